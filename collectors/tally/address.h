@@ -1,0 +1,49 @@
+// IP addresses and prefixes as values. Pure; any thread.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace conntally {
+
+enum class Family : std::uint8_t { kIpv4, kIpv6 };
+
+constexpr unsigned AddressBits(Family family) { return family == Family::kIpv4 ? 32 : 128; }
+
+// Network byte order. An IPv4 address stands in the first 4 bytes and the rest is zero, so that
+// equality and hashing need no branch on the family.
+struct IpAddress {
+  std::array<std::uint8_t, 16> bytes{};
+  Family family = Family::kIpv4;
+
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+  // inet_pton(3)'s notations. nullopt for anything else (host names, zones, spaces).
+  static std::optional<IpAddress> Parse(std::string_view text);
+  // inet_ntop(3)'s canonical notation (RFC 5952 for IPv6).
+  std::string ToString() const;
+};
+
+// `address` with every bit after the first `length` cleared.
+IpAddress Masked(const IpAddress& address, unsigned length);
+
+// A CIDR prefix: `address` has no bit set beyond `length` (0..32 or 0..128).
+struct Prefix {
+  IpAddress address;
+  std::uint8_t length = 0;
+
+  friend auto operator<=>(const Prefix&, const Prefix&) = default;
+
+  // "192.0.2.0/24", or a bare address for a full-length prefix. Host bits must be zero:
+  // "192.0.2.7/24" is nullopt, since it says two things at once.
+  static std::optional<Prefix> Parse(std::string_view text);
+  // "192.0.2.0/24"; a full-length prefix is written as the bare address.
+  std::string ToString() const;
+  bool Contains(const IpAddress& candidate) const;
+};
+
+}  // namespace conntally

@@ -1,0 +1,94 @@
+// conntally's configuration as plain values, with the defaults of the documented file. Immutable once
+// parsed: a reload makes a new one. Any thread may read.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+// A threshold with two tiers. `for_at_least` is how long it must hold before it fires.
+template <typename T>
+struct Tiers {
+  T warning;
+  T critical;
+  std::chrono::milliseconds for_at_least;
+};
+
+struct Config {
+  using Duration = std::chrono::milliseconds;
+
+  struct Web {
+    std::string listen_address = "127.0.0.1:9105";
+  } web;
+
+  struct Conntrack {
+    std::uint32_t receive_buffer_bytes = 33'554'432;
+    Duration reconcile_interval = std::chrono::seconds(60);
+    std::uint32_t connections_max = 0;  // 0: follow nf_conntrack_max
+  } conntrack;
+
+  struct Sources {
+    std::uint8_t ipv4_prefix = 32;
+    std::uint8_t ipv6_prefix = 128;
+    std::uint32_t tracked_max = 262'144;
+    Duration idle_retention = std::chrono::minutes(10);
+    std::uint32_t export_top = 50;
+    Duration export_hold = std::chrono::minutes(5);
+    std::vector<Prefix> exclude;
+  } sources;
+
+  struct Limit {
+    Prefix source;
+    std::uint32_t connections = 0;  // 0: none
+  };
+  std::vector<Limit> limits;  // most specific prefix wins; no two are equal
+
+  enum class RuleBackend { kNftables, kIptablesLegacy, kIp6tablesLegacy };
+  struct Rules {
+    Duration poll_interval = std::chrono::seconds(5);
+    std::vector<RuleBackend> backends = {RuleBackend::kNftables, RuleBackend::kIptablesLegacy,
+                                         RuleBackend::kIp6tablesLegacy};
+    std::uint32_t series_max = 2000;
+  } rules;
+
+  enum class Switch { kAuto, kOn, kOff };
+  struct Drops {
+    Switch ebpf = Switch::kAuto;
+    std::vector<std::uint16_t> nflog_groups;
+    bool kernel_log = true;
+    std::uint32_t tracked_max = 65'536;
+  } drops;
+
+  struct Alerts {
+    using Ratio = double;
+    Tiers<Ratio> table_usage = {0.75, 0.90, std::chrono::seconds(30)};
+    Tiers<Duration> table_full_within = {std::chrono::minutes(30), std::chrono::minutes(5), std::chrono::minutes(1)};
+    Tiers<Ratio> source_table_share = {0.25, 0.50, std::chrono::seconds(30)};
+    Tiers<Ratio> source_limit_usage = {0.80, 0.95, std::chrono::seconds(10)};
+    Tiers<double> source_drop_rate = {1, 100, std::chrono::seconds(30)};
+    Tiers<double> source_new_rate = {200, 2000, std::chrono::seconds(30)};
+    Tiers<double> source_scan = {100, 1000, std::chrono::seconds(30)};
+    Tiers<double> drop_rule_spike = {10, 100, std::chrono::minutes(1)};
+    double clear_ratio = 0.9;
+  } alerts;
+
+  struct Alertmanager {
+    std::vector<std::string> urls;
+    std::map<std::string, std::string> external_labels;
+  } alertmanager;
+
+  enum class LogLevel { kDebug, kInfo, kWarning, kError };
+  enum class LogFormat { kText, kJson };
+  struct Log {
+    LogLevel level = LogLevel::kInfo;
+    LogFormat format = LogFormat::kText;
+  } log;
+};
+
+}  // namespace conntally
