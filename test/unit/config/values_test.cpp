@@ -118,7 +118,7 @@ TEST_CASE("equal prefixes are refused, nested ones are not") {
   CHECK(FaultOf("sources:\n  exclude:\n    - 10.0.0.0/8\n    - 10.0.0.0/9\n    - 10.0.0.0/8\n") ==
         "5:7: sources.exclude[2]: 10.0.0.0/8 is given twice, first on line 3; allowed: once");
   Contains(FaultOf("limits: [{source: 192.0.2.1, connections: 1}, {source: 192.0.2.1/32, connections: 2}]"),
-           "1:46: limits[1]: 192.0.2.1 is given twice, first on line 1");
+           "1:47: limits[1]: 192.0.2.1 is given twice, first on line 1");
 }
 
 TEST_CASE("a warning past its critical tier is refused, an equal one is not") {
