@@ -6,6 +6,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <optional>
 #include <sstream>
@@ -15,6 +16,9 @@
 
 namespace conntally::config {
 namespace {
+
+constexpr std::string_view kNoReferences =
+    "anchors (&) and aliases (*) are not supported; write the value out, in quotes if it begins so";
 
 Place PlaceOf(const YAML::Mark& mark) {
   // yaml-cpp counts from 0, and has a null mark of -1.
@@ -87,9 +91,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
  private:
   [[noreturn]] static void RefuseReference(const YAML::Mark& mark) {
-    throw Refusal{
-        PlaceOf(mark),
-        "anchors (&) and aliases (*) are not supported; write the value out, in quotes if it begins so"};
+    throw Refusal{PlaceOf(mark), std::string(kNoReferences)};
   }
 
   Node Start(Node::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
@@ -160,6 +162,44 @@ class TreeBuilder final : public YAML::EventHandler {
   int documents_ = 0;
 };
 
+struct Explanation {
+  std::string_view error;
+  std::string_view words;
+};
+
+// yaml-cpp's terms for what people most often get wrong, in theirs.
+std::string Reword(const std::string& error) {
+  static const std::array explanations = {
+      Explanation{YAML::ErrorMsg::MAP_VALUE,
+                  "a ':' where no value can stand; a text that has ': ' in it needs quotes"},
+      Explanation{YAML::ErrorMsg::END_OF_MAP,
+                  "a key that does not line up with those above it, or has no ':'"},
+      Explanation{YAML::ErrorMsg::END_OF_SEQ,
+                  "an entry that does not line up with those above it, or has no '-'"},
+      Explanation{YAML::ErrorMsg::END_OF_MAP_FLOW, "a '{' whose '}' is missing"},
+      Explanation{YAML::ErrorMsg::END_OF_SEQ_FLOW, "a '[' whose ']' is missing"},
+      Explanation{YAML::ErrorMsg::FLOW_END, "a ']' or '}' that nothing opened"},
+      Explanation{YAML::ErrorMsg::EOF_IN_SCALAR, "a quote that is not closed"},
+      Explanation{YAML::ErrorMsg::UNKNOWN_TOKEN, "a value cannot begin so; quote it"},
+      Explanation{YAML::ErrorMsg::UNKNOWN_ANCHOR, kNoReferences},
+  };
+  const auto* known = std::find_if(explanations.begin(), explanations.end(),
+                                   [&](const Explanation& each) { return each.error == error; });
+  return known == explanations.end() ? error : std::string(known->words);
+}
+
+ConfigFault Explain(const YAML::Exception& error, std::string_view yaml) {
+  const Place place = PlaceOf(error.mark);
+  // A tab in the indentation surprises yaml-cpp only later in its line, and by something else.
+  const auto lines = SplitLines(yaml);
+  const std::string_view line = place.line <= lines.size() ? lines[place.line - 1] : std::string_view();
+  const std::size_t tab = line.substr(0, line.find_first_not_of(" \t")).find('\t');
+  if (tab != line.npos) {
+    return {place.line, tab + 1, "this is not YAML: a tab in the indentation; allowed: spaces"};
+  }
+  return {place.line, place.column, "this is not YAML: " + Reword(error.msg)};
+}
+
 // What yaml-cpp would misread or pass on: it takes NUL for the end, and does not check UTF-8.
 std::optional<ConfigFault> FindForeignByte(std::string_view text) {
   Place place;
@@ -194,8 +234,7 @@ std::variant<Node, ConfigFault> ParseDocument(std::string_view yaml) {
   } catch (const Refusal& refusal) {
     return ConfigFault{refusal.place.line, refusal.place.column, refusal.reason};
   } catch (const YAML::Exception& error) {
-    const Place place = PlaceOf(error.mark);
-    return ConfigFault{place.line, place.column, "this is not YAML: " + error.msg};
+    return Explain(error, yaml);
   } catch (const std::exception& error) {
     return ConfigFault{1, 1, std::string("this cannot be read as YAML: ") + error.what()};
   }

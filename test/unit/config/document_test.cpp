@@ -24,7 +24,9 @@ TEST_CASE("a text that is not YAML is one fault where the reader lost the thread
   CHECK(FaultOf("web:\n  listen_address: \"unclosed\n").starts_with("2:"));
   CHECK(FaultOf("log: {level: info").find("this is not YAML") != std::string::npos);
   CHECK(FaultOf("log:\n  level: info\n format: text\n").starts_with("3:2: this is not YAML"));
-  CHECK(FaultOf("log:\n\tlevel: info\n").starts_with("2:1: this is not YAML"));
+  CHECK(FaultOf("log:\n\tlevel: info\n").starts_with("2:1: this is not YAML: a tab in the indentation"));
+  CHECK(FaultOf("log:\n \t- a\n").starts_with("2:2: this is not YAML: a tab in the indentation"));
+  CHECK(FaultOf("log:\n  level: {\n") == "2:11: this is not YAML: a '{' whose '}' is missing");
 }
 
 TEST_CASE("a fault at the end of the text is on its last line") {
