@@ -38,7 +38,8 @@ void ReplyBody::Drop() {
 
 void ReplyBody::Hold(std::string piece) {
   held_bytes_ -= piece_.capacity();
-  piece_ = std::move(piece);
+  // Not an assignment: from an empty string it keeps the old buffer.
+  piece_.swap(piece);
   piece_taken_bytes_ = 0;
   held_bytes_ += piece_.capacity();
 }
