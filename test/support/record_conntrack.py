@@ -218,8 +218,9 @@ def helper():
     host = SERVER.replace(".", ",")
     serve_tcp(SERVER, 21, f"227 Entering Passive Mode ({host},{8000 >> 8},{8000 & 255}).\r\n".encode())
     control = connect(CLIENT, 40021, SERVER, 21)
-    control.sendall(b"PASV\r\n")
-    control.recv(100)
+    for _ in range(2):  # the helper reads from the second line of a direction on
+        control.sendall(b"PASV\r\n")
+        control.recv(100)
     serve_tcp(SERVER, 8000)
     connect(CLIENT, 48000, SERVER, 8000).close()
     control.close()
