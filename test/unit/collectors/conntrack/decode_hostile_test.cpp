@@ -77,7 +77,8 @@ TEST_CASE("the event's kind is its type and both of its flags") {
 
 TEST_CASE("statistics, other subsystems and netlink's own messages are no flows") {
   CHECK(Decode(Message(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC, {})) == DecodeOutcome::kControl);
-  for (const int type : {NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN, NFNL_SUBSYS_CTNETLINK_EXP << 8}) {
+  for (const int type :
+       {NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN, NFNL_SUBSYS_CTNETLINK_EXP << 8}) {
     Buffer message = Update({kTuple});
     std::memcpy(message.data() + offsetof(nlmsghdr, nlmsg_type), &type, 2);
     CHECK(Decode(message) == DecodeOutcome::kControl);
@@ -97,8 +98,8 @@ TEST_CASE("another address family is not supported; a contradicting one is malfo
   CHECK(Decode(Message(IPCTNL_MSG_CT_NEW, 0, AF_BRIDGE, {})) == DecodeOutcome::kUnsupported);
   CHECK(Decode(Message(IPCTNL_MSG_CT_NEW, 0, AF_INET6, {kTuple})) == DecodeOutcome::kMalformed);
   CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {kAddresses6, kUdp})})) == DecodeOutcome::kMalformed);
-  const Buffer both = Nest(CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 1U), Field(CTA_IP_V4_DST, 2U),
-                                          Field(CTA_IP_V6_SRC, Buffer(16))});
+  const Buffer both = Nest(
+      CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 1U), Field(CTA_IP_V4_DST, 2U), Field(CTA_IP_V6_SRC, Buffer(16))});
   CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {both, kUdp})})) == DecodeOutcome::kMalformed);
 }
 
@@ -118,7 +119,8 @@ TEST_CASE("a bad nla_len is malformed at any depth") {
     const Buffer bad = RawAttribute(CTA_IP_V4_SRC, length, NetworkBytes(1U));
     CHECK(Decode(Update({kTuple, bad})) == DecodeOutcome::kMalformed);
     CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {kAddresses, kUdp, bad})})) == DecodeOutcome::kMalformed);
-    CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {Nest(CTA_TUPLE_IP, {bad}), kUdp})})) == DecodeOutcome::kMalformed);
+    CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {Nest(CTA_TUPLE_IP, {bad}), kUdp})})) ==
+          DecodeOutcome::kMalformed);
     CHECK(Decode(Update({kTuple, Nest(CTA_TIMESTAMP, {bad})})) == DecodeOutcome::kMalformed);
     CHECK(Decode(Update({kTuple, Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {bad})})})) ==
           DecodeOutcome::kMalformed);
@@ -126,14 +128,40 @@ TEST_CASE("a bad nla_len is malformed at any depth") {
   }
 }
 
+TEST_CASE("bytes that are no attribute are malformed after the last one of anything read") {
+  const Buffer tail = Field(CTA_UNSPEC, Buffer(1));
+  const Buffer ends_early = RawAttribute(CTA_UNSPEC, 9, Buffer(4));
+  const Buffer udp = Field(CTA_PROTO_NUM, std::uint8_t{IPPROTO_UDP});
+  const auto messages = [&](const Buffer& end) {
+    const Buffer addresses = Nest(CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 1U), Field(CTA_IP_V4_DST, 2U), end});
+    const Buffer state = Field(CTA_PROTOINFO_TCP_STATE, std::uint8_t{3});
+    return std::vector{
+        Update({kTuple, end}),
+        Update({Nest(CTA_TUPLE_ORIG, {kAddresses, kUdp, end})}),
+        Update({Nest(CTA_TUPLE_ORIG, {addresses, kUdp})}),
+        Update({Nest(CTA_TUPLE_ORIG, {kAddresses, Nest(CTA_TUPLE_PROTO, {udp, end})})}),
+        Update({kTuple, Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {state}), end})}),
+        Update({kTuple, Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {state, end})})}),
+        Update({kTuple, Nest(CTA_TIMESTAMP, {Field(CTA_TIMESTAMP_START, std::uint64_t{1}), end})}),
+    };
+  };
+  for (const Buffer& message : messages(tail)) CHECK(Decode(message) == DecodeOutcome::kFlow);
+  for (const Buffer& message : messages(ends_early)) CHECK(Decode(message) == DecodeOutcome::kMalformed);
+}
+
 TEST_CASE("of an attribute that comes twice the last one counts") {
   FlowEvent event;
-  const Buffer other = Nest(CTA_TUPLE_ORIG, {kAddresses, Nest(CTA_TUPLE_PROTO, {Field(CTA_PROTO_NUM, std::uint8_t{50})})});
-  REQUIRE(Decode(Update({kTuple, Field(CTA_ID, 1U), other, Field(CTA_ID, 2U)}), event) == DecodeOutcome::kFlow);
+  const Buffer other =
+      Nest(CTA_TUPLE_ORIG, {kAddresses, Nest(CTA_TUPLE_PROTO, {Field(CTA_PROTO_NUM, std::uint8_t{50})})});
+  REQUIRE(Decode(Update({kTuple, Field(CTA_ID, 1U), other, Field(CTA_ID, 2U)}), event) ==
+          DecodeOutcome::kFlow);
   CHECK(event.id == 2);
   CHECK(event.key.protocol == 50);
   CHECK(event.key.source_port == 0);  // nothing is left of the first tuple
   CHECK(Decode(Update({kTuple, Nest(CTA_TUPLE_ORIG, {})})) == DecodeOutcome::kMalformed);
+  // The first one is not read, but has to be a nest.
+  CHECK(Decode(Update({Field(CTA_TUPLE_ORIG, Buffer(4)), kTuple})) == DecodeOutcome::kFlow);
+  CHECK(Decode(Update({Field(CTA_TUPLE_ORIG, Buffer(3)), kTuple})) == DecodeOutcome::kMalformed);
 }
 
 TEST_CASE("a TCP state past the last is malformed") {
@@ -150,10 +178,10 @@ TEST_CASE("a zone in the original tuple overrides one of both directions") {
 }
 
 TEST_CASE("fields of another protocol are not read") {
-  const Buffer mixed = Nest(CTA_TUPLE_PROTO, {Field(CTA_PROTO_SRC_PORT, std::uint16_t{1}),
-                                              Field(CTA_PROTO_ICMP_ID, std::uint16_t{2}),
-                                              Field(CTA_PROTO_ICMPV6_ID, std::uint16_t{3}),
-                                              Field(CTA_PROTO_NUM, std::uint8_t{IPPROTO_ICMP})});
+  const Buffer mixed =
+      Nest(CTA_TUPLE_PROTO,
+           {Field(CTA_PROTO_SRC_PORT, std::uint16_t{1}), Field(CTA_PROTO_ICMP_ID, std::uint16_t{2}),
+            Field(CTA_PROTO_ICMPV6_ID, std::uint16_t{3}), Field(CTA_PROTO_NUM, std::uint8_t{IPPROTO_ICMP})});
   FlowEvent event;
   REQUIRE(Decode(Update({Nest(CTA_TUPLE_ORIG, {kAddresses, mixed})}), event) == DecodeOutcome::kFlow);
   CHECK(event.key.source_port == 2);

@@ -1,8 +1,8 @@
 // What the recorded scenarios must say, written down by hand from the traffic that was sent.
 #include "collectors/conntrack/decode.h"
 
-#include <algorithm>
 #include <netinet/in.h>
+#include <algorithm>
 
 #include "test/support/catch.h"
 #include "test/support/recording.h"
@@ -32,7 +32,8 @@ std::string Address(const std::array<std::uint8_t, 16>& bytes, Family family) {
 std::vector<TcpState> States(const std::vector<FlowEvent>& flows) {
   std::vector<TcpState> states;
   for (const FlowEvent& flow : flows)
-    if (flow.has_tcp_state && (states.empty() || states.back() != flow.tcp_state)) states.push_back(flow.tcp_state);
+    if (flow.has_tcp_state && (states.empty() || states.back() != flow.tcp_state))
+      states.push_back(flow.tcp_state);
   return states;
 }
 
@@ -47,8 +48,8 @@ FlowEvent To(const std::vector<FlowEvent>& flows, unsigned port) {
 }  // namespace
 
 TEST_CASE("a TCP connection is new, changes state and is destroyed, under one key and id") {
-  for (const auto& [scenario, source, destination] :
-       {std::tuple{"tcp_v4", "192.0.2.7", "198.51.100.1"}, std::tuple{"tcp_v6", "2001:db8::7", "2001:db8:1::1"}}) {
+  for (const auto& [scenario, source, destination] : {std::tuple{"tcp_v4", "192.0.2.7", "198.51.100.1"},
+                                                      std::tuple{"tcp_v6", "2001:db8::7", "2001:db8:1::1"}}) {
     INFO(scenario);
     const auto flows = Flows(scenario);
     REQUIRE(flows.size() == 8);
@@ -92,8 +93,8 @@ TEST_CASE("without nf_conntrack_timestamp there are no times") {
 TEST_CASE("UDP has a status and no TCP state") {
   const auto flows = Flows("udp_v4");
   CHECK((To(flows, 53).status & kSeenReply) == 0);
-  const bool replied = std::any_of(flows.begin(), flows.end(),
-                                   [](const FlowEvent& flow) { return flow.status & kSeenReply; });
+  const bool replied =
+      std::any_of(flows.begin(), flows.end(), [](const FlowEvent& flow) { return flow.status & kSeenReply; });
   CHECK(replied);
   for (const FlowEvent& flow : flows) CHECK_FALSE(flow.has_tcp_state);
 }
@@ -137,9 +138,9 @@ TEST_CASE("the key is what the client sent, not what NAT made of it") {
 TEST_CASE("the zone is that of the original direction") {
   for (const FlowEvent& flow : Flows("zones")) {
     INFO(flow.key.destination_port);
-    const unsigned expected = flow.key.destination_port == 1001   ? 11   // both directions
-                              : flow.key.destination_port == 1002 ? 22   // the original one only
-                                                                  : 0;   // 33 in the reply's
+    const unsigned expected = flow.key.destination_port == 1001   ? 11  // both directions
+                              : flow.key.destination_port == 1002 ? 22  // the original one only
+                                                                  : 0;  // 33 in the reply's
     CHECK(flow.key.zone == expected);
   }
 }

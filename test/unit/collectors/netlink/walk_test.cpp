@@ -30,20 +30,22 @@ std::pair<std::size_t, bool> CountMessages(const Buffer& datagram) {
 }
 
 constexpr bool FitsAConstant() {
-  constexpr std::array<std::byte, 6> kBytes{std::byte{6}, std::byte{0}, std::byte{1},
+  constexpr std::array<std::byte, 6> kBytes{std::byte{6},    std::byte{0},    std::byte{1},
                                             std::byte{0x40}, std::byte{0x12}, std::byte{0x34}};
   AttributeWalk walk(kBytes);
   Attribute attribute;
   if constexpr (std::endian::native == std::endian::big) return true;
   return walk.Next(attribute) && attribute.type == 1 &&
-         LoadNetworkOrder<std::uint16_t>(attribute.payload) == 0x1234 && !walk.Next(attribute) && !walk.malformed();
+         LoadNetworkOrder<std::uint16_t>(attribute.payload) == 0x1234 && !walk.Next(attribute) &&
+         !walk.malformed();
 }
 static_assert(FitsAConstant());
 
 }  // namespace
 
 TEST_CASE("attributes come in order, without their flag bits and padding") {
-  const Walked walked = WalkAttributes(Join({Field(1 | NLA_F_NET_BYTEORDER, Buffer(5)), Nest(2, {}), Field(3, Buffer(8))}));
+  const Walked walked =
+      WalkAttributes(Join({Field(1 | NLA_F_NET_BYTEORDER, Buffer(5)), Nest(2, {}), Field(3, Buffer(8))}));
   CHECK(walked.attributes == std::vector<std::pair<int, std::size_t>>{{1, 5}, {2, 0}, {3, 8}});
   CHECK_FALSE(walked.malformed);
 }
