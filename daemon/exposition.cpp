@@ -42,7 +42,7 @@ void AddTable(List& list, const Snapshot& snapshot) {
 void AddConnections(List& list, const TotalFigures& totals) {
   auto connections = list.Gauge("conntally_connections", "Connections tracked, by protocol and state.");
   for (std::size_t i = 0; i < totals.connections.size(); ++i) {
-    if (totals.connections[i] == 0) continue;
+    if (!totals.connections_seen[i]) continue;  // but a series that was there stays, at 0
     const FlowStateIndex index(i);
     connections.Add(totals.connections[i],
                     {{"protocol", ProtocolName(index.protocol())}, {"state", StateName(index)}});

@@ -63,8 +63,7 @@ bool LoadProtocolField(const Attribute& attribute, std::uint16_t& value) {
     case CTA_PROTO_SRC_PORT:
     case CTA_PROTO_DST_PORT:
     case CTA_PROTO_ICMP_ID:
-    case CTA_PROTO_ICMPV6_ID:
-      return Load(attribute.payload, value);
+    case CTA_PROTO_ICMPV6_ID: return Load(attribute.payload, value);
     default:
       std::uint8_t octet = 0;
       if (!Load(attribute.payload, octet)) return false;
@@ -88,7 +87,8 @@ bool DecodeProtocol(Bytes nest, FlowKey& key) {
   if (!has_protocol || walk.malformed()) return false;
 
   const auto type_and_code = [&](int type, int code) {
-    return static_cast<std::uint16_t>(fields[static_cast<unsigned>(type)] << 8 | fields[static_cast<unsigned>(code)]);
+    return static_cast<std::uint16_t>(fields[static_cast<unsigned>(type)] << 8 |
+                                      fields[static_cast<unsigned>(code)]);
   };
   key.protocol = static_cast<std::uint8_t>(fields[CTA_PROTO_NUM]);
   switch (key.protocol) {
@@ -103,6 +103,7 @@ bool DecodeProtocol(Bytes nest, FlowKey& key) {
     default:
       key.source_port = fields[CTA_PROTO_SRC_PORT];
       key.destination_port = fields[CTA_PROTO_DST_PORT];
+      break;
   }
   return true;
 }

@@ -14,13 +14,18 @@ namespace conntally {
 
 enum class DecodeOutcome {
   kFlow,         // `event` is filled in whole
-  kControl,      // a netlink control message (NLMSG_DONE, NLMSG_ERROR, …) or another subsystem's: not a flow
-  kUnsupported,  // well-formed, of an address family other than IPv4 and IPv6
+  kControl,      // netlink's own (NLMSG_DONE, NLMSG_ERROR, …), another subsystem's, statistics: no flow
+  kUnsupported,  // a flow of an address family other than IPv4 and IPv6
   kMalformed,    // truncated, contradictory, or without a whole original tuple: count it and go on
 };
 
 // `message` is exactly one netlink message: it starts at a nlmsghdr and reaches to its nlmsg_len, or
-// further (what lies beyond nlmsg_len is not read). `event` is written only when kFlow is returned.
+// further (what lies beyond nlmsg_len is not read). It needs no alignment. `event` is written only when
+// kFlow is returned.
+//
+// Attributes that a flow event has no field for are passed over unread, whatever they hold. Of one that
+// comes twice the last counts. Ports that are absent are 0. test/support/conntrack_oracle.h says where
+// this is stricter than libnetfilter_conntrack.
 [[nodiscard]] DecodeOutcome DecodeFlow(std::span<const std::byte> message, FlowEvent& event);
 
 }  // namespace conntally

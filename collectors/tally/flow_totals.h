@@ -45,7 +45,8 @@ inline constexpr std::array<double, 12> kDurationBoundsSeconds = {0.1, 1, 5, 15,
 // The reader's sums since the start.
 struct TotalFigures {
   std::array<std::int64_t, FlowStateIndex::kCount> connections{};
-  std::array<std::uint64_t, 256> opened{};  // by protocol
+  std::array<bool, FlowStateIndex::kCount> connections_seen{};  // there were some at some time
+  std::array<std::uint64_t, 256> opened{};                      // by protocol
   std::array<std::uint64_t, 256> closed{};
   std::array<std::uint64_t, kDurationBoundsSeconds.size() + 1> durations{};
   std::uint64_t duration_sum_ms = 0;
@@ -77,6 +78,7 @@ class FlowTotals {
   void TakeLane(std::size_t frozen_lane, TotalFigures& figures) {
     Lane& lane = lanes_[frozen_lane];
     TakeAll(lane.connections, figures.connections);
+    for (std::size_t i = 0; i < FlowStateIndex::kCount; ++i) figures.connections_seen[i] |= figures.connections[i] != 0;
     TakeAll(lane.opened, figures.opened);
     TakeAll(lane.closed, figures.closed);
     TakeAll(lane.durations, figures.durations);

@@ -74,8 +74,7 @@ class OracleFlow {
     event.key.zone = Has(ATTR_ORIG_ZONE) ? U16(ATTR_ORIG_ZONE) : U16(ATTR_ZONE);
     if (event.key.protocol == IPPROTO_ICMP || event.key.protocol == IPPROTO_ICMPV6) {
       event.key.source_port = ntohs(U16(ATTR_ICMP_ID));
-      event.key.destination_port =
-          static_cast<std::uint16_t>(U8(ATTR_ICMP_TYPE) << 8 | U8(ATTR_ICMP_CODE));
+      event.key.destination_port = static_cast<std::uint16_t>(U8(ATTR_ICMP_TYPE) << 8 | U8(ATTR_ICMP_CODE));
     } else {
       event.key.source_port = ntohs(U16(ATTR_ORIG_PORT_SRC));
       event.key.destination_port = ntohs(U16(ATTR_ORIG_PORT_DST));
@@ -112,7 +111,8 @@ std::string Differences(const FlowEvent& ours, const FlowEvent& theirs) {
   std::ostringstream text;
   auto compare = [&](const char* field, auto our, auto their) {
     if (our != their)
-      text << field << ": " << static_cast<std::uint64_t>(our) << ", the library " << static_cast<std::uint64_t>(their) << "; ";
+      text << field << ": " << static_cast<std::uint64_t>(our) << ", the library "
+           << static_cast<std::uint64_t>(their) << "; ";
   };
   if (ours.key.source != theirs.key.source) text << "source; ";
   if (ours.key.destination != theirs.key.destination) text << "destination; ";

@@ -29,7 +29,7 @@
 namespace conntally::test {
 
 enum class Comparison {
-  kAgreed,       // by the rule, or by an exception in which we must refuse
+  kAgreed,         // by the rule, or by an exception in which we must refuse
   kNotComparable,  // exception (g)
   kDisagreed,
 };

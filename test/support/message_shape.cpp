@@ -13,8 +13,20 @@ namespace conntally::test {
 namespace {
 
 enum class Level {
-  kMessage, kTuple, kAddresses, kProtocol, kProtocolInfo, kTcp, kSctp, kDccp,
-  kCounters, kSequence, kHelper, kSecurity, kTimestamps, kSynproxy,
+  kMessage,
+  kTuple,
+  kAddresses,
+  kProtocol,
+  kProtocolInfo,
+  kTcp,
+  kSctp,
+  kDccp,
+  kCounters,
+  kSequence,
+  kHelper,
+  kSecurity,
+  kTimestamps,
+  kSynproxy,
 };
 
 enum class Form { kAnything, kFixed, kNest, kString, kNeverShown };
@@ -66,10 +78,10 @@ Rules TupleRules() {
 }
 
 Rules ProtocolRules() {
-  return {{CTA_PROTO_NUM, Read(Fixed(1))},         {CTA_PROTO_SRC_PORT, Read(Fixed(2))},
-          {CTA_PROTO_DST_PORT, Read(Fixed(2))},    {CTA_PROTO_ICMP_ID, Read(Fixed(2))},
-          {CTA_PROTO_ICMP_TYPE, Read(Fixed(1))},   {CTA_PROTO_ICMP_CODE, Read(Fixed(1))},
-          {CTA_PROTO_ICMPV6_ID, Read(Fixed(2))},   {CTA_PROTO_ICMPV6_TYPE, Read(Fixed(1))},
+  return {{CTA_PROTO_NUM, Read(Fixed(1))},        {CTA_PROTO_SRC_PORT, Read(Fixed(2))},
+          {CTA_PROTO_DST_PORT, Read(Fixed(2))},   {CTA_PROTO_ICMP_ID, Read(Fixed(2))},
+          {CTA_PROTO_ICMP_TYPE, Read(Fixed(1))},  {CTA_PROTO_ICMP_CODE, Read(Fixed(1))},
+          {CTA_PROTO_ICMPV6_ID, Read(Fixed(2))},  {CTA_PROTO_ICMPV6_TYPE, Read(Fixed(1))},
           {CTA_PROTO_ICMPV6_CODE, Read(Fixed(1))}};
 }
 
@@ -86,27 +98,37 @@ Rules RulesOf(Level level) {
     case Level::kMessage: return MessageRules();
     case Level::kTuple: return TupleRules();
     case Level::kAddresses:
-      return {{CTA_IP_V4_SRC, Read(Fixed(4))}, {CTA_IP_V4_DST, Read(Fixed(4))},
-              {CTA_IP_V6_SRC, Read(Fixed(16))}, {CTA_IP_V6_DST, Read(Fixed(16))}};
+      return {{CTA_IP_V4_SRC, Read(Fixed(4))},
+              {CTA_IP_V4_DST, Read(Fixed(4))},
+              {CTA_IP_V6_SRC, Read(Fixed(16))},
+              {CTA_IP_V6_DST, Read(Fixed(16))}};
     case Level::kProtocol: return ProtocolRules();
     case Level::kProtocolInfo: return ProtocolInfoRules();
     case Level::kTcp:
       return {{CTA_PROTOINFO_TCP_STATE, Read(Fixed(1))},
-              {CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, Fixed(1)}, {CTA_PROTOINFO_TCP_WSCALE_REPLY, Fixed(1)},
-              {CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, Fixed(2)}, {CTA_PROTOINFO_TCP_FLAGS_REPLY, Fixed(2)}};
+              {CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, Fixed(1)},
+              {CTA_PROTOINFO_TCP_WSCALE_REPLY, Fixed(1)},
+              {CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, Fixed(2)},
+              {CTA_PROTOINFO_TCP_FLAGS_REPLY, Fixed(2)}};
     case Level::kSctp:
       return {{CTA_PROTOINFO_SCTP_STATE, Fixed(1)},
-              {CTA_PROTOINFO_SCTP_VTAG_ORIGINAL, Fixed(4)}, {CTA_PROTOINFO_SCTP_VTAG_REPLY, Fixed(4)}};
+              {CTA_PROTOINFO_SCTP_VTAG_ORIGINAL, Fixed(4)},
+              {CTA_PROTOINFO_SCTP_VTAG_REPLY, Fixed(4)}};
     case Level::kDccp:
-      return {{CTA_PROTOINFO_DCCP_STATE, Fixed(1)}, {CTA_PROTOINFO_DCCP_ROLE, Fixed(1)},
+      return {{CTA_PROTOINFO_DCCP_STATE, Fixed(1)},
+              {CTA_PROTOINFO_DCCP_ROLE, Fixed(1)},
               {CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ, Fixed(8)}};
     case Level::kCounters:
-      return {{CTA_COUNTERS_PACKETS, Fixed(8)}, {CTA_COUNTERS_BYTES, Fixed(8)},
-              {CTA_COUNTERS32_PACKETS, Fixed(4)}, {CTA_COUNTERS32_BYTES, Fixed(4)}};
-    case Level::kSequence: case Level::kSynproxy: return {{1, Fixed(4)}, {2, Fixed(4)}, {3, Fixed(4)}};
+      return {{CTA_COUNTERS_PACKETS, Fixed(8)},
+              {CTA_COUNTERS_BYTES, Fixed(8)},
+              {CTA_COUNTERS32_PACKETS, Fixed(4)},
+              {CTA_COUNTERS32_BYTES, Fixed(4)}};
+    case Level::kSequence:
+    case Level::kSynproxy: return {{1, Fixed(4)}, {2, Fixed(4)}, {3, Fixed(4)}};
     case Level::kHelper: return {{CTA_HELP_NAME, Text()}};
     case Level::kSecurity: return {{CTA_SECCTX_NAME, Text()}};
-    case Level::kTimestamps: return {{CTA_TIMESTAMP_START, Read(Fixed(8))}, {CTA_TIMESTAMP_STOP, Read(Fixed(8))}};
+    case Level::kTimestamps:
+      return {{CTA_TIMESTAMP_START, Read(Fixed(8))}, {CTA_TIMESTAMP_STOP, Read(Fixed(8))}};
   }
   return {};
 }

@@ -39,8 +39,6 @@ def sysctl(name, value):
         file.write(str(value))
 
 
-# ---- traffic ----------------------------------------------------------------------------------
-
 def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
@@ -115,8 +113,6 @@ def raw_ip(source, destination, protocol, payload):
     raw.bind((source, 0))
     raw.sendto(payload, (destination, 0))
 
-
-# ---- scenarios --------------------------------------------------------------------------------
 
 def tcp_v4():
     tcp(CLIENT, SERVER, 443)
@@ -218,8 +214,9 @@ def helper():
     host = SERVER.replace(".", ",")
     serve_tcp(SERVER, 21, f"227 Entering Passive Mode ({host},{8000 >> 8},{8000 & 255}).\r\n".encode())
     control = connect(CLIENT, 40021, SERVER, 21)
-    control.sendall(b"PASV\r\n")
-    control.recv(100)
+    for _ in range(2):  # the helper reads from the second line of a direction on
+        control.sendall(b"PASV\r\n")
+        control.recv(100)
     serve_tcp(SERVER, 8000)
     connect(CLIENT, 48000, SERVER, 8000).close()
     control.close()
@@ -229,21 +226,15 @@ SCENARIOS = [tcp_v4, tcp_v6, tcp_states, udp_v4, udp_v6, udp_bare, expiry, icmp,
              marks_and_labels, helper]
 
 
-# ---- recording --------------------------------------------------------------------------------
-
 def netlink(groups=0):
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
     sock.bind((0, groups))
     return sock
 
 
-def request(kind, flags):
-    return struct.pack("=IHHIIBBH", 20, kind, NLM_F_REQUEST | flags, 1, 0, socket.AF_UNSPEC, 0, 0)
-
-
 def ask(sock, kind, flags):
     """The datagrams of the answer, up to NLMSG_DONE or the acknowledgement."""
-    sock.send(request(kind, flags))
+    sock.send(struct.pack("=IHHIIBBH", 20, kind, NLM_F_REQUEST | flags, 1, 0, socket.AF_UNSPEC, 0, 0))
     while True:
         datagram = sock.recv(65536)
         yield datagram

@@ -14,7 +14,7 @@
 
 namespace conntally::test {
 
-using Buffer = std::vector<std::byte>;
+using Buffer = std::vector<std::byte>;  // one datagram or message
 
 struct Recording {
   std::string scenario;  // the file's name without ".bin"
