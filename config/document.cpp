@@ -185,7 +185,13 @@ std::string Reword(const std::string& error) {
   };
   const auto* known = std::find_if(explanations.begin(), explanations.end(),
                                    [&](const Explanation& each) { return each.error == error; });
-  return known == explanations.end() ? error : std::string(known->words);
+  if (known != explanations.end()) return std::string(known->words);
+  // Some of them end with a byte of the text, whatever it is.
+  std::string message = error;
+  std::replace_if(
+      message.begin(), message.end(),
+      [](char c) { return IsControl(c) || static_cast<unsigned char>(c) >= 0x80; }, '?');
+  return message;
 }
 
 ConfigFault Explain(const YAML::Exception& error, std::string_view yaml) {

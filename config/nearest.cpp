@@ -8,6 +8,8 @@ namespace {
 
 // No name of ours is near this; a longer word is not worth the squared time.
 constexpr std::size_t kWordBytesMax = 64;
+// A beginning this long is an abbreviation ("warn"), not a coincidence.
+constexpr std::size_t kBeginningBytesMin = 3;
 
 }  // namespace
 
@@ -36,7 +38,8 @@ std::optional<std::string> Nearest(std::string_view word, std::span<const std::s
   std::optional<std::string> nearest;
   std::size_t nearest_distance = 0;
   for (const std::string& candidate : candidates) {
-    const std::size_t distance = EditDistance(word, candidate);
+    const bool is_shortened = word.size() >= kBeginningBytesMin && candidate.starts_with(word);
+    const std::size_t distance = is_shortened ? 1 : EditDistance(word, candidate);
     if (distance > std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3)) continue;
     if (nearest && distance >= nearest_distance) continue;
     nearest = candidate;

@@ -15,15 +15,20 @@
 namespace conntally {
 namespace {
 
-// yaml-cpp places what it misses at the end of a file behind the last line. Nobody can go there.
+// yaml-cpp places what it misses behind the end of the text, or of a line. Nobody can go there.
 void KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
   while (text.ends_with('\n')) text.remove_suffix(1);
-  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
-  const std::size_t last_line_bytes = text.size() - (text.rfind('\n') + 1);
+  std::vector<std::size_t> line_bytes;
+  for (std::size_t end = text.find('\n'); end != text.npos; end = text.find('\n')) {
+    line_bytes.push_back(end);
+    text.remove_prefix(end + 1);
+  }
+  line_bytes.push_back(text.size());
   for (ConfigFault& fault : faults) {
-    if (fault.line <= lines) continue;
-    fault.line = lines;
-    fault.column = last_line_bytes + 1;
+    const bool is_past_the_end = fault.line > line_bytes.size();
+    fault.line = std::min(fault.line, line_bytes.size());
+    const std::size_t column_max = line_bytes[fault.line - 1] + 1;
+    fault.column = is_past_the_end ? column_max : std::min(fault.column, column_max);
   }
 }
 

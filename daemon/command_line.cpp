@@ -43,16 +43,17 @@ Grammar::Grammar() {
   listen =
       app.add_option("--web.listen-address", listen_address, "Where to serve metrics, the page and the API");
   listen->type_name("HOST:PORT");
-  app.add_option("--log.level", log_level, "Least severe messages to log")
-      ->type_name(DescribeChoices(kLogLevels));
-  app.add_option("--log.format", log_format, "How to write log lines")
-      ->type_name(DescribeChoices(kLogFormats));
+  app.add_option("--log.level", log_level, "Least severe messages to log: " + DescribeChoices(kLogLevels))
+      ->type_name("LEVEL");
+  app.add_option("--log.format", log_format, "How to write log lines: " + DescribeChoices(kLogFormats))
+      ->type_name("FORMAT");
   app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path")
       ->type_name("NAME-or-PATH");
 
   check_config =
       app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
-  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]");
+  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")
+      ->type_name("");
   status = app.add_subcommand("status", "Ask a running daemon how it is");
   status->add_flag("--json", json, "As JSON");
   status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
@@ -89,11 +90,12 @@ std::string NotUnderstood(std::string_view kind, std::string_view word,
 }
 
 std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App* command) {
-  const auto leftovers = grammar.app.remaining(true);
+  auto leftovers = grammar.app.remaining(true);
+  // CLI11 hands back the mark that ends the flags, too.
+  std::erase(leftovers, "--");
   if (leftovers.empty()) return std::nullopt;
-  const auto first_flag = std::find_if(leftovers.begin(), leftovers.end(), [](const std::string& word) {
-    return word.starts_with('-') && word != "--";
-  });
+  const auto first_flag = std::find_if(leftovers.begin(), leftovers.end(),
+                                       [](const std::string& word) { return word.starts_with('-'); });
   if (first_flag != leftovers.end()) {
     std::vector<std::string> flags = FlagsOf(grammar.app);
     if (command != nullptr) {

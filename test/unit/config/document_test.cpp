@@ -1,5 +1,6 @@
 #include "config/document.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "test/support/catch.h"
@@ -32,6 +33,14 @@ TEST_CASE("a text that is not YAML is one fault where the reader lost the thread
 TEST_CASE("a fault at the end of the text is on its last line") {
   CHECK(FaultOf("log: {level: info\n\n\n").starts_with("1:18: "));
   CHECK(FaultOf("sources:\n  exclude: [\n").starts_with("2:13: "));
+}
+
+TEST_CASE("what YAML's reader trips over is never repeated raw in a message") {
+  for (const std::string text : {"log: {level: \"x\\", "log: \"\\\xC3\xA9\"", "log: \"\\\r\""}) {
+    const std::string fault = FaultOf(text);
+    INFO(fault);
+    CHECK(std::none_of(fault.begin(), fault.end(), [](char c) { return c < 0x20; }));
+  }
 }
 
 TEST_CASE("bytes that are not text are refused where they stand") {

@@ -10,7 +10,8 @@ TEST_CASE("an unknown key names the nearest one beside it") {
   CHECK(FaultOf("log:\n  levle: debug\n") ==
         "2:3: log.levle: unknown key, the nearest is log.level; allowed here: level, format");
   CHECK(FaultOf("alerts:\n  table_usage: {warn: 0.5, for: 1s}\n")
-            .starts_with("2:17: alerts.table_usage.warn: unknown key"));
+            .starts_with(
+                "2:17: alerts.table_usage.warn: unknown key, the nearest is alerts.table_usage.warning;"));
   CHECK(FaultOf("webb: {}\n").starts_with("1:1: webb: unknown key, the nearest is web;"));
 }
 

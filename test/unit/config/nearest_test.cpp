@@ -20,6 +20,8 @@ TEST_CASE("the nearest name is found, and nothing is forced on a word that is fa
   CHECK(Nearest("lvel", names) == "level");
   CHECK(Nearest("fromat", names) == "format");
   CHECK(Nearest("we", names) == "web");
+  CHECK(Nearest("for", names) == "format");
+  CHECK_FALSE(Nearest("fo", names));
   CHECK_FALSE(Nearest("colour", names));
   CHECK_FALSE(Nearest(std::string(100'000, 'l'), names));
   CHECK_FALSE(Nearest("x", {}));

@@ -111,6 +111,12 @@ TEST_CASE("an unknown command names the nearest one") {
   CHECK(ErrorOf({""}).starts_with("conntally: unknown command \"\""));
 }
 
+TEST_CASE("two dashes end the flags and are nothing themselves") {
+  Expect<RunCommand>({"--"});
+  CHECK(Expect<CheckConfigCommand>({"check-config", "--", "a.yaml"}).path == "a.yaml");
+  CHECK(ErrorOf({"--", "foo"}).starts_with("conntally: unknown command \"foo\""));
+}
+
 TEST_CASE("a value that cannot be says what is allowed") {
   CHECK(ErrorOf({"--log.level", "loud"}) ==
         "conntally: --log.level: \"loud\" is unknown; allowed: debug, info, warning or error");
