@@ -126,6 +126,8 @@ int Udp(const Arguments& arguments) {
 void AddPlanOptions(CLI::App& command, Arguments& arguments) {
   command.add_option("--sources", arguments.plan.sources, "distinct source addresses")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16'000'000}));
+  command.add_option("--source-offset", arguments.plan.source_offset, "added to every source address")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{16'000'000}));
   command.add_option("--ipv6-share", arguments.plan.ipv6_share, "share of the sources that are IPv6")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--destination-ports", arguments.plan.destination_ports)->check(CLI::Range(1, 57'000));

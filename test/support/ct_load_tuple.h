@@ -3,7 +3,7 @@
 //
 //   source  s = i mod sources        the first sources * ipv6_share of them are IPv6
 //   round   r = i div sources        the r-th connection of its source
-//   source address       10.0.0.0 + s + 1, or 2001:db8:: + s + 1
+//   source address       10.0.0.0 + source_offset + s + 1, or 2001:db8:: + source_offset + s + 1
 //   destination address  198.18.0.1 + r div 60000, or 2001:db8:ffff:: + 1 + r div 60000
 //   source port          1024 + r mod 60000 (ICMP: the id)
 //   destination port     8000 + r mod destination_ports
@@ -22,6 +22,7 @@ enum class Protocol : std::uint8_t { kMixed = 0, kIcmp = 1, kTcp = 6, kUdp = 17,
 
 struct Plan {
   std::uint64_t sources = 1000;
+  std::uint64_t source_offset = 0;
   double ipv6_share = 0.0;
   Protocol protocol = Protocol::kUdp;
   std::vector<std::uint16_t> zones = {0};
@@ -49,7 +50,7 @@ inline void PutBigEndian32(std::array<std::uint8_t, 16>& address, std::size_t at
 inline Connection ConnectionOf(const Plan& plan, std::uint64_t index) {
   const std::uint64_t source = index % plan.sources;
   const std::uint64_t round = index / plan.sources;
-  const auto ordinal = static_cast<std::uint32_t>(source + 1);
+  const auto ordinal = static_cast<std::uint32_t>(plan.source_offset + source + 1);
   const auto page = static_cast<std::uint32_t>(round / 60'000 + 1);
 
   Connection connection;
