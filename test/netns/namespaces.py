@@ -28,9 +28,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def run(*command, check=True, input=None, timeout=120):
     """Runs a command to its end; what it printed is in the error when it fails."""
+    command = [str(word) for word in command]
     done = subprocess.run(command, input=input, text=True, capture_output=True, timeout=timeout)
     if check and done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 

@@ -1,0 +1,259 @@
+#include "collectors/conntrack/conntrack_collector.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+
+#include "collectors/conntrack/decode.h"
+#include "collectors/conntrack/event_stream.h"
+#include "collectors/conntrack/reconciler.h"
+#include "collectors/netlink/network_namespace.h"
+
+namespace conntally {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kGather = 5ms;          // events gather this long between two readings
+constexpr auto kIdleAfter = 100ms;     // without an event: wait for one instead of looking
+constexpr auto kHeartbeat = 500ms;     // the longest wait
+constexpr auto kRetry = 5s;            // after the kernel refused
+constexpr std::uint32_t kBytesPerEvent = 1280;     // of receive buffer, measured for the smallest event
+constexpr std::uint64_t kBurstEventsPerSecond = 400'000;  // one core's worth of new connections
+
+std::uint64_t RandomSecret() {
+  std::uint64_t secret = 0;
+  randombytes_buf(&secret, sizeof secret);
+  return secret;
+}
+
+// A sysctl under net.netfilter of the calling thread's namespace; empty when it cannot be read.
+std::string ReadSysctl(const std::string& name) {
+  std::string value;
+  std::ifstream("/proc/sys/net/netfilter/" + name) >> value;
+  return value;
+}
+
+std::string Advice(const Error& error) {
+  switch (error.code) {
+    case EPERM:
+      return "needs CAP_NET_ADMIN: run as root, start it by its systemd unit, or add the capability";
+    case EPROTONOSUPPORT:
+    case EAFNOSUPPORT:
+      return "the kernel has no netfilter netlink: load nfnetlink and nf_conntrack_netlink";
+    case EINVAL:
+    case EOPNOTSUPP:
+      return "the kernel has no conntrack netlink: modprobe nf_conntrack_netlink";
+    case ENOENT:
+      return "ip netns list shows the namespaces there are";
+    default: return "trying again";
+  }
+}
+
+}  // namespace
+
+ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
+    : options_(std::move(options)),
+      tally_(tally.AddWriter()),
+      tracker_({.grouping = options_.grouping,
+                .connections_max = options_.connections_max,
+                .hash = KeyedHash::WithRandomSecret(),
+                .ports_secret = RandomSecret()},
+               tally_),
+      prepared_(EventStream::kBatch),
+      reconcile_interval_ms_(options_.reconcile_interval.count()),
+      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+ConntrackCollector::~ConntrackCollector() { Stop(); }
+
+void ConntrackCollector::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void ConntrackCollector::Stop() {
+  if (!thread_.joinable()) return;
+  eventfd_write(stop_.get(), 1);
+  thread_.join();
+}
+
+void ConntrackCollector::set_reconcile_interval(std::chrono::milliseconds interval) {
+  reconcile_interval_ms_.store(interval.count(), std::memory_order_relaxed);
+}
+
+void ConntrackCollector::Run() {
+  pthread_setname_np(pthread_self(), "conntrack");
+  bool entered = options_.network_namespace.empty();
+  Reconciler reconciler(tracker_, tally_, health_, options_.reconcile_interval);
+  do {
+    if (!entered) {
+      const auto moved = EnterNetworkNamespace(options_.network_namespace);
+      entered = static_cast<bool>(moved);
+      if (!moved) {
+        Fail(moved.error());
+        continue;
+      }
+    }
+    const auto ended = RunSession(reconciler);
+    if (ended) return;
+    Fail(ended.error());
+    reconciler.Restart();
+  } while (!WaitForStop(kRetry));
+}
+
+// Returns without an error when asked to stop.
+Status ConntrackCollector::RunSession(Reconciler& reconciler) {
+  ReadKernelSettings();
+  auto opened = EventStream::Open(options_.receive_buffer_bytes);
+  if (!opened) return opened.error();
+  EventStream& stream = *opened;
+  health_.receive_buffer_bytes.store(stream.receive_buffer_bytes(), std::memory_order_relaxed);
+  health_.subscribed.store(true, std::memory_order_relaxed);
+  health_.set_failure("");
+  if (stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
+    spdlog::warn("conntrack: asked for a receive buffer of {} bytes, granted {}: raise net.core.rmem_max, or grant "
+                 "CAP_NET_ADMIN in the initial user namespace",
+                 options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
+  }
+
+  Clock::time_point last_event = Clock::now();
+  Clock::time_point settings_read = last_event;
+  for (;;) {
+    health_.heartbeat.fetch_add(1, std::memory_order_relaxed);
+    bool drained = false;
+    unsigned datagrams = 0;
+    if (auto applied = ApplyEvents(stream, reconciler, drained, datagrams); !applied) return applied;
+    const Clock::time_point now = Clock::now();
+    if (datagrams > 0) last_event = now;
+    reconciler.set_interval(std::chrono::milliseconds(reconcile_interval_ms_.load(std::memory_order_relaxed)));
+    if (auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped;
+    PublishTables();
+    if (now - settings_read > 1s) {
+      ReadKernelSettings();
+      settings_read = now;
+    }
+    if (reconciler.active() || !drained) {
+      if (WaitForStop(0ns)) return Ok();
+      continue;
+    }
+    Wait(stream, reconciler, last_event);
+    if (WaitForStop(0ns)) return Ok();
+  }
+}
+
+Status ConntrackCollector::ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained,
+                                       unsigned& datagrams) {
+  const auto received = stream.Receive();
+  if (!received) return received.error();
+  const EventStream::Received& got = *received.value();
+  drained = got.drained();
+  datagrams = got.datagrams;
+
+  std::array<std::uint64_t, 3> kinds{};
+  std::size_t count = 0;
+  for (const std::span<const std::byte> message : got.messages) {
+    FlowTracker::Prepared& prepared = prepared_[count];
+    switch (DecodeFlow(message, prepared.event)) {
+      case DecodeOutcome::kFlow:
+        tracker_.Prepare(prepared);
+        ++kinds[static_cast<std::size_t>(prepared.event.kind)];
+        ++count;
+        break;
+      case DecodeOutcome::kControl: break;
+      case DecodeOutcome::kUnsupported: health_.messages_unsupported.fetch_add(1, std::memory_order_relaxed); break;
+      case DecodeOutcome::kMalformed: health_.messages_malformed.fetch_add(1, std::memory_order_relaxed); break;
+    }
+  }
+  if (count > 0) {
+    const TrackerTime now = Now();
+    TallyWriter::Batch batch(tally_);
+    for (std::size_t i = 0; i < count; ++i) tracker_.Apply(batch, prepared_[i], now);
+  }
+  for (std::size_t i = 0; i < kinds.size(); ++i) health_.events[i].fetch_add(kinds[i], std::memory_order_relaxed);
+
+  health_.messages_foreign.fetch_add(got.foreign, std::memory_order_relaxed);
+  const auto lost = stream.TakeLosses();
+  if (!lost) return lost.error();
+  const std::uint64_t losses = std::uint64_t{lost.value()} + got.truncated;
+  if (losses > 0) {
+    health_.events_lost.fetch_add(losses, std::memory_order_relaxed);
+    if (health_.synced.load(std::memory_order_relaxed)) {
+      spdlog::warn("conntrack: {} events lost, the receive buffer was full: comparing with the kernel's table", losses);
+    }
+    reconciler.NoteLoss();
+  }
+  return Ok();
+}
+
+// Lets events gather, but no longer than a sudden burst would take to fill a quarter of the buffer.
+void ConntrackCollector::Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event) {
+  const Clock::time_point now = Clock::now();
+  if (now - last_event > kIdleAfter) {
+    const Clock::duration until_due = reconciler.due() > now ? reconciler.due() - now : Clock::duration::zero();
+    WaitForStop(std::min<Clock::duration>(kHeartbeat, until_due), stream.fd());
+    return;
+  }
+  const std::uint64_t capacity_events = stream.receive_buffer_bytes() / kBytesPerEvent;
+  const std::chrono::nanoseconds quarter_fill(capacity_events * 1'000'000'000 / (4 * kBurstEventsPerSecond));
+  WaitForStop(std::min<std::chrono::nanoseconds>(kGather, quarter_fill));
+}
+
+bool ConntrackCollector::WaitForStop(std::chrono::nanoseconds timeout, int also_fd) {
+  std::array<pollfd, 2> fds{pollfd{stop_.get(), POLLIN, 0}, pollfd{also_fd, POLLIN, 0}};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  const timespec limit{seconds.count(), (timeout - seconds).count()};
+  ppoll(fds.data(), also_fd < 0 ? 1 : 2, &limit, nullptr);
+  return (fds[0].revents & POLLIN) != 0;
+}
+
+void ConntrackCollector::Fail(const Error& error) {
+  const std::string failure = error.message + "; " + Advice(error);
+  if (health_.failure() != failure) spdlog::error("conntrack: {}", failure);
+  health_.set_failure(failure);
+  health_.subscribed.store(false, std::memory_order_relaxed);
+  health_.synced.store(false, std::memory_order_relaxed);
+  health_.heartbeat.fetch_add(1, std::memory_order_relaxed);
+}
+
+void ConntrackCollector::PublishTables() {
+  health_.flows.store(tracker_.flow_count(), std::memory_order_relaxed);
+  health_.connections_turned_away.store(tracker_.connections_turned_away(), std::memory_order_relaxed);
+  health_.sources_turned_away.store(tracker_.sources_turned_away(), std::memory_order_relaxed);
+}
+
+// nf_conntrack_max may be changed at any time, and so may whether there are events at all.
+void ConntrackCollector::ReadKernelSettings() {
+  health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
+  if (options_.connections_max == 0) {
+    // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
+    const std::size_t limit = std::strtoull(ReadSysctl("nf_conntrack_max").c_str(), nullptr, 10);
+    tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
+  }
+  const std::string events = ReadSysctl("nf_conntrack_events");
+  if (events == events_sysctl_) return;
+  events_sysctl_ = events;
+  health_.events_off.store(events == "0", std::memory_order_relaxed);
+  if (events == "0") {
+    spdlog::warn("conntrack: net.netfilter.nf_conntrack_events is 0: the kernel tells nothing, tallies are only as fresh as "
+                 "the last comparison with its table; set it to 1");
+  } else if (events == "2") {
+    spdlog::info("conntrack: net.netfilter.nf_conntrack_events is 2: entries older than the daemon end unseen, and leave the "
+                 "tallies up to one reconcile_interval late; set it to 1 before the network comes up");
+  }
+}
+
+TrackerTime ConntrackCollector::Now() const {
+  using std::chrono::duration_cast;
+  using Centiseconds = std::chrono::duration<std::int32_t, std::centi>;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {duration_cast<Centiseconds>(Clock::now() - started_).count(),
+          duration_cast<std::chrono::nanoseconds>(wall).count()};
+}
+
+}  // namespace conntally

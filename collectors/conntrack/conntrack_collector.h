@@ -1,0 +1,75 @@
+// The conntrack collector: one thread that subscribes to the kernel's events, applies them to the tallies and keeps
+// them reconciled with the kernel's table. Events gather in the receive buffer for some milliseconds
+// and are taken many at once: that costs a third of receiving each as it comes, and spares the sender, which is the
+// packet path, the waking.
+//
+// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again.
+//
+// Threads: Start and Stop on the owner's; health() on any.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include "collectors/conntrack/conntrack_health.h"
+#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/netlink/socket.h"
+
+namespace conntally {
+
+class EventStream;
+class Reconciler;
+
+class ConntrackCollector {
+ public:
+  struct Options {
+    std::uint32_t receive_buffer_bytes = 0;
+    std::chrono::milliseconds reconcile_interval{0};
+    std::uint32_t connections_max = 0;  // 0: what the kernel allows
+    SourceGrouping grouping;
+    std::string network_namespace;  // name or path; empty: the process's own
+  };
+
+  // `tally` outlives the collector, which takes one writer of it.
+  ConntrackCollector(Options options, Tally& tally);
+  ~ConntrackCollector();
+  ConntrackCollector(const ConntrackCollector&) = delete;
+  ConntrackCollector& operator=(const ConntrackCollector&) = delete;
+
+  void Start();
+  void Stop();
+
+  // May be changed while it runs; what else is in Options needs a new collector.
+  void set_reconcile_interval(std::chrono::milliseconds interval);
+
+  const ConntrackHealth& health() const { return health_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void Run();
+  Status RunSession(Reconciler& reconciler);
+  Status ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained, unsigned& datagrams);
+  void Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
+  void Fail(const Error& error);
+  void PublishTables();
+  void ReadKernelSettings();
+  TrackerTime Now() const;
+  bool WaitForStop(std::chrono::nanoseconds timeout, int also_fd = -1);
+
+  const Options options_;
+  TallyWriter& tally_;
+  FlowTracker tracker_;
+  ConntrackHealth health_;
+  std::vector<FlowTracker::Prepared> prepared_;
+  std::atomic<std::int64_t> reconcile_interval_ms_;
+  const Clock::time_point started_ = Clock::now();
+  FileDescriptor stop_;  // an eventfd
+  std::string events_sysctl_;  // as last read
+  std::thread thread_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,56 @@
+// What the conntrack collector tells about itself: how it stands with the kernel, and what it lost and mended. Each
+// figure is an atomic of its own, written by the collector's thread and read by any, relaxed: they are told
+// side by side and need no common moment.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace conntally {
+
+struct ConntrackHealth {
+  std::atomic<bool> subscribed{false};  // the collector works
+  std::atomic<bool> reconciled{false};  // the first dump has been
+  std::atomic<bool> synced{false};      // no loss is known that no dump has mended
+  std::atomic<bool> events_off{false};  // by nf_conntrack_events: only dumps tell what is
+  std::atomic<std::uint32_t> receive_buffer_bytes{0};  // granted
+
+  std::array<std::atomic<std::uint64_t>, 3> events{};      // by EventKind
+  std::atomic<std::uint64_t> events_lost{0};               // for want of receive buffer
+  std::atomic<std::uint64_t> messages_malformed{0};        // skipped
+  std::atomic<std::uint64_t> messages_unsupported{0};      // likewise: neither IPv4 nor IPv6
+  std::atomic<std::uint64_t> messages_foreign{0};          // likewise: not from the kernel
+
+  std::array<std::atomic<std::uint64_t>, 3> reconciles{};  // by DumpReason
+  std::atomic<std::uint64_t> corrections_missed{0};
+  std::atomic<std::uint64_t> corrections_stale{0};
+  std::atomic<std::int64_t> last_reconcile_wall_ms{0};
+  std::atomic<std::int64_t> last_reconcile_duration_us{0};
+
+  std::atomic<std::uint64_t> flows{0};                     // in the FlowTable
+  std::atomic<std::uint64_t> memory_bytes{0};              // of the collector's tables
+  std::atomic<std::uint64_t> connections_turned_away{0};
+  std::atomic<std::uint64_t> sources_turned_away{0};
+
+  // Moves on with each turn of the collector's loop, at least once a second while it works.
+  std::atomic<std::uint64_t> heartbeat{0};
+
+  // Why the collector does not work, and what to do; empty while it does.
+  std::string failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+  void set_failure(std::string text) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::move(text);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string failure_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,77 @@
+#include "collectors/conntrack/event_stream.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <array>
+
+namespace conntally {
+
+struct EventStream::Buffers {
+  std::array<mmsghdr, kBatch> headers{};
+  std::array<iovec, kBatch> slices{};
+  std::array<sockaddr_nl, kBatch> senders{};
+  std::array<std::array<std::byte, kDatagramBytes>, kBatch> datagrams{};
+
+  Buffers() {
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      slices[i] = {datagrams[i].data(), kDatagramBytes};
+      msghdr& header = headers[i].msg_hdr;
+      header.msg_name = &senders[i];
+      header.msg_namelen = sizeof senders[i];
+      header.msg_iov = &slices[i];
+      header.msg_iovlen = 1;
+    }
+  }
+};
+
+void EventStream::BuffersDeleter::operator()(Buffers* buffers) const { delete buffers; }
+
+EventStream::EventStream(NetlinkSocket socket, std::uint32_t granted_bytes)
+    : socket_(std::move(socket)), granted_bytes_(granted_bytes), buffers_(std::make_unique<Buffers>().release()) {
+  received_.messages.reserve(kBatch);
+}
+
+Result<EventStream> EventStream::Open(std::uint32_t receive_buffer_bytes) {
+  auto socket = NetlinkSocket::Open();
+  if (!socket) return socket.error();
+  // The buffer first: the first event may come as soon as a group is joined.
+  const auto granted = socket->SetReceiveBuffer(receive_buffer_bytes);
+  if (!granted) return granted.error();
+  if (const auto set = socket->IgnoreOverruns(); !set) return set.error();
+  for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY}) {
+    if (const auto joined = socket->Join(group); !joined) return joined.error();
+  }
+  return EventStream(std::move(*socket), granted.value());
+}
+
+Result<const EventStream::Received*> EventStream::Receive() {
+  received_.messages.clear();
+  received_.datagrams = received_.truncated = received_.foreign = 0;
+  const int count = recvmmsg(socket_.fd(), buffers_->headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+  if (count < 0) {
+    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return &received_;
+    return Error::FromErrno("cannot receive conntrack events", errno);
+  }
+  received_.datagrams = static_cast<unsigned>(count);
+  for (std::size_t i = 0; i < received_.datagrams; ++i) {
+    const mmsghdr& header = buffers_->headers[i];
+    if (buffers_->senders[i].nl_pid != 0) {
+      ++received_.foreign;
+    } else if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+      ++received_.truncated;
+    } else {
+      received_.messages.push_back(std::span(buffers_->datagrams[i]).first(header.msg_len));
+    }
+  }
+  return &received_;
+}
+
+Result<std::uint32_t> EventStream::TakeLosses() {
+  const auto drops = socket_.Drops();
+  if (!drops) return drops.error();
+  return drops.value() - std::exchange(drops_seen_, drops.value());
+}
+
+}  // namespace conntally

@@ -1,0 +1,60 @@
+// The subscription to conntrack events: NEW, UPDATE and DESTROY of the calling thread's network namespace, received
+// many at a time. Each event is a datagram of its own.
+//
+// UPDATE is subscribed to although it is 6 of the 8 events of a TCP connection: without it a connection would count
+// as unreplied, and as syn_sent, until the next dump, up to reconcile_interval later. README.md has what
+// both ways cost (test/bench/bench_updates.py measures it).
+//
+// Threads: one owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "collectors/netlink/result.h"
+#include "collectors/netlink/socket.h"
+
+namespace conntally {
+
+class EventStream {
+ public:
+  static Result<EventStream> Open(std::uint32_t receive_buffer_bytes);
+
+  struct Received {
+    std::vector<std::span<const std::byte>> messages;  // valid until the next call
+    unsigned datagrams = 0;                            // read, of whatever kind
+    unsigned truncated = 0;                            // longer than kDatagramBytes: their content is lost
+    unsigned foreign = 0;                              // sent by a process, not by the kernel: ignored
+    bool drained() const { return datagrams < kBatch; }
+  };
+
+  // Whatever is queued, up to kBatch datagrams, without waiting.
+  static constexpr unsigned kBatch = 512;
+  Result<const Received*> Receive();
+
+  // Events lost for want of buffer since the last call.
+  Result<std::uint32_t> TakeLosses();
+
+  std::uint32_t receive_buffer_bytes() const { return granted_bytes_; }  // as granted
+  int fd() const { return socket_.fd(); }
+
+ private:
+  static constexpr std::size_t kDatagramBytes = 2048;  // the largest of events, with every extension, stays below 1 kB
+  struct Buffers;
+
+  EventStream(NetlinkSocket socket, std::uint32_t granted_bytes);
+
+  NetlinkSocket socket_;
+  std::uint32_t granted_bytes_;
+  std::uint32_t drops_seen_ = 0;
+  struct BuffersDeleter {
+    void operator()(Buffers* buffers) const;
+  };
+  std::unique_ptr<Buffers, BuffersDeleter> buffers_;
+  Received received_;
+};
+
+}  // namespace conntally

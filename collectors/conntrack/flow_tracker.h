@@ -1,0 +1,130 @@
+// FlowTracker: turns decoded events and dumps of the kernel's table into changes of the tallies. Knows no
+// socket and no clock: a pure function of what it is given, in the order it is given.
+//
+// Events are applied at once, also while a dump runs on another socket; the two meet like this:
+//
+//  - NEW is an upsert, DESTROY of an unknown flow is nothing, so an event that the dump has overtaken does no harm.
+//  - A dumped entry may be older than an event applied already. A flow that an event touched since the dump began keeps
+//    the event's state; one that was destroyed since then (`destroyed_`) is not brought back.
+//  - A dumped entry that was not known is `unconfirmed` until its NEW arrives, or until the dump ends: then its NEW was
+//    missed, or it is older than the daemon.
+//  - A dump never misses an entry that lives throughout. So once it has ended, and the events that were queued by then
+//    are applied, a flow that neither showed is gone: the sweep closes it. Entries older than the subscription under
+//    nf_conntrack_events=2, which never send DESTROY, leave the tallies this way.
+//
+// This holds no events back, so tallies go on during a dump and need no queue for it; it needs the hashes of what was
+// destroyed meanwhile.
+//
+// Threads: one owner, the writer of `tally`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_set>
+
+#include "collectors/conntrack/flow_event.h"
+#include "collectors/conntrack/flow_table.h"
+#include "collectors/tally/port_counts.h"
+#include "collectors/tally/tally.h"
+
+namespace conntally {
+
+// The moment at which a batch of events is applied.
+struct TrackerTime {
+  std::int32_t centiseconds = 0;  // monotonic, since any fixed moment
+  std::int64_t wall_ns = 0;       // since the epoch, as CTA_TIMESTAMP counts
+};
+
+struct SourceGrouping {
+  std::uint8_t ipv4_prefix = 32;
+  std::uint8_t ipv6_prefix = 128;
+};
+
+enum class DumpReason { kStart, kInterval, kOverrun };
+
+// What a whole comparison with the kernel's table set right.
+struct DumpCorrections {
+  std::uint64_t missed = 0;  // in the kernel, not in ours
+  std::uint64_t stale = 0;   // in ours, not in the kernel
+};
+
+class FlowTracker {
+ public:
+  struct Options {
+    SourceGrouping grouping;
+    std::size_t connections_max = 0;
+    KeyedHash hash;
+    std::uint64_t ports_secret = 0;
+  };
+
+  FlowTracker(const Options& options, TallyWriter& tally);
+
+  // An event with the hashes that finding its place needs.
+  struct Prepared {
+    FlowEvent event;
+    FlowHash hash = 0;
+    std::uint64_t source_hash = 0;
+  };
+
+  // Hashes the event's keys and brings their places in the tables towards the cache. Prepare a batch, then apply it.
+  void Prepare(Prepared& prepared) const;
+  void Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
+
+  // A dump: Begin, its entries, End, then SweepStep until it returns true. One that broke off is begun again, at once or
+  // after CancelDump.
+  void BeginDump(DumpReason reason);
+  void ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
+  void EndDump(TallyWriter::Batch& batch);
+  bool SweepStep(TallyWriter::Batch& batch, TrackerTime now);
+  void CancelDump();
+  DumpCorrections corrections() const { return corrections_; }  // since the start
+  // More was destroyed during the dump than should be remembered: begin it again.
+  bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
+
+  void set_connections_max(std::size_t connections_max) { flows_.set_connections_max(connections_max); }
+  // Since the start: connections not kept for want of room, and connections whose source had no row.
+  std::uint64_t connections_turned_away() const { return connections_turned_away_; }
+  std::uint64_t sources_turned_away() const { return sources_turned_away_; }
+  std::size_t flow_count() const { return flows_.size(); }
+  std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes(); }
+
+ private:
+  enum class Phase { kIdle, kDumping, kSweeping };
+  static constexpr std::size_t kDestroyedMax = 4'000'000;
+
+  IpAddress SourceOf(const FlowKey& key) const;
+  void Upsert(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
+  void Destroy(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
+  Flow* Enter(TallyWriter::Batch& batch, const Prepared& prepared);
+  void CountOpened(TallyWriter::Batch& batch, Flow& flow);
+  void CountMissed(TallyWriter::Batch& batch, Flow& flow);
+  void SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event);
+  void Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t destination_port, const FlowEvent* destroy,
+             TrackerTime now);
+
+  void EnterOverflow(TallyWriter::Batch& batch, const FlowEvent& event);
+  bool LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol);
+
+  SourceGrouping grouping_;
+  TallyWriter& tally_;
+  FlowTable flows_;
+  PortCounts ports_;
+
+  Phase phase_ = Phase::kIdle;
+  bool dump_is_first_ = false;
+  bool generation_ = false;
+  bool swept_ = true;  // every flow is of the present generation
+  std::size_t next_partition_ = 0;
+  std::unordered_set<FlowHash> destroyed_;  // since the dump began
+  DumpCorrections corrections_;
+
+  // Connections beyond connections_max: in the totals by state, in no table. Each dump counts them afresh.
+  using OverflowCounts = std::array<std::int64_t, FlowStateIndex::kCount>;
+  OverflowCounts overflow_{};
+  OverflowCounts overflow_in_dump_{};
+  std::int64_t overflow_sum_ = 0;
+  std::uint64_t connections_turned_away_ = 0;
+  std::uint64_t sources_turned_away_ = 0;
+};
+
+}  // namespace conntally

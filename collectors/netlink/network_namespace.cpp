@@ -1,0 +1,19 @@
+#include "collectors/netlink/network_namespace.h"
+
+#include <fcntl.h>
+#include <sched.h>
+
+#include "collectors/netlink/socket.h"
+
+namespace conntally {
+
+Status EnterNetworkNamespace(const std::string& name_or_path) {
+  const bool is_path = name_or_path.find('/') != std::string::npos;
+  const std::string path = is_path ? name_or_path : "/run/netns/" + name_or_path;
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return Error::FromErrno("cannot open network namespace " + path, errno);
+  if (setns(fd.get(), CLONE_NEWNET) < 0) return Error::FromErrno("cannot enter network namespace " + path, errno);
+  return Ok();
+}
+
+}  // namespace conntally

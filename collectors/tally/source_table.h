@@ -1,0 +1,106 @@
+// SourceTable: one row per source address, lock-free and sharded by keyed hash. Writers find, add and count;
+// one reader at a time folds, visits and reclaims. Nobody waits for anybody but a reader for the end of
+// batches (epoch.h).
+//
+// Rows. A row is one cache line in an arena that grows by chunks up to `rows_max` and never moves. Its life:
+//
+//   free ── Acquire fills it in, links it at its bucket's head (CAS, release) ──> live
+//   live ── Retire: CAS references 0 -> kDead, then unlink ──> dead ── one Flip later ──> free
+//
+// References. Each connection holds one on its source's row, so a row with connections is never reclaimed, and an index
+// is valid for as long as the reference is held. Acquire on a dead row fails and adds a fresh one ahead of it.
+//
+// Chains. Insertion happens only at the head, by CAS from the very head that was searched, so two writers cannot add
+// one key twice. Only the reader unlinks. A row that a writer stands on keeps its `next` until the epoch in which
+// it was unlinked has passed, hence no ABA at the head either. The free lists are Treiber stacks with a tag.
+//
+// Memory order: key and family are written before the linking release and read after an acquire of the head or a
+// `next`; the reader's visit reads them after an acquire of `references`. Lane counters are relaxed: the epoch orders
+// them. `references` is acq_rel where life and death are decided.
+//
+// Threads: Acquire, Release, Add within a batch of any registered writer. Everything under "Reader" under one lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "collectors/tally/address.h"
+#include "collectors/tally/epoch.h"
+#include "collectors/tally/keyed_hash.h"
+
+namespace conntally {
+
+using SourceRow = std::uint32_t;
+inline constexpr SourceRow kNoSourceRow = UINT32_MAX;
+
+// What a batch, or a fold of many, changed on one source.
+struct SourceDelta {
+  std::int32_t connections = 0;
+  std::int32_t unreplied = 0;
+  std::uint32_t opened = 0;
+  std::uint32_t closed = 0;
+  std::int32_t destination_ports = 0;
+
+  bool IsZero() const {
+    return connections == 0 && unreplied == 0 && opened == 0 && closed == 0 && destination_ports == 0;
+  }
+};
+
+class SourceTable {
+ public:
+  SourceTable(std::uint32_t rows_max, KeyedHash hash);
+  ~SourceTable();
+  SourceTable(const SourceTable&) = delete;
+  SourceTable& operator=(const SourceTable&) = delete;
+
+  // Writers, within a batch.
+
+  std::uint64_t Hash(const IpAddress& source) const;
+  // Brings the start of the source's chain into the cache.
+  void Prefetch(std::uint64_t hash) const;
+  // The source's row, with one more reference; kNoSourceRow when all rows are taken.
+  SourceRow Acquire(const IpAddress& source, std::uint64_t hash);
+  void Release(SourceRow row);
+  void Add(SourceRow row, std::size_t lane, const SourceDelta& delta);
+
+  // Reader.
+
+  // Rows 0 .. row_count() - 1 have been used at some time.
+  std::uint32_t row_count() const;
+  // nullopt for a row that is free or dead.
+  std::optional<IpAddress> LiveSource(SourceRow row) const;
+  // Takes what a frozen lane holds and leaves it zero.
+  SourceDelta TakeLane(SourceRow row, std::size_t frozen_lane);
+  // Ends a row that nobody refers to; false when somebody does. The next FreeRetired frees it.
+  bool Retire(SourceRow row);
+  // Call after each Flip, before any Retire that follows it.
+  void FreeRetired();
+
+ private:
+  struct Row;
+  struct Shard;
+
+  static constexpr unsigned kShards = 16;
+  static constexpr std::uint32_t kRowsPerChunk = 4096;
+
+  Row& At(SourceRow row) const;
+  Shard& ShardOf(std::uint64_t hash) const;
+  std::atomic<SourceRow>& BucketOf(std::uint64_t hash) const;
+  SourceRow Allocate(std::uint64_t hash);
+  SourceRow AllocateFresh();
+  void Unlink(SourceRow row, std::atomic<SourceRow>& bucket);
+
+  const std::uint32_t rows_max_;
+  const KeyedHash hash_;
+  std::uint32_t bucket_mask_ = 0;  // within a shard
+  std::unique_ptr<Shard[]> shards_;
+  std::unique_ptr<std::atomic<Row*>[]> chunks_;
+  std::atomic<std::uint32_t> fresh_{0};
+  std::vector<SourceRow> retired_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,80 @@
+#include "collectors/tally/tally.h"
+
+#include <cmath>
+
+namespace conntally {
+namespace {
+
+constexpr double kRateFloor = 1e-3;  // openings per second; below it a decaying rate is called zero
+
+}  // namespace
+
+Tally::Tally(std::uint32_t sources_max, KeyedHash hash) : sources_(sources_max, hash) {}
+Tally::~Tally() = default;
+
+TallyWriter& Tally::AddWriter() {
+  const std::lock_guard lock(readers_);
+  writers_.push_back(std::make_unique<TallyWriter>(epochs_.Register(), sources_));
+  return *writers_.back();
+}
+
+Tally::View Tally::Take(WallSeconds now) {
+  std::unique_lock lock(readers_);
+  const std::size_t frozen_lane = epochs_.Flip();
+  sources_.FreeRetired();
+  Fold(frozen_lane, now);
+  return View(*this, std::move(lock));
+}
+
+void Tally::Fold(std::size_t frozen_lane, WallSeconds now) {
+  for (const auto& writer : writers_) writer->totals_.TakeLane(frozen_lane, totals_);
+  ledger_.resize(sources_.row_count());
+  for (SourceRow row = 0; row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
+}
+
+void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
+  Ledger& ledger = ledger_[row];
+  if (!ledger.live) {
+    const auto source = sources_.LiveSource(row);
+    if (!source) return;
+    ledger = Ledger{};
+    ledger.live = true;
+    ledger.figures.source = *source;
+    ledger.figures.first_seen = ledger.figures.last_seen = now;
+  }
+  const SourceDelta delta = sources_.TakeLane(row, frozen_lane);
+  if (delta.IsZero()) return;
+  SourceFigures& figures = ledger.figures;
+  figures.connections += delta.connections;
+  figures.unreplied += delta.unreplied;
+  figures.destination_ports += delta.destination_ports;
+  figures.opened += delta.opened;
+  figures.closed += delta.closed;
+  figures.last_seen = now;
+}
+
+void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention,
+                    const std::function<bool(SourceRow)>& keep) {
+  if (elapsed.count() <= 0) return;
+  const double weight = -std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow));
+  for (SourceRow row = 0; row < ledger_.size(); ++row) {
+    Ledger& ledger = ledger_[row];
+    if (!ledger.live) continue;
+    SourceFigures& figures = ledger.figures;
+    const auto opened = static_cast<double>(figures.opened - ledger.opened_at_last_advance);
+    ledger.opened_at_last_advance = figures.opened;
+    figures.new_rate += (opened / elapsed.count() - figures.new_rate) * weight;
+    if (figures.new_rate < kRateFloor) figures.new_rate = 0;
+    const bool idle = figures.connections == 0 && now - figures.last_seen >= idle_retention;
+    if (idle && !keep(row) && sources_.Retire(row)) ledger.live = false;
+  }
+}
+
+const TotalFigures& Tally::View::totals() const { return tally_->totals_; }
+SourceRow Tally::View::row_count() const { return static_cast<SourceRow>(tally_->ledger_.size()); }
+const SourceFigures* Tally::View::Source(SourceRow row) const {
+  const Ledger& ledger = tally_->ledger_[row];
+  return ledger.live ? &ledger.figures : nullptr;
+}
+
+}  // namespace conntally

@@ -1,0 +1,135 @@
+// Tally: exact figures per source and in total, written by any number of lock-free writers and read as one coherent
+// view. In every view, under any load:
+//
+//   sum over sources of connections + unattributed_connections = sum over protocols and states of connections
+//
+// Threads: a TallyWriter belongs to one thread. Views may be taken on any thread; a mutex among readers makes them take
+// turns, and no writer ever takes it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "collectors/tally/address.h"
+#include "collectors/tally/epoch.h"
+#include "collectors/tally/flow_totals.h"
+#include "collectors/tally/source_table.h"
+
+namespace conntally {
+
+using WallSeconds = std::chrono::sys_seconds;
+
+// One source's figures in a view.
+struct SourceFigures {
+  IpAddress source;
+  std::int64_t connections = 0;
+  std::int64_t unreplied = 0;
+  std::int64_t destination_ports = 0;  // distinct among the connections there are now, exact
+  std::uint64_t opened = 0;            // since the daemon started; those it found at its start are not in here
+  std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
+  double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
+  WallSeconds first_seen{};
+  WallSeconds last_seen{};             // of any opening or closing
+};
+
+class TallyWriter;
+
+class Tally {
+ public:
+  static constexpr std::chrono::seconds kRateWindow{10};
+
+  Tally(std::uint32_t sources_max, KeyedHash hash);
+  ~Tally();
+
+  // At start-up, at most EpochDomain::kWritersMax times. The writer lives as long as the tally.
+  TallyWriter& AddWriter();
+
+  // One moment of all tallies. While it lives no other view can be taken; writers go on.
+  class View {
+   public:
+    const TotalFigures& totals() const;
+    // Rows 0 .. row_count() - 1; those without a live source are skipped by ForEachSource.
+    SourceRow row_count() const;
+    // nullptr when the row holds no source in this view.
+    const SourceFigures* Source(SourceRow row) const;
+    template <typename Visitor>  // void(SourceRow, const SourceFigures&)
+    void ForEachSource(Visitor&& visit) const {
+      for (SourceRow row = 0; row < row_count(); ++row) {
+        if (const SourceFigures* figures = Source(row)) visit(row, *figures);
+      }
+    }
+
+   private:
+    friend class Tally;
+    View(Tally& tally, std::unique_lock<std::mutex> lock) : tally_(&tally), lock_(std::move(lock)) {}
+    Tally* tally_;
+    std::unique_lock<std::mutex> lock_;
+  };
+
+  View Take(WallSeconds now);
+
+  // Once a second: brings the rates up to date, `elapsed` after the last call, and forgets sources that have had no
+  // connection for `idle_retention` and that `keep` does not want kept.
+  void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed,
+               std::chrono::seconds idle_retention, const std::function<bool(SourceRow)>& keep);
+
+ private:
+  friend class TallyWriter;
+
+  struct Ledger {  // the reader's side of a row
+    bool live = false;
+    SourceFigures figures;
+    std::uint64_t opened_at_last_advance = 0;
+  };
+
+  void Fold(std::size_t frozen_lane, WallSeconds now);
+  void FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now);
+
+  EpochDomain epochs_;
+  SourceTable sources_;
+  std::mutex readers_;
+  std::vector<std::unique_ptr<TallyWriter>> writers_;
+  TotalFigures totals_;
+  std::vector<Ledger> ledger_;
+};
+
+// Counts on behalf of one thread.
+class TallyWriter {
+ public:
+  TallyWriter(EpochDomain::Writer epoch_writer, SourceTable& sources) : epoch_writer_(epoch_writer), sources_(sources) {}
+
+  // Changes made through one batch appear in a view together or not at all. Milliseconds at most: views wait for it.
+  class Batch {
+   public:
+    explicit Batch(TallyWriter& writer) : pin_(writer.epoch_writer_), writer_(writer) {}
+
+    SourceRow Acquire(const IpAddress& source, std::uint64_t hash) { return writer_.sources_.Acquire(source, hash); }
+    void Release(SourceRow row) { writer_.sources_.Release(row); }
+    void AddSource(SourceRow row, const SourceDelta& delta) { writer_.sources_.Add(row, pin_.lane(), delta); }
+    void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
+    void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
+    void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
+    void AddUnattributed(int change) { totals().AddUnattributed(pin_.lane(), change); }
+    void AddDuration(double seconds) { totals().AddDuration(pin_.lane(), seconds); }
+
+   private:
+    FlowTotals& totals() { return writer_.totals_; }
+    EpochDomain::Pin pin_;
+    TallyWriter& writer_;
+  };
+
+  std::uint64_t Hash(const IpAddress& source) const { return sources_.Hash(source); }
+  void Prefetch(std::uint64_t hash) const { sources_.Prefetch(hash); }
+
+ private:
+  friend class Tally;
+  EpochDomain::Writer epoch_writer_;
+  SourceTable& sources_;
+  FlowTotals totals_;
+};
+
+}  // namespace conntally
