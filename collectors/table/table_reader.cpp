@@ -1,0 +1,135 @@
+#include "collectors/table/table_reader.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <sys/socket.h>
+
+#include <fstream>
+#include <thread>
+
+#include "collectors/netlink/messages.h"
+#include "collectors/netlink/network_namespace.h"
+#include "collectors/netlink/query.h"
+
+namespace conntally {
+namespace {
+
+// By TableCounter.
+constexpr std::array<std::uint16_t, kTableCounters> kCounterAttributes = {
+    CTA_STATS_INVALID,        CTA_STATS_INSERT_FAILED, CTA_STATS_DROP,          CTA_STATS_EARLY_DROP,
+    CTA_STATS_SEARCH_RESTART, CTA_STATS_CLASH_RESOLVE, CTA_STATS_CHAIN_TOOLONG,
+};
+
+constexpr std::size_t kAnswerHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
+
+constexpr std::uint16_t ConntrackMessage(int message) {
+  return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message);
+}
+
+// The attributes of a whole message, or nullopt.
+std::optional<Bytes> AttributesOf(Bytes message) {
+  MessageHeader header;
+  if (!ReadMessageHeader(message, header) || header.length_bytes < kAnswerHeaderBytes) return std::nullopt;
+  return message.first(header.length_bytes).subspan(kAnswerHeaderBytes);
+}
+
+std::optional<std::uint64_t> ReadBuckets() {
+  std::ifstream file("/proc/sys/net/netfilter/nf_conntrack_buckets");
+  std::uint64_t buckets = 0;
+  if (file >> buckets) return buckets;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<TableFill> DecodeTableFill(Bytes message) {
+  const auto attributes = AttributesOf(message);
+  if (!attributes) return std::nullopt;
+  TableFill fill;
+  bool has_entries = false;
+  AttributeWalk walk(*attributes);
+  for (Attribute attribute; walk.Next(attribute);) {
+    if (attribute.payload.size() != sizeof(std::uint32_t)) continue;
+    const auto value = LoadNetworkOrder<std::uint32_t>(attribute.payload);
+    if (attribute.type == CTA_STATS_GLOBAL_ENTRIES) {
+      fill.entries = value;
+      has_entries = true;
+    }
+    if (attribute.type == CTA_STATS_GLOBAL_MAX_ENTRIES) fill.limit = value;
+  }
+  if (walk.malformed() || !has_entries) return std::nullopt;
+  return fill;
+}
+
+std::optional<CpuCounters> DecodeCpuCounters(Bytes message) {
+  const auto attributes = AttributesOf(message);
+  if (!attributes) return std::nullopt;
+  CpuCounters counters;
+  // nfgenmsg: family, version, and the CPU's number as res_id in network order.
+  counters.cpu = LoadNetworkOrder<std::uint16_t>(message.subspan(MessageHeader::kBytes + 2));
+  AttributeWalk walk(*attributes);
+  for (Attribute attribute; walk.Next(attribute);) {
+    if (attribute.payload.size() != sizeof(std::uint32_t)) continue;
+    for (std::size_t i = 0; i < kTableCounters; ++i) {
+      if (attribute.type == kCounterAttributes[i]) {
+        counters.values[i] = LoadNetworkOrder<std::uint32_t>(attribute.payload);
+      }
+    }
+  }
+  if (walk.malformed()) return std::nullopt;
+  return counters;
+}
+
+Result<TableReader> TableReader::Open(const std::string& network_namespace) {
+  // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
+  Result<NetlinkSocket> socket = Error{};
+  std::thread([&] {
+    if (!network_namespace.empty()) {
+      if (const auto entered = EnterNetworkNamespace(network_namespace); !entered) {
+        socket = entered.error();
+        return;
+      }
+    }
+    socket = NetlinkSocket::Open();
+  }).join();
+  if (!socket) return socket.error();
+  return TableReader(std::move(*socket));
+}
+
+Result<TableStatistics> TableReader::Read() {
+  TableStatistics statistics;
+  bool answered = false;
+  auto asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS), AF_UNSPEC, false}, [&](Bytes message) {
+    const auto fill = DecodeTableFill(message);
+    if (!fill) return;
+    answered = true;
+    statistics.entries = fill->entries;
+    if (fill->limit) statistics.limit = *fill->limit;
+  });
+  if (!asked) return asked.error();
+  if (!answered) return Error{"the kernel's conntrack statistics are malformed", EPROTO};
+
+  asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS_CPU), AF_UNSPEC, true}, [&](Bytes message) {
+    if (const auto counters = DecodeCpuCounters(message)) Accumulate(*counters);
+  });
+  if (!asked) return asked.error();
+  statistics.counters = sums_;
+
+  constexpr auto kExpectations = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_GET);
+  asked = Query(socket_, {kExpectations, AF_UNSPEC, true}, [&](Bytes) { ++statistics.expectations; });
+  if (!asked) return asked.error();
+
+  statistics.buckets = ReadBuckets();
+  return statistics;
+}
+
+void TableReader::Accumulate(const CpuCounters& counters) {
+  if (counters.cpu >= last_of_cpu_.size()) last_of_cpu_.resize(counters.cpu + std::size_t{1});
+  auto& last = last_of_cpu_[counters.cpu];
+  for (std::size_t i = 0; i < kTableCounters; ++i) {
+    sums_[i] += counters.values[i] - last[i];  // modulo 2^32, as the kernel's wrap
+    last[i] = counters.values[i];
+  }
+}
+
+}  // namespace conntally
