@@ -18,6 +18,8 @@ struct Tiers {
   T warning;
   T critical;
   std::chrono::milliseconds for_at_least;
+
+  friend bool operator==(const Tiers&, const Tiers&) = default;
 };
 
 struct Config {
@@ -25,12 +27,16 @@ struct Config {
 
   struct Web {
     std::string listen_address = "127.0.0.1:9105";
+
+    friend bool operator==(const Web&, const Web&) = default;
   } web;
 
   struct Conntrack {
     std::uint32_t receive_buffer_bytes = 33'554'432;
     Duration reconcile_interval = std::chrono::seconds(60);
     std::uint32_t connections_max = 0;  // 0: follow nf_conntrack_max
+
+    friend bool operator==(const Conntrack&, const Conntrack&) = default;
   } conntrack;
 
   struct Sources {
@@ -41,13 +47,18 @@ struct Config {
     std::uint32_t export_top = 50;
     Duration export_hold = std::chrono::minutes(5);
     std::vector<Prefix> exclude;
+
+    friend bool operator==(const Sources&, const Sources&) = default;
   } sources;
 
   struct Limit {
     Prefix source;
     std::uint32_t connections = 0;  // 0: none
+
+    friend bool operator==(const Limit&, const Limit&) = default;
   };
-  std::vector<Limit> limits;  // most specific prefix wins; no two are equal
+  // The most specific prefix wins; no two are equal. A value-initialised Prefix is 0.0.0.0/0.
+  std::vector<Limit> limits = {Limit{}};
 
   enum class RuleBackend { kNftables, kIptablesLegacy, kIp6tablesLegacy };
   struct Rules {
@@ -55,6 +66,8 @@ struct Config {
     std::vector<RuleBackend> backends = {RuleBackend::kNftables, RuleBackend::kIptablesLegacy,
                                          RuleBackend::kIp6tablesLegacy};
     std::uint32_t series_max = 2000;
+
+    friend bool operator==(const Rules&, const Rules&) = default;
   } rules;
 
   enum class Switch { kAuto, kOn, kOff };
@@ -63,12 +76,15 @@ struct Config {
     std::vector<std::uint16_t> nflog_groups;
     bool kernel_log = true;
     std::uint32_t tracked_max = 65'536;
+
+    friend bool operator==(const Drops&, const Drops&) = default;
   } drops;
 
   struct Alerts {
     using Ratio = double;
     Tiers<Ratio> table_usage = {0.75, 0.90, std::chrono::seconds(30)};
-    Tiers<Duration> table_full_within = {std::chrono::minutes(30), std::chrono::minutes(5), std::chrono::minutes(1)};
+    Tiers<Duration> table_full_within = {std::chrono::minutes(30), std::chrono::minutes(5),
+                                         std::chrono::minutes(1)};
     Tiers<Ratio> source_table_share = {0.25, 0.50, std::chrono::seconds(30)};
     Tiers<Ratio> source_limit_usage = {0.80, 0.95, std::chrono::seconds(10)};
     Tiers<double> source_drop_rate = {1, 100, std::chrono::seconds(30)};
@@ -76,11 +92,15 @@ struct Config {
     Tiers<double> source_scan = {100, 1000, std::chrono::seconds(30)};
     Tiers<double> drop_rule_spike = {10, 100, std::chrono::minutes(1)};
     double clear_ratio = 0.9;
+
+    friend bool operator==(const Alerts&, const Alerts&) = default;
   } alerts;
 
   struct Alertmanager {
     std::vector<std::string> urls;
     std::map<std::string, std::string> external_labels;
+
+    friend bool operator==(const Alertmanager&, const Alertmanager&) = default;
   } alertmanager;
 
   enum class LogLevel { kDebug, kInfo, kWarning, kError };
@@ -88,7 +108,11 @@ struct Config {
   struct Log {
     LogLevel level = LogLevel::kInfo;
     LogFormat format = LogFormat::kText;
+
+    friend bool operator==(const Log&, const Log&) = default;
   } log;
+
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace conntally

@@ -1,4 +1,5 @@
 // Reads and validates conntally's YAML configuration. Pure but for LoadConfigFile, which reads one file.
+// Any thread.
 #pragma once
 
 #include <string>
@@ -7,25 +8,25 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/fault.h"
 
 namespace conntally {
-
-// One thing that is wrong, at a place a person can go to. Lines and columns start at 1.
-struct ConfigFault {
-  std::size_t line = 1;
-  std::size_t column = 1;
-  std::string message;  // what is wrong, and what is allowed
-};
 
 // "FILE:LINE:COLUMN: what is wrong, what is allowed"
 std::string Describe(const ConfigFault& fault, std::string_view file);
 
 using ConfigOrFaults = std::variant<Config, std::vector<ConfigFault>>;
 
-// Every fault is reported, in the order of the file, not only the first.
+// Every fault is reported, in the order of the file, not only the first; past 1000 of them, that there are
+// more. What is not YAML at all is one fault, where the reader lost the thread. A text of nothing but
+// comments is the defaults. Throws nothing.
 ConfigOrFaults ParseConfig(std::string_view yaml);
 
 // As ParseConfig; a file that cannot be read is one fault at 1:1 that says why.
 ConfigOrFaults LoadConfigFile(const std::string& path);
+
+// Every key there is, dotted ("web.listen_address"), in the order of the documented file. The keys of a
+// list's entries stand under the list ("limits.source").
+const std::vector<std::string>& ConfigKeys();
 
 }  // namespace conntally

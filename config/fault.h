@@ -1,0 +1,16 @@
+// What is wrong with a configuration, and where. A value; any thread.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace conntally {
+
+// One thing that is wrong, at a place a person can go to. Lines and columns start at 1; columns count bytes.
+struct ConfigFault {
+  std::size_t line = 1;
+  std::size_t column = 1;
+  std::string message;  // what is wrong, and what is allowed
+};
+
+}  // namespace conntally

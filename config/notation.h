@@ -1,0 +1,91 @@
+// How conntally writes durations, listen addresses, URLs and names, for the configuration and for the command
+// line alike. Pure; any thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "collectors/netlink/result.h"
+#include "config/config.h"
+
+namespace conntally {
+
+// A word of the configuration, and what it means. An alias is understood but not offered.
+template <typename T>
+struct Choice {
+  std::string_view word;
+  T value;
+  bool alias = false;
+};
+
+inline constexpr std::array kLogLevels = {
+    Choice<Config::LogLevel>{"debug", Config::LogLevel::kDebug},
+    Choice<Config::LogLevel>{"info", Config::LogLevel::kInfo},
+    Choice<Config::LogLevel>{"warning", Config::LogLevel::kWarning},
+    Choice<Config::LogLevel>{"warn", Config::LogLevel::kWarning, true},
+    Choice<Config::LogLevel>{"error", Config::LogLevel::kError},
+};
+inline constexpr std::array kLogFormats = {
+    Choice<Config::LogFormat>{"text", Config::LogFormat::kText},
+    Choice<Config::LogFormat>{"json", Config::LogFormat::kJson},
+};
+
+template <typename Choices>
+auto FindChoice(const Choices& choices, std::string_view word)
+    -> std::optional<decltype(choices.front().value)> {
+  for (const auto& choice : choices) {
+    if (choice.word == word) return choice.value;
+  }
+  return std::nullopt;
+}
+
+// "debug, info, warning or error"
+template <typename Choices>
+std::string DescribeChoices(const Choices& choices) {
+  std::string words;
+  std::string_view last;
+  for (const auto& choice : choices) {
+    if (choice.alias) continue;
+    if (!last.empty()) words.append(words.empty() ? "" : ", ").append(last);
+    last = choice.word;
+  }
+  return words.empty() ? std::string(last) : words.append(" or ").append(last);
+}
+
+inline constexpr std::string_view kDurationNotation =
+    "one whole number and a unit, such as 500ms, 30s, 5m or 1h";
+Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
+// With the largest unit that needs no fraction: "1h", "90s", "500ms", "0s".
+std::string FormatDuration(std::chrono::milliseconds duration);
+
+inline constexpr std::string_view kListenAddressNotation =
+    "HOST:PORT, [IPV6]:PORT or :PORT (every address), such as 127.0.0.1:9105 or [::]:9105; port 0 takes a "
+    "free one";
+struct ListenAddress {
+  std::string host;  // without brackets; empty for every address
+  std::uint16_t port = 0;
+};
+Result<ListenAddress> ParseListenAddress(std::string_view text);
+
+inline constexpr std::string_view kUrlNotation = "http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]";
+// nullopt when `text` is such a URL, else what is wrong with it. User names and queries are refused: a secret
+// in a URL ends up in logs.
+std::optional<std::string> FindUrlProblem(std::string_view text);
+
+// Prometheus' label names, without those that it keeps to itself (__).
+bool IsLabelName(std::string_view text);
+
+// `text` in quotes for a message: on one line, escaped, and cut when long.
+std::string Quoted(std::string_view text);
+
+constexpr bool IsControl(char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F; }
+
+// Bytes in the UTF-8 character at the front of `text` (RFC 3629), 0 when there is none.
+std::size_t Utf8Length(std::string_view text);
+
+}  // namespace conntally

@@ -1,0 +1,173 @@
+#include "config/schema.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "config/values.h"
+
+namespace conntally::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The kernel doubles what SO_RCVBUF asks for and keeps it in an int (net/core/sock.c).
+constexpr std::uint32_t kReceiveBufferBytesMax = std::numeric_limits<std::int32_t>::max() / 2;
+constexpr std::uint32_t kCountMax = std::numeric_limits<std::int32_t>::max();  // nf_conntrack_max is an int
+constexpr std::uint32_t kTrackedMax = 1U << 26;
+constexpr std::uint32_t kSeriesMax = 1'000'000;
+constexpr std::size_t kPrefixesMax = 10'000;
+constexpr std::size_t kNflogGroupsMax = 64;
+constexpr std::size_t kAlertmanagersMax = 16;
+constexpr double kRateMax = 1e9;
+constexpr double kPortsMax = 65'536;
+
+constexpr std::array kBackends = {
+    Choice<Config::RuleBackend>{"nftables", Config::RuleBackend::kNftables},
+    Choice<Config::RuleBackend>{"iptables-legacy", Config::RuleBackend::kIptablesLegacy},
+    Choice<Config::RuleBackend>{"ip6tables-legacy", Config::RuleBackend::kIp6tablesLegacy},
+};
+
+// `on` and `off` are booleans to half of the world's YAML writers, which turn them into these.
+constexpr std::array kSwitches = {
+    Choice<Config::Switch>{"auto", Config::Switch::kAuto},
+    Choice<Config::Switch>{"on", Config::Switch::kOn},
+    Choice<Config::Switch>{"off", Config::Switch::kOff},
+    Choice<Config::Switch>{"true", Config::Switch::kOn, true},
+    Choice<Config::Switch>{"false", Config::Switch::kOff, true},
+    Choice<Config::Switch>{"yes", Config::Switch::kOn, true},
+    Choice<Config::Switch>{"no", Config::Switch::kOff, true},
+};
+
+enum class WorseWhen { kHigher, kLower };
+
+// Equal tiers are allowed: only the critical one is then ever seen.
+template <typename T>
+Schema<Tiers<T>> TiersOf(const Schema<T>& threshold, WorseWhen worse = WorseWhen::kHigher) {
+  auto find_problem = [worse](const Tiers<T>& tiers) -> std::optional<std::string> {
+    const bool higher = worse == WorseWhen::kHigher;
+    if (higher ? tiers.warning <= tiers.critical : tiers.warning >= tiers.critical) return std::nullopt;
+    return std::string("warning is past critical; allowed: a warning ") +
+           (higher ? "up to the critical one" : "no shorter than the critical one");
+  };
+  return Map<Tiers<T>>(
+      {Key("warning", &Tiers<T>::warning, threshold), Key("critical", &Tiers<T>::critical, threshold),
+       Key("for", &Tiers<T>::for_at_least, Duration(0s, 24h))},
+      Check<Tiers<T>>{{"warning", "critical"}, find_problem});
+}
+
+std::string PrefixText(const Prefix& prefix) { return prefix.ToString(); }
+
+Schema<Config::Web> WebSchema() {
+  return Map<Config::Web>({Key("listen_address", &Config::Web::listen_address, ListenAddressText())});
+}
+
+Schema<Config::Conntrack> ConntrackSchema() {
+  using Conntrack = Config::Conntrack;
+  return Map<Conntrack>({
+      Key("receive_buffer_bytes", &Conntrack::receive_buffer_bytes,
+          Integer<std::uint32_t>(4096, kReceiveBufferBytesMax)),
+      Key("reconcile_interval", &Conntrack::reconcile_interval, Duration(100ms, 24h)),
+      Key("connections_max", &Conntrack::connections_max, Integer<std::uint32_t>(0, kCountMax)),
+  });
+}
+
+Schema<Config::Sources> SourcesSchema() {
+  using Sources = Config::Sources;
+  return Map<Sources>({
+      Key("ipv4_prefix", &Sources::ipv4_prefix, Integer<std::uint8_t>(0, 32)),
+      Key("ipv6_prefix", &Sources::ipv6_prefix, Integer<std::uint8_t>(0, 128)),
+      Key("tracked_max", &Sources::tracked_max, Integer<std::uint32_t>(1, kTrackedMax)),
+      Key("idle_retention", &Sources::idle_retention, Duration(100ms, 168h)),
+      Key("export_top", &Sources::export_top, Integer<std::uint32_t>(0, kSeriesMax)),
+      Key("export_hold", &Sources::export_hold, Duration(0s, 168h)),
+      Key("exclude", &Sources::exclude, List<Prefix>(Cidr(), kPrefixesMax, PrefixText)),
+  });
+}
+
+Schema<std::vector<Config::Limit>> LimitsSchema() {
+  using Limit = Config::Limit;
+  return List<Limit>(
+      Map<Limit>({
+          RequiredKey("source", &Limit::source, Cidr()),
+          RequiredKey("connections", &Limit::connections, Integer<std::uint32_t>(0, kCountMax)),
+      }),
+      kPrefixesMax, [](const Limit& limit) { return limit.source.ToString(); });
+}
+
+Schema<Config::Rules> RulesSchema() {
+  using Rules = Config::Rules;
+  const auto name = [](const Config::RuleBackend& backend) {
+    const auto* choice = std::find_if(kBackends.begin(), kBackends.end(),
+                                      [&](const auto& each) { return each.value == backend; });
+    return std::string(choice->word);
+  };
+  return Map<Rules>({
+      Key("poll_interval", &Rules::poll_interval, Duration(100ms, 24h)),
+      Key("backends", &Rules::backends, List<Config::RuleBackend>(OneOf(kBackends), kBackends.size(), name)),
+      Key("series_max", &Rules::series_max, Integer<std::uint32_t>(0, kSeriesMax)),
+  });
+}
+
+Schema<Config::Drops> DropsSchema() {
+  using Drops = Config::Drops;
+  const auto name = [](const std::uint16_t& group) { return "group " + std::to_string(group); };
+  return Map<Drops>({
+      Key("ebpf", &Drops::ebpf, OneOf(kSwitches)),
+      Key("nflog_groups", &Drops::nflog_groups,
+          List<std::uint16_t>(Integer<std::uint16_t>(0, 65'535), kNflogGroupsMax, name)),
+      Key("kernel_log", &Drops::kernel_log, Boolean()),
+      Key("tracked_max", &Drops::tracked_max, Integer<std::uint32_t>(1, kTrackedMax)),
+  });
+}
+
+Schema<Config::Alerts> AlertsSchema() {
+  using Alerts = Config::Alerts;
+  const auto rate = Number(0.001, kRateMax);
+  return Map<Alerts>({
+      Key("table_usage", &Alerts::table_usage, TiersOf(Ratio())),
+      Key("table_full_within", &Alerts::table_full_within, TiersOf(Duration(1s, 168h), WorseWhen::kLower)),
+      Key("source_table_share", &Alerts::source_table_share, TiersOf(Ratio())),
+      Key("source_limit_usage", &Alerts::source_limit_usage, TiersOf(Ratio())),
+      Key("source_drop_rate", &Alerts::source_drop_rate, TiersOf(rate)),
+      Key("source_new_rate", &Alerts::source_new_rate, TiersOf(rate)),
+      Key("source_scan", &Alerts::source_scan, TiersOf(Number(1, kPortsMax))),
+      Key("drop_rule_spike", &Alerts::drop_rule_spike, TiersOf(Number(1, kRateMax))),
+      Key("clear_ratio", &Alerts::clear_ratio, Ratio()),
+  });
+}
+
+Schema<Config::Alertmanager> AlertmanagerSchema() {
+  using Alertmanager = Config::Alertmanager;
+  const auto name = [](const std::string& url) { return Quoted(url); };
+  return Map<Alertmanager>({
+      Key("urls", &Alertmanager::urls, List<std::string>(Url(), kAlertmanagersMax, name)),
+      Key("external_labels", &Alertmanager::external_labels, ExternalLabels()),
+  });
+}
+
+Schema<Config::Log> LogSchema() {
+  return Map<Config::Log>({
+      Key("level", &Config::Log::level, OneOf(kLogLevels)),
+      Key("format", &Config::Log::format, OneOf(kLogFormats)),
+  });
+}
+
+}  // namespace
+
+const Schema<Config>& ConfigSchema() {
+  static const Schema<Config> schema = Map<Config>({
+      Key("web", &Config::web, WebSchema()),
+      Key("conntrack", &Config::conntrack, ConntrackSchema()),
+      Key("sources", &Config::sources, SourcesSchema()),
+      Key("limits", &Config::limits, LimitsSchema()),
+      Key("rules", &Config::rules, RulesSchema()),
+      Key("drops", &Config::drops, DropsSchema()),
+      Key("alerts", &Config::alerts, AlertsSchema()),
+      Key("alertmanager", &Config::alertmanager, AlertmanagerSchema()),
+      Key("log", &Config::log, LogSchema()),
+  });
+  return schema;
+}
+
+}  // namespace conntally::config

@@ -1,0 +1,167 @@
+#include "config/values.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+namespace conntally::config {
+namespace {
+
+using std::chrono::milliseconds;
+
+// YAML 1.1 has three pairs of words for this; YAML 1.2 kept the first.
+constexpr std::array kBooleans = {
+    Choice<bool>{"true", true},       Choice<bool>{"false", false},    Choice<bool>{"on", true, true},
+    Choice<bool>{"off", false, true}, Choice<bool>{"yes", true, true}, Choice<bool>{"no", false, true},
+};
+
+constexpr std::size_t kExternalLabelsMax = 64;
+constexpr std::size_t kLabelValueBytesMax = 1024;
+constexpr std::array<std::string_view, 5> kLabelsOfAlerts = {"alertname", "alert", "severity", "source",
+                                                             "rule"};
+
+bool AreDigits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// from_chars would also take "inf", "nan" and a number with something behind it.
+std::optional<double> ParseDecimal(std::string_view text) {
+  double value = 0;
+  if (text.find_first_not_of("0123456789.eE+-") != text.npos) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+std::string FormatDecimal(double value) {
+  std::array<char, 32> text{};
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} ? std::string(text.data(), end) : std::to_string(value);
+}
+
+Result<Prefix> ParseCidr(std::string_view text) {
+  if (const auto prefix = Prefix::Parse(text)) return *prefix;
+  const std::size_t slash = text.find('/');
+  const auto address = IpAddress::Parse(text.substr(0, slash));
+  if (!address) return Error{Quoted(text) + " does not begin with an IP address"};
+  const auto length = ParseInteger(text.substr(slash + 1), 0, AddressBits(address->family));
+  if (!length)
+    return Error{Quoted(text) + " has no prefix length from 0 to " +
+                 std::to_string(AddressBits(address->family))};
+  const auto bits = static_cast<std::uint8_t>(length.value());
+  const Prefix masked{Masked(*address, bits), bits};
+  return Error{Quoted(text) + " has bits set behind its prefix, perhaps " + masked.ToString() + " was meant"};
+}
+
+std::optional<std::string> FindLabelProblem(const Node& key) {
+  const auto is_ours =
+      std::find(kLabelsOfAlerts.begin(), kLabelsOfAlerts.end(), key.text) != kLabelsOfAlerts.end();
+  if (is_ours) return "is a label that every alert has already; allowed: any other";
+  if (key.kind == Node::Kind::kScalar && IsLabelName(key.text)) return std::nullopt;
+  return "not a label name; allowed: letters, digits and _, no digit first, no __ first";
+}
+
+bool ReadLabelValue(const Node& node, std::string& into, Reading& reading) {
+  const std::string allowed = "a text of up to " + std::to_string(kLabelValueBytesMax) + " bytes on one line";
+  if (!reading.ExpectScalar(node, allowed)) return false;
+  // An escape in double quotes can make a control character that the file itself does not have.
+  const bool fits =
+      node.text.size() <= kLabelValueBytesMax && std::none_of(node.text.begin(), node.text.end(), IsControl);
+  if (!fits)
+    reading.Fault(node, Quoted(node.text) + " is too long or has control characters; allowed: " + allowed);
+  into = node.text;
+  return fits;
+}
+
+bool ReadLabels(const Node& node, std::map<std::string, std::string>& into, Reading& reading) {
+  if (!reading.ExpectMap(node)) return false;
+  if (node.items.size() > kExternalLabelsMax) {
+    reading.Fault(node, std::to_string(node.items.size()) + " labels; allowed: up to " +
+                            std::to_string(kExternalLabelsMax));
+    return false;
+  }
+  bool fits = true;
+  into.clear();
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const Node& key = node.keys[i];
+    const Reading::Inside inside(reading, IsLabelName(key.text) ? key.text : Quoted(key.text));
+    auto problem = FindLabelProblem(key);
+    if (!problem && into.contains(key.text)) problem = "given twice; allowed: once";
+    if (problem) reading.Fault(key, *problem);
+    fits = !problem && fits;
+    if (!problem) fits = ReadLabelValue(node.items[i], into[key.text], reading) && fits;
+  }
+  return fits;
+}
+
+}  // namespace
+
+Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high) {
+  if (text.size() > 1 && text.front() == '-' && AreDigits(text.substr(1)))
+    return Error{Quoted(text) + " is negative"};
+  // A leading zero means octal to some readers of YAML and nothing to others.
+  if (!AreDigits(text) || (text.size() > 1 && text.front() == '0'))
+    return Error{Quoted(text) + " is not a whole number"};
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || value < low || value > high) return Error{Quoted(text) + " is out of range"};
+  return value;
+}
+
+Schema<bool> Boolean() { return OneOf(kBooleans); }
+
+Schema<double> Number(double low, double high) {
+  return Scalar<double>("a number from " + FormatDecimal(low) + " to " + FormatDecimal(high),
+                        [low, high](std::string_view text) -> Result<double> {
+                          const auto value = ParseDecimal(text);
+                          if (!value) return Error{Quoted(text) + " is not a number"};
+                          if (*value < low || *value > high) return Error{Quoted(text) + " is out of range"};
+                          return *value;
+                        });
+}
+
+Schema<double> Ratio() {
+  return Scalar<double>("a ratio above 0, up to 1", [](std::string_view text) -> Result<double> {
+    const auto value = ParseDecimal(text);
+    if (!value) return Error{Quoted(text) + " is not a number"};
+    if (*value <= 0 || *value > 1) return Error{Quoted(text) + " is out of range"};
+    return *value;
+  });
+}
+
+Schema<milliseconds> Duration(milliseconds low, milliseconds high) {
+  const std::string allowed =
+      std::string(kDurationNotation) + ", from " + FormatDuration(low) + " to " + FormatDuration(high);
+  return Scalar<milliseconds>(allowed, [low, high](std::string_view text) -> Result<milliseconds> {
+    auto duration = ParseDuration(text);
+    if (duration && (*duration < low || *duration > high)) return Error{Quoted(text) + " is out of range"};
+    return duration;
+  });
+}
+
+Schema<Prefix> Cidr() {
+  return Scalar<Prefix>("an IPv4 or IPv6 prefix, such as 192.0.2.0/24, 2001:db8::/32 or 192.0.2.7",
+                        ParseCidr);
+}
+
+Schema<std::string> ListenAddressText() {
+  return Scalar<std::string>(std::string(kListenAddressNotation),
+                             [](std::string_view text) -> Result<std::string> {
+                               const auto parsed = ParseListenAddress(text);
+                               if (!parsed) return parsed.error();
+                               return std::string(text);
+                             });
+}
+
+Schema<std::string> Url() {
+  return Scalar<std::string>(std::string(kUrlNotation), [](std::string_view text) -> Result<std::string> {
+    if (auto problem = FindUrlProblem(text)) return Error{*std::move(problem)};
+    return std::string(text);
+  });
+}
+
+Schema<std::map<std::string, std::string>> ExternalLabels() { return {ReadLabels}; }
+
+}  // namespace conntally::config

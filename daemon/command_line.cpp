@@ -1,0 +1,228 @@
+#include "daemon/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/nearest.h"
+#include "config/notation.h"
+#include "daemon/build_info.h"
+
+namespace conntally {
+namespace {
+
+// What CLI11 fills in. The names of flags and commands stand here only.
+struct Grammar {
+  Grammar();
+
+  CLI::App app{
+      "Exact per-source conntrack tallies for Prometheus. Without a command: the daemon, in the foreground."};
+  std::string config_path;
+  std::string listen_address;
+  std::string log_level;
+  std::string log_format;
+  std::string netns;
+  std::string checked_path;
+  bool json = false;
+  CLI::Option* config = nullptr;
+  CLI::Option* listen = nullptr;
+  CLI::App* check_config = nullptr;
+  CLI::App* status = nullptr;
+};
+
+Grammar::Grammar() {
+  app.name("conntally");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_version_flag("--version", VersionText(), "Print the version and exit");
+  config = app.add_option("--config", config_path,
+                          "Configuration file [" + std::string(kDefaultConfigPath) + " if it exists]");
+  config->type_name("FILE");
+  listen =
+      app.add_option("--web.listen-address", listen_address, "Where to serve metrics, the page and the API");
+  listen->type_name("HOST:PORT");
+  app.add_option("--log.level", log_level, "Least severe messages to log")
+      ->type_name(DescribeChoices(kLogLevels));
+  app.add_option("--log.format", log_format, "How to write log lines")
+      ->type_name(DescribeChoices(kLogFormats));
+  app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path")
+      ->type_name("NAME-or-PATH");
+
+  check_config =
+      app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
+  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]");
+  status = app.add_subcommand("status", "Ask a running daemon how it is");
+  status->add_flag("--json", json, "As JSON");
+  status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
+
+  // The flags above may also follow a command; what is left over is ours to explain.
+  app.require_subcommand(0, 1);
+  app.allow_extras();
+  for (CLI::App* command : {check_config, status}) command->fallthrough()->allow_extras();
+}
+
+PrintAndExit UsageError(const std::string& message) {
+  return {"conntally: " + message + "\nTry `conntally --help`.\n", PrintAndExit::Stream::kError, 1};
+}
+
+std::vector<std::string> FlagsOf(const CLI::App& app) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string joined;
+  for (const std::string& word : words) joined.append(joined.empty() ? "" : ", ").append(word);
+  return joined;
+}
+
+std::string NotUnderstood(std::string_view kind, std::string_view word,
+                          const std::vector<std::string>& allowed) {
+  std::string message = "unknown " + std::string(kind) + " " + Quoted(word);
+  if (const auto nearest = Nearest(word, allowed)) message += ", the nearest is " + *nearest;
+  return message + "; allowed: " + Join(allowed);
+}
+
+std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App* command) {
+  const auto leftovers = grammar.app.remaining(true);
+  if (leftovers.empty()) return std::nullopt;
+  const auto first_flag = std::find_if(leftovers.begin(), leftovers.end(), [](const std::string& word) {
+    return word.starts_with('-') && word != "--";
+  });
+  if (first_flag != leftovers.end()) {
+    std::vector<std::string> flags = FlagsOf(grammar.app);
+    if (command != nullptr) {
+      for (std::string& flag : FlagsOf(*command)) {
+        if (std::find(flags.begin(), flags.end(), flag) == flags.end()) flags.push_back(std::move(flag));
+      }
+    }
+    return UsageError(NotUnderstood("flag", first_flag->substr(0, first_flag->find('=')), flags));
+  }
+  if (command != nullptr)
+    return UsageError(command->get_name() + " does not take " + Quoted(leftovers.front()));
+  std::vector<std::string> commands;
+  for (const CLI::App* each : grammar.app.get_subcommands(nullptr)) commands.push_back(each->get_name());
+  return UsageError(NotUnderstood("command", leftovers.front(), commands));
+}
+
+// The daemon's flags fall through from every command, and not every command has a use for them.
+std::optional<PrintAndExit> FindForeignFlag(const Grammar& grammar, const CLI::App& command,
+                                            const std::vector<const CLI::Option*>& allowed) {
+  for (const CLI::Option* option : grammar.app.get_options()) {
+    if (option->count() == 0 || std::find(allowed.begin(), allowed.end(), option) != allowed.end()) continue;
+    return UsageError(option->get_name() + " is a flag of the daemon; " + command.get_name() +
+                      " does not take it");
+  }
+  return std::nullopt;
+}
+
+template <typename Choices>
+auto ReadChoice(std::string_view flag, const std::string& word, const Choices& choices,
+                std::string& problem) {
+  const auto choice = FindChoice(choices, word);
+  if (!choice)
+    problem = std::string(flag) + ": " + Quoted(word) + " is unknown; allowed: " + DescribeChoices(choices);
+  return choice;
+}
+
+// `problem` is left empty when all is well; as it is in what follows.
+Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
+  Overrides overrides;
+  if (grammar.listen->count() > 0) {
+    const auto parsed = ParseListenAddress(grammar.listen_address);
+    if (!parsed)
+      problem = "--web.listen-address: " + parsed.error().message +
+                "; allowed: " + std::string(kListenAddressNotation);
+    overrides.listen_address = grammar.listen_address;
+  }
+  if (grammar.app.count("--log.level") > 0) {
+    overrides.log_level = ReadChoice("--log.level", grammar.log_level, kLogLevels, problem);
+  }
+  if (grammar.app.count("--log.format") > 0) {
+    overrides.log_format = ReadChoice("--log.format", grammar.log_format, kLogFormats, problem);
+  }
+  return overrides;
+}
+
+ConfigFile ReadConfigFile(const Grammar& grammar, std::string& problem) {
+  if (grammar.config->count() == 0) return {};
+  if (grammar.config_path.empty()) problem = "--config: \"\" is not a file; allowed: a path";
+  return {grammar.config_path, true};
+}
+
+// ip-netns(8) keeps named namespaces as files in one folder.
+std::optional<std::string> ReadNetnsPath(const Grammar& grammar, std::string& problem) {
+  if (grammar.app.count("--netns") == 0) return std::nullopt;
+  if (grammar.netns.find('/') != std::string::npos) return grammar.netns;
+  if (grammar.netns.empty() || grammar.netns == "." || grammar.netns == "..") {
+    problem = "--netns: " + Quoted(grammar.netns) +
+              " is not a namespace; allowed: a name under /run/netns, or a path";
+  }
+  return "/run/netns/" + grammar.netns;
+}
+
+Command ReadCheckConfig(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.check_config, {grammar.config}))
+    return *std::move(error);
+  std::string problem;
+  const ConfigFile file = ReadConfigFile(grammar, problem);
+  if (!problem.empty()) return UsageError(problem);
+  if (grammar.check_config->count("FILE") == 0) return CheckConfigCommand{file.path};
+  if (file.is_explicit) return UsageError("check-config takes FILE or --config, not both");
+  if (grammar.checked_path.empty()) return UsageError("check-config: \"\" is not a file; allowed: a path");
+  return CheckConfigCommand{grammar.checked_path};
+}
+
+Command ReadStatus(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.status, {grammar.config, grammar.listen}))
+    return *std::move(error);
+  std::string problem;
+  StatusCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), grammar.json};
+  if (!problem.empty()) return UsageError(problem);
+  return command;
+}
+
+Command ReadRun(const Grammar& grammar) {
+  std::string problem;
+  RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
+                     ReadNetnsPath(grammar, problem)};
+  if (!problem.empty()) return UsageError(problem);
+  return command;
+}
+
+}  // namespace
+
+void Overrides::ApplyTo(Config& config) const {
+  if (listen_address) config.web.listen_address = *listen_address;
+  if (log_level) config.log.level = *log_level;
+  if (log_format) config.log.format = *log_format;
+}
+
+Command ParseCommandLine(std::span<const char* const> arguments) {
+  Grammar grammar;
+  // CLI11 takes them from the back.
+  std::vector<std::string> words;
+  for (std::size_t i = arguments.size(); i > 1; --i) words.emplace_back(arguments[i - 1]);
+  try {
+    grammar.app.parse(std::move(words));
+  } catch (const CLI::CallForHelp&) {
+    return PrintAndExit{grammar.app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return PrintAndExit{version.what()};
+  } catch (const CLI::ParseError& error) {
+    return UsageError(error.what());
+  }
+  const auto commands = grammar.app.get_subcommands();
+  if (auto error = FindLeftover(grammar, commands.empty() ? nullptr : commands.front()))
+    return *std::move(error);
+  if (grammar.check_config->parsed()) return ReadCheckConfig(grammar);
+  if (grammar.status->parsed()) return ReadStatus(grammar);
+  return ReadRun(grammar);
+}
+
+}  // namespace conntally

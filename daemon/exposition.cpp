@@ -1,0 +1,164 @@
+#include "daemon/exposition.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <sstream>
+
+#include "daemon/metric_family.h"
+#include "daemon/protocol_names.h"
+
+namespace conntally {
+namespace {
+
+using List = MetricFamilyList;
+
+void AddTable(List& list, const Snapshot& snapshot) {
+  if (!snapshot.table) return;
+  const TableStatistics& table = *snapshot.table;
+  list.Gauge("conntally_table_entries", "Entries in the kernel's conntrack table, expired ones that wait for collection included.")
+      .Add(table.entries);
+  auto limit = list.Gauge("conntally_table_entries_limit", "Entries the table may hold (nf_conntrack_max); 0 is no limit.");
+  if (table.limit) limit.Add(*table.limit);
+  auto buckets = list.Gauge("conntally_table_buckets", "Hash buckets of the table (nf_conntrack_buckets).");
+  if (table.buckets) buckets.Add(*table.buckets);
+  list.Gauge("conntally_expectations", "Connections that helpers expect.").Add(table.expectations);
+  list.Gauge("conntally_table_seconds_until_full",
+             "Seconds until the table is full at the slope of the last minute (Theil-Sen); +Inf when it is not growing.")
+      .Add(snapshot.table_seconds_until_full);
+
+  const auto counter = [&](const char* name, const char* help, TableCounter which) {
+    list.Counter(name, help).Add(table.counter(which));
+  };
+  counter("conntally_table_insert_failed_total", "Entries that clashed with another on insertion: not a full table.", TableCounter::kInsertFailed);
+  counter("conntally_table_drops_total", "Packets dropped because no entry could be made for them.", TableCounter::kDrop);
+  counter("conntally_table_early_drops_total", "Entries evicted before their time to make room.", TableCounter::kEarlyDrop);
+  counter("conntally_table_invalid_packets_total", "Packets that fit no connection.", TableCounter::kInvalid);
+  counter("conntally_table_search_restarts_total", "Look-ups begun again because the table was resized.", TableCounter::kSearchRestart);
+  counter("conntally_table_clash_resolved_total", "Clashes on insertion settled without losing a packet.", TableCounter::kClashResolved);
+  counter("conntally_table_chain_too_long_total", "Entries refused because their hash chain was too long.", TableCounter::kChainTooLong);
+}
+
+void AddConnections(List& list, const TotalFigures& totals) {
+  auto connections = list.Gauge("conntally_connections", "Connections tracked, by protocol and state.");
+  for (std::size_t i = 0; i < totals.connections.size(); ++i) {
+    if (totals.connections[i] == 0) continue;
+    const FlowStateIndex index(i);
+    connections.Add(totals.connections[i],
+                    {{"protocol", ProtocolName(index.protocol())}, {"state", StateName(index)}});
+  }
+  const auto by_protocol = [](List::Family family, const std::array<std::uint64_t, 256>& counts) {
+    for (std::size_t protocol = 0; protocol < counts.size(); ++protocol) {
+      if (counts[protocol] != 0) family.Add(counts[protocol], {{"protocol", ProtocolName(static_cast<std::uint8_t>(protocol))}});
+    }
+  };
+  by_protocol(list.Counter("conntally_connections_opened_total", "Connections opened since the daemon started."), totals.opened);
+  by_protocol(list.Counter("conntally_connections_closed_total", "Connections that ended since the daemon started, those older than it included."),
+              totals.closed);
+
+  prometheus::ClientMetric::Histogram histogram;
+  std::uint64_t cumulative = 0;
+  for (std::size_t i = 0; i < totals.durations.size(); ++i) {
+    cumulative += totals.durations[i];
+    const bool last = i == kDurationBoundsSeconds.size();
+    histogram.bucket.push_back({cumulative, last ? std::numeric_limits<double>::infinity() : kDurationBoundsSeconds[i]});
+  }
+  histogram.sample_count = cumulative;
+  histogram.sample_sum = static_cast<double>(totals.duration_sum_ms) / 1000;
+  list.Histogram("conntally_connection_duration_seconds",
+                 "How long connections were in the table, from their opening to their removal: the idle timeout that ended them is included.")
+      .Add(std::move(histogram));
+}
+
+void AddSources(List& list, const Snapshot& snapshot) {
+  list.Gauge("conntally_sources", "Sources with at least one connection.").Add(snapshot.sources);
+
+  const auto each = [&](List::Family family, auto&& value_of) {
+    for (const ExportedSource& source : snapshot.exported) family.Add(value_of(source.figures), {{"source", source.name}});
+  };
+  using Figures = const SourceFigures&;
+  each(list.Gauge("conntally_source_connections", "Connections of the source."), [](Figures f) { return f.connections; });
+  each(list.Gauge("conntally_source_unreplied_connections", "Connections of the source that saw no packet in reply."),
+       [](Figures f) { return f.unreplied; });
+  each(list.Gauge("conntally_source_destination_ports", "Distinct destination ports among the source's connections, counted exactly."),
+       [](Figures f) { return f.destination_ports; });
+  auto limits = list.Gauge("conntally_source_connections_limit", "Connections the source may have, by where the limit stands.");
+  for (const ExportedSource& source : snapshot.exported) {
+    if (source.configured_limit != 0) limits.Add(source.configured_limit, {{"source", source.name}, {"origin", "config"}});
+  }
+  each(list.Counter("conntally_source_opened_total", "Connections the source opened since the daemon started."),
+       [](Figures f) { return f.opened; });
+  each(list.Counter("conntally_source_closed_total", "Connections of the source that ended since the daemon started."),
+       [](Figures f) { return f.closed; });
+
+  list.Gauge("conntally_other_sources", "Sources with at least one connection that have no series of their own.")
+      .Add(snapshot.other_sources);
+  list.Gauge("conntally_other_sources_connections",
+             "Connections of sources that have no series of their own; with conntally_source_connections the exact sum of conntally_connections.")
+      .Add(snapshot.other_connections);
+}
+
+void AddTrust(List& list, const Snapshot& snapshot) {
+  const Trust& trust = snapshot.trust;
+  list.Gauge("conntally_up", "1 while the daemon answers.").Add(1);
+  list.Gauge("conntally_synced", "1 while the tallies are as the kernel's table, 0 while they are known to be stale.").Add(trust.synced);
+  list.Counter("conntally_events_total", "Conntrack events received, by kind.")
+      .Add(trust.events[0], {{"event", "new"}})
+      .Add(trust.events[1], {{"event", "update"}})
+      .Add(trust.events[2], {{"event", "destroy"}});
+  list.Counter("conntally_netlink_overruns_total", "Conntrack events lost because the receive buffer was full, counted by the kernel one by one.")
+      .Add(trust.events_lost);
+  auto skipped = list.Counter("conntally_netlink_messages_skipped_total", "Netlink messages that could not be used, by reason.");
+  for (const auto& [reason, count] : trust.messages_skipped) skipped.Add(count, {{"reason", reason}});
+  list.Gauge("conntally_netlink_receive_buffer_bytes", "Receive buffer granted for events, as the kernel accounts it: an event takes 1280 bytes or more.")
+      .Add(trust.receive_buffer_bytes);
+  list.Counter("conntally_reconciles_total", "Comparisons with the kernel's whole table, by reason.")
+      .Add(trust.reconciles[0], {{"reason", "start"}})
+      .Add(trust.reconciles[1], {{"reason", "interval"}})
+      .Add(trust.reconciles[2], {{"reason", "overrun"}});
+  list.Counter("conntally_reconcile_corrections_total", "Connections that comparisons set right: missed ones were not in the tallies, stale ones not in the kernel.")
+      .Add(trust.corrections.missed, {{"kind", "missed"}})
+      .Add(trust.corrections.stale, {{"kind", "stale"}});
+  list.Gauge("conntally_reconcile_duration_seconds", "How long the last comparison took.").Add(trust.reconcile_duration_seconds);
+  list.Gauge("conntally_last_reconcile_timestamp_seconds", "When the last comparison ended, as Unix time; 0 before the first.")
+      .Add(trust.last_reconcile_timestamp_seconds);
+  auto overflow = list.Counter("conntally_overflow_total", "What a bound turned away.");
+  for (const auto& [what, count] : trust.overflows) overflow.Add(count, {{"what", what}});
+
+  auto success = list.Gauge("conntally_collector_success", "1 when the collector's last round went well.");
+  for (const auto& [name, status] : snapshot.collectors) success.Add(status.success, {{"collector", name}});
+  auto duration = list.Gauge("conntally_collector_duration_seconds", "How long the collector's last round took.");
+  for (const auto& [name, status] : snapshot.collectors) duration.Add(status.duration_seconds, {{"collector", name}});
+  list.Gauge("conntally_config_last_reload_successful", "1 when the configuration was read without a fault last time.")
+      .Add(trust.config_reload_successful);
+  list.Gauge("conntally_build_info", "Always 1; what was built, as labels.")
+      .Add(1, {{"version", snapshot.build.version}, {"revision", snapshot.build.revision}, {"compiler", snapshot.build.compiler}});
+  list.Gauge("conntally_flow_table_connections", "Connections held in memory one by one.").Add(snapshot.flows);
+  list.Gauge("conntally_flow_table_bytes", "Memory of the tables that hold them.").Add(snapshot.tracker_memory_bytes);
+}
+
+void AddProcess(List& list, const ProcessFigures& process) {
+  list.Counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").Add(process.cpu_seconds);
+  list.Gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").Add(process.start_time_seconds);
+  list.Gauge("process_resident_memory_bytes", "Resident memory size in bytes.").Add(process.resident_bytes);
+  list.Gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.").Add(process.virtual_bytes);
+  list.Gauge("process_open_fds", "Number of open file descriptors.").Add(process.open_fds);
+  list.Gauge("process_max_fds", "Maximum number of open file descriptors.").Add(process.max_fds);
+  list.Gauge("process_threads", "Number of OS threads in the process.").Add(process.threads);
+}
+
+}  // namespace
+
+std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
+  List list;
+  AddTable(list, snapshot);
+  AddConnections(list, snapshot.totals);
+  AddSources(list, snapshot);
+  AddTrust(list, snapshot);
+  AddProcess(list, snapshot.process);
+  return list.Take();
+}
+
+std::string Exposition(const Snapshot& snapshot) { return prometheus::TextSerializer().Serialize(MetricFamilies(snapshot)); }
+
+}  // namespace conntally

@@ -1,0 +1,133 @@
+#include "daemon/http/connections.h"
+
+// Not netinet/tcp.h, whose tcp_info ends before tcpi_bytes_received.
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <iterator>
+
+namespace conntally::http {
+namespace {
+
+// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a request.
+// 0 where it cannot be had.
+std::uint64_t ReceivedBytes(int descriptor) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return info.tcpi_bytes_received;
+}
+
+}  // namespace
+
+Connection& Connections::Add(int descriptor, Clock::time_point now) {
+  asking_.emplace_back();
+  Connection& connection = asking_.back();
+  connection.descriptor = descriptor;
+  connection.since = now;
+  connection.phase = &asking_;
+  connection.self = std::prev(asking_.end());
+  MakeRoomForConnection(connection, now);
+  counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
+  return connection;
+}
+
+void Connections::Remove(Connection& connection) {
+  connection.phase->erase(connection.self);
+  counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
+}
+
+void Connections::Enter(Connection& connection, Connection::List& phase, Clock::time_point now) {
+  phase.splice(phase.end(), *connection.phase, connection.self);
+  connection.phase = &phase;
+  connection.since = now;
+}
+
+void Connections::StartAnswer(Connection& connection, Clock::time_point now) {
+  if (connection.phase == &closing_) return;
+  Enter(connection, answering_, now);
+  connection.progressed = now;
+}
+
+void Connections::NoteProgress(Connection& connection, Clock::time_point now) {
+  if (connection.phase != &answering_) return;
+  answering_.splice(answering_.end(), answering_, connection.self);
+  connection.progressed = now;
+}
+
+void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
+  connection.body.reset();
+  connection.request_seen = false;
+  if (connection.phase == &closing_) return;
+  Enter(connection, idle_, now);
+  connection.received_bytes = ReceivedBytes(connection.descriptor);
+}
+
+void Connections::Shut(Connection& connection) {
+  if (connection.phase == &answering_) {
+    // What it does not take shall not linger in the kernel either, so closing it sends a reset.
+    const linger at_once{1, 0};
+    setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
+  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its feet.
+  shutdown(connection.descriptor, SHUT_RDWR);
+  if (connection.body) connection.body->Drop();
+  closing_.splice(closing_.end(), *connection.phase, connection.self);
+  connection.phase = &closing_;
+}
+
+void Connections::MakeRoomForConnection(const Connection& newcomer, Clock::time_point now) {
+  while (size() - closing_.size() > limits_.connections_soft) {
+    if (!idle_.empty()) {
+      Shut(idle_.front());
+    } else if (&asking_.front() != &newcomer) {
+      Shut(asking_.front());
+    } else if (!EvictStalled(now)) {
+      return;
+    }
+    Count(counters_.connections_turned_away);
+  }
+}
+
+bool Connections::EvictStalled(Clock::time_point now) {
+  if (answering_.empty() || now - answering_.front().progressed < kStalledAfter) return false;
+  Shut(answering_.front());
+  return true;
+}
+
+bool Connections::MakeRoomForBody(Clock::time_point now) {
+  while (held_bytes_ > limits_.held_bytes_max) {
+    if (!EvictStalled(now)) return false;
+    Count(counters_.connections_turned_away);
+  }
+  return true;
+}
+
+void Connections::NoticeAsking(Clock::time_point now) {
+  for (auto next = idle_.begin(); next != idle_.end();) {
+    Connection& connection = *next++;
+    if (ReceivedBytes(connection.descriptor) != connection.received_bytes) Enter(connection, asking_, now);
+  }
+}
+
+void Connections::CutOverdue(Connection::List& phase, std::chrono::milliseconds deadline,
+                             Clock::time_point now) {
+  for (auto next = phase.begin(); next != phase.end();) {
+    Connection& connection = *next++;
+    if (now - connection.since < deadline) continue;
+    Shut(connection);
+    // An idle connection owed us nothing.
+    if (&phase != &idle_) Count(counters_.deadlines_missed);
+  }
+}
+
+void Connections::EnforceDeadlines(Clock::time_point now) {
+  NoticeAsking(now);
+  CutOverdue(asking_, limits_.header_deadline, now);
+  CutOverdue(answering_, limits_.response_deadline, now);
+  CutOverdue(idle_, limits_.idle_deadline, now);
+}
+
+}  // namespace conntally::http

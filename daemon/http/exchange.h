@@ -1,0 +1,42 @@
+// One request and its response between libmicrohttpd and the rest: its callbacks, and nothing else, live here.
+// The server's thread only, as all callbacks run inside MHD_run().
+#pragma once
+
+#include <microhttpd.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "daemon/http/connections.h"
+#include "daemon/http/gzip.h"
+#include "daemon/http/router.h"
+
+namespace conntally::http {
+
+class Exchange {
+ public:
+  Exchange(Router& router, Connections& connections, Counters& counters, std::size_t header_bytes_max)
+      : router_(router), connections_(connections), counters_(counters), header_bytes_max_(header_bytes_max) {}
+
+  // Their first argument is an Exchange; what libmicrohttpd calls them for is said at MHD_start_daemon.
+  static void OnConnection(void* exchange, MHD_Connection* connection, void** context,
+                           MHD_ConnectionNotificationCode code);
+  static void* OnRequestLine(void* exchange, const char* target, MHD_Connection* connection);
+  static MHD_Result OnRequest(void* exchange, MHD_Connection* connection, const char* url, const char* method,
+                              const char* version, const char* upload, std::size_t* upload_bytes, void** context);
+  static void OnFinished(void* exchange, MHD_Connection* connection, void** context,
+                         MHD_RequestTerminationCode code);
+
+ private:
+  Response Answer(MHD_Connection* handle, const Connection& connection, std::string_view method, bool has_body);
+  MHD_Result Queue(MHD_Connection* handle, Connection& connection, Response response);
+  bool Encode(MHD_Connection* handle, Response& response);
+
+  Router& router_;
+  Connections& connections_;
+  Counters& counters_;
+  GzipCompressor compressor_;
+  const std::size_t header_bytes_max_;
+};
+
+}  // namespace conntally::http

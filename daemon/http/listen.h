@@ -1,0 +1,30 @@
+// The listening socket: from `HOST:PORT` to a bound descriptor. Any thread; resolving a host name may block.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "collectors/netlink/result.h"
+#include "daemon/http/file_descriptor.h"
+
+namespace conntally::http {
+
+struct ListenAddress {
+  std::string host;  // name or address, without brackets; empty: every address
+  std::uint16_t port = 0;
+
+  // `HOST:PORT`, `[V6]:PORT` or `:PORT`, port in decimal. Pure.
+  static Result<ListenAddress> Parse(std::string_view text);
+};
+
+struct ListenSocket {
+  FileDescriptor descriptor;
+  std::uint16_t port = 0;  // the one really bound
+};
+
+// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off); a name with addresses
+// of both families takes its first IPv4 one, as Go's exporters do.
+Result<ListenSocket> Listen(const std::string& address);
+
+}  // namespace conntally::http

@@ -1,0 +1,16 @@
+#include "daemon/http/message.h"
+
+#include <nlohmann/json.hpp>
+
+namespace conntally::http {
+
+Response ErrorResponse(int status, std::string_view message) {
+  const nlohmann::json body{{"error", message}};
+  Response response;
+  response.status = status;
+  response.content_type = "application/json";
+  response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+}  // namespace conntally::http

@@ -1,0 +1,51 @@
+#include "daemon/http/router.h"
+
+#include <spdlog/spdlog.h>
+
+#include <exception>
+
+#include "daemon/http/target.h"
+
+namespace conntally::http {
+
+Response Router::Answer(std::string_view method, std::string_view target, bool has_body) {
+  if (target.size() > kTargetBytesMax) return ErrorResponse(414, "the request target is too long");
+  const auto request = ParseTarget(target);
+  if (!request) return ErrorResponse(400, request.error().message);
+  const auto route = routes_.find(request.value().path);
+  if (route == routes_.end()) return ErrorResponse(404, "no such path");
+  if (method != "GET" && method != "HEAD") {
+    Response refused = ErrorResponse(405, "only GET and HEAD are answered here");
+    refused.headers.emplace("Allow", "GET, HEAD");
+    return refused;
+  }
+  if (has_body) return ErrorResponse(413, "a request takes no body here");
+  return Call(route->second, request.value());
+}
+
+Response Router::Call(const Handler& handler, const Request& request) {
+  try {
+    Response response = handler(request);
+    if (response.status >= 200 && response.status <= 599) return response;
+    throw std::logic_error("a status of " + std::to_string(response.status));
+  } catch (...) {
+    NoteFailure(request.path);
+  }
+  return ErrorResponse(500, "internal error");
+}
+
+void Router::NoteFailure(std::string_view where) {
+  Count(counters_.handler_failures);
+  std::string what = "an exception of unknown type";
+  try {
+    throw;
+  } catch (const std::exception& exception) {
+    what = exception.what();
+  } catch (...) {
+  }
+  const auto kept_back = log_.Admit(Clock::now());
+  if (!kept_back) return;
+  spdlog::error("answering {} failed: {} ({} more such lines kept back)", where, what, *kept_back);
+}
+
+}  // namespace conntally::http

@@ -1,0 +1,168 @@
+#include "daemon/http/server.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+#include <utility>
+
+#include "daemon/http/connections.h"
+#include "daemon/http/descriptor_limit.h"
+#include "daemon/http/exchange.h"
+#include "daemon/http/listen.h"
+#include "daemon/http/router.h"
+
+namespace conntally::http {
+namespace {
+
+// Besides the request's header, libmicrohttpd keeps its own records and the response's header in a connection's
+// pool, and a stream's chunks are cut to what is left.
+constexpr std::size_t kPoolSpareBytes = 16 * 1024;
+constexpr unsigned kConnectionsLeast = 4;
+
+struct StopDaemon {
+  void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
+};
+
+Options Fitted(Options options) {
+  options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
+  return options;
+}
+
+Connections::Limits LimitsFrom(const Options& options) {
+  return {.connections_soft = options.connections_max - options.connections_max / 4,
+          .header_deadline = options.header_deadline,
+          .response_deadline = options.response_deadline,
+          .idle_deadline = options.idle_deadline,
+          .held_bytes_max = options.held_bytes_max};
+}
+
+// How often deadlines are looked at while there are connections: late by a tenth at most.
+std::chrono::milliseconds TickFrom(const Options& options) {
+  const auto shortest = std::min({options.header_deadline, options.response_deadline, options.idle_deadline});
+  return std::clamp(shortest / 10, std::chrono::milliseconds(5), std::chrono::milliseconds(250));
+}
+
+}  // namespace
+
+// The thread and everything it owns. What is declared later may use what is declared before it.
+class Server::Loop {
+ public:
+  Loop(Options options, std::map<std::string, Handler> routes)
+      : options_(Fitted(std::move(options))),
+        tick_(TickFrom(options_)),
+        router_(std::move(routes), counters_),
+        connections_(LimitsFrom(options_), counters_),
+        exchange_(router_, connections_, counters_, options_.header_bytes_max) {}
+  ~Loop();
+
+  Status Start();
+  std::uint16_t port() const { return port_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  Status StartDaemon(ListenSocket socket);
+  void Run();
+  int WaitMilliseconds() const;
+
+  const Options options_;
+  const std::chrono::milliseconds tick_;
+  Counters counters_;
+  Router router_;
+  Connections connections_;
+  Exchange exchange_;
+  FileDescriptor stop_;
+  std::unique_ptr<MHD_Daemon, StopDaemon> daemon_;  // its end calls back into all of the above
+  int epoll_descriptor_ = -1;                       // the daemon's
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+Status Server::Loop::Start() {
+  auto socket = Listen(options_.listen_address);
+  if (!socket) return socket.error();
+  stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
+  if (Status started = StartDaemon(std::move(*socket)); !started) return started;
+  thread_ = std::thread(&Loop::Run, this);
+  return Ok();
+}
+
+Status Server::Loop::StartDaemon(ListenSocket socket) {
+  port_ = socket.port;
+  // The socket is libmicrohttpd's from here, whether it starts or not.
+  daemon_.reset(MHD_start_daemon(
+      MHD_USE_EPOLL, port_, nullptr, nullptr, &Exchange::OnRequest, &exchange_,             // whole headers
+      MHD_OPTION_LISTEN_SOCKET, socket.descriptor.Release(),                                //
+      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                    // accept and close
+      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                    // the raw target
+      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                       // response taken
+      MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,                                //
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,      //
+      MHD_OPTION_END));
+  const auto* info = daemon_ ? MHD_get_daemon_info(daemon_.get(), MHD_DAEMON_INFO_EPOLL_FD) : nullptr;
+  if (info == nullptr) return Error::FromErrno("cannot start the HTTP server: libmicrohttpd", errno);
+  epoll_descriptor_ = info->epoll_fd;
+  return Ok();
+}
+
+Server::Loop::~Loop() {
+  if (!thread_.joinable()) return;
+  // Cannot fail: the counter is far from its end.
+  static_cast<void>(eventfd_write(stop_.get(), 1));
+  thread_.join();
+}
+
+void Server::Loop::Run() {
+  pthread_setname_np(pthread_self(), "http");
+  // Signals are the main thread's, and a client that hangs up is no reason to die of SIGPIPE.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  std::array<pollfd, 2> waits{{{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}}};
+  for (;;) {
+    poll(waits.data(), waits.size(), WaitMilliseconds());
+    if (waits[0].revents != 0) break;
+    MHD_run(daemon_.get());
+    connections_.EnforceDeadlines(Clock::now());
+  }
+  // Here, so that the callbacks it makes run on the thread of all others.
+  daemon_.reset();
+}
+
+int Server::Loop::WaitMilliseconds() const {
+  // With no connection nothing can be overdue; one wake-up a second is for a listening socket libmicrohttpd
+  // stopped watching when the process ran out of descriptors.
+  const auto longest = connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_;
+  unsigned long long wanted = 0;
+  if (MHD_get_timeout(daemon_.get(), &wanted) != MHD_YES) return static_cast<int>(longest.count());
+  return static_cast<int>(std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
+}
+
+Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Handler> routes) {
+  auto loop = std::make_unique<Loop>(std::move(options), std::move(routes));
+  if (Status started = loop->Start(); !started) return started.error();
+  return std::unique_ptr<Server>(new Server(std::move(loop)));
+}
+
+Server::Server(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+Server::~Server() = default;
+
+std::uint16_t Server::port() const { return loop_->port(); }
+
+ServerStatistics Server::statistics() const {
+  const Counters& counters = loop_->counters();
+  const auto load = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+  return {.requests = load(counters.requests),
+          .connections_turned_away = load(counters.connections_turned_away),
+          .responses_turned_away = load(counters.responses_turned_away),
+          .deadlines_missed = load(counters.deadlines_missed),
+          .handler_failures = load(counters.handler_failures),
+          .connections = load(counters.connections)};
+}
+
+}  // namespace conntally::http

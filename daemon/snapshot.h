@@ -1,0 +1,83 @@
+// Everything conntally knows at one moment, as plain values: what the exposition, the API and the page are made from.
+// The tallies in it are one coherent view. Immutable once taken; any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/table/table_reader.h"
+#include "collectors/tally/tally.h"
+
+namespace conntally {
+
+struct CollectorStatus {
+  bool success = false;
+  double duration_seconds = 0;  // of its last round
+  std::string failure;          // why not, and what to do
+};
+
+struct ExportedSource {
+  std::string name;  // the address, or the prefix when sources are grouped
+  SourceFigures figures;
+  std::uint64_t configured_limit = 0;  // connections; 0: none
+};
+
+// How far the figures can be trusted.
+struct Trust {
+  bool ready = false;   // the first dump is reconciled
+  bool synced = false;  // nothing is known to be stale
+  bool events_off = false;
+  std::array<std::uint64_t, 3> events{};  // by EventKind
+  std::uint64_t events_lost = 0;
+  std::map<std::string, std::uint64_t> messages_skipped;  // by reason
+  std::uint64_t receive_buffer_bytes = 0;
+  std::array<std::uint64_t, 3> reconciles{};  // by DumpReason
+  DumpCorrections corrections;
+  double reconcile_duration_seconds = 0;
+  double last_reconcile_timestamp_seconds = 0;  // since the epoch; 0: never
+  std::map<std::string, std::uint64_t> overflows;  // by what a bound turned away
+  bool config_reload_successful = true;
+};
+
+struct ProcessFigures {
+  double cpu_seconds = 0;
+  double start_time_seconds = 0;  // since the epoch
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_fds = 0;
+  std::uint64_t max_fds = 0;
+  std::uint64_t threads = 0;
+};
+
+struct BuildFigures {
+  std::string version;
+  std::string revision;
+  std::string compiler;
+};
+
+struct Snapshot {
+  std::optional<TableStatistics> table;  // absent while the kernel does not tell
+  double table_seconds_until_full = 0;   // valid with `table`
+  std::uint64_t table_full_messages = 0;
+
+  TotalFigures totals;
+  std::uint64_t sources = 0;  // with a connection or more
+  std::vector<ExportedSource> exported;
+  std::uint64_t other_sources = 0;
+  std::int64_t other_connections = 0;
+
+  std::uint64_t flows = 0;               // connections in the table of them
+  std::uint64_t tracker_memory_bytes = 0;
+
+  std::map<std::string, CollectorStatus> collectors;
+  Trust trust;
+  ProcessFigures process;
+  BuildFigures build;
+};
+
+}  // namespace conntally

@@ -1,0 +1,159 @@
+#include "daemon/http/connections.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "daemon/http/file_descriptor.h"
+#include "test/support/catch.h"
+
+using namespace conntally::http;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Both ends of a connection; time is what the test says.
+struct Pair {
+  Pair() {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    server = FileDescriptor(ends[0]);
+    client = FileDescriptor(ends[1]);
+  }
+  bool shut() const {
+    pollfd wait{client.get(), POLLIN, 0};
+    return poll(&wait, 1, 0) == 1;
+  }
+  FileDescriptor server, client;
+};
+
+struct Fixture {
+  Counters counters;
+  Connections connections{{.connections_soft = 2,
+                           .header_deadline = 10s,
+                           .response_deadline = 30s,
+                           .idle_deadline = 120s,
+                           .held_bytes_max = 1000},
+                          counters};
+  Clock::time_point start = Clock::time_point{} + 1h;
+  Pair a, b, c;
+
+  void Hold(Connection& connection, std::size_t bytes) {
+    connection.body = std::make_shared<ReplyBody>(std::string(bytes, 'x'), connections.held_bytes());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a header deadline counts from accept") {
+  Fixture f;
+  f.connections.Add(f.a.server.get(), f.start);
+  f.connections.EnforceDeadlines(f.start + 9999ms);
+  CHECK_FALSE(f.a.shut());
+  f.connections.EnforceDeadlines(f.start + 10s);
+  CHECK(f.a.shut());
+  CHECK(f.counters.deadlines_missed == 1);
+  f.connections.EnforceDeadlines(f.start + 20s);
+  CHECK(f.counters.deadlines_missed == 1);
+}
+
+TEST_CASE("a response deadline counts from the request, however the client progresses") {
+  Fixture f;
+  Connection& connection = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(connection, f.start + 5s);
+  f.connections.NoteProgress(connection, f.start + 34s);
+  f.connections.EnforceDeadlines(f.start + 34999ms);
+  CHECK_FALSE(f.a.shut());
+  f.connections.EnforceDeadlines(f.start + 35s);
+  CHECK(f.a.shut());
+}
+
+TEST_CASE("a kept-alive connection may idle past the header deadline, and owes nothing") {
+  Fixture f;
+  Connection& connection = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(connection, f.start);
+  f.connections.FinishAnswer(connection, f.start);
+  f.connections.EnforceDeadlines(f.start + 119s);
+  CHECK_FALSE(f.a.shut());
+  f.connections.EnforceDeadlines(f.start + 120s);
+  CHECK(f.a.shut());
+  CHECK(f.counters.deadlines_missed == 0);
+}
+
+TEST_CASE("for a new connection an idle one goes before an older one still asking") {
+  Fixture f;
+  f.connections.Add(f.a.server.get(), f.start);
+  Connection& idle = f.connections.Add(f.b.server.get(), f.start + 1s);
+  f.connections.StartAnswer(idle, f.start + 1s);
+  f.connections.FinishAnswer(idle, f.start + 1s);
+  f.connections.Add(f.c.server.get(), f.start + 2s);
+  CHECK(f.b.shut());
+  CHECK_FALSE(f.a.shut());
+  CHECK_FALSE(f.c.shut());
+  CHECK(f.counters.connections_turned_away == 1);
+}
+
+TEST_CASE("for a new connection the oldest still asking goes, never the new one") {
+  Fixture f;
+  f.connections.Add(f.a.server.get(), f.start);
+  f.connections.Add(f.b.server.get(), f.start + 1s);
+  f.connections.Add(f.c.server.get(), f.start + 2s);
+  CHECK(f.a.shut());
+  CHECK_FALSE(f.b.shut());
+  CHECK_FALSE(f.c.shut());
+}
+
+TEST_CASE("where all others are answered, who takes nothing goes and who reads stays") {
+  Fixture f;
+  Connection& reading = f.connections.Add(f.a.server.get(), f.start);
+  Connection& stalled = f.connections.Add(f.b.server.get(), f.start);
+  f.connections.StartAnswer(reading, f.start);
+  f.connections.StartAnswer(stalled, f.start + 1s);
+  f.connections.NoteProgress(reading, f.start + 5s);
+  f.connections.Add(f.c.server.get(), f.start + 5s);
+  CHECK(f.b.shut());
+  CHECK_FALSE(f.a.shut());
+  CHECK_FALSE(f.c.shut());
+}
+
+TEST_CASE("bodies not taken give way to a new one, and their memory is free at once") {
+  Fixture f;
+  Connection& stalled = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(stalled, f.start);
+  f.Hold(stalled, 800);
+  CHECK(f.connections.MakeRoomForBody(f.start));
+  Connection& asking = f.connections.Add(f.b.server.get(), f.start);
+  f.connections.StartAnswer(asking, f.start + 1s);
+  f.Hold(asking, 700);
+  CHECK(f.connections.MakeRoomForBody(f.start + 1s));
+  CHECK(f.a.shut());
+  CHECK_FALSE(f.b.shut());
+  CHECK(f.connections.held_bytes() < 800);
+  char byte;
+  CHECK_FALSE(stalled.body->Read({&byte, 1}).has_value());
+}
+
+TEST_CASE("bodies being read keep their memory, and a new one is turned away") {
+  Fixture f;
+  Connection& reading = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(reading, f.start);
+  f.Hold(reading, 800);
+  f.connections.NoteProgress(reading, f.start + 900ms);
+  Connection& asking = f.connections.Add(f.b.server.get(), f.start + 1s);
+  f.connections.StartAnswer(asking, f.start + 1s);
+  f.Hold(asking, 700);
+  CHECK_FALSE(f.connections.MakeRoomForBody(f.start + 1s));
+  CHECK_FALSE(f.a.shut());
+}
+
+TEST_CASE("all memory held is given back") {
+  Fixture f;
+  Connection& connection = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(connection, f.start);
+  f.Hold(connection, 700);
+  f.connections.FinishAnswer(connection, f.start);
+  CHECK(f.connections.held_bytes() == 0);
+  f.connections.Remove(connection);
+  CHECK(f.connections.size() == 0);
+  CHECK(f.counters.connections == 0);
+}

@@ -1,0 +1,239 @@
+// Clients that are slow, silent, greedy or many, beside a good one.
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "daemon/http/server.h"
+#include "test/support/catch.h"
+#include "test/unit/daemon/http/client.h"
+
+using namespace conntally::http;
+using namespace conntally::http::test;
+
+namespace {
+
+constexpr char kRequestBig[] = "GET /big HTTP/1.1\r\nHost: t\r\n\r\n";
+
+std::unique_ptr<Server> StartServer(Options options) {
+  options.listen_address = "127.0.0.1:0";
+  const auto text = [](std::size_t bytes) {
+    return [body = SampleText(bytes)](const Request&) {
+      Response response;
+      response.body = body;
+      return response;
+    };
+  };
+  auto server = Server::Start(options, {{"/metrics", text(100'000)}, {"/big", text(4'000'000)}});
+  if (!server) FAIL(server.error().message);
+  return std::move(*server);
+}
+
+// Sends a byte of a header that never ends to each of its clients ten times a second.
+class Drippers {
+ public:
+  Drippers(std::uint16_t port, int count) {
+    for (int i = 0; i < count; ++i) clients_.emplace_back(port);
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~Drippers() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    for (std::size_t i = 0; !stop_; ++i) {
+      constexpr std::string_view kStart = "GET /metrics HTTP/1.1\r\nX-Drip: ";
+      for (Client& client : clients_) client.Send(i < kStart.size() ? kStart.substr(i, 1) : "x");
+      std::this_thread::sleep_for(100ms);
+    }
+  }
+
+  std::vector<Client> clients_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+// Scrapes `count` times on new connections; the slowest one's time, or a failed check.
+std::chrono::milliseconds SlowestScrape(std::uint16_t port, int count) {
+  std::chrono::steady_clock::duration slowest{};
+  for (int i = 0; i < count; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto reply = Fetch(port, "/metrics");
+    slowest = std::max(slowest, std::chrono::steady_clock::now() - start);
+    REQUIRE(reply);
+    REQUIRE(reply->status == 200);
+    REQUIRE(reply->body.size() == 100'000);
+    std::this_thread::sleep_for(2ms);
+  }
+  CHECK(slowest < kHang);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(slowest);
+}
+
+}  // namespace
+
+TEST_CASE("a header that drips is cut at its deadline") {
+  Options options;
+  options.header_deadline = 1s;
+  const auto server = StartServer(options);
+  const auto start = std::chrono::steady_clock::now();
+  Client client(server->port());
+  bool closed = false;
+  while (!closed && std::chrono::steady_clock::now() - start < kHang) {
+    client.Send("G");
+    const auto received = client.Receive(100, 100ms);
+    closed = received && received->empty();
+  }
+  CHECK(closed);
+  CHECK(std::chrono::steady_clock::now() - start >= 900ms);
+  CHECK(server->statistics().deadlines_missed == 1);
+}
+
+TEST_CASE("a second request that drips is cut too, while an idle connection stays") {
+  Options options;
+  options.header_deadline = 500ms;
+  const auto server = StartServer(options);
+  Client idle(server->port());
+  Client dripping(server->port());
+  REQUIRE(idle.Get("/metrics"));
+  REQUIRE(dripping.Get("/metrics"));
+  bool closed = false;
+  for (int i = 0; i < 50 && !closed; ++i) {
+    dripping.Send("G");
+    const auto received = dripping.Receive(100, 100ms);
+    closed = received && received->empty();
+  }
+  CHECK(closed);
+  CHECK(idle.Get("/metrics"));
+  CHECK(server->statistics().deadlines_missed == 1);
+}
+
+TEST_CASE("a response that is not taken is cut at its deadline") {
+  Options options;
+  options.response_deadline = 500ms;
+  const auto server = StartServer(options);
+  Client client(server->port(), 4096);
+  REQUIRE(client.Send(kRequestBig));
+  CHECK(Eventually([&] { return server->statistics().deadlines_missed == 1; }));
+  CHECK(Eventually([&] { return server->statistics().connections == 0; }));
+  CHECK_FALSE(client.ReadReply());
+}
+
+TEST_CASE("hundreds of slow and silent clients do not hold up a scrape") {
+  Options options;
+  options.header_deadline = 2s;
+  options.response_deadline = 2s;
+  const auto server = StartServer(options);
+  std::vector<Client> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.emplace_back(server->port());
+    clients.emplace_back(server->port());
+    clients.back().Send("GET /metrics HTTP/1.1\r\nHo");
+    clients.emplace_back(server->port(), 4096);
+    clients.back().Send(kRequestBig);
+  }
+  const Drippers drippers(server->port(), 300);
+  const auto slowest = SlowestScrape(server->port(), 200);
+  const auto statistics = server->statistics();
+  std::printf("slowest of 200 scrapes beside 1200 bad clients: %lld ms; %llu turned away, %llu deadlines missed\n",
+              static_cast<long long>(slowest.count()),
+              static_cast<unsigned long long>(statistics.connections_turned_away),
+              static_cast<unsigned long long>(statistics.deadlines_missed));
+}
+
+TEST_CASE("more connections than there is room for leave room for a scrape") {
+  Options options;
+  options.connections_max = 64;
+  const auto server = StartServer(options);
+  std::vector<Client> clients;
+  for (int i = 0; i < 500; ++i) {
+    clients.emplace_back(server->port());
+    REQUIRE(clients.back().connected());
+    if (i % 2 == 0) clients.back().Send("GET /metrics HTTP/1.1\r\n");
+  }
+  SlowestScrape(server->port(), 20);
+  CHECK(server->statistics().connections_turned_away >= 500 - 64);
+  CHECK(server->statistics().connections <= 64);
+  // The evicted see the end of their connection.
+  CHECK(clients.front().WaitClosed());
+}
+
+TEST_CASE("clients that read nothing give way when all room is theirs") {
+  Options options;
+  options.connections_max = 64;
+  const auto server = StartServer(options);
+  std::vector<Client> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.emplace_back(server->port(), 4096);
+    clients.back().Send(kRequestBig);
+  }
+  SlowestScrape(server->port(), 20);
+  CHECK(server->statistics().connections_turned_away >= 200 - 64);
+}
+
+TEST_CASE("bodies that nobody reads do not take the memory of those that are read") {
+  Options options;
+  options.held_bytes_max = 50'000'000;
+  const auto server = StartServer(options);
+  std::vector<Client> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.emplace_back(server->port(), 4096);
+    clients.back().Send(kRequestBig);
+  }
+  REQUIRE(Eventually([&] { return server->statistics().requests == 12; }));
+  std::this_thread::sleep_for(300ms);
+  for (int i = 0; i < 5; ++i) CHECK(Fetch(server->port(), "/big")->body.size() == 4'000'000);
+  CHECK(server->statistics().connections_turned_away > 0);
+  CHECK(server->statistics().responses_turned_away == 0);
+}
+
+TEST_CASE("a body for which there is no memory is a 503") {
+  Options options;
+  options.held_bytes_max = 1'000'000;
+  const auto server = StartServer(options);
+  const auto reply = Fetch(server->port(), "/big");
+  REQUIRE(reply);
+  CHECK(reply->status == 503);
+  CHECK(reply->headers.at("content-type") == "application/json");
+  CHECK(reply->headers.count("content-encoding") == 0);
+  CHECK(server->statistics().responses_turned_away == 1);
+  CHECK(Fetch(server->port(), "/metrics")->status == 200);
+}
+
+TEST_CASE("what the server can do", "[.measure]") {
+  const auto server = StartServer({});
+  Client client(server->port());
+  const auto start = std::chrono::steady_clock::now();
+  int requests = 0;
+  while (std::chrono::steady_clock::now() - start < 2s) {
+    REQUIRE(client.Get("/metrics"));
+    ++requests;
+  }
+  std::printf("keep-alive, 100 kB bodies: %d requests/s\n", requests / 2);
+  requests = 0;
+  const auto small = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - small < 2s) {
+    REQUIRE(client.Get("/nowhere"));
+    ++requests;
+  }
+  std::printf("keep-alive, small bodies: %d requests/s\n", requests / 2);
+  const auto big = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) REQUIRE(client.Get("/big"));
+  std::printf("4 MB: %.1f ms", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - big).count() / 50);
+  const auto zipped = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) REQUIRE(client.Get("/big", "Accept-Encoding: gzip\r\n"));
+  std::printf(", gzip'ed %.1f ms\n",
+              std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - zipped).count() / 50);
+  std::vector<Client> clients;
+  for (int i = 0; i < 75; ++i) {
+    clients.emplace_back(server->port());
+    clients.emplace_back(server->port());
+    clients.back().Send("GET /metrics HTTP/1.1\r\nHo");
+    clients.emplace_back(server->port(), 4096);
+    clients.back().Send(kRequestBig);
+  }
+  const Drippers drippers(server->port(), 75);
+  std::printf("slowest of 1000 scrapes of 100 kB beside 300 bad clients: %lld ms\n",
+              static_cast<long long>(SlowestScrape(server->port(), 1000).count()));
+}
