@@ -16,12 +16,10 @@ import urllib.parse
 
 from kernel_table import KernelTable, differences
 from metrics import Metrics, check_invariants
-from namespaces import wait_until
+from namespaces import SLOWNESS, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("CONNTALLY_BIN", ROOT / "build/release/conntally"))
-# How much slower than a release build things may be: sanitizers.
-SLOWNESS = float(os.environ.get("CONNTALLY_TEST_SLOWNESS", "1"))
 
 _started = []
 
@@ -96,7 +94,7 @@ class Daemon:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def wait_for_log(self, text, seconds=5):
-        return wait_until(lambda: text in self.log, seconds * SLOWNESS, f"log line with {text!r}")
+        return wait_until(lambda: text in self.log, seconds, f"log line with {text!r}")
 
     def get(self, path, timeout=30.0, method="GET", headers=None):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
@@ -131,7 +129,7 @@ class Daemon:
             assert self.process.poll() is None, f"conntally ended with {self.process.returncode}"
             return self.status_of(path) == 200
 
-        return wait_until(answered, seconds * SLOWNESS, f"conntally's {path}")
+        return wait_until(answered, seconds, f"conntally's {path}")
 
     def metrics(self):
         answer = self.get("/metrics")

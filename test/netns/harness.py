@@ -22,10 +22,10 @@ import sys
 import time
 import traceback
 
-from daemon import BINARY, ROOT, SLOWNESS, Daemon, forget_logs, print_logs, scraped_all_along
+from daemon import BINARY, ROOT, Daemon, forget_logs, print_logs, scraped_all_along
 from kernel_table import KernelTable, count, differences
 from metrics import Metrics, check_invariants
-from namespaces import Namespace, alone_on_this_machine, machine_sysctls, run, veth, wait_until
+from namespaces import SLOWNESS, Namespace, alone_on_this_machine, machine_sysctls, run, veth, wait_until
 
 # The whole size of each claim; otherwise smaller where time asks for it.
 FULL = os.environ.get("CONNTALLY_FULL") == "1"
