@@ -89,11 +89,11 @@ void ConntrackCollector::set_reconcile_interval(std::chrono::milliseconds interv
 
 void ConntrackCollector::Run() {
   pthread_setname_np(pthread_self(), "conntrack");
-  bool entered = options_.network_namespace.empty();
+  bool entered = options_.network_namespace_path.empty();
   Reconciler reconciler(tracker_, tally_, health_, options_.reconcile_interval);
   do {
     if (!entered) {
-      const auto moved = EnterNetworkNamespace(options_.network_namespace);
+      const auto moved = EnterNetworkNamespace(options_.network_namespace_path);
       entered = static_cast<bool>(moved);
       if (!moved) {
         Fail(moved.error());

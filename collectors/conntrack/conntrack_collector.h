@@ -30,7 +30,7 @@ class ConntrackCollector {
     std::chrono::milliseconds reconcile_interval{0};
     std::uint32_t connections_max = 0;  // 0: what the kernel allows
     SourceGrouping grouping;
-    std::string network_namespace;  // name or path; empty: the process's own
+    std::string network_namespace_path;  // empty: the process's own
   };
 
   // `tally` outlives the collector, which takes one writer of it.

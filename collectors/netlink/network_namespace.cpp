@@ -7,9 +7,7 @@
 
 namespace conntally {
 
-Status EnterNetworkNamespace(const std::string& name_or_path) {
-  const bool is_path = name_or_path.find('/') != std::string::npos;
-  const std::string path = is_path ? name_or_path : "/run/netns/" + name_or_path;
+Status EnterNetworkNamespace(const std::string& path) {
   const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return Error::FromErrno("cannot open network namespace " + path, errno);
   if (setns(fd.get(), CLONE_NEWNET) < 0) return Error::FromErrno("cannot enter network namespace " + path, errno);

@@ -1,4 +1,4 @@
-// Network namespaces by name or path.
+// Network namespaces, by the file that stands for one.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace conntally {
 
-// Moves the calling thread alone into the namespace `name_or_path`: a name under /run/netns, or a path such as
-// /proc/PID/ns/net. Sockets that it opens from now on, and its /proc/sys/net, are that namespace's. Needs CAP_SYS_ADMIN.
-Status EnterNetworkNamespace(const std::string& name_or_path);
+// Moves the calling thread alone into the namespace of `path`: /run/netns/NAME or /proc/PID/ns/net. Sockets that it opens
+// from now on, and its /proc/sys/net, are that namespace's. Needs CAP_SYS_ADMIN.
+Status EnterNetworkNamespace(const std::string& path);
 
 }  // namespace conntally

@@ -30,7 +30,9 @@ class [[nodiscard]] Result {
   T& value() { return std::get<0>(held_); }
   const T& value() const { return std::get<0>(held_); }
   T* operator->() { return &std::get<0>(held_); }
+  const T* operator->() const { return &std::get<0>(held_); }
   T& operator*() { return std::get<0>(held_); }
+  const T& operator*() const { return std::get<0>(held_); }
   const Error& error() const { return std::get<1>(held_); }
 
  private:

@@ -80,12 +80,12 @@ std::optional<CpuCounters> DecodeCpuCounters(Bytes message) {
   return counters;
 }
 
-Result<TableReader> TableReader::Open(const std::string& network_namespace) {
+Result<TableReader> TableReader::Open(const std::string& network_namespace_path) {
   // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
   Result<NetlinkSocket> socket = Error{};
   std::thread([&] {
-    if (!network_namespace.empty()) {
-      if (const auto entered = EnterNetworkNamespace(network_namespace); !entered) {
+    if (!network_namespace_path.empty()) {
+      if (const auto entered = EnterNetworkNamespace(network_namespace_path); !entered) {
         socket = entered.error();
         return;
       }

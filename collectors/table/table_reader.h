@@ -58,8 +58,8 @@ std::optional<CpuCounters> DecodeCpuCounters(Bytes message);
 
 class TableReader {
  public:
-  // Of the namespace by name or path; empty: the process's own.
-  static Result<TableReader> Open(const std::string& network_namespace);
+  // Of the namespace that the file stands for; empty: the process's own.
+  static Result<TableReader> Open(const std::string& network_namespace_path);
 
   Result<TableStatistics> Read();
 

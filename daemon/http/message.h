@@ -24,7 +24,7 @@ struct Response {
   std::string content_type = "text/plain; charset=utf-8";
   std::variant<std::string, BodyStream> body = std::string{};
   // Besides Content-Type, -Length, -Encoding, Vary and X-Content-Type-Options, which the server adds.
-  std::multimap<std::string, std::string> headers;
+  std::multimap<std::string, std::string> headers = {};
 };
 
 // What a handler throws is answered as 500 and logged.

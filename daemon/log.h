@@ -1,0 +1,13 @@
+// Sets up spdlog's default logger: one line an entry on standard error, as text or JSON, and repeated lines held back.
+// Setting up: the main thread, also at a reload. Logging: any thread.
+#pragma once
+
+#include "config/config.h"
+
+namespace conntally {
+
+// Lines that differ only in their numbers are one line repeated: of those, the first and then one each ten seconds is
+// written, which tells how many were held back.
+void ConfigureLog(const Config::Log& log);
+
+}  // namespace conntally

@@ -1,0 +1,148 @@
+#include "daemon/observer.h"
+
+#include <algorithm>
+
+#include "daemon/build_info.h"
+#include "daemon/process_figures.h"
+
+namespace conntally {
+namespace {
+
+WallSeconds WallNow() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+ExportedSources::Options ExportOptions(const Config& config) {
+  return {config.sources.export_top, config.sources.export_hold, config.sources.exclude};
+}
+
+template <std::size_t kSize>
+std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint64_t>, kSize>& counters) {
+  std::array<std::uint64_t, kSize> values;
+  for (std::size_t i = 0; i < kSize; ++i) values[i] = counters[i].load(std::memory_order_relaxed);
+  return values;
+}
+
+}  // namespace
+
+Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table)
+    : config_(std::make_shared<Config>(config)),
+      ipv4_prefix_(config.sources.ipv4_prefix),
+      ipv6_prefix_(config.sources.ipv6_prefix),
+      tally_(tally),
+      conntrack_(conntrack),
+      table_(table),
+      exported_(ExportOptions(config)) {}
+
+std::shared_ptr<const Config> Observer::config() const {
+  const std::lock_guard lock(config_mutex_);
+  return config_;
+}
+
+void Observer::set_config(const Config& config) {
+  {
+    const std::lock_guard lock(config_mutex_);
+    config_ = std::make_shared<Config>(config);
+  }
+  const Tally::View view = tally_.Take(WallNow());
+  exported_.set_options(ExportOptions(config));
+}
+
+void Observer::Tick() {
+  table_.Sample();
+  const auto settings = config();
+  const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
+  const WallSeconds wall = WallNow();
+  const Clock::time_point now = Clock::now();
+  Tally::View view = tally_.Take(wall);
+  tally_.Advance(view, wall, now - last_tick_, idle_retention, [&](SourceRow row) { return exported_.Holds(row); });
+  last_tick_ = now;
+  exported_.Update(view, now);
+}
+
+Snapshot Observer::TakeSnapshot() {
+  Snapshot snapshot;
+  table_.Describe(snapshot);
+  DescribeConntrack(snapshot);
+  DescribeTallies(snapshot);
+  snapshot.process = ReadProcessFigures();
+  const BuildInfo build = GetBuildInfo();
+  snapshot.build = {std::string(build.version), std::string(build.revision), std::string(build.compiler)};
+  return snapshot;
+}
+
+void Observer::DescribeTallies(Snapshot& snapshot) {
+  const Tally::View view = tally_.Take(WallNow());
+  exported_.Update(view, Clock::now());
+  snapshot.totals = view.totals();
+  snapshot.other_connections = snapshot.totals.ConnectionsSum();
+  view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
+    if (figures.connections > 0) {
+      ++snapshot.sources;
+      if (!exported_.Holds(row)) ++snapshot.other_sources;
+    }
+  });
+  for (const SourceRow row : exported_.rows()) {
+    const SourceFigures& figures = *view.Source(row);
+    snapshot.other_connections -= figures.connections;
+    snapshot.exported.push_back({NameOf(figures.source), figures, ConfiguredLimit(figures.source)});
+  }
+  snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
+}
+
+void Observer::DescribeConntrack(Snapshot& snapshot) const {
+  const ConntrackHealth& health = conntrack_.health();
+  const auto load = [](const auto& figure) { return figure.load(std::memory_order_relaxed); };
+  Trust& trust = snapshot.trust;
+  trust.ready = load(health.reconciled);
+  trust.events_off = load(health.events_off);
+  trust.synced = synced();
+  trust.events = LoadAll(health.events);
+  trust.events_lost = load(health.events_lost);
+  trust.messages_skipped = {{"malformed", load(health.messages_malformed)},
+                            {"unsupported", load(health.messages_unsupported)},
+                            {"foreign", load(health.messages_foreign)}};
+  trust.receive_buffer_bytes = load(health.receive_buffer_bytes);
+  trust.reconciles = LoadAll(health.reconciles);
+  trust.corrections = {load(health.corrections_missed), load(health.corrections_stale)};
+  trust.reconcile_duration_seconds = static_cast<double>(load(health.last_reconcile_duration_us)) / 1e6;
+  trust.last_reconcile_timestamp_seconds = static_cast<double>(load(health.last_reconcile_wall_ms)) / 1e3;
+  trust.overflows["connections"] = load(health.connections_turned_away);
+  trust.overflows["sources"] = load(health.sources_turned_away);
+  trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
+  snapshot.flows = load(health.flows);
+  snapshot.tracker_memory_bytes = load(health.memory_bytes);
+  snapshot.collectors["conntrack"] = {load(health.subscribed), trust.reconcile_duration_seconds, health.failure()};
+}
+
+bool Observer::synced() const {
+  const ConntrackHealth& health = conntrack_.health();
+  return health.synced.load(std::memory_order_relaxed) && !health.events_off.load(std::memory_order_relaxed);
+}
+
+std::vector<SourceFigures> Observer::Sources(const std::optional<Prefix>& within) {
+  std::vector<SourceFigures> sources;
+  const Tally::View view = tally_.Take(WallNow());
+  view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
+    const bool wanted =
+        !within || within->Contains(figures.source) || GroupOf(figures.source).Contains(within->address);
+    if (wanted) sources.push_back(figures);
+  });
+  return sources;
+}
+
+Prefix Observer::GroupOf(const IpAddress& source) const {
+  return {source, source.family == Family::kIpv4 ? ipv4_prefix_ : ipv6_prefix_};
+}
+
+std::string Observer::NameOf(const IpAddress& source) const { return GroupOf(source).ToString(); }
+
+std::uint64_t Observer::ConfiguredLimit(const IpAddress& source) const {
+  const auto settings = config();
+  const Config::Limit* best = nullptr;
+  for (const Config::Limit& limit : settings->limits) {
+    if (!limit.source.Contains(source)) continue;
+    if (best == nullptr || limit.source.length > best->source.length) best = &limit;
+  }
+  return best != nullptr ? best->connections : 0;
+}
+
+}  // namespace conntally

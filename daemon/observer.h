@@ -1,0 +1,69 @@
+// Observer: looks at the collectors and the tallies and says what there is, as snapshots. Owns what spans them: which
+// sources are exported, how old an idle one may get, which limits are configured.
+//
+// Threads: Tick on the main thread, once a second. TakeSnapshot, Sources and set_config on any.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/conntrack/conntrack_collector.h"
+#include "collectors/tally/tally.h"
+#include "config/config.h"
+#include "daemon/exported_sources.h"
+#include "daemon/snapshot.h"
+#include "daemon/table_collector.h"
+
+namespace conntally {
+
+class Observer {
+ public:
+  // All outlive the observer.
+  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table);
+
+  void Tick();
+  Snapshot TakeSnapshot();
+
+  // Every source known, or those of a prefix (and the group that holds it, where sources are grouped).
+  std::vector<SourceFigures> Sources(const std::optional<Prefix>& within);
+
+  // How a source is written: its address, or its group's prefix.
+  std::string NameOf(const IpAddress& source) const;
+  // The connections that the configuration allows the source; 0: no limit.
+  std::uint64_t ConfiguredLimit(const IpAddress& source) const;
+
+  // Takes over what may change while the daemon runs.
+  void set_config(const Config& config);
+  void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
+
+  bool ready() const { return conntrack_.health().reconciled.load(std::memory_order_relaxed); }
+  // Whether nothing is known to be stale.
+  bool synced() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Prefix GroupOf(const IpAddress& source) const;
+  std::shared_ptr<const Config> config() const;
+  void DescribeTallies(Snapshot& snapshot);
+  void DescribeConntrack(Snapshot& snapshot) const;
+
+  mutable std::mutex config_mutex_;
+  std::shared_ptr<const Config> config_;
+  const std::uint8_t ipv4_prefix_;
+  const std::uint8_t ipv6_prefix_;
+  Tally& tally_;
+  const ConntrackCollector& conntrack_;
+  TableCollector& table_;
+  ExportedSources exported_;  // only with a view of the tally
+  Clock::time_point last_tick_ = Clock::now();
+  std::atomic<bool> reload_successful_{true};
+};
+
+}  // namespace conntally

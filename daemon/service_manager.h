@@ -1,0 +1,30 @@
+// What systemd is told, as sd_notify(3) describes it; nothing is told where no systemd listens. Main thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace conntally {
+
+class ServiceManager {
+ public:
+  ServiceManager();
+
+  // Once, when the service can be relied upon, or when it is known why it cannot.
+  void NotifyReady(const std::string& status);
+  void NotifyReloading();
+  void NotifyReloaded();
+  void NotifyStopping();
+
+  // Feeds the watchdog, but only when `heartbeat` moved since it was fed last.
+  void FeedWatchdog(std::uint64_t heartbeat);
+
+  bool ready_notified() const { return ready_notified_; }
+
+ private:
+  bool watchdog_enabled_ = false;
+  bool ready_notified_ = false;
+  std::uint64_t last_heartbeat_ = 0;
+};
+
+}  // namespace conntally

@@ -1,0 +1,104 @@
+#include "daemon/status.h"
+
+#include <curl/curl.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+
+#include "collectors/netlink/result.h"
+#include "daemon/load_config.h"
+
+namespace conntally {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kAnswerBytesMax = 1 << 20;
+
+std::size_t AppendAnswer(char* data, std::size_t size, std::size_t count, void* answer) {
+  auto& text = *static_cast<std::string*>(answer);
+  if (text.size() + size * count > kAnswerBytesMax) return 0;  // curl takes that as an error
+  text.append(data, size * count);
+  return size * count;
+}
+
+// A daemon that listens on every address is asked on this host's own.
+std::string UrlOf(std::string listen_address) {
+  const auto replace_host = [&](std::string_view any, std::string_view own) {
+    if (listen_address.starts_with(any)) listen_address.replace(0, any.size(), own);
+  };
+  replace_host("0.0.0.0:", "127.0.0.1:");
+  replace_host("[::]:", "[::1]:");
+  replace_host(":", "127.0.0.1:");
+  return "http://" + listen_address + "/api/v1/status";
+}
+
+Result<std::string> Get(const std::string& url) {
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  if (!curl) return Error{"cannot set up libcurl"};
+  std::string answer;
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, 5000L);
+  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(curl.get(), CURLOPT_FAILONERROR, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, AppendAnswer);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
+  const CURLcode code = curl_easy_perform(curl.get());
+  if (code != CURLE_OK) return Error{"no answer from " + url + ": " + curl_easy_strerror(code)};
+  return answer;
+}
+
+std::string ForPeople(const Json& status) {
+  std::string text = fmt::format("conntally {}\n", status.at("version").get<std::string>());
+  const auto line = [&](std::string_view name, const std::string& value) { text += fmt::format("{:<13} {}\n", name, value); };
+  line("synced", !status.at("ready").get<bool>()   ? "not yet: the kernel's table is being read for the first time"
+                 : status.at("synced").get<bool>() ? "yes"
+                                                   : "no: the tallies are known to be stale");
+  if (const Json& table = status.at("table"); !table.is_null()) {
+    const Json& until_full = table.at("seconds_until_full");
+    line("table", fmt::format("{} of {} entries, {}", table.at("entries").dump(), table.at("limit").dump(),
+                              until_full.is_null() ? "not growing" : fmt::format("full in {:.0f} s", until_full.get<double>())));
+    line("kernel losses", fmt::format("{} dropped, {} dropped early, {} insertions failed", table.at("drops").dump(),
+                                      table.at("early_drops").dump(), table.at("insert_failed").dump()));
+  }
+  line("tallied", fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
+  for (const auto& [name, collector] : status.at("collectors").items()) {
+    line("collector", name + ": " + (collector.at("success").get<bool>() ? "works" : collector.value("failure", "fails")));
+  }
+  const Json& losses = status.at("losses");
+  line("losses", fmt::format("{} events; comparisons found {} missed, {} stale", losses.at("netlink_overruns").dump(),
+                             losses.at("reconcile_corrections").at("missed").dump(),
+                             losses.at("reconcile_corrections").at("stale").dump()));
+  for (const auto& [what, count] : losses.at("overflow").items()) {
+    if (count != 0) line("turned away", fmt::format("{}: {}", what, count.dump()));
+  }
+  return text;
+}
+
+}  // namespace
+
+int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream& errors) {
+  const ConfigOrFaults loaded = LoadConfig(command.config_file, command.overrides);
+  if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&loaded)) {
+    for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
+    return 1;
+  }
+  const auto answer = Get(UrlOf(std::get<Config>(loaded).web.listen_address));
+  if (!answer) {
+    errors << "conntally: " << answer.error().message << "; is the daemon running (systemctl status conntally), and at this "
+           << "address (--web.listen-address)?\n";
+    return 1;
+  }
+  try {
+    output << (command.json ? *answer : ForPeople(Json::parse(*answer)));
+  } catch (const Json::exception& error) {
+    errors << "conntally: what answers there is not conntally, or of another version: " << error.what() << '\n';
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace conntally
