@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Past its bounds conntally counts what it turned away, and its totals stay true."""
+
+from harness import *
+
+
+def test_more_sources_than_may_be_tracked_stay_in_the_totals():
+    with Namespace() as namespace, Daemon(namespace, "sources: {tracked_max: 1000}\n") as daemon:
+        daemon.wait_ready()
+        with scraped_all_along(daemon):
+            ct_load(namespace, "create", "--count", 6_000, "--sources", 3_000)
+            wait_until(lambda: daemon.metrics().sum("conntally_connections") == 6_000, 5, "all in the totals")
+            assert daemon.metrics().sum("conntally_overflow_total") > 0
+            ct_load(namespace, "delete", "--count", 6_000, "--sources", 3_000)
+            wait_until(lambda: daemon.metrics().sum("conntally_connections") == 0, 5, "all gone")
+
+
+def test_more_connections_than_may_be_held_are_counted_as_turned_away():
+    with Namespace() as namespace, Daemon(namespace, "conntrack: {connections_max: 1000}\n") as daemon:
+        daemon.wait_ready()
+        with scraped_all_along(daemon):
+            ct_load(namespace, "create", "--count", 3_000)
+            wait_until(lambda: daemon.metrics().sum("conntally_overflow_total") >= 2_000, 5, "turned away are counted")
+            assert daemon.metrics().value("conntally_table_entries") == 3_000
+            ct_load(namespace, "delete", "--count", 3_000)
+            wait_until(lambda: daemon.metrics().sum("conntally_connections") == 0, 10, "all gone")
+            ct_load(namespace, "create", "--first", 5_000, "--count", 800)
+            daemon.wait_equal(10)
+
+
+def test_an_excluded_source_is_in_the_totals_and_never_exported():
+    with Namespace() as namespace, Daemon(namespace, 'sources: {exclude: ["10.0.0.0/29"]}\n') as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 400, "--sources", 20)
+        daemon.wait_equal(5)
+        metrics = daemon.metrics()
+        sources = metrics.by_label("conntally_source_connections", "source")
+        assert sources and not {f"10.0.0.{host}" for host in range(1, 8)} & set(sources)
+        assert metrics.value("conntally_other_sources_connections") >= 7 * 20
+        check_invariants(metrics)
+
+
+main()

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""The one port, as Prometheus and people ask it."""
+
+from harness import *
+
+
+def test_every_path_answers_as_documented():
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 1_000, "--sources", 100)
+        daemon.wait_equal(5)
+        metrics = daemon.get("/metrics")
+        assert metrics.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        packed = daemon.get("/metrics", headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "conntally_connections{" in packed.text
+        assert daemon.get("/").headers["Content-Type"].startswith("text/html")
+        assert daemon.get("/api/v1/status").json()
+        assert daemon.get("/nothing-here").status == 404
+        assert daemon.get("/metrics", method="POST").status == 405
+        for query in ("limit=0", "limit=1000001", "limit=x", "sort=colour", "source=300.0.0.0/8"):
+            answer = daemon.get(f"/api/v1/sources?{query}")
+            assert answer.status == 400 and "error" in answer.json(), (query, answer.status, answer.text)
+        few = daemon.sources(limit=3, source="10.0.0.0/28")
+        assert len(few["sources"]) == 3 and few["total"] == 15 and few["synced"] is True, few
+        assert set(few["sources"][0]) >= {"source", "connections", "unreplied", "opened", "closed", "new_rate",
+                                          "destination_ports", "first_seen", "last_seen"}
+        in_order = [row["connections"] for row in daemon.sources(sort="connections")["sources"]]
+        assert in_order == sorted(in_order, reverse=True)
+
+
+def test_promtool_finds_no_fault_with_the_metrics():
+    if not shutil.which("promtool"):
+        raise Skip("needs promtool, of the Debian package prometheus")
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 1_000)
+        daemon.wait_equal(5)
+        told = run("promtool", "check", "metrics", input=daemon.metrics().text, check=False)
+        assert told.returncode == 0 and not told.stderr.strip(), told.stdout + told.stderr
+
+
+main()
