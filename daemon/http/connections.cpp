@@ -29,7 +29,8 @@ Connection& Connections::Add(int descriptor, Clock::time_point now) {
   connection.since = now;
   connection.phase = &asking_;
   connection.self = std::prev(asking_.end());
-  MakeRoomForConnection(connection, now);
+  while (size() - closing_.size() > limits_.connections_soft && EvictOneBut(&connection, now)) {
+  }
   counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
   return connection;
 }
@@ -78,29 +79,28 @@ void Connections::Shut(Connection& connection) {
   connection.phase = &closing_;
 }
 
-void Connections::MakeRoomForConnection(const Connection& newcomer, Clock::time_point now) {
-  while (size() - closing_.size() > limits_.connections_soft) {
-    if (!idle_.empty()) {
-      Shut(idle_.front());
-    } else if (&asking_.front() != &newcomer) {
-      Shut(asking_.front());
-    } else if (!EvictStalled(now)) {
-      return;
-    }
-    Count(counters_.connections_turned_away);
+bool Connections::EvictOneBut(const Connection* newcomer, Clock::time_point now) {
+  if (!idle_.empty()) {
+    Shut(idle_.front());
+  } else if (!asking_.empty() && &asking_.front() != newcomer) {
+    Shut(asking_.front());
+  } else {
+    return EvictStalled(now);
   }
+  Count(counters_.connections_turned_away);
+  return true;
 }
 
 bool Connections::EvictStalled(Clock::time_point now) {
   if (answering_.empty() || now - answering_.front().progressed < kStalledAfter) return false;
   Shut(answering_.front());
+  Count(counters_.connections_turned_away);
   return true;
 }
 
 bool Connections::MakeRoomForBody(Clock::time_point now) {
   while (held_bytes_ > limits_.held_bytes_max) {
     if (!EvictStalled(now)) return false;
-    Count(counters_.connections_turned_away);
   }
   return true;
 }

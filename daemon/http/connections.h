@@ -67,6 +67,8 @@ class Connections {
   void NoteProgress(Connection& connection, Clock::time_point now);
   void FinishAnswer(Connection& connection, Clock::time_point now);
 
+  // Closes the connection that is missed least, for want of descriptors; false when all are needed.
+  bool EvictOne(Clock::time_point now) { return EvictOneBut(nullptr, now); }
   // Whether the bodies held now leave room, if need be after evicting clients that do not take theirs.
   bool MakeRoomForBody(Clock::time_point now);
   // Shuts down whoever missed a deadline.
@@ -79,7 +81,7 @@ class Connections {
  private:
   void Enter(Connection& connection, Connection::List& phase, Clock::time_point now);
   void Shut(Connection& connection);
-  void MakeRoomForConnection(const Connection& newcomer, Clock::time_point now);
+  bool EvictOneBut(const Connection* newcomer, Clock::time_point now);
   bool EvictStalled(Clock::time_point now);
   void NoticeAsking(Clock::time_point now);
   void CutOverdue(Connection::List& phase, std::chrono::milliseconds deadline, Clock::time_point now);

@@ -5,6 +5,9 @@
 #include <microhttpd.h>
 
 #include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "daemon/http/connections.h"
@@ -27,16 +30,28 @@ class Exchange {
   static void OnFinished(void* exchange, MHD_Connection* connection, void** context,
                          MHD_RequestTerminationCode code);
 
+  // After each MHD_run(): what was asked by now has been answered, and the next answers are to be new.
+  void EndRound() { round_.clear(); }
+
  private:
-  Response Answer(MHD_Connection* handle, const Connection& connection, std::string_view method, bool has_body);
-  MHD_Result Queue(MHD_Connection* handle, Connection& connection, Response response);
-  bool Encode(MHD_Connection* handle, Response& response);
+  // A response whose text, if it has one, is as it goes to the client.
+  struct Prepared {
+    Response response;  // its body is the stream, or spent
+    std::shared_ptr<const HeldText> text;
+  };
+
+  Prepared Answer(MHD_Connection* handle, const Connection& connection, std::string_view method, bool has_body);
+  Prepared Prepare(Response response, bool gzip_allowed);
+  MHD_Result Queue(MHD_Connection* handle, Connection& connection, Prepared prepared);
 
   Router& router_;
   Connections& connections_;
   Counters& counters_;
   GzipCompressor compressor_;
   const std::size_t header_bytes_max_;
+  // What was answered in this round, by target and encoding. Hundreds of clients that ask for the same at once
+  // cost one rendering, one compression and one body, so that whoever is last among them waits no longer.
+  std::map<std::string, Prepared> round_;
 };
 
 }  // namespace conntally::http

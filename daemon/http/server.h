@@ -1,12 +1,13 @@
-// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours drives it, so
-// handlers run one after another on that thread and may block it no longer than a scrape may wait.
+// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts and drives
+// it, so handlers run one after another on that thread and may block it no longer than a scrape may wait.
 //
 // Hostile clients: a request's header must be whole within an absolute deadline, however its bytes drip; a
 // response must be taken within another; past three quarters of the connections allowed, an idle one, else the
 // oldest that has not yet asked for anything, else one that does not take its response, is closed, so that a
-// scrape always finds room. Bodies that wait for their clients are bounded in total likewise.
+// scrape always finds room. Bodies that wait for their clients are bounded in total likewise, and who asks for the
+// same at once shares one.
 //
-// Start, Stop and the destructor: the thread that owns the server. Handlers: the server's thread.
+// Start and the destructor: the thread that owns the server. Handlers: the server's thread.
 #pragma once
 
 #include <chrono>
