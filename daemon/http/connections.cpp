@@ -11,8 +11,8 @@
 namespace conntally::http {
 namespace {
 
-// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a request.
-// 0 where it cannot be had.
+// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a
+// request. 0 where it cannot be had.
 std::uint64_t ReceivedBytes(int descriptor) {
   tcp_info info{};
   socklen_t size = sizeof(info);
@@ -72,7 +72,8 @@ void Connections::Shut(Connection& connection) {
     const linger at_once{1, 0};
     setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
   }
-  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its feet.
+  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its
+  // feet.
   shutdown(connection.descriptor, SHUT_RDWR);
   if (connection.body) connection.body->Drop();
   closing_.splice(closing_.end(), *connection.phase, connection.self);

@@ -2,7 +2,8 @@
 // yet), answering, idle (kept alive, nothing asked), or closing (we shut it down and libmicrohttpd has yet to
 // notice). Whoever drips bytes gains no time: deadlines count from the start of a phase.
 //
-// The server's thread only; the counters are atomics for others to read. Sees no HTTP, and time is a parameter.
+// The server's thread only; the counters are atomics for others to read. Sees no HTTP, and time is a
+// parameter.
 #pragma once
 
 #include <atomic>
@@ -34,14 +35,14 @@ inline void Count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, st
 struct Connection {
   using List = std::list<Connection>;
 
-  int descriptor = -1;                // libmicrohttpd's
-  Clock::time_point since{};          // when the phase began
-  Clock::time_point progressed{};     // answering: when the client last made room for more
-  std::uint64_t received_bytes = 0;   // idle: what had come by then; more means that it asks again
-  bool request_seen = false;          // answering: the handler was told once already
-  std::string target;                 // of the request being read or answered, as the client wrote it
-  std::shared_ptr<ReplyBody> body;    // answering
-  List* phase = nullptr;              // the list it is in
+  int descriptor = -1;               // libmicrohttpd's
+  Clock::time_point since{};         // when the phase began
+  Clock::time_point progressed{};    // answering: when the client last made room for more
+  std::uint64_t received_bytes = 0;  // idle: what had come by then; more means that it asks again
+  bool request_seen = false;         // answering: the handler was told once already
+  std::string target;                // of the request being read or answered, as the client wrote it
+  std::shared_ptr<ReplyBody> body;   // answering
+  List* phase = nullptr;             // the list it is in
   List::iterator self;
 };
 

@@ -18,7 +18,8 @@ struct DestroyResponse {
 };
 using ResponseHandle = std::unique_ptr<MHD_Response, DestroyResponse>;
 
-// What libmicrohttpd keeps to read a body with. It may outlive the connection it was for, hence the shared body.
+// What libmicrohttpd keeps to read a body with. It may outlive the connection it was for, hence the shared
+// body.
 struct BodyReader {
   std::shared_ptr<ReplyBody> body;
   Connection& connection;  // only while libmicrohttpd reads, which it does for open connections only
@@ -60,8 +61,8 @@ bool HasBody(MHD_Connection* handle) {
 ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
   const auto size = reader->body->size();
   if (size == 0U) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
-  ResponseHandle handle(MHD_create_response_from_callback(size.value_or(MHD_SIZE_UNKNOWN), kTurnBytes, &ReadBody,
-                                                          reader.get(), &FreeReader));
+  ResponseHandle handle(MHD_create_response_from_callback(size.value_or(MHD_SIZE_UNKNOWN), kTurnBytes,
+                                                          &ReadBody, reader.get(), &FreeReader));
   if (handle) static_cast<void>(reader.release());  // FreeReader has it now
   return handle;
 }
@@ -85,8 +86,8 @@ void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle)
   return nullptr;
 }
 
-MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method, const char*,
-                               const char*, std::size_t* upload_bytes, void**) {
+MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method,
+                               const char*, const char*, std::size_t* upload_bytes, void**) {
   auto& self = *static_cast<Exchange*>(exchange);
   Connection* connection = ContextOf(handle);
   if (connection == nullptr) return MHD_NO;
@@ -111,7 +112,8 @@ Exchange::Prepared Exchange::Answer(MHD_Connection* handle, const Connection& co
                                     std::string_view method, bool has_body) {
   const auto* info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
   if (info != nullptr && info->header_size > header_bytes_max_) {
-    return Prepare(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"), false);
+    return Prepare(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"),
+                   false);
   }
   const char* accepted = HeaderOf(handle, MHD_HTTP_HEADER_ACCEPT_ENCODING);
   const bool gzip_allowed = accepted != nullptr && AllowsGzip(accepted);
@@ -148,11 +150,12 @@ MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, Prepa
     prepared = Prepare(ErrorResponse(503, "too many responses wait for their clients"), false);
   }
   Response& response = prepared.response;
-  connection.body = prepared.text ? std::make_shared<ReplyBody>(std::move(prepared.text))
-                                  : std::make_shared<ReplyBody>(std::move(std::get<BodyStream>(response.body)),
-                                                                connections_.held_bytes());
-  const ResponseHandle reply =
-      MakeHandle(std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_, router_}));
+  connection.body = prepared.text
+                        ? std::make_shared<ReplyBody>(std::move(prepared.text))
+                        : std::make_shared<ReplyBody>(std::move(std::get<BodyStream>(response.body)),
+                                                      connections_.held_bytes());
+  const ResponseHandle reply = MakeHandle(
+      std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_, router_}));
   if (!reply) return MHD_NO;
   const auto add = [&reply](const char* name, const char* value) {
     MHD_add_response_header(reply.get(), name, value);

@@ -34,7 +34,8 @@ class HeldText {
 class ReplyBody {
  public:
   explicit ReplyBody(std::shared_ptr<const HeldText> text) : piece_(std::move(text)) {}
-  ReplyBody(BodyStream stream, std::size_t& held_bytes) : stream_(std::move(stream)), held_bytes_(&held_bytes) {}
+  ReplyBody(BodyStream stream, std::size_t& held_bytes)
+      : stream_(std::move(stream)), held_bytes_(&held_bytes) {}
 
   // nullopt: a stream, whose size only its end tells.
   std::optional<std::uint64_t> size() const;
@@ -46,8 +47,8 @@ class ReplyBody {
   void Drop();
 
  private:
-  BodyStream stream_;                 // empty for a text
-  std::size_t* held_bytes_ = nullptr; // of a stream
+  BodyStream stream_;                  // empty for a text
+  std::size_t* held_bytes_ = nullptr;  // of a stream
   std::shared_ptr<const HeldText> piece_;
   std::size_t piece_taken_bytes_ = 0;
   bool dropped_ = false;

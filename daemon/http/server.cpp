@@ -21,8 +21,8 @@
 namespace conntally::http {
 namespace {
 
-// Besides the request's header, libmicrohttpd keeps its own records and the response's header in a connection's
-// pool, and a stream's chunks are cut to what is left.
+// Besides the request's header, libmicrohttpd keeps its own records and the response's header in a
+// connection's pool, and a stream's chunks are cut to what is left.
 constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
 
@@ -82,7 +82,7 @@ class Server::Loop {
   Exchange exchange_;
   FileDescriptor stop_;
   FileDescriptor listening_;
-  Clock::time_point accept_again_{};  // out of descriptors until then
+  Clock::time_point accept_again_{};                // out of descriptors until then
   std::unique_ptr<MHD_Daemon, StopDaemon> daemon_;  // its end calls back into all of the above
   int epoll_descriptor_ = -1;                       // the daemon's
   std::uint16_t port_ = 0;
@@ -148,9 +148,9 @@ bool Server::Loop::Accepting() const {
   return connections_.size() < options_.connections_max && Clock::now() >= accept_again_;
 }
 
-// We accept ourselves since libmicrohttpd takes but 10 a round: behind a thousand connections a scrape would wait
-// a hundred rounds, each with its share of slow answers. A quarter of all at a time, so that nobody is evicted
-// for those behind him before his request has been looked at.
+// We accept ourselves since libmicrohttpd takes but 10 a round: behind a thousand connections a scrape would
+// wait a hundred rounds, each with its share of slow answers. A quarter of all at a time, so that nobody is
+// evicted for those behind him before his request has been looked at.
 void Server::Loop::Accept() {
   for (unsigned count = 0; count < options_.connections_max / 4 && Accepting() && AcceptOne(); ++count) {
   }
@@ -180,7 +180,8 @@ int Server::Loop::WaitMilliseconds() const {
   const auto longest = connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_;
   unsigned long long wanted = 0;
   if (MHD_get_timeout(daemon_.get(), &wanted) != MHD_YES) return static_cast<int>(longest.count());
-  return static_cast<int>(std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
+  return static_cast<int>(
+      std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
 }
 
 Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Handler> routes) {
