@@ -49,13 +49,13 @@ void Connections::Enter(Connection& connection, Connection::List& phase, Clock::
 void Connections::StartAnswer(Connection& connection, Clock::time_point now) {
   if (connection.phase == &closing_) return;
   Enter(connection, answering_, now);
-  connection.progressed = now;
+  connection.progressed = now - excused_;
 }
 
 void Connections::NoteProgress(Connection& connection, Clock::time_point now) {
   if (connection.phase != &answering_) return;
   answering_.splice(answering_.end(), answering_, connection.self);
-  connection.progressed = now;
+  connection.progressed = now - excused_;
 }
 
 void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
@@ -93,7 +93,7 @@ bool Connections::EvictOneBut(const Connection* newcomer, Clock::time_point now)
 }
 
 bool Connections::EvictStalled(Clock::time_point now) {
-  if (answering_.empty() || now - answering_.front().progressed < kStalledAfter) return false;
+  if (answering_.empty() || now - excused_ - answering_.front().progressed < kStalledAfter) return false;
   Shut(answering_.front());
   Count(counters_.connections_turned_away);
   return true;
@@ -129,6 +129,10 @@ void Connections::EnforceDeadlines(Clock::time_point now) {
   CutOverdue(asking_, limits_.header_deadline, now);
   CutOverdue(answering_, limits_.response_deadline, now);
   CutOverdue(idle_, limits_.idle_deadline, now);
+  // Those who came when nobody had stalled for long enough yet: else they could fill all room, and nobody
+  // would come any more for whom to make some.
+  while (size() - closing_.size() > limits_.connections_soft && EvictStalled(now)) {
+  }
 }
 
 }  // namespace conntally::http

@@ -35,9 +35,9 @@ inline void Count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, st
 struct Connection {
   using List = std::list<Connection>;
 
-  int descriptor = -1;               // libmicrohttpd's
-  Clock::time_point since{};         // when the phase began
-  Clock::time_point progressed{};    // answering: when the client last made room for more
+  int descriptor = -1;             // libmicrohttpd's
+  Clock::time_point since{};       // when the phase began
+  Clock::time_point progressed{};  // answering: when the client last made room for more, less what is excused
   std::uint64_t received_bytes = 0;  // idle: what had come by then; more means that it asks again
   bool request_seen = false;         // answering: the handler was told once already
   std::string target;                // of the request being read or answered, as the client wrote it
@@ -72,7 +72,10 @@ class Connections {
   bool EvictOne(Clock::time_point now) { return EvictOneBut(nullptr, now); }
   // Whether the bodies held now leave room, if need be after evicting clients that do not take theirs.
   bool MakeRoomForBody(Clock::time_point now);
-  // Shuts down whoever missed a deadline.
+  // Time we were at work ourselves, when clients could make no progress: does not count as theirs stalling.
+  void Excuse(Clock::duration busy) { excused_ += busy; }
+  // Shuts down whoever missed a deadline, or stalls where room is short, by `now`, which is before the bytes
+  // waiting were last read: who wrote in time but was not looked at is not late.
   void EnforceDeadlines(Clock::time_point now);
 
   std::size_t size() const { return asking_.size() + idle_.size() + answering_.size() + closing_.size(); }
@@ -90,6 +93,7 @@ class Connections {
   const Limits limits_;
   Counters& counters_;
   std::size_t held_bytes_ = 0;
+  Clock::duration excused_{};
   // Each in the order of `since`, the oldest first; but answering_ in that of `progressed`.
   Connection::List asking_, idle_, answering_, closing_;
 };

@@ -135,10 +135,12 @@ void Server::Loop::Run() {
     waits[2].fd = Accepting() ? listening_.get() : -1;  // poll skips -1
     poll(waits.data(), waits.size(), WaitMilliseconds());
     if (waits[0].revents != 0) break;
+    const auto woken = Clock::now();
     if (waits[2].revents != 0) Accept();
     MHD_run(daemon_.get());
     exchange_.EndRound();
-    connections_.EnforceDeadlines(Clock::now());
+    connections_.EnforceDeadlines(woken);
+    connections_.Excuse(Clock::now() - woken);
   }
   // Here, so that the callbacks it makes run on the thread of all others.
   daemon_.reset();

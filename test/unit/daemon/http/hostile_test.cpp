@@ -97,6 +97,26 @@ TEST_CASE("a header that drips is cut at its deadline") {
   CHECK(server->statistics().deadlines_missed == 1);
 }
 
+TEST_CASE("a request that came in time is answered, however late we look at it") {
+  Options options;
+  options.header_deadline = 50ms;
+  options.listen_address = "127.0.0.1:0";
+  const auto server = Server::Start(options, {{"/busy", [](const Request&) {
+                                                 std::this_thread::sleep_for(300ms);
+                                                 return Response{};
+                                               }}});
+  REQUIRE(server);
+  Client first(server.value()->port());
+  Client second(server.value()->port());
+  REQUIRE(first.Send("GET /busy HTTP/1.1\r\nHost: t\r\n\r\n"));
+  REQUIRE(Eventually([&] { return server.value()->statistics().requests == 1; }));
+  // Its connection is known since before the handler began; its request comes while that runs.
+  REQUIRE(second.Send("GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n"));
+  const auto reply = second.ReadReply();
+  REQUIRE(reply);
+  CHECK(reply->status == 404);
+}
+
 TEST_CASE("a second request that drips is cut too, while an idle connection stays") {
   Options options;
   options.header_deadline = 500ms;
