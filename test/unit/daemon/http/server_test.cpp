@@ -235,7 +235,9 @@ TEST_CASE("a stream is made no faster than its client reads") {
   const auto produced = std::make_shared<std::atomic<unsigned>>(0);
   auto routes = Routes();
   routes["/slow"] = [produced](const Request&) { return Pieces(400, produced); };
-  const auto server = StartServer({}, routes);
+  Options options;
+  options.response_deadline = 5min;  // slow it is, above all under a sanitizer
+  const auto server = StartServer(options, routes);
   Client client(server->port(), 16 * 1024);
   REQUIRE(client.Send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n"));
   REQUIRE(Eventually([&] { return produced->load() > 0; }));
