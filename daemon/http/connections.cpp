@@ -11,8 +11,8 @@
 namespace conntally::http {
 namespace {
 
-// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a request.
-// 0 where it cannot be had.
+// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a
+// request. 0 where it cannot be had.
 std::uint64_t ReceivedBytes(int descriptor) {
   tcp_info info{};
   socklen_t size = sizeof(info);
@@ -29,7 +29,8 @@ Connection& Connections::Add(int descriptor, Clock::time_point now) {
   connection.since = now;
   connection.phase = &asking_;
   connection.self = std::prev(asking_.end());
-  MakeRoomForConnection(connection, now);
+  while (size() - closing_.size() > limits_.connections_soft && EvictOneBut(&connection, now)) {
+  }
   counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
   return connection;
 }
@@ -48,13 +49,13 @@ void Connections::Enter(Connection& connection, Connection::List& phase, Clock::
 void Connections::StartAnswer(Connection& connection, Clock::time_point now) {
   if (connection.phase == &closing_) return;
   Enter(connection, answering_, now);
-  connection.progressed = now;
+  connection.progressed = now - excused_;
 }
 
 void Connections::NoteProgress(Connection& connection, Clock::time_point now) {
   if (connection.phase != &answering_) return;
   answering_.splice(answering_.end(), answering_, connection.self);
-  connection.progressed = now;
+  connection.progressed = now - excused_;
 }
 
 void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
@@ -71,36 +72,36 @@ void Connections::Shut(Connection& connection) {
     const linger at_once{1, 0};
     setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
   }
-  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its feet.
+  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its
+  // feet.
   shutdown(connection.descriptor, SHUT_RDWR);
   if (connection.body) connection.body->Drop();
   closing_.splice(closing_.end(), *connection.phase, connection.self);
   connection.phase = &closing_;
 }
 
-void Connections::MakeRoomForConnection(const Connection& newcomer, Clock::time_point now) {
-  while (size() - closing_.size() > limits_.connections_soft) {
-    if (!idle_.empty()) {
-      Shut(idle_.front());
-    } else if (&asking_.front() != &newcomer) {
-      Shut(asking_.front());
-    } else if (!EvictStalled(now)) {
-      return;
-    }
-    Count(counters_.connections_turned_away);
+bool Connections::EvictOneBut(const Connection* newcomer, Clock::time_point now) {
+  if (!idle_.empty()) {
+    Shut(idle_.front());
+  } else if (!asking_.empty() && &asking_.front() != newcomer) {
+    Shut(asking_.front());
+  } else {
+    return EvictStalled(now);
   }
+  Count(counters_.connections_turned_away);
+  return true;
 }
 
 bool Connections::EvictStalled(Clock::time_point now) {
-  if (answering_.empty() || now - answering_.front().progressed < kStalledAfter) return false;
+  if (answering_.empty() || now - excused_ - answering_.front().progressed < kStalledAfter) return false;
   Shut(answering_.front());
+  Count(counters_.connections_turned_away);
   return true;
 }
 
 bool Connections::MakeRoomForBody(Clock::time_point now) {
   while (held_bytes_ > limits_.held_bytes_max) {
     if (!EvictStalled(now)) return false;
-    Count(counters_.connections_turned_away);
   }
   return true;
 }
@@ -128,6 +129,10 @@ void Connections::EnforceDeadlines(Clock::time_point now) {
   CutOverdue(asking_, limits_.header_deadline, now);
   CutOverdue(answering_, limits_.response_deadline, now);
   CutOverdue(idle_, limits_.idle_deadline, now);
+  // Those who came when nobody had stalled for long enough yet: else they could fill all room, and nobody
+  // would come any more for whom to make some.
+  while (size() - closing_.size() > limits_.connections_soft && EvictStalled(now)) {
+  }
 }
 
 }  // namespace conntally::http

@@ -2,7 +2,8 @@
 // yet), answering, idle (kept alive, nothing asked), or closing (we shut it down and libmicrohttpd has yet to
 // notice). Whoever drips bytes gains no time: deadlines count from the start of a phase.
 //
-// The server's thread only; the counters are atomics for others to read. Sees no HTTP, and time is a parameter.
+// The server's thread only; the counters are atomics for others to read. Sees no HTTP, and time is a
+// parameter.
 #pragma once
 
 #include <atomic>
@@ -34,14 +35,14 @@ inline void Count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, st
 struct Connection {
   using List = std::list<Connection>;
 
-  int descriptor = -1;                // libmicrohttpd's
-  Clock::time_point since{};          // when the phase began
-  Clock::time_point progressed{};     // answering: when the client last made room for more
-  std::uint64_t received_bytes = 0;   // idle: what had come by then; more means that it asks again
-  bool request_seen = false;          // answering: the handler was told once already
-  std::string target;                 // of the request being read or answered, as the client wrote it
-  std::shared_ptr<ReplyBody> body;    // answering
-  List* phase = nullptr;              // the list it is in
+  int descriptor = -1;             // libmicrohttpd's
+  Clock::time_point since{};       // when the phase began
+  Clock::time_point progressed{};  // answering: when the client last made room for more, less what is excused
+  std::uint64_t received_bytes = 0;  // idle: what had come by then; more means that it asks again
+  bool request_seen = false;         // answering: the handler was told once already
+  std::string target;                // of the request being read or answered, as the client wrote it
+  std::shared_ptr<ReplyBody> body;   // answering
+  List* phase = nullptr;             // the list it is in
   List::iterator self;
 };
 
@@ -67,9 +68,14 @@ class Connections {
   void NoteProgress(Connection& connection, Clock::time_point now);
   void FinishAnswer(Connection& connection, Clock::time_point now);
 
+  // Closes the connection that is missed least, for want of descriptors; false when all are needed.
+  bool EvictOne(Clock::time_point now) { return EvictOneBut(nullptr, now); }
   // Whether the bodies held now leave room, if need be after evicting clients that do not take theirs.
   bool MakeRoomForBody(Clock::time_point now);
-  // Shuts down whoever missed a deadline.
+  // Time we were at work ourselves, when clients could make no progress: does not count as theirs stalling.
+  void Excuse(Clock::duration busy) { excused_ += busy; }
+  // Shuts down whoever missed a deadline, or stalls where room is short, by `now`, which is before the bytes
+  // waiting were last read: who wrote in time but was not looked at is not late.
   void EnforceDeadlines(Clock::time_point now);
 
   std::size_t size() const { return asking_.size() + idle_.size() + answering_.size() + closing_.size(); }
@@ -79,7 +85,7 @@ class Connections {
  private:
   void Enter(Connection& connection, Connection::List& phase, Clock::time_point now);
   void Shut(Connection& connection);
-  void MakeRoomForConnection(const Connection& newcomer, Clock::time_point now);
+  bool EvictOneBut(const Connection* newcomer, Clock::time_point now);
   bool EvictStalled(Clock::time_point now);
   void NoticeAsking(Clock::time_point now);
   void CutOverdue(Connection::List& phase, std::chrono::milliseconds deadline, Clock::time_point now);
@@ -87,6 +93,7 @@ class Connections {
   const Limits limits_;
   Counters& counters_;
   std::size_t held_bytes_ = 0;
+  Clock::duration excused_{};
   // Each in the order of `since`, the oldest first; but answering_ in that of `progressed`.
   Connection::List asking_, idle_, answering_, closing_;
 };

@@ -11,13 +11,15 @@ namespace {
 constexpr std::size_t kGzipFromBytes = 1024;
 // What goes to one client before the others have their turn.
 constexpr std::size_t kTurnBytes = 64 * 1024;
+constexpr std::size_t kRoundAnswersMax = 64;
 
 struct DestroyResponse {
   void operator()(MHD_Response* response) const { MHD_destroy_response(response); }
 };
 using ResponseHandle = std::unique_ptr<MHD_Response, DestroyResponse>;
 
-// What libmicrohttpd keeps to read a body with. It may outlive the connection it was for, hence the shared body.
+// What libmicrohttpd keeps to read a body with. It may outlive the connection it was for, hence the shared
+// body.
 struct BodyReader {
   std::shared_ptr<ReplyBody> body;
   Connection& connection;  // only while libmicrohttpd reads, which it does for open connections only
@@ -59,8 +61,8 @@ bool HasBody(MHD_Connection* handle) {
 ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
   const auto size = reader->body->size();
   if (size == 0U) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
-  ResponseHandle handle(MHD_create_response_from_callback(size.value_or(MHD_SIZE_UNKNOWN), kTurnBytes, &ReadBody,
-                                                          reader.get(), &FreeReader));
+  ResponseHandle handle(MHD_create_response_from_callback(size.value_or(MHD_SIZE_UNKNOWN), kTurnBytes,
+                                                          &ReadBody, reader.get(), &FreeReader));
   if (handle) static_cast<void>(reader.release());  // FreeReader has it now
   return handle;
 }
@@ -84,8 +86,8 @@ void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle)
   return nullptr;
 }
 
-MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method, const char*,
-                               const char*, std::size_t* upload_bytes, void**) {
+MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method,
+                               const char*, const char*, std::size_t* upload_bytes, void**) {
   auto& self = *static_cast<Exchange*>(exchange);
   Connection* connection = ContextOf(handle);
   if (connection == nullptr) return MHD_NO;
@@ -106,39 +108,54 @@ void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_Re
   if (Connection* connection = ContextOf(handle)) self.connections_.FinishAnswer(*connection, Clock::now());
 }
 
-Response Exchange::Answer(MHD_Connection* handle, const Connection& connection, std::string_view method,
-                          bool has_body) {
+Exchange::Prepared Exchange::Answer(MHD_Connection* handle, const Connection& connection,
+                                    std::string_view method, bool has_body) {
   const auto* info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
   if (info != nullptr && info->header_size > header_bytes_max_) {
-    return ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long");
+    return Prepare(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"),
+                   false);
   }
-  return router_.Answer(method, connection.target, has_body);
-}
-
-// Whether the body is gzip afterwards.
-bool Exchange::Encode(MHD_Connection* handle, Response& response) {
-  auto* text = std::get_if<std::string>(&response.body);
-  if (text == nullptr || text->size() < kGzipFromBytes) return false;
-  response.headers.emplace(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
   const char* accepted = HeaderOf(handle, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-  if (accepted == nullptr || !AllowsGzip(accepted)) return false;
-  auto compressed = compressor_.Compress(*text);
-  if (compressed) *text = std::move(*compressed);
-  return compressed.has_value();
+  const bool gzip_allowed = accepted != nullptr && AllowsGzip(accepted);
+  if ((method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) || has_body) {
+    return Prepare(router_.Answer(method, connection.target, has_body), gzip_allowed);
+  }
+  const std::string key = (gzip_allowed ? "gzip " : "plain ") + connection.target;
+  if (const auto same = round_.find(key); same != round_.end()) return same->second;
+  Prepared prepared = Prepare(router_.Answer(method, connection.target, has_body), gzip_allowed);
+  // A stream is one client's own.
+  if (prepared.text && round_.size() < kRoundAnswersMax) round_.emplace(key, prepared);
+  return prepared;
 }
 
-MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, Response response) {
-  if (Encode(handle, response)) response.headers.emplace(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-  auto body = std::make_shared<ReplyBody>(std::move(response.body), connections_.held_bytes());
+Exchange::Prepared Exchange::Prepare(Response response, bool gzip_allowed) {
+  Prepared prepared{std::move(response), nullptr};
+  auto* text = std::get_if<std::string>(&prepared.response.body);
+  if (text == nullptr) return prepared;
+  if (text->size() >= kGzipFromBytes) {
+    prepared.response.headers.emplace(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    if (auto compressed = gzip_allowed ? compressor_.Compress(*text) : std::nullopt) {
+      prepared.response.headers.emplace(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+      *text = std::move(*compressed);
+    }
+  }
+  prepared.text = std::make_shared<const HeldText>(std::exchange(*text, {}), connections_.held_bytes());
+  return prepared;
+}
+
+MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, Prepared prepared) {
   if (!connections_.MakeRoomForBody(Clock::now())) {
     Count(counters_.responses_turned_away);
-    body.reset();
-    response = ErrorResponse(503, "too many responses wait for their clients");
-    body = std::make_shared<ReplyBody>(std::move(response.body), connections_.held_bytes());
+    round_.clear();
+    prepared = Prepare(ErrorResponse(503, "too many responses wait for their clients"), false);
   }
-  connection.body = body;
-  const ResponseHandle reply =
-      MakeHandle(std::make_unique<BodyReader>(BodyReader{std::move(body), connection, connections_, router_}));
+  Response& response = prepared.response;
+  connection.body = prepared.text
+                        ? std::make_shared<ReplyBody>(std::move(prepared.text))
+                        : std::make_shared<ReplyBody>(std::move(std::get<BodyStream>(response.body)),
+                                                      connections_.held_bytes());
+  const ResponseHandle reply = MakeHandle(
+      std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_, router_}));
   if (!reply) return MHD_NO;
   const auto add = [&reply](const char* name, const char* value) {
     MHD_add_response_header(reply.get(), name, value);

@@ -23,8 +23,8 @@ struct ListenSocket {
   std::uint16_t port = 0;  // the one really bound
 };
 
-// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off); a name with addresses
-// of both families takes its first IPv4 one, as Go's exporters do.
+// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off); a name with
+// addresses of both families takes its first IPv4 one, as Go's exporters do.
 Result<ListenSocket> Listen(const std::string& address);
 
 }  // namespace conntally::http

@@ -27,7 +27,8 @@ struct Response {
   std::multimap<std::string, std::string> headers = {};
 };
 
-// What a handler throws is answered as 500 and logged.
+// Identical GETs (and HEADs) that are there at the same time share one call and its text, so a handler
+// answers from its request alone and does nothing but answer. What it throws is answered as 500 and logged.
 using Handler = std::function<Response(const Request&)>;
 
 // `{"error": message}` as application/json: how every refusal of ours looks. Bytes of `message` that are no

@@ -5,43 +5,29 @@
 
 namespace conntally::http {
 
-ReplyBody::ReplyBody(std::variant<std::string, BodyStream> content, std::size_t& held_bytes)
-    : held_bytes_(held_bytes) {
-  if (auto* stream = std::get_if<BodyStream>(&content)) {
-    stream_ = std::move(*stream);
-  } else {
-    Hold(std::move(std::get<std::string>(content)));
-  }
-}
-
-ReplyBody::~ReplyBody() { Drop(); }
-
 std::optional<std::uint64_t> ReplyBody::size() const {
   if (stream_) return std::nullopt;
-  return piece_.size();
+  return piece_->text().size();
 }
 
 std::optional<std::size_t> ReplyBody::Read(std::span<char> into) {
   if (dropped_) return std::nullopt;
-  if (stream_ && piece_taken_bytes_ == piece_.size()) Hold(stream_());
-  const std::size_t count = std::min(into.size(), piece_.size() - piece_taken_bytes_);
-  std::copy_n(piece_.data() + piece_taken_bytes_, count, into.data());
+  if (stream_ && (!piece_ || piece_taken_bytes_ == piece_->text().size())) {
+    piece_.reset();
+    piece_ = std::make_shared<const HeldText>(stream_(), *held_bytes_);
+    piece_taken_bytes_ = 0;
+  }
+  const std::string& text = piece_->text();
+  const std::size_t count = std::min(into.size(), text.size() - piece_taken_bytes_);
+  std::copy_n(text.data() + piece_taken_bytes_, count, into.data());
   piece_taken_bytes_ += count;
   return count;
 }
 
 void ReplyBody::Drop() {
-  Hold({});
-  stream_ = nullptr;
   dropped_ = true;
-}
-
-void ReplyBody::Hold(std::string piece) {
-  held_bytes_ -= piece_.capacity();
-  // Not an assignment: from an empty string it keeps the old buffer.
-  piece_.swap(piece);
-  piece_taken_bytes_ = 0;
-  held_bytes_ += piece_.capacity();
+  piece_.reset();
+  stream_ = nullptr;
 }
 
 }  // namespace conntally::http

@@ -1,9 +1,11 @@
 #include "daemon/http/server.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -19,8 +21,8 @@
 namespace conntally::http {
 namespace {
 
-// Besides the request's header, libmicrohttpd keeps its own records and the response's header in a connection's
-// pool, and a stream's chunks are cut to what is left.
+// Besides the request's header, libmicrohttpd keeps its own records and the response's header in a
+// connection's pool, and a stream's chunks are cut to what is left.
 constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
 
@@ -65,8 +67,11 @@ class Server::Loop {
   const Counters& counters() const { return counters_; }
 
  private:
-  Status StartDaemon(ListenSocket socket);
+  Status StartDaemon();
   void Run();
+  bool Accepting() const;
+  void Accept();
+  bool AcceptOne();
   int WaitMilliseconds() const;
 
   const Options options_;
@@ -76,6 +81,8 @@ class Server::Loop {
   Connections connections_;
   Exchange exchange_;
   FileDescriptor stop_;
+  FileDescriptor listening_;
+  Clock::time_point accept_again_{};                // out of descriptors until then
   std::unique_ptr<MHD_Daemon, StopDaemon> daemon_;  // its end calls back into all of the above
   int epoll_descriptor_ = -1;                       // the daemon's
   std::uint16_t port_ = 0;
@@ -85,24 +92,24 @@ class Server::Loop {
 Status Server::Loop::Start() {
   auto socket = Listen(options_.listen_address);
   if (!socket) return socket.error();
+  port_ = socket->port;
+  listening_ = std::move(socket->descriptor);
   stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
-  if (Status started = StartDaemon(std::move(*socket)); !started) return started;
+  if (Status started = StartDaemon(); !started) return started;
   thread_ = std::thread(&Loop::Run, this);
   return Ok();
 }
 
-Status Server::Loop::StartDaemon(ListenSocket socket) {
-  port_ = socket.port;
-  // The socket is libmicrohttpd's from here, whether it starts or not.
+Status Server::Loop::StartDaemon() {
   daemon_.reset(MHD_start_daemon(
-      MHD_USE_EPOLL, port_, nullptr, nullptr, &Exchange::OnRequest, &exchange_,             // whole headers
-      MHD_OPTION_LISTEN_SOCKET, socket.descriptor.Release(),                                //
-      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                    // accept and close
-      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                    // the raw target
-      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                       // response taken
-      MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,                                //
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,      //
+      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr,                    //
+      &Exchange::OnRequest, &exchange_,                                                 // whole headers
+      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                // accepted and closed
+      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                // the raw target
+      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                   // response taken
+      MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,                            //
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,  //
       MHD_OPTION_END));
   const auto* info = daemon_ ? MHD_get_daemon_info(daemon_.get(), MHD_DAEMON_INFO_EPOLL_FD) : nullptr;
   if (info == nullptr) return Error::FromErrno("cannot start the HTTP server: libmicrohttpd", errno);
@@ -123,24 +130,60 @@ void Server::Loop::Run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  std::array<pollfd, 2> waits{{{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}}};
+  std::array<pollfd, 3> waits{{{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}, {-1, POLLIN, 0}}};
   for (;;) {
+    waits[2].fd = Accepting() ? listening_.get() : -1;  // poll skips -1
     poll(waits.data(), waits.size(), WaitMilliseconds());
     if (waits[0].revents != 0) break;
+    const auto woken = Clock::now();
+    if (waits[2].revents != 0) Accept();
     MHD_run(daemon_.get());
-    connections_.EnforceDeadlines(Clock::now());
+    exchange_.EndRound();
+    connections_.EnforceDeadlines(woken);
+    connections_.Excuse(Clock::now() - woken);
   }
   // Here, so that the callbacks it makes run on the thread of all others.
   daemon_.reset();
 }
 
+bool Server::Loop::Accepting() const {
+  return connections_.size() < options_.connections_max && Clock::now() >= accept_again_;
+}
+
+// We accept ourselves since libmicrohttpd takes but 10 a round: behind a thousand connections a scrape would
+// wait a hundred rounds, each with its share of slow answers. A quarter of all at a time, so that nobody is
+// evicted for those behind him before his request has been looked at.
+void Server::Loop::Accept() {
+  for (unsigned count = 0; count < options_.connections_max / 4 && Accepting() && AcceptOne(); ++count) {
+  }
+}
+
+bool Server::Loop::AcceptOne() {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  auto* const peer = reinterpret_cast<sockaddr*>(&address);
+  const int accepted = accept4(listening_.get(), peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (accepted >= 0) {
+    // It calls Exchange::OnConnection, and closes the socket should it not want it.
+    MHD_add_connection(daemon_.get(), accepted, peer, size);
+    return true;
+  }
+  // accept(2): errors of the connection that was waiting come this way too.
+  if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) return true;
+  if (errno != EAGAIN && errno != EWOULDBLOCK) {
+    connections_.EvictOne(Clock::now());
+    accept_again_ = Clock::now() + tick_;
+  }
+  return false;
+}
+
 int Server::Loop::WaitMilliseconds() const {
-  // With no connection nothing can be overdue; one wake-up a second is for a listening socket libmicrohttpd
-  // stopped watching when the process ran out of descriptors.
+  // With no connection nothing can be overdue, but we may have to try to accept again.
   const auto longest = connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_;
   unsigned long long wanted = 0;
   if (MHD_get_timeout(daemon_.get(), &wanted) != MHD_YES) return static_cast<int>(longest.count());
-  return static_cast<int>(std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
+  return static_cast<int>(
+      std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
 }
 
 Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Handler> routes) {

@@ -34,7 +34,8 @@ class Client {
   bool Send(std::string_view bytes);
   // Up to `bytes_max` of what there is, waiting at most `wait`; nullopt when nothing came, empty when closed.
   std::optional<std::string> Receive(std::size_t bytes_max, std::chrono::milliseconds wait = kHang);
-  // The next response; nullopt when it is not whole within kHang or the connection was cut. `head`: it has no body.
+  // The next response; nullopt when it is not whole within kHang or the connection was cut. `head`: it has no
+  // body.
   std::optional<Reply> ReadReply(bool head = false);
   std::optional<Reply> Get(const std::string& target, const std::string& more_headers = "");
   bool WaitClosed(std::chrono::milliseconds wait = kHang);
@@ -51,7 +52,8 @@ class Client {
 };
 
 // One request on a connection of its own.
-std::optional<Reply> Fetch(std::uint16_t port, const std::string& target, const std::string& more_headers = "");
+std::optional<Reply> Fetch(std::uint16_t port, const std::string& target,
+                           const std::string& more_headers = "");
 std::optional<Reply> Ask(std::uint16_t port, const std::string& whole_request, bool head = false);
 
 // Waits until `condition` holds, kHang at most; whether it does.

@@ -39,7 +39,8 @@ struct Fixture {
   Pair a, b, c;
 
   void Hold(Connection& connection, std::size_t bytes) {
-    connection.body = std::make_shared<ReplyBody>(std::string(bytes, 'x'), connections.held_bytes());
+    connection.body = std::make_shared<ReplyBody>(
+        std::make_shared<const HeldText>(std::string(bytes, 'x'), connections.held_bytes()));
   }
 };
 
@@ -128,7 +129,7 @@ TEST_CASE("bodies not taken give way to a new one, and their memory is free at o
   CHECK(f.connections.MakeRoomForBody(f.start + 1s));
   CHECK(f.a.shut());
   CHECK_FALSE(f.b.shut());
-  CHECK(f.connections.held_bytes() < 800);
+  CHECK(f.connections.held_bytes() == 700);
   char byte;
   CHECK_FALSE(stalled.body->Read({&byte, 1}).has_value());
 }
@@ -156,4 +157,29 @@ TEST_CASE("all memory held is given back") {
   f.connections.Remove(connection);
   CHECK(f.connections.size() == 0);
   CHECK(f.counters.connections == 0);
+}
+
+TEST_CASE("a client is not stalling while we are busy") {
+  Fixture f;
+  Connection& reading = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(reading, f.start);
+  f.connections.Excuse(10s);
+  Connection& asking = f.connections.Add(f.b.server.get(), f.start + 10s);
+  f.connections.StartAnswer(asking, f.start + 10s);
+  CHECK_FALSE(f.connections.EvictOne(f.start + 10s));
+  CHECK(f.connections.EvictOne(f.start + 10s + Connections::kStalledAfter));
+  CHECK(f.a.shut());
+}
+
+TEST_CASE("room taken by those not yet seen to stall is won back once they are") {
+  Fixture f;
+  for (const Pair* pair : {&f.a, &f.b, &f.c}) {
+    f.connections.StartAnswer(f.connections.Add(pair->server.get(), f.start), f.start);
+  }
+  f.connections.EnforceDeadlines(f.start + 249ms);
+  CHECK_FALSE(f.a.shut());
+  f.connections.EnforceDeadlines(f.start + 250ms);
+  CHECK(f.a.shut());
+  CHECK_FALSE(f.b.shut());
+  CHECK_FALSE(f.c.shut());
 }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kRequestBig[] = "GET /big HTTP/1.1\r\nHost: t\r\n\r\n";
 
-std::unique_ptr<Server> StartServer(Options options) {
+std::unique_ptr<Server> StartServer(Options options, std::atomic<unsigned>* heavy_calls = nullptr) {
   options.listen_address = "127.0.0.1:0";
   const auto text = [](std::size_t bytes) {
     return [body = SampleText(bytes)](const Request&) {
@@ -24,7 +24,14 @@ std::unique_ptr<Server> StartServer(Options options) {
       return response;
     };
   };
-  auto server = Server::Start(options, {{"/metrics", text(100'000)}, {"/big", text(4'000'000)}});
+  // What takes its time, as rendering many thousand sources does.
+  const auto heavy = [heavy_calls, big = text(100'000)](const Request& request) {
+    if (heavy_calls != nullptr) ++*heavy_calls;
+    std::this_thread::sleep_for(20ms);
+    return big(request);
+  };
+  auto server =
+      Server::Start(options, {{"/metrics", text(100'000)}, {"/big", text(4'000'000)}, {"/heavy", heavy}});
   if (!server) FAIL(server.error().message);
   return std::move(*server);
 }
@@ -90,6 +97,26 @@ TEST_CASE("a header that drips is cut at its deadline") {
   CHECK(server->statistics().deadlines_missed == 1);
 }
 
+TEST_CASE("a request that came in time is answered, however late we look at it") {
+  Options options;
+  options.header_deadline = 50ms;
+  options.listen_address = "127.0.0.1:0";
+  const auto server = Server::Start(options, {{"/busy", [](const Request&) {
+                                                 std::this_thread::sleep_for(300ms);
+                                                 return Response{};
+                                               }}});
+  REQUIRE(server);
+  Client first(server.value()->port());
+  Client second(server.value()->port());
+  REQUIRE(first.Send("GET /busy HTTP/1.1\r\nHost: t\r\n\r\n"));
+  REQUIRE(Eventually([&] { return server.value()->statistics().requests == 1; }));
+  // Its connection is known since before the handler began; its request comes while that runs.
+  REQUIRE(second.Send("GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n"));
+  const auto reply = second.ReadReply();
+  REQUIRE(reply);
+  CHECK(reply->status == 404);
+}
+
 TEST_CASE("a second request that drips is cut too, while an idle connection stays") {
   Options options;
   options.header_deadline = 500ms;
@@ -136,10 +163,30 @@ TEST_CASE("hundreds of slow and silent clients do not hold up a scrape") {
   const Drippers drippers(server->port(), 300);
   const auto slowest = SlowestScrape(server->port(), 200);
   const auto statistics = server->statistics();
-  std::printf("slowest of 200 scrapes beside 1200 bad clients: %lld ms; %llu turned away, %llu deadlines missed\n",
-              static_cast<long long>(slowest.count()),
-              static_cast<unsigned long long>(statistics.connections_turned_away),
-              static_cast<unsigned long long>(statistics.deadlines_missed));
+  std::printf(
+      "slowest of 200 scrapes beside 1200 bad clients: %lld ms; %llu turned away, %llu deadlines missed\n",
+      static_cast<long long>(slowest.count()),
+      static_cast<unsigned long long>(statistics.connections_turned_away),
+      static_cast<unsigned long long>(statistics.deadlines_missed));
+}
+
+TEST_CASE("hundreds who ask for the same at once are served by a few calls") {
+  std::atomic<unsigned> calls{0};
+  const auto server = StartServer({}, &calls);
+  std::vector<Client> clients;
+  for (int i = 0; i < 300; ++i) clients.emplace_back(server->port());
+  for (Client& client : clients) REQUIRE(client.Send("GET /heavy HTTP/1.1\r\nHost: t\r\n\r\n"));
+  SlowestScrape(server->port(), 1);
+  for (Client& client : clients) {
+    const auto reply = client.ReadReply();
+    REQUIRE(reply);
+    REQUIRE(reply->body.size() == 100'000);
+  }
+  CHECK(calls < 150);
+  // Those who come later are answered anew.
+  const unsigned before = calls;
+  REQUIRE(Fetch(server->port(), "/heavy"));
+  CHECK(calls == before + 1);
 }
 
 TEST_CASE("more connections than there is room for leave room for a scrape") {
@@ -179,7 +226,8 @@ TEST_CASE("bodies that nobody reads do not take the memory of those that are rea
   std::vector<Client> clients;
   for (int i = 0; i < 12; ++i) {
     clients.emplace_back(server->port(), 4096);
-    clients.back().Send(kRequestBig);
+    // Each another target, so that they do not share a body.
+    clients.back().Send("GET /big?" + std::to_string(i) + " HTTP/1.1\r\nHost: t\r\n\r\n");
   }
   REQUIRE(Eventually([&] { return server->statistics().requests == 12; }));
   std::this_thread::sleep_for(300ms);
@@ -220,11 +268,13 @@ TEST_CASE("what the server can do", "[.measure]") {
   std::printf("keep-alive, small bodies: %d requests/s\n", requests / 2);
   const auto big = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) REQUIRE(client.Get("/big"));
-  std::printf("4 MB: %.1f ms", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - big).count() / 50);
+  std::printf("4 MB: %.1f ms",
+              std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - big).count() / 50);
   const auto zipped = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) REQUIRE(client.Get("/big", "Accept-Encoding: gzip\r\n"));
-  std::printf(", gzip'ed %.1f ms\n",
-              std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - zipped).count() / 50);
+  std::printf(
+      ", gzip'ed %.1f ms\n",
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - zipped).count() / 50);
   std::vector<Client> clients;
   for (int i = 0; i < 75; ++i) {
     clients.emplace_back(server->port());
