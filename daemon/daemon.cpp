@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
-#include "collectors/netlink/socket.h"
+#include "collectors/netlink/file_descriptor.h"
 #include "collectors/tally/tally.h"
 #include "daemon/api.h"
 #include "daemon/build_info.h"

@@ -16,7 +16,8 @@
 
 #include "collectors/conntrack/conntrack_health.h"
 #include "collectors/conntrack/flow_tracker.h"
-#include "collectors/netlink/socket.h"
+#include "collectors/netlink/file_descriptor.h"
+#include "collectors/netlink/result.h"
 
 namespace conntally {
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
-#include "collectors/netlink/socket.h"
+#include "collectors/netlink/file_descriptor.h"
 
 namespace conntally {
 

@@ -9,25 +9,10 @@
 #include <span>
 #include <variant>
 
+#include "collectors/netlink/file_descriptor.h"
 #include "collectors/netlink/result.h"
 
 namespace conntally {
-
-// A file descriptor that closes itself.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.Release()) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor();
-
-  int get() const { return fd_; }
-  int Release();
-
- private:
-  int fd_ = -1;
-};
 
 class NetlinkSocket {
  public:

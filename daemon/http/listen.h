@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "collectors/netlink/result.h"
-#include "daemon/http/file_descriptor.h"
+#include "collectors/netlink/file_descriptor.h"
 
 namespace conntally::http {
 

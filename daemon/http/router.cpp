@@ -43,9 +43,7 @@ void Router::NoteFailure(std::string_view where) {
     what = exception.what();
   } catch (...) {
   }
-  const auto kept_back = log_.Admit(Clock::now());
-  if (!kept_back) return;
-  spdlog::error("answering {} failed: {} ({} more such lines kept back)", where, what, *kept_back);
+  spdlog::error("answering {} failed: {}", where, what);
 }
 
 }  // namespace conntally::http

@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "daemon/http/connections.h"
-#include "daemon/http/log_limiter.h"
 #include "daemon/http/message.h"
 
 namespace conntally::http {
@@ -27,7 +26,6 @@ class Router {
 
   const std::map<std::string, Handler> routes_;
   Counters& counters_;
-  LogLimiter log_{std::chrono::seconds(1)};
 };
 
 }  // namespace conntally::http

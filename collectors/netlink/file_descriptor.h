@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace conntally::http {
+namespace conntally {
 
 class FileDescriptor {
  public:
@@ -28,4 +28,4 @@ class FileDescriptor {
   int descriptor_ = -1;
 };
 
-}  // namespace conntally::http
+}  // namespace conntally
