@@ -15,7 +15,6 @@
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/netlink/file_descriptor.h"
 #include "collectors/tally/tally.h"
-#include "daemon/api.h"
 #include "daemon/build_info.h"
 #include "daemon/exposition.h"
 #include "daemon/http/server.h"
@@ -24,6 +23,8 @@
 #include "daemon/observer.h"
 #include "daemon/page.h"
 #include "daemon/service_manager.h"
+#include "daemon/sources_api.h"
+#include "daemon/status_api.h"
 #include "daemon/table_collector.h"
 
 namespace conntally {
@@ -96,7 +97,7 @@ class Daemon {
  private:
   std::map<std::string, http::Handler> Routes() {
     return {
-        {"/", [this](const http::Request&) { return AnswerPage(observer_.TakeSnapshot()); }},
+        {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
         {"/metrics",
          [this](const http::Request&) {
            return http::Response{.content_type = kExpositionContentType, .body = Exposition(TakeSnapshot())};
@@ -107,8 +108,8 @@ class Daemon {
            return observer_.ready() ? http::Response{.body = "ready\n"}
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
-        {"/api/v1/sources", [this](const http::Request& request) { return AnswerSources(observer_, request); }},
-        {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(observer_); }},
+        {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
+        {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
   }
 
@@ -191,6 +192,7 @@ class Daemon {
   ConntrackCollector conntrack_;
   TableCollector table_;
   Observer observer_;
+  SourcesApi sources_api_{observer_};
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above

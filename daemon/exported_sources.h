@@ -28,10 +28,11 @@ class ExportedSources {
   explicit ExportedSources(Options options) : options_(std::move(options)) {}
   void set_options(Options options) { options_ = std::move(options); }
 
-  // Ranks the sources of the view anew.
+  // Ranks the sources of the view anew; what the tally has forgotten has no series any more. Also after each
+  // Tally::Advance, with the same view: a row that it freed may soon be another source's.
   void Update(const Tally::View& view, Clock::time_point now);
 
-  // Whether the row's source must not be forgotten.
+  // Whether the row's source has series of its own.
   bool Holds(SourceRow row) const { return exported_.contains(row); }
   // In the order of rows.
   std::vector<SourceRow> rows() const;

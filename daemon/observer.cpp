@@ -53,7 +53,7 @@ void Observer::Tick() {
   const WallSeconds wall = WallNow();
   const Clock::time_point now = Clock::now();
   Tally::View view = tally_.Take(wall);
-  tally_.Advance(view, wall, now - last_tick_, idle_retention, [&](SourceRow row) { return exported_.Holds(row); });
+  tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
   exported_.Update(view, now);
 }

@@ -46,7 +46,9 @@ Reconciler::Clock::time_point Reconciler::due() const {
 
 Status Reconciler::Step(Clock::time_point now, TrackerTime time, bool drained) {
   switch (phase_) {
-    case Phase::kIdle: return now >= due() ? Begin(now) : Ok();
+    // Only with the queue drained: a NEW from before a loss, applied after the beginning, would pass for a sign of life of a
+    // connection whose DESTROY was lost.
+    case Phase::kIdle: return drained && now >= due() ? Begin(now) : Ok();
     case Phase::kDumping: return ReadPiece(time);
     case Phase::kDraining:
       if (drained) {

@@ -1,7 +1,7 @@
 // Reconciler: decides when the tallies are compared with the kernel's whole table, and walks one comparison step by
 // step beside the events (the rules by which both meet: flow_tracker.h).
 //
-//   due ──Begin──> dumping ──last piece──> draining ──queue drained──> sweeping ──last partition──> done
+//   due, queue drained ──Begin──> dumping ──last piece──> draining ──queue drained──> sweeping ──last partition──> done
 //
 // It is due at the start, each `interval`, and promptly after a loss; after losses that go on, no
 // sooner than the last comparison took, and a quarter of a second.

@@ -53,8 +53,8 @@ void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   figures.last_seen = now;
 }
 
-void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention,
-                    const std::function<bool(SourceRow)>& keep) {
+void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed,
+                    std::chrono::seconds idle_retention) {
   if (elapsed.count() <= 0) return;
   const double weight = -std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow));
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
@@ -66,7 +66,7 @@ void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapse
     figures.new_rate += (opened / elapsed.count() - figures.new_rate) * weight;
     if (figures.new_rate < kRateFloor) figures.new_rate = 0;
     const bool idle = figures.connections == 0 && now - figures.last_seen >= idle_retention;
-    if (idle && !keep(row) && sources_.Retire(row)) ledger.live = false;
+    if (idle && sources_.Retire(row)) ledger.live = false;
   }
 }
 

@@ -9,7 +9,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -73,9 +72,8 @@ class Tally {
   View Take(WallSeconds now);
 
   // Once a second: brings the rates up to date, `elapsed` after the last call, and forgets sources that have had no
-  // connection for `idle_retention` and that `keep` does not want kept.
-  void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed,
-               std::chrono::seconds idle_retention, const std::function<bool(SourceRow)>& keep);
+  // connection for `idle_retention`.
+  void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
   friend class TallyWriter;

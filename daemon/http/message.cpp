@@ -8,7 +8,7 @@ Response ErrorResponse(int status, std::string_view message) {
   const nlohmann::json body{{"error", message}};
   Response response;
   response.status = status;
-  response.content_type = "application/json";
+  response.content_type = kJsonContentType;
   response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   return response;
 }

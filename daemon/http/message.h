@@ -9,6 +9,8 @@
 
 namespace conntally::http {
 
+inline constexpr const char* kJsonContentType = "application/json";
+
 struct Request {
   std::string path;                               // decoded, without the query; holds no NUL
   std::multimap<std::string, std::string> query;  // decoded

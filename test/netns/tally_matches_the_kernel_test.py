@@ -10,7 +10,7 @@ from traffic import Network
 RECONCILE_SECONDS = 2
 CONFIG = f"""
 conntrack: {{reconcile_interval: {RECONCILE_SECONDS}s}}
-sources: {{idle_retention: 3s, export_hold: 1s}}
+sources: {{idle_retention: 3s}}
 """
 # 49,400 made at once from 1,000 sources; the rest of the 50,000 are really spoken.
 BULK = ["--count", 44_400, "--sources", 1000, "--ipv6-share", 0.3, "--protocol", "mixed", "--zones", "0,5",

@@ -51,8 +51,6 @@ std::int64_t SumOverSources(const Tally::View& view) {
   return sum;
 }
 
-constexpr auto kKeepNone = [](SourceRow) { return false; };
-
 }  // namespace
 
 TEST_CASE("a view shows what finished batches counted, and a batch under way not at all") {
@@ -92,7 +90,7 @@ TEST_CASE("figures add up over many views") {
   CHECK(view.totals().opened[17] == 7);
 }
 
-TEST_CASE("an idle source is forgotten after its retention, and not before, nor while it is kept") {
+TEST_CASE("an idle source is forgotten after its retention, and not before") {
   Tally tally(10, FixedHash());
   TallyWriter& writer = tally.AddWriter();
   SourceRow row{};
@@ -101,15 +99,14 @@ TEST_CASE("an idle source is forgotten after its retention, and not before, nor 
     row = Open(writer, batch, Ipv4(1));
     Close(batch, row);
   }
-  const auto advance_at = [&](WallSeconds now, bool keep) {
+  const auto known_after_advance_at = [&](WallSeconds now) {
     Tally::View view = tally.Take(now);
-    tally.Advance(view, now, 1s, 600s, [&](SourceRow) { return keep; });
+    tally.Advance(view, now, 1s, 600s);
     return view.Source(row) != nullptr;
   };
-  CHECK(advance_at(kNow, false));
-  CHECK(advance_at(kNow + 599s, false));
-  CHECK(advance_at(kNow + 600s, true));
-  CHECK_FALSE(advance_at(kNow + 601s, false));
+  CHECK(known_after_advance_at(kNow));
+  CHECK(known_after_advance_at(kNow + 599s));
+  CHECK_FALSE(known_after_advance_at(kNow + 600s));
 }
 
 TEST_CASE("the rate of openings approaches what is opened and falls back to zero") {
@@ -122,7 +119,7 @@ TEST_CASE("the rate of openings approaches what is opened and falls back to zero
       for (int i = 0; i < openings; ++i) row = Open(writer, batch, Ipv4(1));
     }
     Tally::View view = tally.Take(kNow);
-    tally.Advance(view, kNow, 1s, 600s, kKeepNone);
+    tally.Advance(view, kNow, 1s, 600s);
     return view.Source(row)->new_rate;
   };
   double rate = 0;
@@ -166,7 +163,7 @@ TEST_CASE("every view is coherent while writers, readers and reclamation run aga
     while (!done.load()) {
       Tally::View view = tally.Take(kNow);
       if (SumOverSources(view) != view.totals().ConnectionsSum()) incoherent_views.fetch_add(1);
-      if (advances) tally.Advance(view, kNow, 1s, 0s, kKeepNone);
+      if (advances) tally.Advance(view, kNow, 1s, 0s);
     }
   };
 
@@ -189,7 +186,7 @@ TEST_CASE("every view is coherent while writers, readers and reclamation run aga
   CHECK(view.totals().unattributed_connections == 0);
   CHECK(view.totals().opened[17] == opened);
   CHECK(view.totals().closed[17] == opened);
-  tally.Advance(view, kNow, 1s, 0s, kKeepNone);
+  tally.Advance(view, kNow, 1s, 0s);
   int left = 0;
   view.ForEachSource([&](SourceRow, const SourceFigures&) { ++left; });
   CHECK(left == 0);

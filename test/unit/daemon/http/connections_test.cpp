@@ -10,6 +10,8 @@
 using namespace conntally::http;
 using namespace std::chrono_literals;
 
+using conntally::FileDescriptor;
+
 namespace {
 
 // Both ends of a connection; time is what the test says.

@@ -1,0 +1,60 @@
+// /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source in full detail, which
+// labels must not carry.
+//
+// Ranking all sources costs the most of an answer, so answers to one question within kFreshFor share it; rows are
+// written as the client takes them. What slow clients make us hold is bounded by kHeldRowsMax.
+//
+// Threads: the HTTP server's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/netlink/result.h"
+#include "daemon/http/message.h"
+#include "daemon/observer.h"
+
+namespace conntally {
+
+enum class SourceSort { kConnections, kNewRate, kUnreplied, kDrops };
+
+struct SourcesQuery {
+  static constexpr std::size_t kLimitMax = 1'000'000;
+
+  SourceSort sort = SourceSort::kConnections;
+  std::size_t limit = 50;
+  std::optional<Prefix> within;
+
+  friend bool operator==(const SourcesQuery&, const SourcesQuery&) = default;
+
+  // The error says which parameter is wrong, and what is allowed. Pure.
+  static Result<SourcesQuery> Parse(const http::Request& request);
+};
+
+// A source as a JSON object. Pure.
+std::string SourceJson(const std::string& name, const SourceFigures& figures, std::uint64_t configured_limit);
+
+class SourcesApi {
+ public:
+  explicit SourcesApi(Observer& observer) : observer_(observer) {}
+
+  http::Response Answer(const http::Request& request);
+
+ private:
+  struct Ranking;
+  static constexpr std::chrono::milliseconds kFreshFor{100};
+  static constexpr std::int64_t kHeldRowsMax = 2'000'000;
+
+  std::shared_ptr<const Ranking> Rank(const SourcesQuery& query);
+
+  Observer& observer_;
+  std::shared_ptr<const Ranking> last_;
+  // Rows of rankings that someone still reads; shared with them, since they may outlive us.
+  std::shared_ptr<std::int64_t> held_rows_ = std::make_shared<std::int64_t>(0);
+};
+
+}  // namespace conntally
