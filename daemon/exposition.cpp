@@ -23,6 +23,8 @@ void AddTable(List& list, const Snapshot& snapshot) {
   auto buckets = list.Gauge("conntally_table_buckets", "Hash buckets of the table (nf_conntrack_buckets).");
   if (table.buckets) buckets.Add(*table.buckets);
   list.Gauge("conntally_expectations", "Connections that helpers expect.").Add(table.expectations);
+  auto expectations_limit = list.Gauge("conntally_expectations_limit", "Expected connections there may be (nf_conntrack_expect_max).");
+  if (table.expectations_limit) expectations_limit.Add(*table.expectations_limit);
   list.Gauge("conntally_table_seconds_until_full",
              "Seconds until the table is full at the slope of the last minute (Theil-Sen); +Inf when it is not growing.")
       .Add(snapshot.table_seconds_until_full);

@@ -33,10 +33,11 @@ std::optional<Bytes> AttributesOf(Bytes message) {
   return message.first(header.length_bytes).subspan(kAnswerHeaderBytes);
 }
 
-std::optional<std::uint64_t> ReadBuckets() {
-  std::ifstream file("/proc/sys/net/netfilter/nf_conntrack_buckets");
-  std::uint64_t buckets = 0;
-  if (file >> buckets) return buckets;
+// Of what is one for all namespaces, and not told by netlink.
+std::optional<std::uint64_t> ReadSysctl(const char* path) {
+  std::ifstream file(path);
+  std::uint64_t value = 0;
+  if (file >> value) return value;
   return std::nullopt;
 }
 
@@ -119,7 +120,8 @@ Result<TableStatistics> TableReader::Read() {
   asked = Query(socket_, {kExpectations, AF_UNSPEC, true}, [&](Bytes) { ++statistics.expectations; });
   if (!asked) return asked.error();
 
-  statistics.buckets = ReadBuckets();
+  statistics.buckets = ReadSysctl("/proc/sys/net/netfilter/nf_conntrack_buckets");
+  statistics.expectations_limit = ReadSysctl("/proc/sys/net/netfilter/nf_conntrack_expect_max");
   return statistics;
 }
 

@@ -38,6 +38,7 @@ struct TableStatistics {
   std::optional<std::uint64_t> limit;  // absent: the kernel is too old to say
   std::optional<std::uint64_t> buckets;
   std::uint64_t expectations = 0;
+  std::optional<std::uint64_t> expectations_limit;
   std::array<std::uint64_t, kTableCounters> counters{};
 
   std::uint64_t counter(TableCounter which) const { return counters[static_cast<std::size_t>(which)]; }
