@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <ctime>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
-#include <string_view>
+
+#include "daemon/sources_query.h"
 
 namespace conntally {
 namespace {
@@ -17,8 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kJson = "application/json; charset=utf-8";
-constexpr std::size_t kLimitDefault = 50;
-constexpr std::size_t kLimitMax = 1'000'000;
 constexpr std::size_t kRowsPerPiece = 128;
 
 std::string Rfc3339(WallSeconds when) {
@@ -48,61 +44,6 @@ Json SourceJson(const Observer& observer, const SourceFigures& figures) {
           {"drops", Json::array()},
           {"first_seen", Rfc3339(figures.first_seen)},
           {"last_seen", Rfc3339(figures.last_seen)}};
-}
-
-enum class Sort { kConnections, kNewRate, kUnreplied, kDrops };
-
-struct SourcesQuery {
-  Sort sort = Sort::kConnections;
-  std::size_t limit = kLimitDefault;
-  std::optional<Prefix> within;
-};
-
-Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
-  SourcesQuery query;
-  std::set<std::string> seen;
-  for (const auto& [name, value] : request.query) {
-    if (!seen.insert(name).second) return Error{"'" + name + "' is given twice"};
-    if (name == "sort") {
-      static const std::map<std::string, Sort, std::less<>> kSorts = {{"connections", Sort::kConnections},
-                                                                     {"new_rate", Sort::kNewRate},
-                                                                     {"unreplied", Sort::kUnreplied},
-                                                                     {"drops", Sort::kDrops}};
-      const auto sort = kSorts.find(value);
-      if (sort == kSorts.end()) return Error{"sort is one of connections, new_rate, unreplied, drops"};
-      query.sort = sort->second;
-    } else if (name == "limit") {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-      if (error != std::errc{} || end != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax) {
-        return Error{"limit is a number from 1 to 1000000"};
-      }
-    } else if (name == "source") {
-      query.within = Prefix::Parse(value);
-      if (!query.within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24"};
-    } else {
-      return Error{"no parameter '" + name + "'; there are sort, limit, source"};
-    }
-  }
-  return query;
-}
-
-void SortSources(std::vector<SourceFigures>& sources, const SourcesQuery& query) {
-  const auto value = [&](const SourceFigures& figures) {
-    switch (query.sort) {
-      case Sort::kConnections: return static_cast<double>(figures.connections);
-      case Sort::kNewRate: return figures.new_rate;
-      case Sort::kUnreplied: return static_cast<double>(figures.unreplied);
-      case Sort::kDrops: return 0.0;
-    }
-    return 0.0;
-  };
-  const auto before = [&](const SourceFigures& a, const SourceFigures& b) {
-    const double of_a = value(a), of_b = value(b);
-    return of_a != of_b ? of_a > of_b : a.source < b.source;
-  };
-  const std::size_t count = std::min(query.limit, sources.size());
-  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), before);
-  sources.resize(count);
 }
 
 // The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
@@ -142,8 +83,7 @@ http::Response AnswerSources(Observer& observer, const http::Request& request) {
   if (!query) return http::ErrorResponse(400, query.error().message);
   std::vector<SourceFigures> sources = observer.Sources(query->within);
   const std::size_t total = sources.size();
-  SortSources(sources, *query);
-  const auto stream = std::make_shared<SourcesStream>(observer, std::move(sources), total, observer.synced());
+  const auto stream = std::make_shared<SourcesStream>(observer, TopSources(std::move(sources), *query), total, observer.synced());
   return {.content_type = kJson, .body = http::BodyStream([stream] { return stream->NextPiece(); })};
 }
 
@@ -184,7 +124,7 @@ http::Response AnswerStatus(Observer& observer) {
                                    static_cast<std::int64_t>(trust.last_reconcile_timestamp_seconds)))))},
       {"config_reload_successful", trust.config_reload_successful},
   };
-  return {.content_type = kJson, .body = status.dump(1) + "\n"};
+  return {.content_type = kJson, .body = status.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace conntally
