@@ -1,5 +1,5 @@
 // Sets up spdlog's default logger: one line an entry on standard error, as text or JSON, and repeated lines held back.
-// Setting up: the main thread, also at a reload. Logging: any thread.
+// Setting up: the main thread, first before any other is started, later, at a reload, beside them. Logging: any thread.
 #pragma once
 
 #include "config/config.h"

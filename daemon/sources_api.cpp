@@ -3,10 +3,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
-#include <iterator>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "daemon/timestamp.h"
@@ -16,57 +12,7 @@ namespace {
 
 constexpr std::size_t kRowsPerPiece = 128;
 
-const std::map<std::string, SourceSort, std::less<>> kSorts = {{"connections", SourceSort::kConnections},
-                                                               {"new_rate", SourceSort::kNewRate},
-                                                               {"unreplied", SourceSort::kUnreplied},
-                                                               {"drops", SourceSort::kDrops}};
-
-double RankingValue(const SourceFigures& figures, SourceSort sort) {
-  switch (sort) {
-    case SourceSort::kConnections: return static_cast<double>(figures.connections);
-    case SourceSort::kNewRate: return figures.new_rate;
-    case SourceSort::kUnreplied: return static_cast<double>(figures.unreplied);
-    case SourceSort::kDrops: return 0;
-  }
-  return 0;
-}
-
-// The first `limit` in order, equals by address.
-void SortAndCut(std::vector<SourceFigures>& sources, const SourcesQuery& query) {
-  const auto before = [&](const SourceFigures& a, const SourceFigures& b) {
-    const double of_a = RankingValue(a, query.sort), of_b = RankingValue(b, query.sort);
-    return of_a != of_b ? of_a > of_b : a.source < b.source;
-  };
-  const auto end = sources.begin() + static_cast<std::ptrdiff_t>(std::min(query.limit, sources.size()));
-  std::partial_sort(sources.begin(), end, sources.end(), before);
-  sources.erase(end, sources.end());
-}
-
 }  // namespace
-
-Result<SourcesQuery> SourcesQuery::Parse(const http::Request& request) {
-  SourcesQuery query;
-  std::set<std::string_view> seen;
-  for (const auto& [name, value] : request.query) {
-    if (!seen.insert(name).second) return Error{"'" + name + "' is given twice"};
-    if (name == "sort") {
-      const auto sort = kSorts.find(value);
-      if (sort == kSorts.end()) return Error{"sort is one of connections, new_rate, unreplied, drops"};
-      query.sort = sort->second;
-    } else if (name == "limit") {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-      if (error != std::errc{} || end != value.data() + value.size() || query.limit < 1 || query.limit > kLimitMax) {
-        return Error{fmt::format("limit is a number from 1 to {}", kLimitMax)};
-      }
-    } else if (name == "source") {
-      query.within = Prefix::Parse(value);
-      if (!query.within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24"};
-    } else {
-      return Error{"there is no parameter '" + name + "'; there are sort, limit and source"};
-    }
-  }
-  return query;
-}
 
 std::string SourceJson(const std::string& name, const SourceFigures& figures, std::uint64_t configured_limit) {
   std::string limits;
@@ -117,16 +63,16 @@ std::shared_ptr<const SourcesApi::Ranking> SourcesApi::Rank(const SourcesQuery& 
   ranking->held_rows = held_rows_;
   ranking->query = query;
   ranking->when = now;
-  ranking->sources = observer_.Sources(query.within);
-  ranking->total = ranking->sources.size();
+  std::vector<SourceFigures> sources = observer_.Sources(query.within);
+  ranking->total = sources.size();
   ranking->synced = observer_.synced();
-  SortAndCut(ranking->sources, query);
+  ranking->sources = TopSources(std::move(sources), query);
   *held_rows_ += static_cast<std::int64_t>(ranking->sources.size());
   return last_ = std::move(ranking);
 }
 
 http::Response SourcesApi::Answer(const http::Request& request) {
-  const auto query = SourcesQuery::Parse(request);
+  const auto query = ParseSourcesQuery(request);
   if (!query) return http::ErrorResponse(400, query.error().message);
   const auto ranking = Rank(*query);
   if (!ranking) return http::ErrorResponse(503, "too many answers are still being read; ask again, or for fewer sources");

@@ -10,30 +10,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "collectors/netlink/result.h"
 #include "daemon/http/message.h"
 #include "daemon/observer.h"
+#include "daemon/sources_query.h"
 
 namespace conntally {
-
-enum class SourceSort { kConnections, kNewRate, kUnreplied, kDrops };
-
-struct SourcesQuery {
-  static constexpr std::size_t kLimitMax = 1'000'000;
-
-  SourceSort sort = SourceSort::kConnections;
-  std::size_t limit = 50;
-  std::optional<Prefix> within;
-
-  friend bool operator==(const SourcesQuery&, const SourcesQuery&) = default;
-
-  // The error says which parameter is wrong, and what is allowed. Pure.
-  static Result<SourcesQuery> Parse(const http::Request& request);
-};
 
 // A source as a JSON object. Pure.
 std::string SourceJson(const std::string& name, const SourceFigures& figures, std::uint64_t configured_limit);

@@ -29,8 +29,6 @@ bool HasPorts(std::uint8_t protocol) {
          protocol == IPPROTO_UDPLITE;
 }
 
-constexpr std::int64_t kNsPerCentisecond = 10'000'000;
-
 }  // namespace
 
 FlowTracker::FlowTracker(const Options& options, TallyWriter& tally)
@@ -69,19 +67,23 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   if (flow != nullptr && IsOtherLife(*flow, event)) {
     // The tuple's former life ended unseen, or this is a late word of it. Only a NEW tells for certain.
     if (!is_new) return;
-    Leave(batch, *flow, event.key.destination_port, nullptr, now);
+    if (flow->unconfirmed) {
+      Withdraw(batch, *flow, event.key.destination_port);
+    } else {
+      Leave(batch, *flow, event.key.destination_port, nullptr, now);
+    }
     flows_.Erase(event.key, prepared.hash);
     flow = nullptr;
   }
   if (flow == nullptr) {
     flow = Enter(batch, prepared);
     if (flow == nullptr) {
-      if (is_new || overflow_sum_ == 0) EnterOverflow(batch, event);
+      if (is_new || (overflow_sum_ == 0 && !adopting_)) EnterOverflow(batch, event);  // else the dump counts it
       return;
     }
     // Where there is room again, what was turned away before comes in, and was counted as opened then.
     if (!is_new && overflow_sum_ > 0 && LeaveOverflow(batch, event.key.protocol)) return;
-    if (!is_new && phase_ == Phase::kDumping) {
+    if (!is_new && (phase_ == Phase::kDumping || adopting_)) {
       flow->unconfirmed = true;  // it lives, but nobody saw it open: the dump's end tells what that means
       return;
     }
@@ -146,6 +148,12 @@ void FlowTracker::CountMissed(TallyWriter::Batch& batch, Flow& flow) {
   CountOpened(batch, flow);
 }
 
+// An update for a changed mark, say, tells no TCP state: what came in by one has none yet, and takes the dump's.
+void FlowTracker::TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped) {
+  dumped.has_status = false;
+  SetState(batch, flow, dumped);
+}
+
 void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event) {
   const FlowStateIndex before = StateOf(flow);
   if (event.has_tcp_state) flow.tcp_state = static_cast<std::uint8_t>(event.tcp_state) & 0xF;
@@ -162,15 +170,21 @@ void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEven
 void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t destination_port, const FlowEvent* destroy,
                         TrackerTime now) {
   if (flow.unconfirmed) CountMissed(batch, flow);
-  batch.AddConnections(StateOf(flow), -1);
   batch.AddClosed(flow.protocol);
   if (destroy != nullptr && destroy->start_ns != 0 && destroy->stop_ns >= destroy->start_ns) {
     batch.AddDuration(static_cast<double>(destroy->stop_ns - destroy->start_ns) / 1e9);
   } else if (destroy != nullptr && flow.opening_known) {
-    batch.AddDuration(static_cast<double>(now.centiseconds - flow.opened_centiseconds) / 100);
+    batch.AddDuration(SecondsSince(flow.opened_centiseconds, now));
   }
+  if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1});
+  Withdraw(batch, flow, destination_port);
+}
+
+// Undoes Enter.
+void FlowTracker::Withdraw(TallyWriter::Batch& batch, const Flow& flow, std::uint16_t destination_port) {
+  batch.AddConnections(StateOf(flow), -1);
   if (flow.source == kNoSourceRow) return batch.AddUnattributed(-1);
-  SourceDelta delta{.connections = -1, .unreplied = flow.replied ? 0 : -1, .closed = 1};
+  SourceDelta delta{.connections = -1, .unreplied = flow.replied ? 0 : -1};
   if (HasPorts(flow.protocol) && ports_.Remove(flow.source, destination_port)) delta.destination_ports = -1;
   batch.AddSource(flow.source, delta);
   batch.Release(flow.source);
@@ -179,11 +193,23 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t dest
 void FlowTracker::BeginDump(DumpReason reason) {
   phase_ = Phase::kDumping;
   dump_is_first_ = reason == DumpReason::kStart;
-  // Two generations tell seen from unseen only if the last sweep left but one: a dump begun again goes on with its own.
-  if (swept_) generation_ = !generation_;
+  // Two generations tell seen from unseen only if the last sweep left but one.
+  if (!swept_) ForgetWhatWasShown();
+  generation_ = !generation_;
   swept_ = false;
   overflow_in_dump_.fill(0);
   destroyed_.clear();
+}
+
+// A dump that was given up has marked some flows with its generation, which proves nothing to the next one. Rare, so it
+// may take some milliseconds a million flows.
+void FlowTracker::ForgetWhatWasShown() {
+  for (std::size_t partition = 0; partition < FlowTable::kPartitions; ++partition) {
+    flows_.Sweep(partition, [&](Flow& flow, std::uint16_t) {
+      flow.generation = generation_;
+      return false;
+    });
+  }
 }
 
 void FlowTracker::CancelDump() {
@@ -201,7 +227,10 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
     flow = nullptr;
   }
   if (flow != nullptr) {
-    if (flow->generation == generation_) return;  // told by a later event, or dumped twice
+    if (flow->generation == generation_) {  // told by a later event, or dumped twice
+      if (flow->protocol == FlowStateIndex::kTcp && flow->tcp_state == 0) TakeTcpState(batch, *flow, event);
+      return;
+    }
     flow->generation = generation_;
     return SetState(batch, *flow, event);
   }
@@ -212,8 +241,7 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
     return;
   }
   if (event.start_ns != 0) {
-    const std::int64_t age_ns = now.wall_ns - static_cast<std::int64_t>(event.start_ns);
-    flow->opened_centiseconds = now.centiseconds - static_cast<std::int32_t>(age_ns / kNsPerCentisecond);
+    flow->opened_centiseconds = OpeningOf(event.start_ns, now);
     flow->opening_known = true;
   }
   flow->unconfirmed = overflow_sum_ == 0 || !LeaveOverflow(batch, event.key.protocol);
@@ -221,6 +249,7 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
 
 void FlowTracker::EndDump(TallyWriter::Batch& batch) {
   phase_ = Phase::kSweeping;
+  adopting_ = false;
   next_partition_ = 0;
   destroyed_.clear();
   for (std::size_t i = 0; i < overflow_.size(); ++i) {

@@ -7,7 +7,9 @@
 //  - A dumped entry may be older than an event applied already. A flow that an event touched since the dump began keeps
 //    the event's state; one that was destroyed since then (`destroyed_`) is not brought back.
 //  - A dumped entry that was not known is `unconfirmed` until its NEW arrives, or until the dump ends: then its NEW was
-//    missed, or it is older than the daemon.
+//    missed, or it is older than the daemon. So is one that an update tells of, until the first dump has ended.
+//  - The dump may be several lives of a tuple ahead. When a NEW of another life meets an unconfirmed flow, that is
+//    withdrawn as if it had never been shown: its own NEW is still to come.
 //  - A dump never misses an entry that lives throughout. So once it has ended, and the events that were queued by then
 //    are applied, a flow that neither showed is gone: the sweep closes it. Entries older than the subscription under
 //    nf_conntrack_events=2, which never send DESTROY, leave the tallies this way.
@@ -24,16 +26,11 @@
 
 #include "collectors/conntrack/flow_event.h"
 #include "collectors/conntrack/flow_table.h"
+#include "collectors/conntrack/tracker_time.h"
 #include "collectors/tally/port_counts.h"
 #include "collectors/tally/tally.h"
 
 namespace conntally {
-
-// The moment at which a batch of events is applied.
-struct TrackerTime {
-  std::int32_t centiseconds = 0;  // monotonic, since any fixed moment
-  std::int64_t wall_ns = 0;       // since the epoch, as CTA_TIMESTAMP counts
-};
 
 struct SourceGrouping {
   std::uint8_t ipv4_prefix = 32;
@@ -99,8 +96,11 @@ class FlowTracker {
   void CountOpened(TallyWriter::Batch& batch, Flow& flow);
   void CountMissed(TallyWriter::Batch& batch, Flow& flow);
   void SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event);
+  void TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped);
   void Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t destination_port, const FlowEvent* destroy,
              TrackerTime now);
+  void Withdraw(TallyWriter::Batch& batch, const Flow& flow, std::uint16_t destination_port);
+  void ForgetWhatWasShown();
 
   void EnterOverflow(TallyWriter::Batch& batch, const FlowEvent& event);
   bool LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol);
@@ -112,6 +112,7 @@ class FlowTracker {
 
   Phase phase_ = Phase::kIdle;
   bool dump_is_first_ = false;
+  bool adopting_ = true;  // the first dump has not ended: what no NEW told of may be older than the daemon
   bool generation_ = false;
   bool swept_ = true;  // every flow is of the present generation
   std::size_t next_partition_ = 0;

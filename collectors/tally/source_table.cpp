@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint32_t kDead = 1U << 31;
 constexpr std::uint32_t kIpv6 = 1U << 30;
-constexpr std::uint32_t kUnlinked = 1U << 29;  // filled in, not in a chain yet: nothing for the reader to see
+constexpr std::uint32_t kUnlinked = 1U << 29;  // filled in, perhaps not in a chain yet: nothing for the reader to see
 
 // Two signed 32-bit sums in one word, so that one addition changes both. The low sum borrows from the high one when
 // it is negative; unpacking gives it back.
@@ -113,6 +113,9 @@ SourceRow SourceTable::Acquire(const IpAddress& source, std::uint64_t hash) {
       if (row.address != source.bytes) continue;
       const std::uint32_t before = row.references.fetch_add(1, std::memory_order_acq_rel);
       if ((before & kDead) == 0 && (before & kIpv6) == family) {
+        // Its adder may stand just before saying so itself, in a later epoch than this batch's; what is counted here
+        // must be seen at this one's end.
+        if ((before & kUnlinked) != 0) row.references.fetch_and(~kUnlinked, std::memory_order_release);
         if (added != kNoSourceRow) ShardOf(hash).Push(*this, added);
         return i;
       }

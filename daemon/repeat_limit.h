@@ -1,0 +1,58 @@
+// Holds back log lines that repeat, so that no fault that comes often drowns the rest. One owner, or under its lock.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace conntally {
+
+// Lines that differ only in their digits are one line repeated. Its memory of lines is bounded: when it is full, it
+// forgets them all, and each may be written once more.
+class RepeatLimit {
+ public:
+  using Time = std::chrono::system_clock::time_point;
+  static constexpr std::size_t kLinesMax = 1000;
+  static constexpr std::chrono::seconds kPause{10};
+
+  struct Verdict {
+    bool write = true;
+    std::uint64_t held_back = 0;  // since such a line was last written
+  };
+
+  Verdict Judge(std::string_view line, Time now) {
+    std::string shape = ShapeOf(line);
+    if (seen_.size() >= kLinesMax && !seen_.contains(shape)) seen_.clear();
+    const auto [entry, added] = seen_.try_emplace(std::move(shape), Seen{now, 0});
+    if (added) return {};
+    // A clock that was set back must not silence a line until it has caught up.
+    const bool pausing = now >= entry->second.written && now - entry->second.written < kPause;
+    if (pausing) {
+      ++entry->second.held_back;
+      return {.write = false};
+    }
+    entry->second.written = now;
+    return {true, std::exchange(entry->second.held_back, 0)};
+  }
+
+ private:
+  struct Seen {
+    Time written;
+    std::uint64_t held_back = 0;
+  };
+
+  static std::string ShapeOf(std::string_view line) {
+    std::string shape;
+    std::copy_if(line.begin(), line.end(), std::back_inserter(shape), [](char c) { return c < '0' || c > '9'; });
+    return shape;
+  }
+
+  std::unordered_map<std::string, Seen> seen_;
+};
+
+}  // namespace conntally
