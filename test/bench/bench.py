@@ -19,14 +19,12 @@ system of all threads, from /proc/PID/task/*/schedstat, less what the process us
 """
 
 import argparse
-import atexit
 import json
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
@@ -66,9 +64,6 @@ class Bare:
                                        stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 
-    def events(self):
-        return None
-
     def stop(self):
         self.process.terminate()
         result = json.loads(self.process.communicate(timeout=10)[0].splitlines()[-1])
@@ -78,8 +73,9 @@ class Bare:
 class Conntally:
     name = "conntally"
 
-    def __init__(self, namespace, config="conntrack: {receive_buffer_bytes: 67108864}\n"):
-        self.daemon = Daemon(namespace, config=config, prefix=("taskset", "-c", RECEIVER_CPU), binary=BINARY)
+    def __init__(self, namespace, binary=BINARY):
+        self.daemon = Daemon(namespace, config="conntrack: {receive_buffer_bytes: 67108864}\n",
+                             prefix=("taskset", "-c", RECEIVER_CPU), binary=binary)
         self.daemon.start()
         self.daemon.wait_ready(60)
         self.process = self.daemon.process
@@ -110,15 +106,14 @@ class ConntrackTool:
 
 
 def settled_cpu(pid, seconds=20):
-    """CPU once the process has read what is still queued: two looks 0.2 s apart that differ by next to nothing."""
-    before = cpu_seconds(pid)
+    """CPU once the process has read what is still queued: 0.6 s without next to any, for it may be kept waiting itself."""
+    looks = [cpu_seconds(pid)]
     for _ in range(int(seconds / 0.2)):
         time.sleep(0.2)
-        now = cpu_seconds(pid)
-        if now - before < 0.01:
-            return now
-        before = now
-    return before
+        looks.append(cpu_seconds(pid))
+        if len(looks) > 3 and looks[-1] - looks[-4] < 0.01:
+            break
+    return looks[-1]
 
 
 def churn(namespace, rate, seconds, arguments):
@@ -169,19 +164,22 @@ def ratio(measures, floor):
 
 def print_receivers(title, results, floor_name):
     print(f"\n{title}")
-    print(f"  {'':<24} {'ns/event':>9} {'ratio':>6} {'user':>6} {'events':>10} {'lost':>8}")
+    print(f"  {'':<24} {'ns/event':>9} {'ratio':>6} {'user':>6} {'sent':>10} {'received':>10} {'lost':>8}")
     for name, measures in results.items():
-        lost = sum(one["lost"] or 0 for one in measures) if measures[0]["lost"] is not None else "-"
+        received, lost = (sum(one[key] for one in measures) if measures[0][key] is not None else "-"
+                          for key in ("received", "lost"))
         print(f"  {name:<24} {median(measures):>9.0f} {ratio(measures, results[floor_name]):>6.2f} "
-              f"{median(measures, 'user'):>6.0%} {sum(one['sent'] for one in measures):>10} {lost:>8}", flush=True)
+              f"{median(measures, 'user'):>6.0%} {sum(one['sent'] for one in measures):>10} {received:>10} {lost:>8}", flush=True)
 
 
 def receive(options):
     receivers = {Bare.name: Bare, Conntally.name: Conntally}
+    for number, binary in enumerate(options.compare):
+        receivers[f"{Conntally.name}, other {number + 1}"] = lambda namespace, binary=binary: Conntally(namespace, binary)
     if not options.no_conntrack:
         receivers[ConntrackTool.name] = ConntrackTool
-    streams = [("NEW + DESTROY", rate, UDP + ("--sources", 10_000, "--live", 10_000)) for rate in options.rates]
-    streams += [("TCP lifecycle", rate, TCP + ("--sources", 10_000, "--live", 10_000)) for rate in options.rates]
+    streams = [("NEW + DESTROY, 10,000 sources", rate, UDP + ("--sources", 10_000, "--live", 10_000)) for rate in options.rates]
+    streams += [("TCP lifecycle, 10,000 sources", rate, TCP + ("--sources", 10_000, "--live", 10_000)) for rate in options.rates]
     streams += [("NEW + DESTROY, 100,000 sources", 100_000, UDP + ("--sources", 100_000, "--live", 200_000))]
     for what, rate, arguments in streams:
         if options.only and options.only not in what:
@@ -190,11 +188,11 @@ def receive(options):
             results = rounds(namespace, receivers, options.rounds, rate, options.seconds, arguments)
         achieved = median(results[Bare.name], "rate")
         print_receivers(f"{what}, {rate}/s asked, {achieved:.0f}/s sent", results, Bare.name)
-    if options.only and options.only not in "1,000,000 live":
+    if options.only and options.only not in "NEW + DESTROY, 100,000 sources, 1,000,000 live":
         return
     with machine_sysctls(net__netfilter__nf_conntrack_max=1_400_000), Namespace() as namespace:
         ct_load(namespace, "create", "--count", 1_000_000, "--sources", 100_000, "--source-offset", 1_000_000, *UDP)
-        del receivers[ConntrackTool.name]
+        receivers.pop(ConntrackTool.name, None)
         results = rounds(namespace, receivers, options.rounds, 100_000, options.seconds,
                          UDP + ("--sources", 100_000, "--live", 100_000))
     print_receivers("NEW + DESTROY, 100,000 sources, 1,000,000 live entries behind it, 100000/s asked", results, Bare.name)
@@ -208,14 +206,6 @@ def sustained(options):
                           arguments + ("--sources", 10_000, "--live", 10_000))
             print(f"  {what:<16} sent {one['sent']} ({one['rate']:.0f}/s), received {one['received']}, lost {one['lost']}, "
                   f"CPU {one['cpu'] / options.sustained_seconds:.0%} ({one['ns']:.0f} ns/event)", flush=True)
-
-
-def sender_cpu(namespace, receiver, seconds):
-    """CPU of ct_load alone for the stream, ns a connection."""
-    before = os.times()
-    sent = churn(namespace, 40_000, seconds, TCP + ("--sources", 10_000, "--live", 1_000))
-    after = os.times()
-    return (after.children_user + after.children_system - before.children_user - before.children_system) / sent["new"] * 1e9
 
 
 def updates(options):
@@ -233,8 +223,6 @@ def updates(options):
             for name, make in receivers.items():
                 receiver = make(namespace) if make else None
                 before = cpu_seconds(receiver.process.pid) if receiver else 0
-                connections = []
-                sender = []
                 usage = os.times()
                 sent = churn(namespace, 80_000, options.seconds, TCP + ("--sources", 10_000, "--live", 1_000))
                 spent = os.times()
@@ -243,7 +231,6 @@ def updates(options):
                 if receiver:
                     receiver.stop()
                 figures[name].append((own / sent["new"] * 1e6, sender / sent["new"] * 1e6))
-                del connections
     print("\nµs of CPU per TCP connection (NEW, 6 UPDATEs, DESTROY through ctnetlink), 10,000 connections/s")
     print(f"  {'subscribed to':<26} {'receiver':>9} {'sender':>9}")
     for name, pairs in figures.items():
@@ -310,6 +297,7 @@ def main():
     parser.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[20_000, 100_000, 150_000])
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--only", help="of `receive`, the streams whose title contains this")
+    parser.add_argument("--compare", action="append", default=[], metavar="BINARY", help="another conntally, in turn with this one")
     parser.add_argument("--no-conntrack", action="store_true", help="without conntrack -E")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(sections):
