@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -53,7 +54,8 @@ class ConntrackCollector {
   void Run();
   Status RunSession(Reconciler& reconciler);
   Status ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained, unsigned& datagrams);
-  void Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
+  void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  bool Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
   void Fail(const Error& error);
   void PublishTables();
   void ReadKernelSettings();
