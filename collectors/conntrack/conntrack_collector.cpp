@@ -82,6 +82,7 @@ void ConntrackCollector::Start() {
 
 void ConntrackCollector::Stop() {
   if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_relaxed);
   eventfd_write(stop_.get(), 1);
   thread_.join();
 }
@@ -142,7 +143,7 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
       settings_read = now;
     }
     if (reconciler.active() || !drained) {
-      if (WaitForStop(0ns)) return Ok();
+      if (stopping_.load(std::memory_order_relaxed)) return Ok();
       continue;
     }
     if (Wait(stream, reconciler, last_event)) return Ok();

@@ -70,6 +70,7 @@ class ConntrackCollector {
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();
   FileDescriptor stop_;  // an eventfd
+  std::atomic<bool> stopping_{false};  // says the same, to who does not wait
   std::string events_sysctl_;  // as last read
   std::thread thread_;
 };

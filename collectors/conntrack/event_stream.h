@@ -32,7 +32,8 @@ class EventStream {
   };
 
   // Whatever is queued, up to kBatch datagrams, without waiting.
-  static constexpr unsigned kBatch = 512;
+  // Few, so that the buffers stay in the cache from the kernel's copy to the decoder's reading.
+  static constexpr unsigned kBatch = 128;
   Result<const Received*> Receive();
 
   // Events lost for want of buffer since the last call.
@@ -43,6 +44,7 @@ class EventStream {
 
  private:
   static constexpr std::size_t kDatagramBytes = 2048;  // the largest of events, with every extension, stays below 1 kB
+  static constexpr std::size_t kPaddingBytes = 64;    // or all buffers would begin in the same few sets of the cache
   struct Buffers;
 
   EventStream(NetlinkSocket socket, std::uint32_t granted_bytes);
