@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -303,6 +304,8 @@ def main():
     if unknown := set(options.sections) - set(sections):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(sections)}")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("interrupted"))  # so that everything changed is put back
     with alone_on_this_machine():
         for name in options.sections or sections:
             sections[name](options)
