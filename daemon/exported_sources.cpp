@@ -17,13 +17,34 @@ struct Candidate {
   }
 };
 
-void AppendTop(std::vector<Candidate>& candidates, std::size_t top, std::vector<SourceRow>& rows) {
-  if (candidates.size() > top) {
-    std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(top), candidates.end());
-    candidates.resize(top);
+// The first `top` of what is entered, in memory bounded by that and not by how many are entered.
+class Ranking {
+ public:
+  explicit Ranking(std::size_t top) : top_(top) {}
+
+  void Enter(double value, const IpAddress& source, SourceRow row) {
+    if (value <= 0 || value < least_ || top_ == 0) return;
+    first_.push_back({value, source, row});
+    if (first_.size() >= 2 * top_) Cut();
   }
-  for (const Candidate& candidate : candidates) rows.push_back(candidate.row);
-}
+
+  void AppendTo(std::vector<SourceRow>& rows) {
+    if (first_.size() > top_) Cut();
+    for (const Candidate& candidate : first_) rows.push_back(candidate.row);
+  }
+
+ private:
+  void Cut() {
+    const auto last = first_.begin() + static_cast<std::ptrdiff_t>(top_) - 1;
+    std::nth_element(first_.begin(), last, first_.end());
+    least_ = last->value;
+    first_.resize(top_);
+  }
+
+  std::size_t top_;
+  double least_ = 0;  // what is below it is not among the first
+  std::vector<Candidate> first_;
+};
 
 }  // namespace
 
@@ -33,23 +54,20 @@ bool ExportedSources::IsExcluded(const IpAddress& source) const {
 }
 
 std::vector<SourceRow> ExportedSources::Ranked(const Tally::View& view) const {
-  std::vector<Candidate> by_connections;
-  std::vector<Candidate> by_new_rate;
-  std::vector<Candidate> by_unreplied;
+  Ranking by_connections(options_.top);
+  Ranking by_new_rate(options_.top);
+  Ranking by_unreplied(options_.top);
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
-    const auto enter = [&](std::vector<Candidate>& candidates, double value) {
-      if (value > 0) candidates.push_back({value, figures.source, row});
-    };
     if (figures.connections == 0 && figures.new_rate == 0) return;
     if (IsExcluded(figures.source)) return;
-    enter(by_connections, static_cast<double>(figures.connections));
-    enter(by_new_rate, figures.new_rate);
-    enter(by_unreplied, static_cast<double>(figures.unreplied));
+    by_connections.Enter(static_cast<double>(figures.connections), figures.source, row);
+    by_new_rate.Enter(figures.new_rate, figures.source, row);
+    by_unreplied.Enter(static_cast<double>(figures.unreplied), figures.source, row);
   });
   std::vector<SourceRow> rows;
-  AppendTop(by_connections, options_.top, rows);
-  AppendTop(by_new_rate, options_.top, rows);
-  AppendTop(by_unreplied, options_.top, rows);
+  by_connections.AppendTo(rows);
+  by_new_rate.AppendTo(rows);
+  by_unreplied.AppendTo(rows);
   return rows;
 }
 

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -54,7 +55,8 @@ class ConntrackCollector {
   void Run();
   Status RunSession(Reconciler& reconciler);
   Status ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained, unsigned& datagrams);
-  void Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
+  void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  bool Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
   void Fail(const Error& error);
   void PublishTables();
   void ReadKernelSettings();
@@ -69,6 +71,7 @@ class ConntrackCollector {
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();
   FileDescriptor stop_;  // an eventfd
+  std::atomic<bool> stopping_{false};  // says the same, to who does not wait
   std::string events_sysctl_;  // as last read
   std::thread thread_;
 };

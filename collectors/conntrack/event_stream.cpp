@@ -12,7 +12,7 @@ struct EventStream::Buffers {
   std::array<mmsghdr, kBatch> headers{};
   std::array<iovec, kBatch> slices{};
   std::array<sockaddr_nl, kBatch> senders{};
-  std::array<std::array<std::byte, kDatagramBytes>, kBatch> datagrams{};
+  std::array<std::array<std::byte, kDatagramBytes + kPaddingBytes>, kBatch> datagrams{};
 
   Buffers() {
     for (std::size_t i = 0; i < kBatch; ++i) {
@@ -62,7 +62,7 @@ Result<const EventStream::Received*> EventStream::Receive() {
     } else if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
       ++received_.truncated;
     } else {
-      received_.messages.push_back(std::span(buffers_->datagrams[i]).first(header.msg_len));
+      received_.messages.push_back(std::span<const std::byte>(buffers_->datagrams[i]).first(header.msg_len));
     }
   }
   return &received_;

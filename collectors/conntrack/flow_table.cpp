@@ -53,7 +53,10 @@ class FlowTable::Partition {
   static std::uint32_t SlotHash(FlowHash hash) { return std::max(static_cast<std::uint32_t>(hash), 1U); }
 
   void Prefetch(FlowHash hash) const {
-    if (capacity_ != 0) __builtin_prefetch(&slots_[HomeOf(SlotHash(hash))], 1);
+    if (capacity_ == 0) return;
+    const Slot* home = &slots_[HomeOf(SlotHash(hash))];
+    __builtin_prefetch(home, 1);
+    __builtin_prefetch(home + 1, 1);  // a slot may lie across two cache lines, and a probe goes on to the next
   }
 
   Slot* Find(const FlowKey& key, FlowHash hash) {

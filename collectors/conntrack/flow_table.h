@@ -44,6 +44,7 @@ class FlowTable {
 
   // nullptr when absent. Pointers hold until the next Insert or Erase.
   Flow* Find(const FlowKey& key, FlowHash hash);
+  const Flow* Find(const FlowKey& key, FlowHash hash) const { return const_cast<FlowTable*>(this)->Find(key, hash); }
   // `key` must be absent. nullptr when connections_max are in.
   Flow* Insert(const FlowKey& key, FlowHash hash);
   // `key` must be present.

@@ -46,9 +46,24 @@ IpAddress FlowTracker::SourceOf(const FlowKey& key) const {
 void FlowTracker::Prepare(Prepared& prepared) const {
   prepared.hash = flows_.Hash(prepared.event.key);
   flows_.Prefetch(prepared.event.key, prepared.hash);
-  if (prepared.event.kind == EventKind::kDestroy) return;  // its flow leads to its source
-  prepared.source_hash = tally_.Hash(SourceOf(prepared.event.key));
-  tally_.Prefetch(prepared.source_hash);
+  // The flow leads to its source where there is one: seldom for NEW, and for what the first dump shows.
+  const bool likely_known = prepared.event.kind != EventKind::kNew && phase_ != Phase::kDumping;
+  prepared.source_hash = likely_known ? 0 : tally_.Hash(SourceOf(prepared.event.key));
+  if (!likely_known) tally_.Prefetch(prepared.source_hash);
+}
+
+void FlowTracker::Approach(const Prepared& prepared) const {
+  const FlowEvent& event = prepared.event;
+  SourceRow source = kNoSourceRow;
+  if (event.kind == EventKind::kNew) {
+    source = tally_.LikelyRow(prepared.source_hash);
+  } else if (event.kind == EventKind::kDestroy) {
+    const Flow* flow = flows_.Find(event.key, prepared.hash);
+    if (flow != nullptr) source = flow->source;
+  }
+  if (source == kNoSourceRow) return;
+  tally_.PrefetchRow(source);
+  if (HasPorts(event.key.protocol)) ports_.Prefetch(source, event.key.destination_port);
 }
 
 void FlowTracker::Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
@@ -119,7 +134,8 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   const FlowEvent& event = prepared.event;
   Flow* flow = flows_.Insert(event.key, prepared.hash);
   if (flow == nullptr) return nullptr;
-  flow->source = batch.Acquire(SourceOf(event.key), prepared.source_hash);
+  const IpAddress source = SourceOf(event.key);
+  flow->source = batch.Acquire(source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
   flow->id = event.id;
   flow->tcp_state = static_cast<std::uint8_t>(event.tcp_state) & 0xF;
   flow->replied = IsReplied(event);

@@ -102,6 +102,10 @@ std::uint64_t SourceTable::Hash(const IpAddress& source) const {
 
 void SourceTable::Prefetch(std::uint64_t hash) const { __builtin_prefetch(&BucketOf(hash)); }
 
+SourceRow SourceTable::LikelyRow(std::uint64_t hash) const { return BucketOf(hash).load(std::memory_order_acquire); }
+
+void SourceTable::PrefetchRow(SourceRow row) const { __builtin_prefetch(&At(row), 1); }
+
 SourceRow SourceTable::Acquire(const IpAddress& source, std::uint64_t hash) {
   const std::uint32_t family = source.family == Family::kIpv6 ? kIpv6 : 0;
   std::atomic<SourceRow>& bucket = BucketOf(hash);

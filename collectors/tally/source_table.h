@@ -65,6 +65,9 @@ class SourceTable {
   std::uint64_t Hash(const IpAddress& source) const;
   // Brings the start of the source's chain into the cache.
   void Prefetch(std::uint64_t hash) const;
+  // The source's row, unless others share its chain or it has none (kNoSourceRow): to prefetch, no more.
+  SourceRow LikelyRow(std::uint64_t hash) const;
+  void PrefetchRow(SourceRow row) const;
   // The source's row, with one more reference; kNoSourceRow when all rows are taken.
   SourceRow Acquire(const IpAddress& source, std::uint64_t hash);
   void Release(SourceRow row);

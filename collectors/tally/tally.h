@@ -122,6 +122,8 @@ class TallyWriter {
 
   std::uint64_t Hash(const IpAddress& source) const { return sources_.Hash(source); }
   void Prefetch(std::uint64_t hash) const { sources_.Prefetch(hash); }
+  SourceRow LikelyRow(std::uint64_t hash) const { return sources_.LikelyRow(hash); }
+  void PrefetchRow(SourceRow row) const { sources_.PrefetchRow(row); }
 
  private:
   friend class Tally;

@@ -6,6 +6,7 @@
 // the exit code is 1 when the kernel refused anything, 2 for a wrong argument.
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -31,6 +32,7 @@ struct Arguments {
   double seconds = 10;
   std::uint64_t live = 10'000;
   bool keep = false;
+  bool lifecycle = false;
   std::uint64_t packets_each = 1;
   UdpDestinations destinations;
 };
@@ -78,10 +80,21 @@ int Write(const Arguments& arguments, Verb verb) {
   return Report(writer, pace.elapsed_seconds());
 }
 
+// What a TCP connection's entry goes through between NEW (syn_sent) and DESTROY.
+constexpr std::array<std::uint8_t, 6> kTcpLifecycle = {2, 3, 3, 4, 6, 7};  // ASSURED is told by itself
+
 int Churn(const Arguments& arguments) {
   Writer writer(arguments.entry);
   const auto create = [&](std::uint64_t index) {
-    writer.Put(Verb::kCreate, ConnectionOf(arguments.plan, index));
+    Connection connection = ConnectionOf(arguments.plan, index);
+    if (arguments.lifecycle) connection.tcp_state = 1;
+    writer.Put(Verb::kCreate, connection);
+    if (!arguments.lifecycle) return;
+    connection.replied = true;
+    for (const std::uint8_t state : kTcpLifecycle) {
+      connection.tcp_state = state;
+      writer.Put(Verb::kUpdate, connection);
+    }
   };
   const auto end = [&](std::uint64_t index) {
     writer.Put(Verb::kDelete, ConnectionOf(arguments.plan, index));
@@ -93,9 +106,10 @@ int Churn(const Arguments& arguments) {
   writer.Flush();
 
   const Pace pace(arguments.rate);
+  const std::uint64_t messages_each = arguments.lifecycle ? 2 + kTcpLifecycle.size() : 2;
   std::uint64_t done = 0;
   while (pace.elapsed_seconds() < arguments.seconds) {
-    for (std::uint64_t step = 0; step < kPaceStep; step += 2) {
+    for (std::uint64_t step = 0; step < kPaceStep; step += messages_each) {
       create(born++);
       end(gone++);
     }
@@ -163,6 +177,7 @@ int Run(int argc, char** argv) {
   churn->add_option("--seconds", arguments.seconds);
   churn->add_option("--live", arguments.live, "entries alive all along");
   churn->add_flag("--keep", arguments.keep, "leave the live ones behind");
+  churn->add_flag("--lifecycle", arguments.lifecycle, "with the 6 UPDATEs of a TCP connection in between");
   CLI::App* udp = app.add_subcommand("udp", "real UDP packets");
   AddPlanOptions(*udp, arguments);
   udp->add_option("--count", arguments.count)->required();

@@ -83,7 +83,8 @@ void PutState(nlmsghdr* header, const Connection& connection, const EntryOptions
   if (connection.protocol == Protocol::kTcp) {
     nlattr* info = mnl_attr_nest_start(header, CTA_PROTOINFO);
     nlattr* tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
-    mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, options.tcp_state);
+    mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE,
+                    connection.tcp_state != 0 ? connection.tcp_state : options.tcp_state);
     mnl_attr_nest_end(header, tcp);
     mnl_attr_nest_end(header, info);
   }

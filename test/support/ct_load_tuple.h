@@ -39,6 +39,7 @@ struct Connection {
   Protocol protocol = Protocol::kUdp;
   bool ipv6 = false;
   bool replied = false;
+  std::uint8_t tcp_state = 0;  // enum tcp_conntrack; 0: as EntryOptions says
 };
 
 inline void PutBigEndian32(std::array<std::uint8_t, 16>& address, std::size_t at, std::uint32_t value) {
