@@ -16,8 +16,8 @@ struct SourcesQuery {
   enum class Sort { kConnections, kNewRate, kUnreplied, kDrops };
 
   Sort sort = Sort::kConnections;
-  std::size_t limit = 50;        // 1 .. kLimitMax
-  std::optional<Prefix> within;  // all, when absent
+  std::size_t limit = 50;                       // 1 .. kLimitMax
+  std::optional<Prefix> within = std::nullopt;  // all, when absent
 
   friend bool operator==(const SourcesQuery&, const SourcesQuery&) = default;
 };

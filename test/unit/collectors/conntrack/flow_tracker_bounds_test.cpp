@@ -97,6 +97,43 @@ TEST_CASE("an update of an old connection that has no room before the first dump
   CHECK(t.Totals().opened[kUdp] == 0);
 }
 
+TEST_CASE("what only a dump counted, for want of room, is gone when it ends") {
+  TrackedTally t({.connections = 1});
+  t.tracker.BeginDump(DumpReason::kStart);
+  for (std::uint16_t port = 1; port <= 3; ++port) t.Dumped(Port(port), port);
+  t.EndDumpAndSweep();
+  CHECK(t.tracker.connections_turned_away() == 2);
+  t.Destroy(Port(2), 2);
+  t.Destroy(Port(3), 3);
+  CHECK(t.Totals().ConnectionsSum() == 1);
+  CHECK(t.Totals().unattributed_connections == 0);
+  t.Destroy(Port(9), 9);  // nobody is left to whom it might belong
+  CHECK(t.Totals().closed[kUdp] == 2);
+}
+
+TEST_CASE("a source whose connections have all ended, or were withdrawn, can be forgotten") {
+  TrackedTally t;
+  t.StartOnEmptyKernel();
+  t.New(Port(1), 1);
+  t.Destroy(Port(1), 1);
+  t.tracker.BeginDump(DumpReason::kInterval);
+  t.Dumped(Port(2), 3);
+  t.New(Port(2), 2);  // a former life than the dump has shown
+  t.EndDumpAndSweep();
+  t.Destroy(Port(2), 2);
+  const auto sources = [&] {
+    int count = 0;
+    t.View().ForEachSource([&](SourceRow, const SourceFigures&) { ++count; });
+    return count;
+  };
+  CHECK(sources() == 1);
+  {
+    Tally::View view = t.View();
+    t.tally.Advance(view, WallSeconds{}, std::chrono::seconds(1), std::chrono::seconds(0), [](SourceRow) { return false; });
+  }
+  CHECK(sources() == 0);
+}
+
 TEST_CASE("a source for which there is no row is counted in the totals, and says so") {
   TrackedTally t({.sources = 1});
   t.StartOnEmptyKernel();

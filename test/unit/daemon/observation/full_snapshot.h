@@ -1,0 +1,74 @@
+// A snapshot with every figure in it, each different, so that no two can be mistaken for one another.
+#pragma once
+
+#include <limits>
+
+#include "daemon/snapshot.h"
+
+namespace conntally::test {
+
+inline ExportedSource FullSource(const char* address, std::int64_t connections, std::uint64_t limit) {
+  ExportedSource source{address, {}, limit};
+  source.figures.source = IpAddress::Parse(address).value_or(IpAddress{});
+  source.figures.connections = connections;
+  source.figures.unreplied = connections / 3;
+  source.figures.destination_ports = connections / 5;
+  source.figures.opened = 1000 + static_cast<std::uint64_t>(connections);
+  source.figures.closed = 1000;
+  return source;
+}
+
+inline Snapshot FullSnapshot() {
+  Snapshot snapshot;
+  snapshot.table = TableStatistics{.entries = 71, .limit = 262'144, .buckets = 65'536, .expectations = 2,
+                                   .counters = {11, 12, 13, 14, 15, 16, 17}};
+  snapshot.table_seconds_until_full = 5400.25;
+
+  TotalFigures& totals = snapshot.totals;
+  const auto connections = [&](FlowStateIndex state, std::int64_t count) {
+    totals.connections[state.value()] = count;
+    totals.connections_seen[state.value()] = true;
+  };
+  connections(FlowStateIndex::Tcp(1), 4);
+  connections(FlowStateIndex::Tcp(3), 40);
+  connections(FlowStateIndex::Tcp(7), 0);  // were some
+  connections(FlowStateIndex::Other(17, false), 9);
+  connections(FlowStateIndex::Other(17, true), 13);
+  connections(FlowStateIndex::Other(58, true), 1);
+  connections(FlowStateIndex::Other(253, false), 2);
+  totals.opened[6] = 9'007'199'254'740'991;  // the largest that a sample can hold exactly
+  totals.opened[17] = 2022;
+  totals.closed[6] = 900;
+  totals.durations = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  totals.duration_sum_ms = 12'345'678;
+
+  snapshot.exported = {FullSource("192.0.2.7", 30, 100), FullSource("2001:db8::1", 20, 0)};
+  snapshot.exported.push_back(FullSource("198.51.100.0", 5, 0));
+  snapshot.exported.back().name = "198.51.100.0/24";
+  snapshot.sources = 6;
+  snapshot.other_sources = 3;
+  snapshot.other_connections = 14;  // 4 + 40 + 9 + 13 + 1 + 2 - 30 - 20 - 5
+  snapshot.flows = 68;
+  snapshot.tracker_memory_bytes = 4096;
+  snapshot.collectors = {{"conntrack", {true, 0.125, ""}}, {"table", {false, 0.5, "no table statistics"}}};
+
+  Trust& trust = snapshot.trust;
+  trust.ready = trust.synced = true;
+  trust.events = {501, 502, 503};
+  trust.events_lost = 504;
+  trust.messages_skipped = {{"foreign", 505}, {"malformed", 506}, {"unsupported", 507}};
+  trust.receive_buffer_bytes = 67'108'864;
+  trust.reconciles = {1, 508, 509};
+  trust.corrections = {510, 511};
+  trust.reconcile_duration_seconds = 0.125;
+  trust.last_reconcile_timestamp_seconds = 1'700'000'000.5;
+  trust.overflows = {{"connections", 512}, {"export_hold", 513}, {"sources", 514}};
+  trust.config_reload_successful = false;
+
+  snapshot.process = {.cpu_seconds = 1.5, .start_time_seconds = 1'699'999'000.25, .resident_bytes = 10'000'000,
+                      .virtual_bytes = 200'000'000, .open_fds = 21, .max_fds = 1024, .threads = 4};
+  snapshot.build = {"0.1.0", "0123456789ab", "gcc 12.2.0 \"quoted\\\" \n"};
+  return snapshot;
+}
+
+}  // namespace conntally::test
