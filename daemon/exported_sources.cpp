@@ -1,6 +1,7 @@
 #include "daemon/exported_sources.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace conntally {
@@ -23,8 +24,10 @@ class Ranking {
   explicit Ranking(std::size_t top) : top_(top) {}
 
   void Enter(double value, const IpAddress& source, SourceRow row) {
-    if (value <= 0 || value < least_ || top_ == 0) return;
-    first_.push_back({value, source, row});
+    if (value <= 0 || top_ == 0) return;
+    const Candidate candidate{value, source, row};
+    if (least_ && !(candidate < *least_)) return;
+    first_.push_back(candidate);
     if (first_.size() >= 2 * top_) Cut();
   }
 
@@ -37,12 +40,12 @@ class Ranking {
   void Cut() {
     const auto last = first_.begin() + static_cast<std::ptrdiff_t>(top_) - 1;
     std::nth_element(first_.begin(), last, first_.end());
-    least_ = last->value;
+    least_ = *last;
     first_.resize(top_);
   }
 
   std::size_t top_;
-  double least_ = 0;  // what is below it is not among the first
+  std::optional<Candidate> least_;  // what does not come before it is not among the first
   std::vector<Candidate> first_;
 };
 
@@ -71,12 +74,15 @@ std::vector<SourceRow> ExportedSources::Ranked(const Tally::View& view) const {
   return rows;
 }
 
-void ExportedSources::Update(const Tally::View& view, Clock::time_point now) {
-  // A reload may have excluded sources that are held.
+void ExportedSources::DropForgotten(const Tally::View& view) {
   std::erase_if(exported_, [&](const auto& entry) {
     const SourceFigures* figures = view.Source(entry.first);
     return figures == nullptr || IsExcluded(figures->source);
   });
+}
+
+void ExportedSources::Update(const Tally::View& view, Clock::time_point now) {
+  DropForgotten(view);
   for (const SourceRow row : Ranked(view)) exported_[row] = now;
   DropDeparted(now);
 }

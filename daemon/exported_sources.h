@@ -28,9 +28,11 @@ class ExportedSources {
   explicit ExportedSources(Options options) : options_(std::move(options)) {}
   void set_options(Options options) { options_ = std::move(options); }
 
-  // Ranks the sources of the view anew; what the tally has forgotten has no series any more. Also after each
-  // Tally::Advance, with the same view: a row that it freed may soon be another source's.
+  // Ranks the sources of the view anew.
   void Update(const Tally::View& view, Clock::time_point now);
+  // What the tally has forgotten, and what a reload has excluded, has no series any more. Call it after each Tally::Advance,
+  // with the same view: a row that it freed may soon be another source's.
+  void DropForgotten(const Tally::View& view);
 
   // Whether the row's source has series of its own.
   bool Holds(SourceRow row) const { return exported_.contains(row); }

@@ -15,6 +15,8 @@
 namespace conntally {
 namespace {
 
+constexpr unsigned kRepetitionsWritten = 20;  // of a line, in RepeatLimit::kPause
+
 class LogSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit LogSink(Config::LogFormat format) : format_(format) {}
@@ -34,7 +36,7 @@ class LogSink : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override { std::fflush(stderr); }
 
   std::atomic<Config::LogFormat> format_;
-  RepeatLimit limit_;
+  RepeatLimit limit_{kRepetitionsWritten};
 };
 
 spdlog::level::level_enum LevelOf(Config::LogLevel level) {

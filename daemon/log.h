@@ -6,8 +6,8 @@
 
 namespace conntally {
 
-// Lines that differ only in their numbers are one line repeated: of those, the first and then one each ten seconds is
-// written, which tells how many were held back.
+// Lines that differ only in their numbers are one line repeated: of those, a few are written each ten seconds, and how many
+// were held back.
 void ConfigureLog(const Config::Log& log);
 
 }  // namespace conntally

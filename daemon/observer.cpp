@@ -55,7 +55,7 @@ void Observer::Tick() {
   Tally::View view = tally_.Take(wall);
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
-  exported_.Update(view, now);
+  exported_.DropForgotten(view);
 }
 
 Snapshot Observer::TakeSnapshot() {
@@ -98,8 +98,7 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.events = LoadAll(health.events);
   trust.events_lost = load(health.events_lost);
   trust.messages_skipped = {{"malformed", load(health.messages_malformed)},
-                            {"unsupported", load(health.messages_unsupported)},
-                            {"foreign", load(health.messages_foreign)}};
+                            {"unsupported", load(health.messages_unsupported)}};
   trust.receive_buffer_bytes = load(health.receive_buffer_bytes);
   trust.reconciles = LoadAll(health.reconciles);
   trust.corrections = {load(health.corrections_missed), load(health.corrections_stale)};

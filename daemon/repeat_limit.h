@@ -12,8 +12,9 @@
 
 namespace conntally {
 
-// Lines that differ only in their digits are one line repeated. Its memory of lines is bounded: when it is full, it
-// forgets them all, and each may be written once more.
+// Lines that differ only in their digits are one line repeated: `burst` of them are written, since each may tell of another
+// address or place, and the rest is held back until kPause after the first. Its memory of lines is bounded: when it is
+// full, it forgets them all, and each may be written once more.
 class RepeatLimit {
  public:
   using Time = std::chrono::system_clock::time_point;
@@ -22,27 +23,35 @@ class RepeatLimit {
 
   struct Verdict {
     bool write = true;
-    std::uint64_t held_back = 0;  // since such a line was last written
+    std::uint64_t held_back = 0;  // before it
   };
+
+  explicit RepeatLimit(unsigned burst) : burst_(burst) {}
 
   Verdict Judge(std::string_view line, Time now) {
     std::string shape = ShapeOf(line);
     if (seen_.size() >= kLinesMax && !seen_.contains(shape)) seen_.clear();
-    const auto [entry, added] = seen_.try_emplace(std::move(shape), Seen{now, 0});
+    const auto [entry, added] = seen_.try_emplace(std::move(shape), Seen{now, 1, 0});
     if (added) return {};
     // A clock that was set back must not silence a line until it has caught up.
-    const bool pausing = now >= entry->second.written && now - entry->second.written < kPause;
-    if (pausing) {
-      ++entry->second.held_back;
-      return {.write = false};
+    Seen& seen = entry->second;
+    if (now < seen.since || now - seen.since >= kPause) {
+      const std::uint64_t held_back = seen.held_back;
+      seen = {now, 1, 0};
+      return {true, held_back};
     }
-    entry->second.written = now;
-    return {true, std::exchange(entry->second.held_back, 0)};
+    if (seen.written < burst_) {
+      ++seen.written;
+      return {};
+    }
+    ++seen.held_back;
+    return {.write = false};
   }
 
  private:
   struct Seen {
-    Time written;
+    Time since;
+    unsigned written = 0;  // since then
     std::uint64_t held_back = 0;
   };
 
@@ -52,6 +61,7 @@ class RepeatLimit {
     return shape;
   }
 
+  const unsigned burst_;
   std::unordered_map<std::string, Seen> seen_;
 };
 

@@ -22,6 +22,7 @@ std::optional<TableStatistics> TableCollector::Read() {
     status_.failure.clear();
     return *statistics;
   }
+  reader_.reset();  // its socket may hold the rest of an answer
   const std::string failure = "no table statistics: " + statistics.error().message;
   if (status_.failure != failure) spdlog::error("table: {}", failure);
   status_.failure = failure;

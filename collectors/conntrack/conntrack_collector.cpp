@@ -12,7 +12,6 @@
 #include <fstream>
 
 #include "collectors/conntrack/decode.h"
-#include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/netlink/network_namespace.h"
 
@@ -21,15 +20,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kGather = 5ms;          // events gather this long between two readings
-constexpr auto kIdleAfter = 100ms;     // without an event: wait for one instead of looking
+constexpr unsigned kReadingsPerLossCheck = 16;  // while the queue is not drained
 constexpr auto kHeartbeat = 500ms;     // the longest wait
 constexpr auto kRetry = 5s;            // after the kernel refused
 // Messages decoded together and then applied together: enough that fetching their places in the tables overlaps, few
 // enough that all of them stay in the first-level cache.
 constexpr std::size_t kStride = 64;
-constexpr std::uint32_t kBytesPerEvent = 1280;     // of receive buffer, measured for the smallest event
-constexpr std::uint64_t kBurstEventsPerSecond = 400'000;  // one core's worth of new connections
+constexpr std::size_t kLimitUntold = 4'194'304;     // where nf_conntrack_max cannot be read
 
 std::uint64_t RandomSecret() {
   std::uint64_t secret = 0;
@@ -126,15 +123,21 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
                  options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
   }
 
-  Clock::time_point last_event = Clock::now();
-  Clock::time_point settings_read = last_event;
+  Clock::time_point settings_read = Clock::now();
+  GatherPace pace(stream.receive_buffer_bytes(), settings_read);
+  unsigned readings_since_losses_were_taken = 0;
   for (;;) {
     health_.heartbeat.fetch_add(1, std::memory_order_relaxed);
-    bool drained = false;
-    unsigned datagrams = 0;
-    if (auto applied = ApplyEvents(stream, reconciler, drained, datagrams); !applied) return applied;
+    const auto received = stream.Receive();
+    if (!received) return received.error();
+    ApplyEvents(*received.value());
+    const bool drained = received.value()->drained();
     const Clock::time_point now = Clock::now();
-    if (datagrams > 0) last_event = now;
+    pace.NoteEvents(now, received.value()->datagrams);
+    if (drained || ++readings_since_losses_were_taken >= kReadingsPerLossCheck) {
+      readings_since_losses_were_taken = 0;
+      if (auto taken = TakeLosses(stream, reconciler); !taken) return taken;
+    }
     reconciler.set_interval(std::chrono::milliseconds(reconcile_interval_ms_.load(std::memory_order_relaxed)));
     if (auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped;
     PublishTables();
@@ -146,33 +149,25 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
       if (stopping_.load(std::memory_order_relaxed)) return Ok();
       continue;
     }
-    if (Wait(stream, reconciler, last_event)) return Ok();
+    if (Wait(stream, reconciler, pace)) return Ok();
   }
 }
 
-Status ConntrackCollector::ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained,
-                                       unsigned& datagrams) {
-  const auto received = stream.Receive();
-  if (!received) return received.error();
-  const EventStream::Received& got = *received.value();
-  drained = got.drained();
-  datagrams = got.datagrams;
-
-  for (std::size_t at = 0; at < got.messages.size(); at += kStride) {
-    ApplyMessages(std::span(got.messages).subspan(at, std::min(kStride, got.messages.size() - at)));
+void ConntrackCollector::ApplyEvents(const EventStream::Received& received) {
+  for (std::size_t at = 0; at < received.messages.size(); at += kStride) {
+    ApplyMessages(std::span(received.messages).subspan(at, std::min(kStride, received.messages.size() - at)));
   }
+}
 
-  health_.messages_foreign.fetch_add(got.foreign, std::memory_order_relaxed);
-  const auto lost = stream.TakeLosses();
-  if (!lost) return lost.error();
-  const std::uint64_t losses = std::uint64_t{lost.value()} + got.truncated;
-  if (losses > 0) {
-    health_.events_lost.fetch_add(losses, std::memory_order_relaxed);
-    if (health_.synced.load(std::memory_order_relaxed)) {
-      spdlog::warn("conntrack: {} events lost, the receive buffer was full: comparing with the kernel's table", losses);
-    }
-    reconciler.NoteLoss();
+Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconciler) {
+  const auto losses = stream.TakeLosses();
+  if (!losses) return losses.error();
+  if (*losses == 0) return Ok();
+  health_.events_lost.fetch_add(*losses, std::memory_order_relaxed);
+  if (health_.synced.load(std::memory_order_relaxed)) {
+    spdlog::warn("conntrack: {} events lost, the receive buffer was full: comparing with the kernel's table", *losses);
   }
+  reconciler.NoteLoss();
   return Ok();
 }
 
@@ -201,16 +196,11 @@ void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte
   for (std::size_t i = 0; i < kinds.size(); ++i) health_.events[i].fetch_add(kinds[i], std::memory_order_relaxed);
 }
 
-// Lets events gather, but no longer than a sudden burst would take to fill a quarter of the buffer.
-bool ConntrackCollector::Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event) {
+bool ConntrackCollector::Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace) {
   const Clock::time_point now = Clock::now();
-  if (now - last_event > kIdleAfter) {
-    const Clock::duration until_due = reconciler.due() > now ? reconciler.due() - now : Clock::duration::zero();
-    return WaitForStop(std::min<Clock::duration>(kHeartbeat, until_due), stream.fd());
-  }
-  const std::uint64_t capacity_events = stream.receive_buffer_bytes() / kBytesPerEvent;
-  const std::chrono::nanoseconds quarter_fill(capacity_events * 1'000'000'000 / (4 * kBurstEventsPerSecond));
-  return WaitForStop(std::min<std::chrono::nanoseconds>(kGather, quarter_fill));
+  if (!pace.idle(now)) return WaitForStop(pace.Pause(now));
+  const Clock::duration until_due = reconciler.due() > now ? reconciler.due() - now : Clock::duration::zero();
+  return WaitForStop(std::min<Clock::duration>(kHeartbeat, until_due), stream.fd());
 }
 
 bool ConntrackCollector::WaitForStop(std::chrono::nanoseconds timeout, int also_fd) {
@@ -241,7 +231,8 @@ void ConntrackCollector::ReadKernelSettings() {
   health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
   if (options_.connections_max == 0) {
     // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
-    const std::size_t limit = std::strtoull(ReadSysctl("nf_conntrack_max").c_str(), nullptr, 10);
+    const std::string told = ReadSysctl("nf_conntrack_max");
+    const std::size_t limit = told.empty() ? kLimitUntold : std::strtoull(told.c_str(), nullptr, 10);
     tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
   }
   const std::string events = ReadSysctl("nf_conntrack_events");

@@ -16,13 +16,14 @@
 #include <thread>
 
 #include "collectors/conntrack/conntrack_health.h"
+#include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/gather_pace.h"
 #include "collectors/netlink/file_descriptor.h"
 #include "collectors/netlink/result.h"
 
 namespace conntally {
 
-class EventStream;
 class Reconciler;
 
 class ConntrackCollector {
@@ -54,9 +55,10 @@ class ConntrackCollector {
 
   void Run();
   Status RunSession(Reconciler& reconciler);
-  Status ApplyEvents(EventStream& stream, Reconciler& reconciler, bool& drained, unsigned& datagrams);
+  void ApplyEvents(const EventStream::Received& received);
+  Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);
-  bool Wait(const EventStream& stream, const Reconciler& reconciler, Clock::time_point last_event);
+  bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
   void Fail(const Error& error);
   void PublishTables();
   void ReadKernelSettings();

@@ -22,7 +22,6 @@ struct ConntrackHealth {
   std::atomic<std::uint64_t> events_lost{0};               // for want of receive buffer
   std::atomic<std::uint64_t> messages_malformed{0};        // skipped
   std::atomic<std::uint64_t> messages_unsupported{0};      // likewise: neither IPv4 nor IPv6
-  std::atomic<std::uint64_t> messages_foreign{0};          // likewise: not from the kernel
 
   std::array<std::atomic<std::uint64_t>, 3> reconciles{};  // by DumpReason
   std::atomic<std::uint64_t> corrections_missed{0};

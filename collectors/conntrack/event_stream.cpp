@@ -1,7 +1,6 @@
 #include "collectors/conntrack/event_stream.h"
 
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -11,15 +10,12 @@ namespace conntally {
 struct EventStream::Buffers {
   std::array<mmsghdr, kBatch> headers{};
   std::array<iovec, kBatch> slices{};
-  std::array<sockaddr_nl, kBatch> senders{};
   std::array<std::array<std::byte, kDatagramBytes + kPaddingBytes>, kBatch> datagrams{};
 
   Buffers() {
     for (std::size_t i = 0; i < kBatch; ++i) {
       slices[i] = {datagrams[i].data(), kDatagramBytes};
       msghdr& header = headers[i].msg_hdr;
-      header.msg_name = &senders[i];
-      header.msg_namelen = sizeof senders[i];
       header.msg_iov = &slices[i];
       header.msg_iovlen = 1;
     }
@@ -48,7 +44,7 @@ Result<EventStream> EventStream::Open(std::uint32_t receive_buffer_bytes) {
 
 Result<const EventStream::Received*> EventStream::Receive() {
   received_.messages.clear();
-  received_.datagrams = received_.truncated = received_.foreign = 0;
+  received_.datagrams = 0;
   const int count = recvmmsg(socket_.fd(), buffers_->headers.data(), kBatch, MSG_DONTWAIT, nullptr);
   if (count < 0) {
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return &received_;
@@ -57,10 +53,8 @@ Result<const EventStream::Received*> EventStream::Receive() {
   received_.datagrams = static_cast<unsigned>(count);
   for (std::size_t i = 0; i < received_.datagrams; ++i) {
     const mmsghdr& header = buffers_->headers[i];
-    if (buffers_->senders[i].nl_pid != 0) {
-      ++received_.foreign;
-    } else if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-      ++received_.truncated;
+    if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+      ++truncated_;
     } else {
       received_.messages.push_back(std::span<const std::byte>(buffers_->datagrams[i]).first(header.msg_len));
     }
@@ -71,7 +65,7 @@ Result<const EventStream::Received*> EventStream::Receive() {
 Result<std::uint32_t> EventStream::TakeLosses() {
   const auto drops = socket_.Drops();
   if (!drops) return drops.error();
-  return drops.value() - std::exchange(drops_seen_, drops.value());
+  return std::exchange(truncated_, 0) + (drops.value() - std::exchange(drops_seen_, drops.value()));
 }
 
 }  // namespace conntally

@@ -29,8 +29,6 @@ class EventStream {
   struct Received {
     std::vector<std::span<const std::byte>> messages;  // valid until the next call
     unsigned datagrams = 0;                            // read, of whatever kind
-    unsigned truncated = 0;                            // longer than kDatagramBytes: their content is lost
-    unsigned foreign = 0;                              // sent by a process, not by the kernel: ignored
     bool drained() const { return datagrams < kBatch; }
   };
 
@@ -39,7 +37,7 @@ class EventStream {
   static constexpr unsigned kBatch = 128;
   Result<const Received*> Receive();
 
-  // Events lost for want of buffer since the last call.
+  // Events lost since the last call: for want of receive buffer, or since one was longer than ours.
   Result<std::uint32_t> TakeLosses();
 
   std::uint32_t receive_buffer_bytes() const { return granted_bytes_; }  // as granted
@@ -55,6 +53,7 @@ class EventStream {
   NetlinkSocket socket_;
   std::uint32_t granted_bytes_;
   std::uint32_t drops_seen_ = 0;
+  std::uint32_t truncated_ = 0;  // since losses were taken
   struct BuffersDeleter {
     void operator()(Buffers* buffers) const;
   };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 namespace conntally {
@@ -82,8 +83,9 @@ class FlowTable::Partition {
     return slot.flow;
   }
 
-  void Erase(Slot& slot) {
-    EraseAt(static_cast<std::size_t>(&slot - slots_.get()));
+  void Erase(Flow& flow) {
+    static_assert(std::is_standard_layout_v<Slot>);  // so a slot stands where its first member does
+    EraseAt(static_cast<std::size_t>(reinterpret_cast<Slot*>(&flow) - slots_.get()));
     if (capacity_ > 16 && size_ * 4 < capacity_) Resize(std::max<std::size_t>(16, capacity_ / 2));
   }
 
@@ -180,8 +182,8 @@ Flow* FlowTable::Insert(const FlowKey& key, FlowHash hash) {
   return WithPartition(key.family, hash, [&](auto& partition) { return &partition.Insert(key, hash); });
 }
 
-void FlowTable::Erase(const FlowKey& key, FlowHash hash) {
-  WithPartition(key.family, hash, [&](auto& partition) { partition.Erase(*partition.Find(key, hash)); });
+void FlowTable::Erase(Flow& flow, Family family, FlowHash hash) {
+  WithPartition(family, hash, [&](auto& partition) { partition.Erase(flow); });
   --size_;
 }
 

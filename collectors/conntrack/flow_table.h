@@ -47,8 +47,8 @@ class FlowTable {
   const Flow* Find(const FlowKey& key, FlowHash hash) const { return const_cast<FlowTable*>(this)->Find(key, hash); }
   // `key` must be absent. nullptr when connections_max are in.
   Flow* Insert(const FlowKey& key, FlowHash hash);
-  // `key` must be present.
-  void Erase(const FlowKey& key, FlowHash hash);
+  // `flow` is of this table, and `hash` and `family` are its key's.
+  void Erase(Flow& flow, Family family, FlowHash hash);
 
   // Visits the flows of partition 0 .. kPartitions - 1 and erases those for which `erase` says so.
   static constexpr std::size_t kPartitions = 64;

@@ -87,7 +87,7 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
     } else {
       Leave(batch, *flow, event.key.destination_port, nullptr, now);
     }
-    flows_.Erase(event.key, prepared.hash);
+    flows_.Erase(*flow, event.key.family, prepared.hash);
     flow = nullptr;
   }
   if (flow == nullptr) {
@@ -126,7 +126,7 @@ void FlowTracker::Destroy(TallyWriter::Batch& batch, const Prepared& prepared, T
   }
   if (IsOtherLife(*flow, event)) return;  // the end of a former life of this tuple, told twice
   Leave(batch, *flow, event.key.destination_port, &event, now);
-  flows_.Erase(event.key, prepared.hash);
+  flows_.Erase(*flow, event.key.family, prepared.hash);
 }
 
 // Counts a connection as there, in the totals and at its source. nullptr when there is no room for it.
@@ -239,7 +239,7 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
   if (flow != nullptr && IsOtherLife(*flow, event) && flow->generation != generation_) {
     // Another life of the tuple than ours, whose events were lost or are still to come; they will not match its id.
     Leave(batch, *flow, event.key.destination_port, nullptr, now);
-    flows_.Erase(event.key, prepared.hash);
+    flows_.Erase(*flow, event.key.family, prepared.hash);
     flow = nullptr;
   }
   if (flow != nullptr) {

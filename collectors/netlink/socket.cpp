@@ -16,6 +16,10 @@ Result<NetlinkSocket> NetlinkSocket::Open() {
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
     return Error::FromErrno("cannot bind a netfilter netlink socket", errno);
   }
+  // Connected to the kernel, whose port is 0: it refuses what processes send to us (netlink_getsockbyportid).
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
+    return Error::FromErrno("cannot connect a netfilter netlink socket", errno);
+  }
   return NetlinkSocket(std::move(fd));
 }
 
@@ -55,10 +59,7 @@ Result<std::uint32_t> NetlinkSocket::Drops() const {
 }
 
 Status NetlinkSocket::Send(std::span<const std::byte> request) {
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  const ssize_t sent =
-      sendto(fd(), request.data(), request.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
+  const ssize_t sent = send(fd(), request.data(), request.size(), 0);
   if (sent == static_cast<ssize_t>(request.size())) return Ok();
   return Error::FromErrno("cannot send a netlink request", sent < 0 ? errno : EMSGSIZE);
 }
@@ -66,16 +67,12 @@ Status NetlinkSocket::Send(std::span<const std::byte> request) {
 Result<std::span<const std::byte>> NetlinkSocket::Receive(std::span<std::byte> buffer) {
   for (;;) {
     iovec slice{buffer.data(), buffer.size()};
-    sockaddr_nl sender{};
     msghdr message{};
-    message.msg_name = &sender;
-    message.msg_namelen = sizeof sender;
     message.msg_iov = &slice;
     message.msg_iovlen = 1;
     const ssize_t received = recvmsg(fd(), &message, 0);
     if (received < 0 && errno == EINTR) continue;
     if (received < 0) return Error::FromErrno("cannot receive from netlink", errno);
-    if (sender.nl_pid != 0) continue;  // not the kernel: any process may send to us
     if ((message.msg_flags & MSG_TRUNC) != 0) return Error{"a netlink message is longer than its buffer", EMSGSIZE};
     return std::span<const std::byte>(buffer.first(static_cast<std::size_t>(received)));
   }

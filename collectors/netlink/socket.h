@@ -16,7 +16,8 @@ namespace conntally {
 
 class NetlinkSocket {
  public:
-  // In the calling thread's network namespace. EPROTONOSUPPORT: the kernel has no nfnetlink.
+  // In the calling thread's network namespace, deaf to what other processes send. EPROTONOSUPPORT: the kernel has no
+  // nfnetlink.
   static Result<NetlinkSocket> Open();
 
   // `group` as NFNLGRP_* counts them. EPERM without CAP_NET_ADMIN.

@@ -29,7 +29,10 @@ Flow* Insert(FlowTable& table, const FlowKey& key, std::uint32_t id = 1) {
   return flow;
 }
 Flow* Find(FlowTable& table, const FlowKey& key) { return table.Find(key, table.Hash(key)); }
-void Erase(FlowTable& table, const FlowKey& key) { table.Erase(key, table.Hash(key)); }
+void Erase(FlowTable& table, const FlowKey& key, FlowHash hash) {
+  table.Erase(*table.Find(key, hash), key.family, hash);
+}
+void Erase(FlowTable& table, const FlowKey& key) { Erase(table, key, table.Hash(key)); }
 
 using Model = std::map<FlowKey, std::uint32_t>;
 
@@ -123,7 +126,7 @@ TEST_CASE("flows of one and the same hash are told apart") {
   constexpr FlowHash kSame = 0x1234'5678'0000'0000;  // and the slot's half is the 0 that must not mean free
   for (std::uint32_t n = 1; n < 60; n += 3) table.Insert(KeyNumber(n), kSame)->id = n;
   for (std::uint32_t n = 1; n < 60; n += 3) REQUIRE(table.Find(KeyNumber(n), kSame)->id == n);
-  for (std::uint32_t n = 1; n < 60; n += 6) table.Erase(KeyNumber(n), kSame);
+  for (std::uint32_t n = 1; n < 60; n += 6) Erase(table, KeyNumber(n), kSame);
   for (std::uint32_t n = 1; n < 60; n += 3) CHECK((table.Find(KeyNumber(n), kSame) != nullptr) == (n % 6 != 1));
 }
 

@@ -1,9 +1,10 @@
-#include "daemon/api.h"
+#include "daemon/sources_api.h"
 
 #include <nlohmann/json.hpp>
 
 #include "daemon/http/target.h"
 #include "daemon/page.h"
+#include "daemon/status_api.h"
 #include "test/support/catch.h"
 #include "test/unit/daemon/observation/filled_tally.h"
 #include "test/unit/daemon/observation/full_snapshot.h"
@@ -22,7 +23,7 @@ struct Observed {
         observer(config, filled.tally, conntrack, table) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
-    const http::Response response = AnswerSources(observer, http::ParseTarget("/api/v1/sources?" + query).value());
+    const http::Response response = sources_api.Answer(http::ParseTarget("/api/v1/sources?" + query).value());
     REQUIRE(response.status == 200);
     const auto& stream = std::get<http::BodyStream>(response.body);
     std::string body;
@@ -38,6 +39,7 @@ struct Observed {
   ConntrackCollector conntrack;
   TableCollector table;
   Observer observer;
+  SourcesApi sources_api{observer};
 };
 
 double SumOf(const Snapshot& snapshot) {
@@ -97,7 +99,7 @@ TEST_CASE("sources of a prefix are those within, and the group that holds an add
 TEST_CASE("a bad query is 400 with a JSON error, whatever bytes it has") {
   Observed observed;
   for (const char* query : {"limit=0", "sort=x", "%FF=%FE", "a%22b=1"}) {
-    const auto response = AnswerSources(observed.observer, http::ParseTarget(std::string("/?") + query).value());
+    const auto response = observed.sources_api.Answer(http::ParseTarget(std::string("/?") + query).value());
     CHECK(response.status == 400);
     CHECK(Json::parse(std::get<std::string>(response.body)).at("error").is_string());
   }
@@ -105,7 +107,7 @@ TEST_CASE("a bad query is 400 with a JSON error, whatever bytes it has") {
 
 TEST_CASE("the status is JSON, also when a failure's text is no UTF-8") {
   Observed observed;
-  const http::Response response = AnswerStatus(observed.observer);
+  const http::Response response = AnswerStatus(observed.observer.TakeSnapshot());
   CHECK(response.status == 200);
   const Json status = Json::parse(std::get<std::string>(response.body));
   CHECK(status.at("ready") == false);
