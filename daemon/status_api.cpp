@@ -48,7 +48,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
                                    static_cast<std::int64_t>(trust.last_reconcile_timestamp_seconds)))))},
       {"config_reload_successful", trust.config_reload_successful},
   };
-  return {.content_type = http::kJsonContentType, .body = status.dump(1) + "\n"};
+  return {.content_type = http::kJsonContentType, .body = status.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace conntally

@@ -20,7 +20,7 @@ inline ExportedSource FullSource(const char* address, std::int64_t connections, 
 
 inline Snapshot FullSnapshot() {
   Snapshot snapshot;
-  snapshot.table = TableStatistics{.entries = 71, .limit = 262'144, .buckets = 65'536, .expectations = 2,
+  snapshot.table = TableStatistics{.entries = 71, .limit = 262'144, .buckets = 65'536, .expectations = 2, .expectations_limit = 4096,
                                    .counters = {11, 12, 13, 14, 15, 16, 17}};
   snapshot.table_seconds_until_full = 5400.25;
 
