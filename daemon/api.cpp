@@ -30,7 +30,22 @@ std::string Rfc3339(WallSeconds when) {
   return text.data();
 }
 
-Json SourceJson(const Observer& observer, const SourceFigures& figures) {
+using KnownSource = Observer::KnownSource;
+
+// The packets are exact; `error` is how many more of the source may have been dropped before it was tracked.
+Json DropsJson(const SourceDrops& drops) {
+  Json shares = Json::array();
+  for (const DropShare& share : drops.shares) {
+    shares.push_back({{"rule", share.rule.empty() ? Json(nullptr) : Json(share.rule)},
+                      {"via", NameOf(share.via)},
+                      {"packets", share.packets},
+                      {"error", drops.error}});
+  }
+  return shares;
+}
+
+Json SourceJson(const Observer& observer, const KnownSource& source) {
+  const SourceFigures& figures = source.figures;
   Json limits = Json::array();
   if (const std::uint64_t limit = observer.ConfiguredLimit(figures.source); limit != 0) {
     limits.push_back({{"origin", "config"},
@@ -45,7 +60,8 @@ Json SourceJson(const Observer& observer, const SourceFigures& figures) {
           {"new_rate", figures.new_rate},
           {"destination_ports", figures.destination_ports},
           {"limits", std::move(limits)},
-          {"drops", Json::array()},
+          {"drops", DropsJson(source.drops)},
+          {"drop_rate", source.drops.rate},
           {"first_seen", Rfc3339(figures.first_seen)},
           {"last_seen", Rfc3339(figures.last_seen)}};
 }
@@ -86,19 +102,20 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
   return query;
 }
 
-void SortSources(std::vector<SourceFigures>& sources, const SourcesQuery& query) {
-  const auto value = [&](const SourceFigures& figures) {
+void SortSources(std::vector<KnownSource>& sources, const SourcesQuery& query) {
+  const auto value = [&](const KnownSource& source) {
+    const SourceFigures& figures = source.figures;
     switch (query.sort) {
       case Sort::kConnections: return static_cast<double>(figures.connections);
       case Sort::kNewRate: return figures.new_rate;
       case Sort::kUnreplied: return static_cast<double>(figures.unreplied);
-      case Sort::kDrops: return 0.0;
+      case Sort::kDrops: return static_cast<double>(source.drops.packets);
     }
     return 0.0;
   };
-  const auto before = [&](const SourceFigures& a, const SourceFigures& b) {
+  const auto before = [&](const KnownSource& a, const KnownSource& b) {
     const double of_a = value(a), of_b = value(b);
-    return of_a != of_b ? of_a > of_b : a.source < b.source;
+    return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
   };
   const std::size_t count = std::min(query.limit, sources.size());
   std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), before);
@@ -108,7 +125,7 @@ void SortSources(std::vector<SourceFigures>& sources, const SourcesQuery& query)
 // The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
 class SourcesStream {
  public:
-  SourcesStream(const Observer& observer, std::vector<SourceFigures> sources, std::size_t total, bool synced)
+  SourcesStream(const Observer& observer, std::vector<KnownSource> sources, std::size_t total, bool synced)
       : observer_(observer), sources_(std::move(sources)), total_(total), synced_(synced) {}
 
   std::string NextPiece() {
@@ -128,7 +145,7 @@ class SourcesStream {
 
  private:
   const Observer& observer_;
-  std::vector<SourceFigures> sources_;
+  std::vector<KnownSource> sources_;
   std::size_t total_;
   bool synced_;
   std::size_t next_ = 0;
@@ -140,7 +157,7 @@ class SourcesStream {
 http::Response AnswerSources(Observer& observer, const http::Request& request) {
   const auto query = ParseSourcesQuery(request);
   if (!query) return http::ErrorResponse(400, query.error().message);
-  std::vector<SourceFigures> sources = observer.Sources(query->within);
+  std::vector<KnownSource> sources = observer.Sources(query->within);
   const std::size_t total = sources.size();
   SortSources(sources, *query);
   const auto stream = std::make_shared<SourcesStream>(observer, std::move(sources), total, observer.synced());
@@ -153,7 +170,7 @@ http::Response AnswerStatus(Observer& observer) {
   Json collectors = Json::object();
   for (const auto& [name, status] : snapshot.collectors) {
     collectors[name] = {{"success", status.success}, {"duration_seconds", status.duration_seconds}};
-    if (!status.failure.empty()) collectors[name]["failure"] = status.failure;
+    if (!status.failure.empty()) collectors[name][status.off ? "off" : "failure"] = status.failure;
   }
   Json table = nullptr;
   if (snapshot.table) {

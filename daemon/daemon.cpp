@@ -17,6 +17,7 @@
 #include "collectors/tally/tally.h"
 #include "daemon/api.h"
 #include "daemon/build_info.h"
+#include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
 #include "daemon/http/server.h"
 #include "daemon/load_config.h"
@@ -48,7 +49,7 @@ bool NeedsRestart(const Config& running, const Config& wanted) {
          running.sources.ipv6_prefix != wanted.sources.ipv6_prefix ||
          running.sources.tracked_max != wanted.sources.tracked_max ||
          running.conntrack.receive_buffer_bytes != wanted.conntrack.receive_buffer_bytes ||
-         running.conntrack.connections_max != wanted.conntrack.connections_max;
+         running.conntrack.connections_max != wanted.conntrack.connections_max || running.drops != wanted.drops;
 }
 
 FileDescriptor CatchSignals() {
@@ -73,7 +74,11 @@ class Daemon {
                     .network_namespace_path = command_.netns_path.value_or("")},
                    tally_),
         table_(command_.netns_path.value_or("")),
-        observer_(config_, tally_, conntrack_, table_) {}
+        drops_({.drops = config_.drops,
+                .ipv4_prefix = config_.sources.ipv4_prefix,
+                .ipv6_prefix = config_.sources.ipv6_prefix,
+                .network_namespace_path = command_.netns_path.value_or("")}),
+        observer_(config_, tally_, conntrack_, table_, drops_) {}
 
   int Run(const FileDescriptor& signals) {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
@@ -85,9 +90,11 @@ class Daemon {
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving http://{}/metrics", config_.web.listen_address);
     conntrack_.Start();
+    drops_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
+    drops_.Stop();
     conntrack_.Stop();
     spdlog::info("stopped");
     return 0;
@@ -172,8 +179,8 @@ class Daemon {
     observer_.set_reload_successful(wanted.has_value());
     if (wanted) {
       if (NeedsRestart(config_, *wanted)) {
-        spdlog::warn("reload: web, conntrack.receive_buffer_bytes, conntrack.connections_max, the source prefixes and "
-                     "sources.tracked_max change only with a restart; the rest is taken over now");
+        spdlog::warn("reload: web, conntrack.receive_buffer_bytes, conntrack.connections_max, the source prefixes, "
+                     "sources.tracked_max and drops change only with a restart; the rest is taken over now");
       }
       ConfigureLog(wanted->log);
       conntrack_.set_reconcile_interval(wanted->conntrack.reconcile_interval);
@@ -190,6 +197,7 @@ class Daemon {
   Tally tally_;
   ConntrackCollector conntrack_;
   TableCollector table_;
+  DropCollector drops_;
   Observer observer_;
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};
