@@ -23,13 +23,15 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 
 }  // namespace
 
-Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table)
+Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table,
+                   RuleCollector& rules)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
       tally_(tally),
       conntrack_(conntrack),
       table_(table),
+      rules_(rules),
       exported_(ExportOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
@@ -42,6 +44,7 @@ void Observer::set_config(const Config& config) {
     const std::lock_guard lock(config_mutex_);
     config_ = std::make_shared<Config>(config);
   }
+  rules_.set_config(config.rules);
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
 }
@@ -62,6 +65,7 @@ Snapshot Observer::TakeSnapshot() {
   Snapshot snapshot;
   table_.Describe(snapshot);
   DescribeConntrack(snapshot);
+  rules_.Describe(snapshot);
   DescribeTallies(snapshot);
   snapshot.process = ReadProcessFigures();
   const BuildInfo build = GetBuildInfo();

@@ -17,6 +17,7 @@
 #include "collectors/tally/tally.h"
 #include "config/config.h"
 #include "daemon/exported_sources.h"
+#include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
 #include "daemon/table_collector.h"
 
@@ -25,7 +26,7 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table);
+  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -37,6 +38,9 @@ class Observer {
   std::string NameOf(const IpAddress& source) const;
   // The connections that the configuration allows the source; 0: no limit.
   std::uint64_t ConfiguredLimit(const IpAddress& source) const;
+
+  // The rules and what they counted; null before they are read for the first time.
+  std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
@@ -61,6 +65,7 @@ class Observer {
   Tally& tally_;
   const ConntrackCollector& conntrack_;
   TableCollector& table_;
+  RuleCollector& rules_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
   std::atomic<bool> reload_successful_{true};
