@@ -24,6 +24,8 @@
 #include "daemon/log.h"
 #include "daemon/observer.h"
 #include "daemon/page.h"
+#include "daemon/rule_collector.h"
+#include "daemon/rules_api.h"
 #include "daemon/service_manager.h"
 #include "daemon/table_collector.h"
 
@@ -74,11 +76,12 @@ class Daemon {
                     .network_namespace_path = command_.netns_path.value_or("")},
                    tally_),
         table_(command_.netns_path.value_or("")),
+        rules_(config_.rules, command_.netns_path.value_or("")),
         drops_({.drops = config_.drops,
                 .ipv4_prefix = config_.sources.ipv4_prefix,
                 .ipv6_prefix = config_.sources.ipv6_prefix,
                 .network_namespace_path = command_.netns_path.value_or("")}),
-        observer_(config_, tally_, conntrack_, table_, drops_) {}
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_) {}
 
   int Run(const FileDescriptor& signals) {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
@@ -90,11 +93,13 @@ class Daemon {
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving http://{}/metrics", config_.web.listen_address);
     conntrack_.Start();
+    rules_.Start();
     drops_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
     drops_.Stop();
+    rules_.Stop();
     conntrack_.Stop();
     spdlog::info("stopped");
     return 0;
@@ -115,6 +120,7 @@ class Daemon {
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
         {"/api/v1/sources", [this](const http::Request& request) { return AnswerSources(observer_, request); }},
+        {"/api/v1/rules", [this](const http::Request& request) { return AnswerRules(observer_.Rules(), request); }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(observer_); }},
     };
   }
@@ -197,6 +203,7 @@ class Daemon {
   Tally tally_;
   ConntrackCollector conntrack_;
   TableCollector table_;
+  RuleCollector rules_;
   DropCollector drops_;
   Observer observer_;
   ServiceManager service_;

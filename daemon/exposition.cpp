@@ -7,6 +7,7 @@
 
 #include "daemon/metric_family.h"
 #include "daemon/protocol_names.h"
+#include "daemon/rule_exposition.h"
 
 namespace conntally {
 namespace {
@@ -179,6 +180,7 @@ std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
   AddDrops(list, snapshot);
+  if (snapshot.rules) AddRules(list, *snapshot.rules);
   AddTrust(list, snapshot);
   AddProcess(list, snapshot.process);
   return list.Take();

@@ -25,13 +25,14 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table,
-                   const DropCollector& drops)
+                   RuleCollector& rules, const DropCollector& drops)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
       tally_(tally),
       conntrack_(conntrack),
       table_(table),
+      rules_(rules),
       drops_(drops),
       exported_(ExportOptions(config)) {}
 
@@ -45,6 +46,7 @@ void Observer::set_config(const Config& config) {
     const std::lock_guard lock(config_mutex_);
     config_ = std::make_shared<Config>(config);
   }
+  rules_.set_config(config.rules);
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
 }
@@ -65,6 +67,7 @@ Snapshot Observer::TakeSnapshot() {
   Snapshot snapshot;
   table_.Describe(snapshot);
   DescribeConntrack(snapshot);
+  rules_.Describe(snapshot);
   DescribeTallies(snapshot);
   drops_.Describe(snapshot);
   snapshot.process = ReadProcessFigures();

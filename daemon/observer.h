@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exported_sources.h"
+#include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
 #include "daemon/table_collector.h"
 
@@ -26,7 +27,8 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, const DropCollector& drops);
+  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
+           const DropCollector& drops);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -43,6 +45,9 @@ class Observer {
   std::string NameOf(const IpAddress& source) const;
   // The connections that the configuration allows the source; 0: no limit.
   std::uint64_t ConfiguredLimit(const IpAddress& source) const;
+
+  // The rules and what they counted; null before they are read for the first time.
+  std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
@@ -68,6 +73,7 @@ class Observer {
   Tally& tally_;
   const ConntrackCollector& conntrack_;
   TableCollector& table_;
+  RuleCollector& rules_;
   const DropCollector& drops_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();

@@ -5,12 +5,14 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/drops/drop_tally.h"
+#include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
 
@@ -78,6 +80,8 @@ struct Snapshot {
 
   std::uint64_t flows = 0;               // connections in the table of them
   std::uint64_t tracker_memory_bytes = 0;
+
+  std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
 
   std::map<std::string, CollectorStatus> collectors;
   Trust trust;

@@ -28,8 +28,8 @@ def test_a_held_group_is_named_and_the_others_work():
                 wait_until(lambda: dropped(daemon) == {("10.0.0.1", "free", "nflog"): 40}, 5, "the free group counts")
                 wait_until(lambda: dropped(holder) == {("10.0.0.1", "held", "nflog"): 30}, 5, "the holder counts its own")
                 holder.close()
-                daemon.wait_for_log("listening to NFLOG group 7", 15)
-                assert daemon.metrics().value("conntally_collector_success", collector="nflog") == 1
+                works = lambda: daemon.metrics().value("conntally_collector_success", collector="nflog") == 1
+                wait_until(works, 15, "the group is taken")
                 send(client, "10.0.0.2", 20, 7107)
                 wait_until(lambda: dropped(daemon).get(("10.0.0.2", "held", "nflog")) == 20, 5, "it counts now")
 
