@@ -117,7 +117,8 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
 // they are the count.
 void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
-    auto& [likeness, list] = *alike;
+    const IpAddress& source = alike->first.source;
+    std::vector<Logged>& list = alike->second;
     if (!ebpf_counts_) {
       for (Logged& by_log : list) {
         if (by_log.via != DropVia::kLog || by_log.round + rounds > round_) continue;
@@ -132,7 +133,7 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
     }
     std::erase_if(list, [&](const Logged& logged) {
       if (logged.round + rounds > round_) return false;
-      if (!ebpf_counts_ && logged.packets != 0) Count(likeness.source, logged.via, logged.rule, logged.packets, now);
+      if (!ebpf_counts_ && logged.packets != 0) Count(source, logged.via, logged.rule, logged.packets, now);
       --logged_waiting_;
       return true;
     });
