@@ -80,7 +80,8 @@ class Daemon {
         drops_({.drops = config_.drops,
                 .ipv4_prefix = config_.sources.ipv4_prefix,
                 .ipv6_prefix = config_.sources.ipv6_prefix,
-                .network_namespace_path = command_.netns_path.value_or("")}),
+                .network_namespace_path = command_.netns_path.value_or(""),
+                .rules = &rules_}),
         observer_(config_, tally_, conntrack_, table_, rules_, drops_) {}
 
   int Run(const FileDescriptor& signals) {

@@ -197,20 +197,21 @@ class Walk {
 
 }  // namespace
 
-std::optional<std::string> RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
-                                           const RuleSnapshot& before, const RuleSnapshot& after) {
+DropAttribution RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
+                                const RuleSnapshot& before, const RuleSnapshot& after) {
   std::vector<Walk::Candidate> candidates;
   for (const auto& [backend, now] : after.backends) {
-    if (!now.present) continue;
+    if (!now.present || !now.ruleset || now.ruleset->chains.empty()) continue;
     const auto then = before.backends.find(backend);
     const bool same = now.success && then != before.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
-    if (!same) return std::nullopt;
+    if (!same) return {};
     Walk(key, interfaces, then->second, now, candidates).AllChains();
   }
-  if (candidates.size() != 1) return std::nullopt;
-  const Walk::Candidate& only = candidates.front();
-  if (only.rule == nullptr || only.match != Match::kYes || only.rose < packets) return std::nullopt;
-  return only.rule->text;
+  if (candidates.empty()) return {.rule = {}, .may_follow = true};
+  const Walk::Candidate& first = candidates.front();
+  if (candidates.size() > 1 || first.rule == nullptr || first.match != Match::kYes) return {};
+  if (first.rose < packets) return {.rule = {}, .may_follow = true};
+  return {.rule = first.rule->text, .may_follow = false};
 }
 
 }  // namespace conntally

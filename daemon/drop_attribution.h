@@ -23,9 +23,15 @@ struct DropInterfaces {
   std::string_view out;
 };
 
-// The text of the rule that dropped all `packets` packets of the key. `before` was read before the first of them, `after` after
+struct DropAttribution {
+  std::optional<std::string> rule;  // its text
+  // Without a rule: no counter has risen yet by what was dropped, so a later reading may tell. Else it will stay open.
+  bool may_follow = false;
+};
+
+// The rule that dropped all `packets` packets of the key. `before` was read before the first of them, `after` after
 // the last; a backend whose rules changed in between leaves the answer open.
-std::optional<std::string> RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
-                                           const RuleSnapshot& before, const RuleSnapshot& after);
+DropAttribution RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
+                                const RuleSnapshot& before, const RuleSnapshot& after);
 
 }  // namespace conntally

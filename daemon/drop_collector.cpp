@@ -1,5 +1,6 @@
 #include "daemon/drop_collector.h"
 
+#include <net/if.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/drops/nflog_listener.h"
 #include "collectors/netlink/network_namespace.h"
+#include "daemon/drop_attribution.h"
 
 namespace conntally {
 namespace {
@@ -28,6 +31,39 @@ constexpr std::uint64_t kBusyKeys = 8192;  // of the 65,536 that the kernel's ma
 constexpr auto kRetry = 5s;
 constexpr unsigned kDatagramsAtOnce = 64;
 constexpr unsigned kLogRecordsAtOnce = 2048;
+
+// Rules looked at for one reading of their counters: a fraction of a second.
+constexpr std::uint64_t kRuleLooksMax = 4'000'000;
+
+// As the rules' figures hold it.
+RuleSnapshot SnapshotOf(const RuleFigures& figures) {
+  RuleSnapshot snapshot;
+  for (const auto& [backend, of_backend] : figures.backends) snapshot.backends[backend] = of_backend.snapshot;
+  return snapshot;
+}
+
+std::size_t RuleCount(const RuleSnapshot& snapshot) {
+  std::size_t rules = 0;
+  for (const auto& [backend, read] : snapshot.backends) rules += read.present && read.ruleset ? read.ruleset->rules.size() : 0;
+  return rules;
+}
+
+// Whether some rule drops and counts: else no drop can be attributed.
+bool CountsDrops(const RuleSnapshot& snapshot) {
+  return std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& backend) {
+    const RulesetSnapshot& read = backend.second;
+    if (!read.present || !read.ruleset) return false;
+    return std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
+      return rule.has_counter && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+    });
+  });
+}
+
+// In the calling thread's network namespace; empty: none.
+std::string InterfaceName(std::uint32_t index) {
+  std::array<char, IF_NAMESIZE> name{};
+  return index != 0 && if_indextoname(index, name.data()) != nullptr ? name.data() : "";
+}
 
 DropTally::Moment Now() {
   return {std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), std::chrono::steady_clock::now()};
@@ -51,6 +87,10 @@ struct DropCollector::Ways {
   Clock::time_point next_bind{};
   std::string nflog_failure;
   std::uint64_t table_full_messages = 0;
+  // The rules as they were read last, and the time before, and before that. A packet is told of up to a round or two after it was
+  // dropped, so it lies between the first and the last of them.
+  std::shared_ptr<const RuleFigures> last_figures;
+  std::vector<RuleSnapshot> readings;
 };
 
 DropCollector::DropCollector(Options options)
@@ -98,6 +138,7 @@ void DropCollector::Run() {
     if (Clock::now() < next_round) continue;
     const std::uint64_t keys = DrainEbpf(ways);
     tally_.EndRound(Now());
+    AttributeToRules(ways);
     PublishFigures(ways);
     next_round = Clock::now() + (keys > kBusyKeys ? kBusyRound : kRound);
   }
@@ -192,6 +233,37 @@ std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
   Publish("ebpf", {static_cast<bool>(drained), seconds, drained ? std::string() : drained.error().message});
   return keys;
+}
+
+// Once for each reading of the rules' counters.
+void DropCollector::AttributeToRules(Ways& ways) {
+  if (!ways.ebpf || options_.rules == nullptr) return;
+  auto figures = options_.rules->figures();
+  if (!figures || figures == ways.last_figures) return;
+  ways.last_figures = std::move(figures);
+  ways.readings.push_back(SnapshotOf(*ways.last_figures));
+  if (ways.readings.size() > 3) ways.readings.erase(ways.readings.begin());
+  const RuleSnapshot& before = ways.readings.front();
+  const RuleSnapshot& after = ways.readings.back();
+  tally_.set_attributes(CountsDrops(after));
+  if (ways.readings.size() < 2) return;
+  const std::uint64_t rules = RuleCount(after) + 1;
+  std::uint64_t looks = 0;
+  std::map<std::string, std::uint64_t> claimed;  // packets, by rule
+  tally_.Attribute(
+      [&](const DropKey& key, std::uint64_t packets) -> std::optional<std::string> {
+        if ((looks += rules) > kRuleLooksMax) return std::string();
+        const std::string in = InterfaceName(key.in_interface);
+        const std::string out = InterfaceName(key.out_interface);
+        DropAttribution found = RuleThatDropped(key, {in, out}, packets, before, after);
+        if (!found.rule) return found.may_follow ? std::nullopt : std::optional(std::string());
+        // All keys together no more than its counter rose.
+        std::uint64_t& of_rule = claimed[*found.rule];
+        if (of_rule != 0 && !RuleThatDropped(key, {in, out}, packets + of_rule, before, after).rule) return std::nullopt;
+        of_rule += packets;
+        return RuleLabel(*found.rule);
+      },
+      Now());
 }
 
 void DropCollector::Publish(const std::string& way, CollectorStatus status) {

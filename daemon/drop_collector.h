@@ -15,6 +15,7 @@
 #include "collectors/drops/drop_tally.h"
 #include "collectors/netlink/socket.h"
 #include "config/config.h"
+#include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
 
 namespace conntally {
@@ -27,6 +28,7 @@ class DropCollector {
     std::uint8_t ipv6_prefix = 128;
     std::string network_namespace_path;  // empty: the process's own
     std::string kernel_log_path = "/dev/kmsg";
+    const RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules
   };
 
   explicit DropCollector(Options options);
@@ -53,6 +55,7 @@ class DropCollector {
   void WaitForWork(const Ways& ways, Clock::time_point until);
   void ReceiveLogged(Ways& ways);
   std::uint64_t DrainEbpf(Ways& ways);
+  void AttributeToRules(Ways& ways);
   void Publish(const std::string& way, CollectorStatus status);
   void PublishFigures(const Ways& ways);
   bool stopping() const;

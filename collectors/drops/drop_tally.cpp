@@ -86,10 +86,36 @@ void DropTally::EndRound(Moment now) {
   waiting_.clear();
   std::swap(waiting_, arrived_);
   SettleLogged(now, 2);
+  SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
   ++round_;
 }
 
+void DropTally::set_attributes(bool attributes) {
+  const std::lock_guard lock(mutex_);
+  attributes_ = attributes;
+}
+
+void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(unattributed_, [&](const auto& waiting) {
+    const auto& [key, unattributed] = waiting;
+    const auto rule = rule_of(key, unattributed.packets);
+    if (!rule) return false;
+    Count(key.source, DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
+    return true;
+  });
+}
+
+void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
+  std::erase_if(unattributed_, [&](const auto& waiting) {
+    if (now.monotonic - waiting.second.since < age) return false;
+    Count(waiting.first.source, DropVia::kEbpf, 0, waiting.second.packets, now);
+    return true;
+  });
+}
+
 void DropTally::Settle(Moment now) {
+  set_attributes(false);
   EndRound(now);
   EndRound(now);
   EndRound(now);
@@ -110,7 +136,13 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
       }
     }
   }
-  if (unnamed != 0) Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
+  if (unnamed == 0) return;
+  if (attributes_ && (unattributed_.size() < kUnattributedMax || unattributed_.contains(drop.key))) {
+    Unattributed& waiting = unattributed_.try_emplace(drop.key, Unattributed{0, now.monotonic}).first->second;
+    waiting.packets += unnamed;
+    return;
+  }
+  Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
 }
 
 // Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they could. Else

@@ -7,6 +7,9 @@
 // eBPF does not work, NFLOG and LOG are the counts: a packet that both told of (the same key at about the same time) counts as NFLOG's. Then
 // a group, or a prefix, that also tells of packets which are let through counts those as well: it cannot be known.
 //
+// What eBPF counted and no log named may be attributed to a rule by the rules' own counters (Attribute). Until these are read, at
+// most kAttributionWait, it waits, and is counted then with its rule or without.
+//
 // "At about the same time": the owner drains all ways in rounds. Counted packets wait one round for their names, logged ones two
 // for what they name, so a packet shows up one round late, and what was published never changes its rule: counters never fall.
 //
@@ -19,6 +22,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -54,6 +59,8 @@ class DropTally {
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::size_t kRulesMax = 4096;
   static constexpr std::size_t kLoggedMax = 65'536;
+  static constexpr std::size_t kUnattributedMax = 8192;  // keys that wait for a rule; more are counted without one
+  static constexpr std::chrono::seconds kAttributionWait{11};
 
   struct Options {
     std::uint32_t tracked_max = 65'536;
@@ -76,6 +83,13 @@ class DropTally {
   void AddCounted(const CountedDrop& drop);
   void AddLogged(const LoggedPacket& packet);
   void EndRound(Moment now);
+
+  // Whether counted packets wait to be attributed. Off at first.
+  void set_attributes(bool attributes);
+  // Asks `rule_of` for the rule of all that wait. Its answer: the rule; or empty, there is none; or nullopt, ask again later.
+  using RuleOf = std::function<std::optional<std::string>(const DropKey& key, std::uint64_t packets)>;
+  void Attribute(const RuleOf& rule_of, Moment now);
+
   // At the end, when no further round comes: nothing waits any longer.
   void Settle(Moment now);
 
@@ -142,6 +156,7 @@ class DropTally {
   void Remember(const LoggedPacket& packet);
   void SettleCounted(const CountedDrop& drop, Moment now);
   void SettleLogged(Moment now, std::uint64_t rounds);
+  void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
   void Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
   void AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
@@ -157,6 +172,12 @@ class DropTally {
   std::vector<CountedDrop> arrived_;  // of this one
   std::unordered_map<Likeness, std::vector<Logged>, LikenessHash> logged_;
   std::uint64_t logged_waiting_ = 0;  // entries in all of its lists
+  struct Unattributed {
+    std::uint64_t packets = 0;
+    std::chrono::steady_clock::time_point since;
+  };
+  bool attributes_ = false;
+  std::map<DropKey, Unattributed> unattributed_;
   std::uint64_t round_ = 0;
   Moment last_{};
   Figures figures_;

@@ -25,8 +25,8 @@ def test_each_form_of_drop_and_reject_is_exact_by_ebpf():
               chain early { type filter hook prerouting priority -300; udp dport 7108 drop; }
               chain input {
                 type filter hook input priority 0; policy accept;
-                udp dport 7101 counter drop
-                udp dport 7102 counter reject
+                udp dport 7101 drop
+                udp dport 7102 reject
                 udp dport vmap { 7105 : drop }
               }
               chain closed { type filter hook forward priority 0; policy drop; }
@@ -64,6 +64,37 @@ def test_each_form_of_drop_and_reject_is_exact_by_ebpf():
         assert metrics.value("conntally_collector_success", collector="ebpf") == 1
         assert metrics.sum("conntally_overflow_total") == 0
         check_invariants(metrics)
+
+
+def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
+    config = "rules: {poll_interval: 1s}\ndrops: {kernel_log: false}\n"
+    with client_and_host() as (client, host), Daemon(host, config) as daemon:
+        host.nft("""
+            table inet native { chain input {
+              type filter hook input priority 0; policy accept;
+              ct state established accept
+              ip saddr 10.9.0.0/16 udp dport 7101 counter drop
+              udp dport 7102 counter reject
+              udp dport 7105 drop
+            }; }
+        """)
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7103", "-j", "DROP")
+        host.run("iptables-legacy", "-A", "INPUT", "-i", "to-client", "-p", "udp", "--dport", "7104", "-j", "REJECT")
+        daemon.wait_ready()
+        daemon.wait_for_log("eBPF counts")
+        time.sleep(3)  # the rules are read
+        rules = {dict(labels)["rule"] for labels in daemon.metrics().series("conntally_rule_packets_total")}
+        expected = {}
+        for packets, port in enumerate((7101, 7102, 7103, 7104), start=30):
+            send(client, "10.9.0.1", packets, port)
+            (rule,) = [rule for rule in rules if str(port) in rule]
+            expected["10.9.0.1", rule, "ebpf"] = packets
+        send(client, "10.9.0.2", 25, 7105)  # which counts nothing: it cannot be told
+        expected["10.9.0.2", None, "ebpf"] = 25
+        send(client, "10.8.0.1", 20, 7101)  # let through
+        wait_for(daemon, expected, 20)
+        labels = {"source": "10.9.0.1", "via": "ebpf", "rule": next(rule for rule in rules if "7101" in rule)}
+        assert daemon.metrics().value("conntally_source_dropped_packets_total", **labels) == 30
 
 
 def test_300_000_drops_of_10_000_sources_are_exact():

@@ -121,6 +121,26 @@ TEST_CASE("without eBPF the logs are the count") {
   CHECK(rounds.Of("10.0.0.1") == Shares{{"a", DropVia::kNflog, 3}, {"b", DropVia::kLog, 5}});
 }
 
+TEST_CASE("what waits to be attributed is counted with its rule, or without when none is found in time") {
+  Rounds rounds(true);
+  rounds.tally.set_attributes(true);
+  rounds.Counted(Key("10.0.0.1", 80), 5);
+  rounds.Counted(Key("10.0.0.1", 81), 7);
+  rounds.Counted(Key("10.0.0.1", 82), 1);
+  rounds.End(2);
+  CHECK(rounds.Of("10.0.0.1").empty());
+  rounds.tally.Attribute(
+      [](const DropKey& key, std::uint64_t) -> std::optional<std::string> {
+        if (key.destination_port == 80) return "rule";
+        if (key.destination_port == 82) return "";
+        return std::nullopt;
+      },
+      rounds.now);
+  CHECK(rounds.Of("10.0.0.1") == Shares{{"", DropVia::kEbpf, 1}, {"rule", DropVia::kEbpf, 5}});
+  rounds.End(60);
+  CHECK(rounds.Of("10.0.0.1") == Shares{{"", DropVia::kEbpf, 8}, {"rule", DropVia::kEbpf, 5}});
+}
+
 TEST_CASE("counters only rise, and nothing stays behind when it is settled") {
   Rounds rounds(true);
   std::uint64_t before = 0;
