@@ -112,6 +112,20 @@ def test_300_000_drops_of_10_000_sources_are_exact():
         print(f"  memory grew by {daemon.peak_memory_kib() - before} KiB")
 
 
+def test_drops_and_tallies_are_exact_while_100_000_events_a_second_are_tallied():
+    with client_and_host() as (client, host), Daemon(host) as daemon:
+        host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        events = host.spawn(CT_LOAD, "create", "--count", 200_000, "--sources", 50_000, "--rate", 100_000)
+        ct_load(client, "udp", "--count", 10_000, "--sources", 10_000, "--packets-each", 30, "--rate", 150_000, "--destination", HOST)
+        assert events.wait(60) == 0
+        wait_until(lambda: daemon.metrics().sum("conntally_dropped_packets_total") == 300_000, 20, "all drops are counted")
+        daemon.wait_equal(20)
+        found = dropped(daemon)
+        assert len(found) == 10_000 and set(found.values()) == {30}, f"{len(found)} sources, {set(found.values())} packets"
+
+
 def test_more_sources_than_are_tracked_stay_within_the_bound():
     with client_and_host() as (client, host), Daemon(host, "drops: {tracked_max: 1000}\n") as daemon:
         host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
