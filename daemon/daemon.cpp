@@ -16,12 +16,15 @@
 #include "collectors/netlink/file_descriptor.h"
 #include "collectors/tally/tally.h"
 #include "daemon/build_info.h"
+#include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
 #include "daemon/http/server.h"
 #include "daemon/load_config.h"
 #include "daemon/log.h"
 #include "daemon/observer.h"
 #include "daemon/page.h"
+#include "daemon/rule_collector.h"
+#include "daemon/rules_api.h"
 #include "daemon/service_manager.h"
 #include "daemon/sources_api.h"
 #include "daemon/status_api.h"
@@ -49,7 +52,7 @@ bool NeedsRestart(const Config& running, const Config& wanted) {
          running.sources.ipv6_prefix != wanted.sources.ipv6_prefix ||
          running.sources.tracked_max != wanted.sources.tracked_max ||
          running.conntrack.receive_buffer_bytes != wanted.conntrack.receive_buffer_bytes ||
-         running.conntrack.connections_max != wanted.conntrack.connections_max;
+         running.conntrack.connections_max != wanted.conntrack.connections_max || running.drops != wanted.drops;
 }
 
 FileDescriptor CatchSignals() {
@@ -74,7 +77,13 @@ class Daemon {
                     .network_namespace_path = command_.netns_path.value_or("")},
                    tally_),
         table_(command_.netns_path.value_or("")),
-        observer_(config_, tally_, conntrack_, table_) {}
+        rules_(config_.rules, command_.netns_path.value_or("")),
+        drops_({.drops = config_.drops,
+                .ipv4_prefix = config_.sources.ipv4_prefix,
+                .ipv6_prefix = config_.sources.ipv6_prefix,
+                .network_namespace_path = command_.netns_path.value_or(""),
+                .rules = &rules_}),
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_) {}
 
   int Run(const FileDescriptor& signals) {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
@@ -86,9 +95,13 @@ class Daemon {
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving http://{}/metrics", config_.web.listen_address);
     conntrack_.Start();
+    rules_.Start();
+    drops_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
+    drops_.Stop();
+    rules_.Stop();
     conntrack_.Stop();
     spdlog::info("stopped");
     return 0;
@@ -109,6 +122,7 @@ class Daemon {
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
         {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
+        {"/api/v1/rules", [this](const http::Request& request) { return AnswerRules(observer_.Rules(), request); }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
   }
@@ -173,8 +187,8 @@ class Daemon {
     observer_.set_reload_successful(wanted.has_value());
     if (wanted) {
       if (NeedsRestart(config_, *wanted)) {
-        spdlog::warn("reload: web, conntrack.receive_buffer_bytes, conntrack.connections_max, the source prefixes and "
-                     "sources.tracked_max change only with a restart; the rest is taken over now");
+        spdlog::warn("reload: web, conntrack.receive_buffer_bytes, conntrack.connections_max, the source prefixes, "
+                     "sources.tracked_max and drops change only with a restart; the rest is taken over now");
       }
       ConfigureLog(wanted->log);
       conntrack_.set_reconcile_interval(wanted->conntrack.reconcile_interval);
@@ -191,6 +205,8 @@ class Daemon {
   Tally tally_;
   ConntrackCollector conntrack_;
   TableCollector table_;
+  RuleCollector rules_;
+  DropCollector drops_;
   Observer observer_;
   SourcesApi sources_api_{observer_};
   ServiceManager service_;

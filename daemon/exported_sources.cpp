@@ -31,9 +31,9 @@ class Ranking {
     if (first_.size() >= 2 * top_) Cut();
   }
 
-  void AppendTo(std::vector<SourceRow>& rows) {
+  const std::vector<Candidate>& Top() {
     if (first_.size() > top_) Cut();
-    for (const Candidate& candidate : first_) rows.push_back(candidate.row);
+    return first_;
   }
 
  private:
@@ -56,42 +56,63 @@ bool ExportedSources::IsExcluded(const IpAddress& source) const {
                      [&](const Prefix& prefix) { return prefix.Contains(source); });
 }
 
-std::vector<SourceRow> ExportedSources::Ranked(const Tally::View& view) const {
+void ExportedSources::RankDropped(const std::vector<DropTally::Rated>& dropped, Clock::time_point now) {
+  Ranking by_drops(options_.top);
+  for (const DropTally::Rated& rated : dropped) {
+    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source, kNoSourceRow);
+  }
+  for (const Candidate& candidate : by_drops.Top()) exported_[candidate.source].last_ranked = now;
+}
+
+void ExportedSources::RankTallied(const Tally::View& view, Clock::time_point now) {
   Ranking by_connections(options_.top);
   Ranking by_new_rate(options_.top);
   Ranking by_unreplied(options_.top);
+  // Who is exported without a row, and may have one by now.
+  std::map<IpAddress, Held*> without_row;
+  for (auto& [source, held] : exported_) {
+    if (held.row == kNoSourceRow) without_row.emplace(source, &held);
+  }
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
+    if (!without_row.empty()) {
+      if (const auto found = without_row.find(figures.source); found != without_row.end()) found->second->row = row;
+    }
     if (figures.connections == 0 && figures.new_rate == 0) return;
     if (IsExcluded(figures.source)) return;
     by_connections.Enter(static_cast<double>(figures.connections), figures.source, row);
     by_new_rate.Enter(figures.new_rate, figures.source, row);
     by_unreplied.Enter(static_cast<double>(figures.unreplied), figures.source, row);
   });
-  std::vector<SourceRow> rows;
-  by_connections.AppendTo(rows);
-  by_new_rate.AppendTo(rows);
-  by_unreplied.AppendTo(rows);
-  return rows;
+  for (Ranking* ranking : {&by_connections, &by_new_rate, &by_unreplied}) {
+    for (const Candidate& candidate : ranking->Top()) exported_[candidate.source] = {now, candidate.row};
+  }
 }
 
 void ExportedSources::DropForgotten(const Tally::View& view) {
-  std::erase_if(exported_, [&](const auto& entry) {
-    const SourceFigures* figures = view.Source(entry.first);
-    return figures == nullptr || IsExcluded(figures->source);
-  });
+  std::erase_if(exported_, [&](const auto& entry) { return IsExcluded(entry.first); });
+  for (auto& [source, held] : exported_) {
+    const SourceFigures* figures = held.row != kNoSourceRow ? view.Source(held.row) : nullptr;
+    if (figures == nullptr || figures->source != source) held.row = kNoSourceRow;
+  }
 }
 
-void ExportedSources::Update(const Tally::View& view, Clock::time_point now) {
+void ExportedSources::Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped, Clock::time_point now) {
   DropForgotten(view);
-  for (const SourceRow row : Ranked(view)) exported_[row] = now;
+  RankDropped(dropped, now);
+  RankTallied(view, now);
   DropDeparted(now);
+  rows_.clear();
+  for (const auto& [source, held] : exported_) {
+    if (held.row != kNoSourceRow) rows_.insert(held.row);
+  }
 }
 
 void ExportedSources::DropDeparted(Clock::time_point now) {
-  std::vector<std::pair<Clock::time_point, SourceRow>> departed;
+  std::vector<std::pair<Clock::time_point, IpAddress>> departed;
   for (auto entry = exported_.begin(); entry != exported_.end();) {
-    const bool expired = entry->second != now && now - entry->second >= options_.hold;
-    if (entry->second != now && !expired) departed.emplace_back(entry->second, entry->first);
+    const Clock::time_point last_ranked = entry->second.last_ranked;
+    const bool expired = last_ranked != now && now - last_ranked >= options_.hold;
+    if (last_ranked != now && !expired) departed.emplace_back(last_ranked, entry->first);
     entry = expired ? exported_.erase(entry) : std::next(entry);
   }
   if (departed.size() <= held_max()) return;
@@ -101,11 +122,11 @@ void ExportedSources::DropDeparted(Clock::time_point now) {
   holds_turned_away_ += excess;
 }
 
-std::vector<SourceRow> ExportedSources::rows() const {
-  std::vector<SourceRow> rows;
-  rows.reserve(exported_.size());
-  for (const auto& [row, last_ranked] : exported_) rows.push_back(row);
-  return rows;
+std::vector<ExportedSources::Exported> ExportedSources::exported() const {
+  std::vector<Exported> sources;
+  sources.reserve(exported_.size());
+  for (const auto& [source, held] : exported_) sources.push_back({source, held.row});
+  return sources;
 }
 
 }  // namespace conntally

@@ -7,6 +7,7 @@
 
 #include "daemon/metric_family.h"
 #include "daemon/protocol_names.h"
+#include "daemon/rule_exposition.h"
 
 namespace conntally {
 namespace {
@@ -93,11 +94,31 @@ void AddSources(List& list, const Snapshot& snapshot) {
   each(list.Counter("conntally_source_closed_total", "Connections of the source that ended since the daemon started."),
        [](Figures f) { return f.closed; });
 
+  auto dropped = list.Counter("conntally_source_dropped_packets_total",
+                              "Packets of the source that netfilter dropped or rejected, by the rule where it is known and by how they were seen; each once.");
+  for (const ExportedSource& source : snapshot.exported) {
+    for (const DropShare& share : source.drops.shares) {
+      dropped.Add(share.packets, {{"source", source.name}, {"rule", share.rule}, {"via", NameOf(share.via)}});
+    }
+  }
+
   list.Gauge("conntally_other_sources", "Sources with at least one connection that have no series of their own.")
       .Add(snapshot.other_sources);
   list.Gauge("conntally_other_sources_connections",
              "Connections of sources that have no series of their own; with conntally_source_connections the exact sum of conntally_connections.")
       .Add(snapshot.other_connections);
+}
+
+void AddDrops(List& list, const Snapshot& snapshot) {
+  auto dropped = list.Counter("conntally_dropped_packets_total", "Packets that netfilter dropped or rejected, of all sources, by how they were seen; each once.");
+  for (std::size_t via = 0; via < kDropVias; ++via) {
+    if (snapshot.dropped_packets[via] != 0) dropped.Add(snapshot.dropped_packets[via], {{"via", NameOf(static_cast<DropVia>(via))}});
+  }
+  const auto kernel_log = snapshot.collectors.find("kernel_log");
+  if (kernel_log != snapshot.collectors.end() && kernel_log->second.success) {
+    list.Counter("conntally_table_full_messages_total", "Lines in the kernel's log that tell of a full table; the kernel writes few of many.")
+        .Add(snapshot.table_full_messages);
+  }
 }
 
 void AddTrust(List& list, const Snapshot& snapshot) {
@@ -128,9 +149,13 @@ void AddTrust(List& list, const Snapshot& snapshot) {
   for (const auto& [what, count] : trust.overflows) overflow.Add(count, {{"what", what}});
 
   auto success = list.Gauge("conntally_collector_success", "1 when the collector's last round went well.");
-  for (const auto& [name, status] : snapshot.collectors) success.Add(status.success, {{"collector", name}});
+  for (const auto& [name, status] : snapshot.collectors) {
+    if (!status.off) success.Add(status.success, {{"collector", name}});
+  }
   auto duration = list.Gauge("conntally_collector_duration_seconds", "How long the collector's last round took.");
-  for (const auto& [name, status] : snapshot.collectors) duration.Add(status.duration_seconds, {{"collector", name}});
+  for (const auto& [name, status] : snapshot.collectors) {
+    if (!status.off) duration.Add(status.duration_seconds, {{"collector", name}});
+  }
   list.Gauge("conntally_config_last_reload_successful", "1 when the configuration was read without a fault last time.")
       .Add(trust.config_reload_successful);
   list.Gauge("conntally_build_info", "Always 1; what was built, as labels.")
@@ -156,6 +181,8 @@ std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
   AddTable(list, snapshot);
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
+  AddDrops(list, snapshot);
+  if (snapshot.rules) AddRules(list, *snapshot.rules);
   AddTrust(list, snapshot);
   AddProcess(list, snapshot.process);
   return list.Take();

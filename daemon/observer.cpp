@@ -1,6 +1,7 @@
 #include "daemon/observer.h"
 
 #include <algorithm>
+#include <map>
 
 #include "daemon/build_info.h"
 #include "daemon/process_figures.h"
@@ -23,13 +24,16 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 
 }  // namespace
 
-Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table)
+Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table,
+                   RuleCollector& rules, const DropCollector& drops)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
       tally_(tally),
       conntrack_(conntrack),
       table_(table),
+      rules_(rules),
+      drops_(drops),
       exported_(ExportOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
@@ -42,6 +46,7 @@ void Observer::set_config(const Config& config) {
     const std::lock_guard lock(config_mutex_);
     config_ = std::make_shared<Config>(config);
   }
+  rules_.set_config(config.rules);
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
 }
@@ -62,7 +67,9 @@ Snapshot Observer::TakeSnapshot() {
   Snapshot snapshot;
   table_.Describe(snapshot);
   DescribeConntrack(snapshot);
+  rules_.Describe(snapshot);
   DescribeTallies(snapshot);
+  drops_.Describe(snapshot);
   snapshot.process = ReadProcessFigures();
   const BuildInfo build = GetBuildInfo();
   snapshot.build = {std::string(build.version), std::string(build.revision), std::string(build.compiler)};
@@ -71,7 +78,8 @@ Snapshot Observer::TakeSnapshot() {
 
 void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
-  exported_.Update(view, Clock::now());
+  const Clock::time_point now = Clock::now();
+  exported_.Update(view, drops_.tally().Rates(now), now);
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
@@ -80,12 +88,20 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
       if (!exported_.Holds(row)) ++snapshot.other_sources;
     }
   });
-  for (const SourceRow row : exported_.rows()) {
-    const SourceFigures& figures = *view.Source(row);
-    snapshot.other_connections -= figures.connections;
-    snapshot.exported.push_back({NameOf(figures.source), figures, ConfiguredLimit(figures.source)});
-  }
+  for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
+}
+
+void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {
+  ExportedSource source{NameOf(exported.source), {}, ConfiguredLimit(exported.source), {}};
+  source.figures.source = exported.source;
+  const SourceFigures* figures = exported.row != kNoSourceRow ? view.Source(exported.row) : nullptr;
+  auto drops = drops_.tally().Find(exported.source, Clock::now());
+  if (figures == nullptr && !drops) return;
+  if (figures != nullptr) source.figures = *figures;
+  if (drops) source.drops = std::move(*drops);
+  snapshot.other_connections -= source.figures.connections;
+  snapshot.exported.push_back(std::move(source));
 }
 
 void Observer::DescribeConntrack(Snapshot& snapshot) const {
@@ -117,14 +133,34 @@ bool Observer::synced() const {
   return health.synced.load(std::memory_order_relaxed) && !health.events_off.load(std::memory_order_relaxed);
 }
 
-std::vector<SourceFigures> Observer::Sources(const std::optional<Prefix>& within) {
-  std::vector<SourceFigures> sources;
+std::vector<KnownSource> Observer::Sources(const std::optional<Prefix>& within) {
+  const auto wanted = [&](const IpAddress& source) {
+    return !within || within->Contains(source) || GroupOf(source).Contains(within->address);
+  };
+  std::map<IpAddress, SourceDrops> dropped;
+  for (SourceDrops& drops : drops_.tally().Sources(Clock::now())) {
+    if (wanted(drops.source)) dropped.emplace(drops.source, std::move(drops));
+  }
+  std::vector<KnownSource> sources;
   const Tally::View view = tally_.Take(WallNow());
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
-    const bool wanted =
-        !within || within->Contains(figures.source) || GroupOf(figures.source).Contains(within->address);
-    if (wanted) sources.push_back(figures);
+    if (!wanted(figures.source)) return;
+    sources.push_back({figures, {}});
+    const auto drops = dropped.find(figures.source);
+    if (drops == dropped.end()) return;
+    KnownSource& source = sources.back();
+    source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
+    source.figures.last_seen = std::max(source.figures.last_seen, drops->second.last_seen);
+    source.drops = std::move(drops->second);
+    dropped.erase(drops);
   });
+  for (auto& [address, drops] : dropped) {
+    SourceFigures figures;
+    figures.source = address;
+    figures.first_seen = drops.first_seen;
+    figures.last_seen = drops.last_seen;
+    sources.push_back({figures, std::move(drops)});
+  }
   return sources;
 }
 

@@ -16,7 +16,9 @@
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/tally/tally.h"
 #include "config/config.h"
+#include "daemon/drop_collector.h"
 #include "daemon/exported_sources.h"
+#include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
 #include "daemon/table_collector.h"
 
@@ -25,18 +27,23 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table);
+  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
+           const DropCollector& drops);
 
   void Tick();
   Snapshot TakeSnapshot();
 
-  // Every source known, or those of a prefix (and the group that holds it, where sources are grouped).
-  std::vector<SourceFigures> Sources(const std::optional<Prefix>& within);
+  // Every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it, where
+  // sources are grouped).
+  std::vector<KnownSource> Sources(const std::optional<Prefix>& within);
 
   // How a source is written: its address, or its group's prefix.
   std::string NameOf(const IpAddress& source) const;
   // The connections that the configuration allows the source; 0: no limit.
   std::uint64_t ConfiguredLimit(const IpAddress& source) const;
+
+  // The rules and what they counted; null before they are read for the first time.
+  std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
@@ -52,6 +59,7 @@ class Observer {
   Prefix GroupOf(const IpAddress& source) const;
   std::shared_ptr<const Config> config() const;
   void DescribeTallies(Snapshot& snapshot);
+  void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeConntrack(Snapshot& snapshot) const;
 
   mutable std::mutex config_mutex_;
@@ -61,6 +69,8 @@ class Observer {
   Tally& tally_;
   const ConntrackCollector& conntrack_;
   TableCollector& table_;
+  RuleCollector& rules_;
+  const DropCollector& drops_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
   std::atomic<bool> reload_successful_{true};

@@ -30,7 +30,7 @@ std::string TableLine(const Snapshot& snapshot) {
 std::string StateLine(const Snapshot& snapshot) {
   std::string failures;
   for (const auto& [name, status] : snapshot.collectors) {
-    if (!status.success) failures += fmt::format("{}: {}. ", name, status.failure);
+    if (!status.success && !status.off) failures += fmt::format("{}: {}. ", name, status.failure);
   }
   if (!failures.empty()) return failures;
   if (!snapshot.trust.ready) return "reading the kernel's table for the first time";

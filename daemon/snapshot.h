@@ -5,11 +5,14 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "collectors/conntrack/flow_tracker.h"
+#include "collectors/drops/drop_tally.h"
+#include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
 
@@ -19,12 +22,20 @@ struct CollectorStatus {
   bool success = false;
   double duration_seconds = 0;  // of its last round
   std::string failure;          // why not, and what to do
+  bool off = false;             // wanted only where it can be had, and here it cannot: `failure` says why, but nothing is wrong
+};
+
+// A source that is known by its connections, by its dropped packets, or by both.
+struct KnownSource {
+  SourceFigures figures;
+  SourceDrops drops = {};  // no shares: none known
 };
 
 struct ExportedSource {
   std::string name;  // the address, or the prefix when sources are grouped
   SourceFigures figures;
   std::uint64_t configured_limit = 0;  // connections; 0: none
+  SourceDrops drops;                   // no shares: none known
 };
 
 // How far the figures can be trusted.
@@ -71,8 +82,12 @@ struct Snapshot {
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
 
+  std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
+
   std::uint64_t flows = 0;               // connections in the table of them
   std::uint64_t tracker_memory_bytes = 0;
+
+  std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
 
   std::map<std::string, CollectorStatus> collectors;
   Trust trust;

@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "daemon/timestamp.h"
@@ -12,26 +13,41 @@ namespace {
 
 constexpr std::size_t kRowsPerPiece = 128;
 
+// The packets are exact; `error` is how many more of the source may have been dropped before it was tracked.
+std::string DropsJson(const SourceDrops& drops) {
+  using Json = nlohmann::ordered_json;
+  Json shares = Json::array();
+  for (const DropShare& share : drops.shares) {
+    shares.push_back({{"rule", share.rule.empty() ? Json(nullptr) : Json(share.rule)},
+                      {"via", NameOf(share.via)},
+                      {"packets", share.packets},
+                      {"error", drops.error}});
+  }
+  return shares.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
-std::string SourceJson(const std::string& name, const SourceFigures& figures, std::uint64_t configured_limit) {
+std::string SourceJson(const std::string& name, const KnownSource& source, std::uint64_t configured_limit) {
+  const SourceFigures& figures = source.figures;
   std::string limits;
   if (configured_limit != 0) {
     limits = fmt::format(R"({{"origin": "config", "connections": {}, "usage": {:.4f}}})", configured_limit,
                          static_cast<double>(figures.connections) / static_cast<double>(configured_limit));
   }
-  // Nothing in it needs escaping: names are addresses.
+  // Nothing else in it needs escaping: names are addresses.
   return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
-                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": [{}], "drops": [], )"
-                     R"("first_seen": "{}", "last_seen": "{}"}})",
+                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": [{}], "drops": {}, )"
+                     R"("drop_rate": {:.3f}, "first_seen": "{}", "last_seen": "{}"}})",
                      name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
-                     figures.destination_ports, limits, Rfc3339(figures.first_seen), Rfc3339(figures.last_seen));
+                     figures.destination_ports, limits, DropsJson(source.drops), source.drops.rate,
+                     Rfc3339(figures.first_seen), Rfc3339(figures.last_seen));
 }
 
 struct SourcesApi::Ranking {
   SourcesQuery query;
   std::chrono::steady_clock::time_point when;
-  std::vector<SourceFigures> sources;
+  std::vector<KnownSource> sources;
   std::size_t total = 0;
   bool synced = false;
   std::shared_ptr<std::int64_t> held_rows;
@@ -42,9 +58,9 @@ struct SourcesApi::Ranking {
     std::string piece = next == 0 ? "{\"sources\": [" : "";
     const std::size_t end = std::min(next + kRowsPerPiece, sources.size());
     for (; next < end; ++next) {
-      const SourceFigures& figures = sources[next];
+      const IpAddress& address = sources[next].figures.source;
       if (next > 0) piece += ",\n";
-      piece += SourceJson(observer.NameOf(figures.source), figures, observer.ConfiguredLimit(figures.source));
+      piece += SourceJson(observer.NameOf(address), sources[next], observer.ConfiguredLimit(address));
     }
     if (next < sources.size()) return piece;
     ++next;
@@ -63,7 +79,7 @@ std::shared_ptr<const SourcesApi::Ranking> SourcesApi::Rank(const SourcesQuery& 
   ranking->held_rows = held_rows_;
   ranking->query = query;
   ranking->when = now;
-  std::vector<SourceFigures> sources = observer_.Sources(query.within);
+  std::vector<KnownSource> sources = observer_.Sources(query.within);
   ranking->total = sources.size();
   ranking->synced = observer_.synced();
   ranking->sources = TopSources(std::move(sources), query);

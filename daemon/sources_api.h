@@ -20,7 +20,7 @@
 namespace conntally {
 
 // A source as a JSON object. Pure.
-std::string SourceJson(const std::string& name, const SourceFigures& figures, std::uint64_t configured_limit);
+std::string SourceJson(const std::string& name, const KnownSource& source, std::uint64_t configured_limit);
 
 class SourcesApi {
  public:

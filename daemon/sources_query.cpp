@@ -38,19 +38,20 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
   return query;
 }
 
-std::vector<SourceFigures> TopSources(std::vector<SourceFigures> sources, const SourcesQuery& query) {
-  const auto value = [&](const SourceFigures& figures) {
+std::vector<KnownSource> TopSources(std::vector<KnownSource> sources, const SourcesQuery& query) {
+  const auto value = [&](const KnownSource& source) {
+    const SourceFigures& figures = source.figures;
     switch (query.sort) {
       case SourcesQuery::Sort::kConnections: return static_cast<double>(figures.connections);
       case SourcesQuery::Sort::kNewRate: return figures.new_rate;
       case SourcesQuery::Sort::kUnreplied: return static_cast<double>(figures.unreplied);
-      case SourcesQuery::Sort::kDrops: return 0.0;
+      case SourcesQuery::Sort::kDrops: return static_cast<double>(source.drops.packets);
     }
     return 0.0;
   };
-  const auto before = [&](const SourceFigures& a, const SourceFigures& b) {
+  const auto before = [&](const KnownSource& a, const KnownSource& b) {
     const double of_a = value(a), of_b = value(b);
-    return of_a != of_b ? of_a > of_b : a.source < b.source;
+    return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
   };
   const std::size_t count = std::min(query.limit, sources.size());
   std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), before);

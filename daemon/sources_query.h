@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "collectors/netlink/result.h"
-#include "collectors/tally/tally.h"
 #include "daemon/http/message.h"
+#include "daemon/snapshot.h"
 
 namespace conntally {
 
@@ -26,6 +26,6 @@ struct SourcesQuery {
 Result<SourcesQuery> ParseSourcesQuery(const http::Request& request);
 
 // The first `query.limit` of them in the order asked for, equals by address.
-std::vector<SourceFigures> TopSources(std::vector<SourceFigures> sources, const SourcesQuery& query);
+std::vector<KnownSource> TopSources(std::vector<KnownSource> sources, const SourcesQuery& query);
 
 }  // namespace conntally

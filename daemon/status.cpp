@@ -66,7 +66,9 @@ std::string ForPeople(const Json& status) {
   }
   line("tallied", fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
   for (const auto& [name, collector] : status.at("collectors").items()) {
-    line("collector", name + ": " + (collector.at("success").get<bool>() ? "works" : collector.value("failure", "fails")));
+    line("collector", name + ": " + (collector.at("success").get<bool>() ? "works"
+                                     : collector.contains("off")      ? "off: " + collector.at("off").get<std::string>()
+                                                                      : collector.value("failure", "fails")));
   }
   const Json& losses = status.at("losses");
   line("losses", fmt::format("{} events; comparisons found {} missed, {} stale", losses.at("netlink_overruns").dump(),

@@ -17,7 +17,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
   Json collectors = Json::object();
   for (const auto& [name, status] : snapshot.collectors) {
     collectors[name] = {{"success", status.success}, {"duration_seconds", status.duration_seconds}};
-    if (!status.failure.empty()) collectors[name]["failure"] = status.failure;
+    if (!status.failure.empty()) collectors[name][status.off ? "off" : "failure"] = status.failure;
   }
   Json table = nullptr;
   if (snapshot.table) {

@@ -3,6 +3,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
+#include <algorithm>
+
 #include "collectors/netlink/messages.h"
 
 namespace conntally {
@@ -11,13 +13,18 @@ Status SendRequest(NetlinkSocket& socket, const NetlinkRequest& request) {
   struct {
     nlmsghdr header{};
     nfgenmsg netfilter{};
+    std::array<std::byte, 1024> attributes{};
   } message;
-  message.header.nlmsg_len = sizeof message;
+  const std::size_t attributes_bytes = request.attributes.size();
+  if (attributes_bytes > message.attributes.size()) return Error{"a netlink request is too long", EMSGSIZE};
+  std::copy(request.attributes.begin(), request.attributes.end(), message.attributes.begin());
+  const std::size_t length = sizeof message - message.attributes.size() + attributes_bytes;
+  message.header.nlmsg_len = static_cast<std::uint32_t>(length);
   message.header.nlmsg_type = request.type;
   // A dump ends with NLMSG_DONE; a single question is made to end with an acknowledgement.
   message.header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | (request.dump ? NLM_F_DUMP : NLM_F_ACK));
   message.netfilter.nfgen_family = request.family;
-  return socket.Send(std::as_bytes(std::span(&message, 1)));
+  return socket.Send(std::as_bytes(std::span(&message, 1)).first(length));
 }
 
 Result<ReplyProgress> ReceiveReplies(NetlinkSocket& socket, ReplyBuffer& buffer,

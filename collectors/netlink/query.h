@@ -20,6 +20,7 @@ struct NetlinkRequest {
   std::uint16_t type = 0;     // NFNL_SUBSYS_* << 8 | message
   std::uint8_t family = 0;    // AF_*
   bool dump = false;          // all of them, instead of one
+  Bytes attributes = {};      // after the header; 1 KiB at most
 };
 
 Status SendRequest(NetlinkSocket& socket, const NetlinkRequest& request);

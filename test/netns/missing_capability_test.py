@@ -2,21 +2,7 @@
 """What the daemon may not do it says, with the remedy, and stays up; CAP_NET_ADMIN alone is enough."""
 
 from harness import *
-
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]
-NOTHING = [*NOBODY, "--inh-caps", "-all", "--bounding-set", "-all"]
-NET_ADMIN = [*NOBODY, "--inh-caps", "-all,+net_admin", "--ambient-caps", "-all,+net_admin",
-             "--bounding-set", "-all,+net_admin"]
-
-
-class NobodysDaemon(Daemon):
-    """Run from a folder that nobody can reach, as the tree may not be."""
-
-    def __init__(self, namespace, prefix):
-        super().__init__(namespace, prefix=prefix)
-        binary = pathlib.Path(self.folder.name, "conntally")
-        shutil.copy(BINARY, binary)
-        self.command[len(prefix)] = binary
+from nobodys_daemon import NET_ADMIN, NOTHING, NobodysDaemon
 
 
 def test_without_any_capability_it_stays_up_and_says_what_is_missing():

@@ -1,0 +1,254 @@
+#include "collectors/drops/drop_tally.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace conntally {
+namespace {
+
+// Shares that are always left for packets of no known rule, one of each way.
+constexpr std::size_t kUnnamedShares = kDropVias;
+
+double Faded(double recent, std::chrono::steady_clock::duration age) {
+  return recent * std::exp(-std::chrono::duration<double>(age) / DropTally::kRateWindow);
+}
+
+}  // namespace
+
+DropTally::DropTally(const Options& options, KeyedHash hash)
+    : options_(options), table_(options.tracked_max, hash), logged_(0, LikenessHash{hash}) {}
+
+std::size_t DropTally::LikenessHash::operator()(const Likeness& likeness) const {
+  std::array<std::uint8_t, 20> bytes;
+  std::copy(likeness.source.bytes.begin(), likeness.source.bytes.end(), bytes.begin());
+  bytes[16] = static_cast<std::uint8_t>(likeness.source.family);
+  bytes[17] = likeness.protocol;
+  bytes[18] = static_cast<std::uint8_t>(likeness.destination_port >> 8);
+  bytes[19] = static_cast<std::uint8_t>(likeness.destination_port);
+  return hash(std::as_bytes(std::span(bytes)));
+}
+
+IpAddress DropTally::Grouped(const IpAddress& source) const {
+  return Masked(source, source.family == Family::kIpv4 ? options_.ipv4_prefix : options_.ipv6_prefix);
+}
+
+void DropTally::set_ebpf_counts(bool counts) {
+  const std::lock_guard lock(mutex_);
+  ebpf_counts_ = counts;
+}
+
+DropTally::RuleName DropTally::Intern(const std::string& rule) {
+  if (rule.empty()) return 0;
+  const auto known = rule_names_.find(rule);
+  if (known != rule_names_.end()) return known->second;
+  if (rules_.size() >= kRulesMax) {
+    ++figures_.rules_turned_away;
+    return 0;
+  }
+  rules_.push_back(rule);
+  return rule_names_[rule] = static_cast<RuleName>(rules_.size() - 1);
+}
+
+void DropTally::AddCounted(const CountedDrop& drop) {
+  const std::lock_guard lock(mutex_);
+  arrived_.push_back(drop);
+}
+
+void DropTally::AddLogged(const LoggedPacket& packet) {
+  const std::lock_guard lock(mutex_);
+  Remember(packet);
+}
+
+void DropTally::Remember(const LoggedPacket& packet) {
+  const RuleName rule = Intern(packet.prefix);
+  if (logged_waiting_ >= kLoggedMax) {
+    ++figures_.logged_turned_away;
+    if (!ebpf_counts_) Count(packet.key.source, packet.via, rule, 1, last_);
+    return;
+  }
+  std::vector<Logged>& alike = logged_[LikenessOf(packet.key)];
+  const auto same = std::find_if(alike.begin(), alike.end(), [&](const Logged& logged) {
+    return logged.round == round_ && logged.via == packet.via && logged.rule == rule && logged.hooks == packet.key.hooks;
+  });
+  if (same != alike.end()) {
+    ++same->packets;
+    ++same->unpaired;
+    return;
+  }
+  alike.push_back({packet.key.hooks, packet.via, rule, 1, 1, round_});
+  ++logged_waiting_;
+}
+
+void DropTally::EndRound(Moment now) {
+  const std::lock_guard lock(mutex_);
+  last_ = now;
+  for (const CountedDrop& drop : waiting_) SettleCounted(drop, now);
+  waiting_.clear();
+  std::swap(waiting_, arrived_);
+  SettleLogged(now, 2);
+  SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
+  ++round_;
+}
+
+void DropTally::set_attributes(bool attributes) {
+  const std::lock_guard lock(mutex_);
+  attributes_ = attributes;
+}
+
+void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(unattributed_, [&](const auto& waiting) {
+    const auto& [key, unattributed] = waiting;
+    const auto rule = rule_of(key, unattributed.packets);
+    if (!rule) return false;
+    Count(key.source, DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
+    return true;
+  });
+}
+
+void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
+  std::erase_if(unattributed_, [&](const auto& waiting) {
+    if (now.monotonic - waiting.second.since < age) return false;
+    Count(waiting.first.source, DropVia::kEbpf, 0, waiting.second.packets, now);
+    return true;
+  });
+}
+
+void DropTally::Settle(Moment now) {
+  set_attributes(false);
+  EndRound(now);
+  EndRound(now);
+  EndRound(now);
+}
+
+// A counted packet takes the name of a logged one that is like it, NFLOG's before LOG's.
+void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
+  std::uint64_t unnamed = drop.packets;
+  const auto found = logged_.empty() ? logged_.end() : logged_.find(LikenessOf(drop.key));
+  if (found != logged_.end()) {
+    for (const DropVia via : {DropVia::kNflog, DropVia::kLog}) {
+      for (Logged& logged : found->second) {
+        if (logged.via != via || !logged.hooks.Meets(drop.key.hooks)) continue;
+        const std::uint64_t named = std::min(unnamed, logged.packets);
+        logged.packets -= named;
+        unnamed -= named;
+        if (named != 0) Count(drop.key.source, via, logged.rule, named, now);
+      }
+    }
+  }
+  if (unnamed == 0) return;
+  if (attributes_ && (unattributed_.size() < kUnattributedMax || unattributed_.contains(drop.key))) {
+    Unattributed& waiting = unattributed_.try_emplace(drop.key, Unattributed{0, now.monotonic}).first->second;
+    waiting.packets += unnamed;
+    return;
+  }
+  Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
+}
+
+// Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they could. Else
+// they are the count.
+void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
+  for (auto alike = logged_.begin(); alike != logged_.end();) {
+    const IpAddress& source = alike->first.source;
+    std::vector<Logged>& list = alike->second;
+    if (!ebpf_counts_) {
+      for (Logged& by_log : list) {
+        if (by_log.via != DropVia::kLog || by_log.round + rounds > round_) continue;
+        // The packets that NFLOG told of as well are NFLOG's.
+        for (Logged& by_nflog : list) {
+          if (by_nflog.via != DropVia::kNflog || !by_nflog.hooks.Meets(by_log.hooks)) continue;
+          const std::uint64_t both = std::min(by_log.packets, by_nflog.unpaired);
+          by_log.packets -= both;
+          by_nflog.unpaired -= both;
+        }
+      }
+    }
+    std::erase_if(list, [&](const Logged& logged) {
+      if (logged.round + rounds > round_) return false;
+      if (!ebpf_counts_ && logged.packets != 0) Count(source, logged.via, logged.rule, logged.packets, now);
+      --logged_waiting_;
+      return true;
+    });
+    alike = list.empty() ? logged_.erase(alike) : std::next(alike);
+  }
+}
+
+void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
+  figures_.packets[static_cast<std::size_t>(via)] += packets;
+  Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
+  AddShare(breakdown, via, rule, packets);
+  if (breakdown.first_seen == std::chrono::sys_seconds{}) breakdown.first_seen = now.wall;
+  breakdown.last_seen = now.wall;
+  breakdown.recent = Faded(breakdown.recent, now.monotonic - breakdown.recent_at) + static_cast<double>(packets);
+  breakdown.recent_at = now.monotonic;
+}
+
+void DropTally::AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets) {
+  const auto begin = breakdown.shares.begin();
+  const auto end = begin + breakdown.shares_used;
+  const auto find = [&](RuleName wanted) {
+    return std::find_if(begin, end, [&](const Share& share) { return share.via == via && share.rule == wanted; });
+  };
+  auto share = find(rule);
+  if (share == end && rule != 0) {
+    const auto named = static_cast<std::size_t>(std::count_if(begin, end, [](const Share& s) { return s.rule != 0; }));
+    if (named >= breakdown.shares.size() - kUnnamedShares) {
+      figures_.rules_turned_away += packets;
+      rule = 0;
+      share = find(rule);
+    }
+  }
+  if (share == end) {
+    *share = {rule, via, 0};
+    ++breakdown.shares_used;
+  }
+  share->packets += packets;
+}
+
+SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
+  const Breakdown& breakdown = entry.payload;
+  SourceDrops drops{entry.source, {}, entry.certain(), entry.error, 0, breakdown.first_seen, breakdown.last_seen};
+  drops.rate = Faded(breakdown.recent, now - breakdown.recent_at) / static_cast<double>(kRateWindow.count());
+  for (std::size_t i = 0; i < breakdown.shares_used; ++i) {
+    const Share& share = breakdown.shares[i];
+    drops.shares.push_back({rules_[share.rule], share.via, share.packets});
+  }
+  return drops;
+}
+
+std::optional<SourceDrops> DropTally::Find(const IpAddress& source, std::chrono::steady_clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  const Table::Entry* entry = table_.Find(source);
+  if (entry == nullptr) return std::nullopt;
+  return Describe(*entry, now);
+}
+
+std::vector<SourceDrops> DropTally::Sources(std::chrono::steady_clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SourceDrops> sources;
+  sources.reserve(table_.size());
+  table_.ForEach([&](const Table::Entry& entry) { sources.push_back(Describe(entry, now)); });
+  return sources;
+}
+
+std::vector<DropTally::Rated> DropTally::Rates(std::chrono::steady_clock::time_point now) const {
+  constexpr double kRateMin = 0.001;  // a single packet, a minute ago
+  const std::lock_guard lock(mutex_);
+  std::vector<Rated> rates;
+  table_.ForEach([&](const Table::Entry& entry) {
+    if (entry.certain() <= entry.error) return;
+    const double recent = Faded(entry.payload.recent, now - entry.payload.recent_at);
+    const double rate = recent / static_cast<double>(kRateWindow.count());
+    if (rate >= kRateMin) rates.push_back({entry.source, rate});
+  });
+  return rates;
+}
+
+DropTally::Figures DropTally::figures() const {
+  const std::lock_guard lock(mutex_);
+  Figures figures = figures_;
+  figures.sources_evicted = table_.evictions();
+  return figures;
+}
+
+}  // namespace conntally

@@ -1,0 +1,186 @@
+// Who was dropped, by which rule, in how many packets: what all collectors of drops tell, joined so that a packet is counted once.
+//
+// How the ways are joined. While the eBPF program works, it alone counts, since it sees every drop. A log rule then only lends
+// its prefix as the rule's name: a logged packet names one counted packet of the same source, protocol, destination port
+// and hook that was dropped at about the same time, and that packet moves from no rule to the prefix, under the log's
+// `via`. Never more are named than were counted, and what a log rule tells of packets that were not dropped is forgotten. While
+// eBPF does not work, NFLOG and LOG are the counts: a packet that both told of (the same key at about the same time) counts as NFLOG's. Then
+// a group, or a prefix, that also tells of packets which are let through counts those as well: it cannot be known.
+//
+// What eBPF counted and no log named may be attributed to a rule by the rules' own counters (Attribute). Until these are read, at
+// most kAttributionWait, it waits, and is counted then with its rule or without.
+//
+// "At about the same time": the owner drains all ways in rounds. Counted packets wait one round for their names, logged ones two
+// for what they name, so a packet shows up one round late, and what was published never changes its rule: counters never fall.
+//
+// Bounds: `tracked_max` sources (Space-Saving), eight shares of each, kRulesMax names, kLoggedMax logged packets waiting; what they turn
+// away is counted, and a packet without room for its name is still counted, as of no rule.
+//
+// Threads: any; a mutex keeps callers apart.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collectors/drops/drop_event.h"
+#include "collectors/tally/address.h"
+#include "collectors/tally/keyed_hash.h"
+#include "collectors/tally/space_saving.h"
+
+namespace conntally {
+
+// Packets of one source that one rule dropped, as far as one way told.
+struct DropShare {
+  std::string rule;  // empty: not known
+  DropVia via = DropVia::kEbpf;
+  std::uint64_t packets = 0;
+};
+
+struct SourceDrops {
+  IpAddress source;
+  std::vector<DropShare> shares;  // summed, each dropped packet once
+  std::uint64_t packets = 0;      // their sum: exact since first_seen
+  std::uint64_t error = 0;        // how many more it may have been before, when another source had its entry
+  double rate = 0;                // packets per second, smoothed over about kRateWindow
+  std::chrono::sys_seconds first_seen{};
+  std::chrono::sys_seconds last_seen{};
+};
+
+class DropTally {
+ public:
+  static constexpr std::chrono::seconds kRateWindow{10};
+  static constexpr std::size_t kRulesMax = 4096;
+  static constexpr std::size_t kLoggedMax = 65'536;
+  static constexpr std::size_t kUnattributedMax = 8192;  // keys that wait for a rule; more are counted without one
+  static constexpr std::chrono::seconds kAttributionWait{11};
+
+  struct Options {
+    std::uint32_t tracked_max = 65'536;
+    // Sources are counted together by these prefixes.
+    std::uint8_t ipv4_prefix = 32;
+    std::uint8_t ipv6_prefix = 128;
+  };
+
+  struct Moment {
+    std::chrono::sys_seconds wall;
+    std::chrono::steady_clock::time_point monotonic;
+  };
+
+  DropTally(const Options& options, KeyedHash hash);
+
+  // Before anything is added: whether eBPF counts. Without, the logs do.
+  void set_ebpf_counts(bool counts);
+
+  // Within a round, in any order.
+  void AddCounted(const CountedDrop& drop);
+  void AddLogged(const LoggedPacket& packet);
+  void EndRound(Moment now);
+
+  // Whether counted packets wait to be attributed. Off at first.
+  void set_attributes(bool attributes);
+  // Asks `rule_of` for the rule of all that wait. Its answer: the rule; or empty, there is none; or nullopt, ask again later.
+  using RuleOf = std::function<std::optional<std::string>(const DropKey& key, std::uint64_t packets)>;
+  void Attribute(const RuleOf& rule_of, Moment now);
+
+  // At the end, when no further round comes: nothing waits any longer.
+  void Settle(Moment now);
+
+  std::optional<SourceDrops> Find(const IpAddress& source, std::chrono::steady_clock::time_point now) const;
+  // All sources that are tracked, in no order.
+  std::vector<SourceDrops> Sources(std::chrono::steady_clock::time_point now) const;
+
+  // Tracked sources by their present rate, in no order, for a ranking. Those are left out that are only there because a flood of others
+  // gives everybody an entry for a moment: whose packets are no more than their error.
+  struct Rated {
+    IpAddress source;
+    double rate = 0;
+  };
+  std::vector<Rated> Rates(std::chrono::steady_clock::time_point now) const;
+
+  struct Figures {
+    std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
+    std::uint64_t sources_evicted = 0;               // that lost their entry to another
+    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room
+    std::uint64_t logged_turned_away = 0;            // logged packets that found no room to wait in
+  };
+  Figures figures() const;
+
+ private:
+  using RuleName = std::uint32_t;  // index of rules_; 0: none
+
+  struct Share {
+    RuleName rule = 0;
+    DropVia via = DropVia::kEbpf;
+    std::uint64_t packets = 0;
+  };
+  struct Breakdown {
+    std::array<Share, 8> shares{};  // those in use come first
+    std::uint8_t shares_used = 0;
+    double recent = 0;  // packets, each fading with kRateWindow; as of `recent_at`
+    std::chrono::steady_clock::time_point recent_at{};
+    std::chrono::sys_seconds first_seen{};
+    std::chrono::sys_seconds last_seen{};
+  };
+  using Table = SpaceSaving<Breakdown>;
+
+  // What a logged packet and a counted one must have in common, hooks aside.
+  struct Likeness {
+    IpAddress source;
+    std::uint8_t protocol = 0;
+    std::uint16_t destination_port = 0;
+    friend bool operator==(const Likeness&, const Likeness&) = default;
+  };
+  struct LikenessHash {
+    KeyedHash hash;
+    std::size_t operator()(const Likeness& likeness) const;
+  };
+  struct Logged {
+    HookSet hooks;
+    DropVia via = DropVia::kNflog;
+    RuleName rule = 0;
+    std::uint64_t packets = 0;   // not accounted for yet
+    std::uint64_t unpaired = 0;  // of NFLOG: not told of by LOG as well, as far as is known
+    std::uint64_t round = 0;
+  };
+
+  static Likeness LikenessOf(const DropKey& key) { return {key.source, key.protocol, key.destination_port}; }
+  RuleName Intern(const std::string& rule);
+  void Remember(const LoggedPacket& packet);
+  void SettleCounted(const CountedDrop& drop, Moment now);
+  void SettleLogged(Moment now, std::uint64_t rounds);
+  void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
+  void Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
+  void AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets);
+  SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
+  IpAddress Grouped(const IpAddress& source) const;
+
+  const Options options_;
+  mutable std::mutex mutex_;
+  bool ebpf_counts_ = false;
+  Table table_;
+  std::vector<std::string> rules_{{}};
+  std::unordered_map<std::string, RuleName> rule_names_;
+  std::vector<CountedDrop> waiting_;  // of the round before
+  std::vector<CountedDrop> arrived_;  // of this one
+  std::unordered_map<Likeness, std::vector<Logged>, LikenessHash> logged_;
+  std::uint64_t logged_waiting_ = 0;  // entries in all of its lists
+  struct Unattributed {
+    std::uint64_t packets = 0;
+    std::chrono::steady_clock::time_point since;
+  };
+  bool attributes_ = false;
+  std::map<DropKey, Unattributed> unattributed_;
+  std::uint64_t round_ = 0;
+  Moment last_{};
+  Figures figures_;
+};
+
+}  // namespace conntally

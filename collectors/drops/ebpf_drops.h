@@ -1,0 +1,50 @@
+// The packets that netfilter drops, counted in the kernel by an eBPF program on the tracepoint kfree_skb, whatever rule, policy
+// or full table drops them, and with no rule changed. Of one network namespace.
+//
+// Exact: every drop is in a drained count or in losses(). The program writes one of two maps; Drain lets it go on with the other
+// and empties the first, once the kernel has made sure that nobody writes it any more.
+//
+// Nothing is pinned: the program lives as long as this object's file descriptors, so a crash leaves nothing behind.
+//
+// Threads: one owner.
+//
+// Sources: ebpf/netfilter_drops.bpf.c; bpf(2); kernel/bpf/syscall.c (maybe_wait_bpf_programs), kernel/bpf/hashtab.c.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "collectors/drops/drop_event.h"
+#include "collectors/netlink/result.h"
+
+namespace conntally {
+
+class EbpfDrops {
+ public:
+  // The inode of /proc/self/ns/net, or of what stands in /run/netns. The error says what is missing.
+  static Result<EbpfDrops> Attach(std::uint32_t namespace_inode);
+
+  EbpfDrops(EbpfDrops&&) noexcept;
+  EbpfDrops& operator=(EbpfDrops&&) noexcept;
+  ~EbpfDrops();
+
+  // What was counted since the last call. Sleeps for the kernel's grace period, some milliseconds, when there is something. On an
+  // error nothing is lost: what is left comes with the next call.
+  Status Drain(const std::function<void(const CountedDrop&)>& visit);
+
+  // Since it was attached.
+  struct Losses {
+    std::uint64_t overflow = 0;  // dropped packets of sources for which the kernel's map had no room
+    std::uint64_t missed = 0;    // freed packets, dropped by netfilter or not, that came while the program ran on the same CPU
+    std::uint64_t no_ip = 0;     // dropped packets that are neither IPv4 nor IPv6
+  };
+  Result<Losses> ReadLosses() const;
+
+ private:
+  struct Loaded;
+  explicit EbpfDrops(std::unique_ptr<Loaded> loaded);
+  std::unique_ptr<Loaded> loaded_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,33 @@
+// Records of the kernel's log, as /dev/kmsg gives them, and what netfilter writes there. Pure; any thread.
+//
+// Sources: Documentation/ABI/testing/dev-kmsg; net/netfilter/nf_log_syslog.c (dump_ipv4_packet, dump_ipv6_packet);
+// net/netfilter/nf_conntrack_core.c ("table full").
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "collectors/drops/drop_event.h"
+
+namespace conntally {
+
+struct KernelLogRecord {
+  std::uint64_t sequence = 0;
+  // Written by the kernel itself. What processes write to /dev/kmsg has another facility, which they cannot choose to be this.
+  bool from_kernel = false;
+  std::string_view text;  // without the dictionary that may follow; escapes (\x0a) as they stand
+};
+
+// nullopt: not a record.
+std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record);
+
+// A line of the LOG target or of nft's `log`: "PREFIX IN=eth0 OUT= ... SRC=192.0.2.7 DST=... PROTO=TCP SPT=1 DPT=80 ...".
+// nullopt: another line. Interfaces stand there by name; the key has none.
+std::optional<LoggedPacket> ParseLogLine(std::string_view text);
+
+// "nf_conntrack: table full, dropping packet", in any version's words.
+bool IsTableFullLine(std::string_view text);
+
+}  // namespace conntally

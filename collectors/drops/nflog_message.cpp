@@ -1,0 +1,87 @@
+#include "collectors/drops/nflog_message.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_log.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "collectors/drops/packet_header.h"
+#include "collectors/netlink/messages.h"
+
+namespace conntally {
+namespace {
+
+constexpr std::size_t kHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
+constexpr std::uint16_t kPacketMessage = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
+constexpr unsigned kIpHooks = 5;  // NF_INET_NUMHOOKS, ingress aside
+
+// A C string that the kernel ends with a zero; what cannot be shown is made a question mark.
+std::string ReadPrefix(Bytes payload) {
+  std::string prefix;
+  for (const std::byte byte : payload) {
+    const char letter = std::to_integer<char>(byte);
+    if (letter == 0) break;
+    prefix += letter >= ' ' && letter <= '~' ? letter : '?';
+  }
+  const auto last = prefix.find_last_not_of(' ');
+  prefix.resize(last == prefix.npos ? 0 : last + 1);
+  return prefix;
+}
+
+// Other families number their hooks in their own way.
+HookSet HookOf(std::uint8_t family, Bytes packet_header) {
+  if (family != NFPROTO_IPV4 && family != NFPROTO_IPV6) return HookSet(HookSet::kDevice);
+  const auto hook = std::to_integer<unsigned>(packet_header[offsetof(nfulnl_msg_packet_hdr, hook)]);
+  return HookSet(hook < kIpHooks ? static_cast<std::uint8_t>(1U << hook) : HookSet::kDevice);
+}
+
+}  // namespace
+
+std::optional<NflogPacket> DecodeNflogMessage(Bytes message) {
+  MessageHeader header;
+  if (!ReadMessageHeader(message, header) || header.length_bytes < kHeaderBytes) return std::nullopt;
+  if (header.type != kPacketMessage) return std::nullopt;
+  NflogPacket decoded;
+  // nfgenmsg: family, version, and the group as res_id in network order.
+  decoded.group = LoadNetworkOrder<std::uint16_t>(message.subspan(MessageHeader::kBytes + 2));
+  const auto family = std::to_integer<std::uint8_t>(message[MessageHeader::kBytes]);
+  LoggedPacket packet;
+  std::optional<DropKey> key;
+  HookSet hooks;
+  std::uint32_t in_interface = 0;
+  std::uint32_t out_interface = 0;
+  AttributeWalk walk(message.first(header.length_bytes).subspan(kHeaderBytes));
+  for (Attribute attribute; walk.Next(attribute);) {
+    const bool is_number = attribute.payload.size() == sizeof(std::uint32_t);
+    switch (attribute.type) {
+      case NFULA_PACKET_HDR:
+        if (attribute.payload.size() >= sizeof(nfulnl_msg_packet_hdr)) hooks = HookOf(family, attribute.payload);
+        break;
+      case NFULA_IFINDEX_INDEV:
+        if (is_number) in_interface = LoadNetworkOrder<std::uint32_t>(attribute.payload);
+        break;
+      case NFULA_IFINDEX_OUTDEV:
+        if (is_number) out_interface = LoadNetworkOrder<std::uint32_t>(attribute.payload);
+        break;
+      case NFULA_SEQ:
+        if (is_number) decoded.sequence = LoadNetworkOrder<std::uint32_t>(attribute.payload);
+        break;
+      case NFULA_PREFIX: packet.prefix = ReadPrefix(attribute.payload); break;
+      case NFULA_PAYLOAD: key = ReadPacketHeader(attribute.payload); break;
+      default: break;
+    }
+  }
+  if (walk.malformed()) return std::nullopt;
+  if (!key) return decoded;
+  packet.key = *key;
+  packet.key.hooks = hooks;
+  packet.key.in_interface = in_interface;
+  packet.key.out_interface = out_interface;
+  packet.via = DropVia::kNflog;
+  decoded.packet = std::move(packet);
+  return decoded;
+}
+
+}  // namespace conntally

@@ -1,0 +1,95 @@
+// Counters that go on where the kernel's begin anew. A rule is known by what it says: backend, family, table, chain, text, and
+// which of those that say the same it is. A reload that keeps a rule's text keeps its counter, whatever becomes of its handle; a
+// kernel counter that fell was reset by somebody, and what it shows has been counted since.
+//
+// Pure: of snapshots and the time. Threads: one owner; the figures it hands out are immutable.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collectors/rules/rule_snapshot.h"
+
+namespace conntally {
+
+struct RuleTotal {
+  std::optional<RuleCounter> counter;  // counted since the rule was first seen, and what it showed then; nullopt: it has none
+  std::uint64_t first_handle = 0;      // which the rule had when it was first seen: part of its series' name
+  std::uint32_t occurrence = 0;        // from 0, among rules that say the same
+  bool exported = false;               // within series_max
+};
+
+struct BackendFigures {
+  RulesetSnapshot snapshot;                                // the last that succeeded, with the last's success and failure
+  std::vector<RuleTotal> totals;                           // by rule
+  std::vector<std::optional<RuleCounter>> policy_totals;   // by chain
+  std::uint64_t changes = 0;                               // of the ruleset since the first snapshot
+};
+
+struct RuleFigures {
+  std::map<RuleBackend, BackendFigures> backends;
+  std::uint64_t series_turned_away = 0;  // rules that lost their series to series_max, or never had one; ever growing
+};
+
+// A rule's text as a label: cut at 200 bytes, valid UTF-8.
+std::string RuleLabel(const std::string& text);
+
+class RuleCounters {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::hours kForgetAfter{24};
+  static constexpr std::size_t kRememberedMax = 65'536;  // rules that are gone
+
+  explicit RuleCounters(std::uint32_t series_max) : series_max_(series_max) {}
+  void set_series_max(std::uint32_t series_max) { series_max_ = series_max; }
+
+  // Takes in what was read of some backends.
+  void Update(RuleSnapshot snapshot, Time now);
+
+  std::shared_ptr<const RuleFigures> figures() const { return figures_; }
+
+ private:
+  struct Entry {
+    RuleCounter total;
+    RuleCounter last;  // as the kernel showed it
+    bool counted = false;
+    bool present = false;
+    std::uint64_t handle = 0;
+    std::uint64_t first_handle = 0;
+    std::uint32_t occurrence = 0;
+    Time last_seen;
+  };
+  using Group = std::deque<Entry>;  // of rules that say the same
+  struct Policy {
+    std::map<Verdict, RuleCounter> totals;
+    RuleCounter last;
+  };
+  struct Backend {
+    std::unordered_map<std::string, Group> groups;
+    std::vector<Entry*> by_rule;
+    std::unordered_map<std::string, Policy> policies;
+    std::shared_ptr<const Ruleset> ruleset;
+    std::uint64_t changes = 0;
+  };
+
+  void UpdateBackend(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures, Time now);
+  void Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now);
+  void Forget(Backend& backend, Time now);
+  void UpdatePolicies(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures);
+  void ChooseExported(RuleFigures& figures);
+
+  std::uint32_t series_max_;
+  std::map<RuleBackend, Backend> backends_;
+  std::shared_ptr<const RuleFigures> figures_ = std::make_shared<RuleFigures>();
+  std::uint64_t cut_ = 0;
+  std::uint64_t turned_away_ = 0;
+};
+
+}  // namespace conntally

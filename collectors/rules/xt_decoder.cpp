@@ -1,0 +1,303 @@
+#include "collectors/rules/xt_decoder.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/x_tables.h>
+#include <linux/netfilter/xt_NFLOG.h>
+#include <linux/netfilter/xt_comment.h>
+#include <linux/netfilter/xt_connlimit.h>
+#include <linux/netfilter/xt_conntrack.h>
+#include <linux/netfilter/xt_hashlimit.h>
+#include <linux/netfilter/xt_iprange.h>
+#include <linux/netfilter/xt_limit.h>
+#include <linux/netfilter/xt_LOG.h>
+#include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_set.h>
+#include <linux/netfilter/xt_state.h>
+#include <linux/netfilter/xt_tcpudp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+
+namespace conntally {
+namespace {
+
+using Kind = RuleCondition::Kind;
+
+// From linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, which cannot stand in one file with others.
+struct IcmpMatch {
+  std::uint8_t type;
+  std::uint8_t code[2];
+  std::uint8_t invert;
+};
+
+template <typename T>
+std::optional<T> Read(Bytes info) {
+  if (info.size() < sizeof(T)) return std::nullopt;
+  T value;
+  std::memcpy(&value, info.data(), sizeof value);
+  return value;
+}
+
+template <std::size_t kSize>
+std::string TextOf(const char (&text)[kSize]) {
+  return std::string(text, strnlen(text, kSize));
+}
+
+IpAddress AddressOf(const nf_inet_addr& raw, Family family) {
+  IpAddress address;
+  address.family = family;
+  std::memcpy(address.bytes.data(), &raw, AddressBits(family) / 8);
+  return address;
+}
+
+void AddNumbers(Rule& rule, Kind kind, std::vector<NumberRange> numbers, bool negated) {
+  rule.conditions.push_back({kind, negated, {}, std::move(numbers), {}, {}, false});
+}
+
+void AddPorts(Rule& rule, Kind kind, const std::uint16_t (&ports)[2], bool negated) {
+  if (ports[0] == 0 && ports[1] == 0xffff && !negated) return;
+  AddNumbers(rule, kind, {{ports[0], ports[1]}}, negated);
+}
+
+bool Tcp(Bytes info, Rule& rule) {
+  const auto match = Read<xt_tcp>(info);
+  if (!match) return false;
+  AddPorts(rule, Kind::kSourcePort, match->spts, (match->invflags & XT_TCP_INV_SRCPT) != 0);
+  AddPorts(rule, Kind::kDestinationPort, match->dpts, (match->invflags & XT_TCP_INV_DSTPT) != 0);
+  if (match->flg_mask != 0) {
+    AddNumbers(rule, Kind::kTcpFlags, {{match->flg_cmp, match->flg_mask}}, (match->invflags & XT_TCP_INV_FLAGS) != 0);
+  }
+  return match->option == 0;
+}
+
+bool Udp(Bytes info, Rule& rule) {
+  const auto match = Read<xt_udp>(info);
+  if (!match) return false;
+  AddPorts(rule, Kind::kSourcePort, match->spts, (match->invflags & XT_UDP_INV_SRCPT) != 0);
+  AddPorts(rule, Kind::kDestinationPort, match->dpts, (match->invflags & XT_UDP_INV_DSTPT) != 0);
+  return true;
+}
+
+bool Icmp(Bytes info, Rule& rule) {
+  const auto match = Read<IcmpMatch>(info);
+  if (!match) return false;
+  if (match->type != 0xff) AddNumbers(rule, Kind::kIcmpType, {{match->type, match->type}}, (match->invert & 1) != 0);
+  return match->code[0] == 0 && match->code[1] == 0xff;  // all codes
+}
+
+bool Multiport(std::uint32_t revision, Bytes info, Rule& rule) {
+  const auto match = Read<xt_multiport_v1>(info);
+  if (revision != 1 || !match || match->flags == XT_MULTIPORT_EITHER) return false;
+  std::vector<NumberRange> ports;
+  for (std::size_t i = 0; i < std::min<std::size_t>(match->count, XT_MULTI_PORTS); ++i) {
+    const bool range = match->pflags[i] != 0 && i + 1 < XT_MULTI_PORTS;
+    ports.push_back({match->ports[i], match->ports[range ? i + 1 : i]});
+    if (range) ++i;
+  }
+  AddNumbers(rule, match->flags == XT_MULTIPORT_SOURCE ? Kind::kSourcePort : Kind::kDestinationPort, std::move(ports),
+             match->invert != 0);
+  return true;
+}
+
+bool State(Bytes info, Rule& rule) {
+  const auto match = Read<xt_state_info>(info);
+  if (match) AddNumbers(rule, Kind::kConntrackState, {{match->statemask, match->statemask}}, false);
+  return match.has_value();
+}
+
+bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
+  std::uint32_t flags = 0, invert = 0, states = 0;
+  if (const auto match = Read<xt_conntrack_mtinfo3>(info); match && revision == 3) {
+    flags = match->match_flags, invert = match->invert_flags, states = match->state_mask;
+  } else if (const auto older = Read<xt_conntrack_mtinfo2>(info); older && revision == 2) {
+    flags = older->match_flags, invert = older->invert_flags, states = older->state_mask;
+  } else {
+    return false;
+  }
+  if (flags != XT_CONNTRACK_STATE || (states & (XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT)) != 0) return false;
+  const bool untracked = (states & XT_CONNTRACK_STATE_UNTRACKED) != 0;
+  states = (states & 0x3fU) | (untracked ? 64U : 0U);
+  AddNumbers(rule, Kind::kConntrackState, {{states, states}}, (invert & XT_CONNTRACK_STATE) != 0);
+  return true;
+}
+
+bool IpRange(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+  const auto match = Read<xt_iprange_mtinfo>(info);
+  if (revision != 1 || !match || !family) return false;
+  const auto add = [&](Kind kind, const nf_inet_addr& first, const nf_inet_addr& last, bool negated) {
+    rule.conditions.push_back({kind, negated, {{AddressOf(first, *family), AddressOf(last, *family)}}, {}, {}, {}, false});
+  };
+  if ((match->flags & IPRANGE_SRC) != 0) add(Kind::kSource, match->src_min, match->src_max, (match->flags & IPRANGE_SRC_INV) != 0);
+  if ((match->flags & IPRANGE_DST) != 0) add(Kind::kDestination, match->dst_min, match->dst_max, (match->flags & IPRANGE_DST_INV) != 0);
+  return true;
+}
+
+bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
+  const auto match = Read<xt_set_info_match_v1>(info);
+  if (revision < 1 || revision > 4 || !match) return false;
+  const xt_set_info& set = match->match_set;
+  // IPSET_DIM_ONE and the bit of its direction: source when set. Sets of more dimensions take more of the packet.
+  const bool source = (set.flags & 2) != 0;
+  rule.conditions.push_back({source ? Kind::kSource : Kind::kDestination, (set.flags & IPSET_INV_MATCH) != 0, {}, {}, {},
+                             UnnamedIpset(set.index), true});
+  const auto newest = Read<xt_set_info_match_v4>(info);
+  const bool counters = revision == 4 && newest && (newest->packets.op != 0 || newest->bytes.op != 0);
+  return set.dim == 1 && !counters && revision != 3;
+}
+
+bool Connlimit(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+  // The pointer at the end is the kernel's own and may be cut off.
+  constexpr std::size_t kBytes = sizeof(nf_inet_addr) + 8;
+  if (info.size() < kBytes) return false;
+  nf_inet_addr mask;
+  std::memcpy(&mask, info.data(), sizeof mask);
+  const auto connections = LoadHostOrder<std::uint32_t>(info.subspan(sizeof mask));
+  const auto flags = LoadHostOrder<std::uint32_t>(info.subspan(sizeof mask + 4));
+  RuleLimit limit;
+  limit.kind = RuleLimit::Kind::kConnlimit;
+  limit.connections = connections;
+  limit.matches_above = (flags & XT_CONNLIMIT_INVERT) == 0;
+  limit.per = revision >= 1 && (flags & XT_CONNLIMIT_DADDR) != 0 ? RuleLimit::Per::kDestination : RuleLimit::Per::kSource;
+  const auto bits_of = [&](Family which) {
+    std::uint8_t bits = 0;
+    const IpAddress address = AddressOf(mask, which);
+    while (bits < AddressBits(which) && (address.bytes[bits / 8] >> (7 - bits % 8) & 1) != 0) ++bits;
+    return bits;
+  };
+  if (family == Family::kIpv4) limit.ipv4_prefix = bits_of(Family::kIpv4);
+  if (family == Family::kIpv6) limit.ipv6_prefix = bits_of(Family::kIpv6);
+  rule.limits.push_back(limit);
+  return true;
+}
+
+bool Limit(Bytes info, Rule& rule) {
+  if (info.size() < 8) return false;
+  const auto interval = LoadHostOrder<std::uint32_t>(info);  // between packets, in 1/XT_LIMIT_SCALE s
+  RuleLimit limit;
+  limit.kind = RuleLimit::Kind::kLimit;
+  limit.matches_above = false;
+  limit.burst = LoadHostOrder<std::uint32_t>(info.subspan(4));
+  limit.rate_per_second = static_cast<double>(XT_LIMIT_SCALE) / std::max(interval, 1U);
+  rule.limits.push_back(limit);
+  return true;
+}
+
+bool Hashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
+  double scale = 0, interval = 0;
+  std::uint64_t burst = 0;
+  std::uint32_t mode = 0;
+  std::uint8_t source_bits = 0;
+  const auto take = [&](const auto& config, double its_scale) {
+    scale = its_scale, interval = static_cast<double>(config.avg), burst = config.burst;
+    mode = config.mode, source_bits = config.srcmask;
+  };
+  if (const auto third = Read<xt_hashlimit_mtinfo3>(info); third && revision == 3) {
+    take(third->cfg, 1'000'000);
+  } else if (const auto second = Read<xt_hashlimit_mtinfo2>(info); second && revision == 2) {
+    take(second->cfg, 1'000'000);
+  } else if (const auto first = Read<xt_hashlimit_mtinfo1>(info); first && revision == 1) {
+    take(first->cfg, 10'000);
+  } else {
+    return false;
+  }
+  RuleLimit limit;
+  limit.kind = RuleLimit::Kind::kHashlimit;
+  limit.matches_above = (mode & XT_HASHLIMIT_INVERT) != 0;
+  limit.rate_of_bytes = (mode & XT_HASHLIMIT_BYTES) != 0;
+  limit.burst = burst;
+  // Of bytes: the structure counts 16-byte units a second, in an encoding of its own; only packets are told as a rate.
+  limit.rate_per_second = limit.rate_of_bytes || interval <= 0 ? 0 : scale / interval;
+  const std::uint32_t keys = mode & (XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_HASH_DIP | XT_HASHLIMIT_HASH_SPT | XT_HASHLIMIT_HASH_DPT);
+  limit.per = keys == XT_HASHLIMIT_HASH_SIP   ? RuleLimit::Per::kSource
+              : keys == XT_HASHLIMIT_HASH_DIP ? RuleLimit::Per::kDestination
+              : keys == 0                     ? RuleLimit::Per::kEverything
+                                              : RuleLimit::Per::kOther;
+  limit.ipv4_prefix = std::min<std::uint8_t>(source_bits, 32);
+  limit.ipv6_prefix = std::min<std::uint8_t>(source_bits, 128);
+  rule.limits.push_back(limit);
+  return true;
+}
+
+bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+  if (name == "tcp") return Tcp(info, rule);
+  if (name == "udp" || name == "udplite") return Udp(info, rule);
+  if (name == "icmp" || name == "icmp6") return Icmp(info, rule);
+  if (name == "multiport") return Multiport(revision, info, rule);
+  if (name == "state") return State(info, rule);
+  if (name == "conntrack") return Conntrack(revision, info, rule);
+  if (name == "iprange") return IpRange(revision, info, family, rule);
+  if (name == "set") return Ipset(revision, info, rule);
+  if (name == "connlimit") return Connlimit(revision, info, family, rule);
+  if (name == "limit") return Limit(info, rule);
+  if (name == "hashlimit") return Hashlimit(revision, info, rule);
+  if (name == "comment") {
+    if (const auto comment = Read<xt_comment_info>(info)) rule.comment = TextOf(comment->comment);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+  if (!Match(name, revision, info, family, rule)) rule.fully_understood = false;
+}
+
+void DecodeXtTarget(std::string_view name, std::uint32_t, Bytes info, Rule& rule) {
+  constexpr std::array<std::string_view, 6> kNat = {"DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "TPROXY"};
+  constexpr std::array<std::string_view, 17> kMarking = {"MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL",
+                                                         "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET", "TRACE", "TEE", "ECN", "AUDIT"};
+  const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (name == "REJECT") {
+    rule.verdict = Verdict::kReject;
+  } else if (name == "LOG") {
+    rule.verdict = Verdict::kLog;
+    if (const auto log = Read<xt_log_info>(info)) rule.log_prefix = TextOf(log->prefix);
+  } else if (name == "NFLOG") {
+    rule.verdict = Verdict::kLog;
+    if (const auto log = Read<xt_nflog_info>(info)) {
+      rule.log_prefix = TextOf(log->prefix);
+      rule.nflog_group = log->group;
+    }
+  } else if (name == "NFQUEUE") {
+    rule.verdict = Verdict::kQueue;
+  } else if (among(kNat)) {
+    rule.verdict = Verdict::kNat;
+  } else if (!among(kMarking)) {
+    rule.verdict = Verdict::kOther;
+  }
+}
+
+std::string UnnamedIpset(std::uint16_t index) { return "#" + std::to_string(index); }
+
+std::optional<std::uint16_t> IndexOfUnnamedIpset(const std::string& set) {
+  if (set.size() < 2 || set.size() > 6 || set[0] != '#') return std::nullopt;
+  std::uint32_t index = 0;
+  for (const char digit : set.substr(1)) {
+    if (digit < '0' || digit > '9') return std::nullopt;
+    index = index * 10 + static_cast<std::uint32_t>(digit - '0');
+  }
+  if (index > 0xffff) return std::nullopt;
+  return static_cast<std::uint16_t>(index);
+}
+
+std::optional<AddressRange> MaskedRange(const IpAddress& address, const IpAddress& mask) {
+  const std::size_t width = AddressBits(address.family) / 8;
+  AddressRange range{address, address};
+  bool ended = false;
+  for (std::size_t i = 0; i < width; ++i) {
+    for (int bit = 7; bit >= 0; --bit) {
+      const bool one = (mask.bytes[i] >> bit & 1) != 0;
+      if (one && ended) return std::nullopt;
+      ended = ended || !one;
+    }
+    range.first.bytes[i] = static_cast<std::uint8_t>(address.bytes[i] & mask.bytes[i]);
+    range.last.bytes[i] = static_cast<std::uint8_t>(range.first.bytes[i] | (~mask.bytes[i] & 0xff));
+  }
+  return range;
+}
+
+}  // namespace conntally

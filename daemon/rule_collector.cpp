@@ -1,0 +1,123 @@
+#include "daemon/rule_collector.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "collectors/netlink/network_namespace.h"
+
+namespace conntally {
+namespace {
+
+RuleBackend BackendOf(Config::RuleBackend backend) {
+  switch (backend) {
+    case Config::RuleBackend::kNftables: return RuleBackend::kNftables;
+    case Config::RuleBackend::kIptablesLegacy: return RuleBackend::kIptablesLegacy;
+    case Config::RuleBackend::kIp6tablesLegacy: return RuleBackend::kIp6tablesLegacy;
+  }
+  return RuleBackend::kNftables;
+}
+
+}  // namespace
+
+void RuleCollector::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void RuleCollector::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  woken_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void RuleCollector::set_config(const Config::Rules& config) {
+  {
+    const std::lock_guard lock(mutex_);
+    config_ = config;
+  }
+  woken_.notify_all();
+}
+
+std::shared_ptr<const RuleFigures> RuleCollector::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void RuleCollector::Describe(Snapshot& snapshot) const {
+  const std::lock_guard lock(mutex_);
+  snapshot.rules = figures_;
+  if (!failure_.empty()) {
+    for (const Config::RuleBackend backend : config_.backends) snapshot.collectors[NameOf(BackendOf(backend))] = {false, 0, failure_};
+    return;
+  }
+  if (!figures_) return;
+  for (const auto& [backend, figures] : figures_->backends) {
+    const RulesetSnapshot& read = figures.snapshot;
+    if (read.present) snapshot.collectors[NameOf(backend)] = {read.success, read.duration_seconds, read.failure};
+  }
+  snapshot.trust.overflows["rule_series"] = figures_->series_turned_away;
+}
+
+void RuleCollector::Run() {
+  if (!network_namespace_path_.empty()) {
+    if (const auto entered = EnterNetworkNamespace(network_namespace_path_); !entered) {
+      spdlog::error("rules: {}", entered.error().message);
+      const std::lock_guard lock(mutex_);
+      failure_ = entered.error().message;
+      return;
+    }
+  }
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const Config::Rules config = config_;
+    lock.unlock();
+    const auto next = std::chrono::steady_clock::now() + config.poll_interval;
+    Poll(config);
+    lock.lock();
+    woken_.wait_until(lock, next, [&] { return stopping_ || config_ != config; });
+  }
+}
+
+void RuleCollector::Poll(const Config::Rules& config) {
+  RuleSnapshot snapshot;
+  for (const Config::RuleBackend wanted : config.backends) {
+    const RuleBackend backend = BackendOf(wanted);
+    switch (backend) {
+      case RuleBackend::kNftables: snapshot.backends[backend] = nftables_.Read(); break;
+      case RuleBackend::kIptablesLegacy: snapshot.backends[backend] = iptables_legacy_.Read(); break;
+      case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = ip6tables_legacy_.Read(); break;
+    }
+  }
+  Report(snapshot);
+  counters_.set_series_max(config.series_max);
+  counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
+  const std::lock_guard lock(mutex_);
+  figures_ = counters_.figures();
+}
+
+// Each change of a backend's state once.
+void RuleCollector::Report(const RuleSnapshot& snapshot) {
+  for (const auto& [backend, read] : snapshot.backends) {
+    std::string& reported = reported_[backend];
+    const bool first = reported.empty() && read.success;
+    const std::string state = read.success ? "read" : read.failure;
+    if (state == reported) continue;
+    if (read.success) {
+      if (first) {
+        spdlog::info("rules: {} rules of {} are watched", read.ruleset->rules.size(), NameOf(backend));
+      } else {
+        spdlog::info("rules: {} is read again", NameOf(backend));
+      }
+    } else if (!read.present) {
+      spdlog::info("rules: {} is skipped: {}", NameOf(backend), read.failure);
+    } else {
+      spdlog::error("rules: {}: {}", NameOf(backend), read.failure);
+    }
+    reported = state;
+  }
+}
+
+}  // namespace conntally

@@ -1,0 +1,62 @@
+// The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of its own, and
+// keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named once in the log.
+//
+// Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done under it.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "collectors/rules/legacy_reader.h"
+#include "collectors/rules/nft_reader.h"
+#include "collectors/rules/rule_counters.h"
+#include "config/config.h"
+#include "daemon/snapshot.h"
+
+namespace conntally {
+
+class RuleCollector {
+ public:
+  RuleCollector(const Config::Rules& config, std::string network_namespace_path)
+      : network_namespace_path_(std::move(network_namespace_path)), config_(config) {}
+  ~RuleCollector() { Stop(); }
+
+  void Start();
+  void Stop();
+
+  // From the next poll on.
+  void set_config(const Config::Rules& config);
+
+  // Fills in the snapshot's rules and a status for each backend that there is.
+  void Describe(Snapshot& snapshot) const;
+
+  std::shared_ptr<const RuleFigures> figures() const;
+
+ private:
+  void Run();
+  void Poll(const Config::Rules& config);
+  void Report(const RuleSnapshot& snapshot);
+
+  const std::string network_namespace_path_;
+  std::thread thread_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable woken_;
+  Config::Rules config_;
+  bool stopping_ = false;
+  std::shared_ptr<const RuleFigures> figures_;
+  std::string failure_;  // why no backend can be read
+
+  // The thread's own.
+  NftReader nftables_;
+  LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
+  LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
+  RuleCounters counters_{0};
+  std::map<RuleBackend, std::string> reported_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,148 @@
+#include "daemon/rules_api.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace conntally {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kJson = "application/json; charset=utf-8";
+constexpr std::size_t kLimitMax = 1'000'000;
+constexpr std::size_t kRulesPerPiece = 128;
+
+Json CounterJson(const std::optional<RuleCounter>& counter) {
+  if (!counter) return nullptr;
+  return {{"packets", counter->packets}, {"bytes", counter->bytes}};
+}
+
+const char* NameOf(RuleLimit::Kind kind) {
+  switch (kind) {
+    case RuleLimit::Kind::kConnlimit: return "connlimit";
+    case RuleLimit::Kind::kNftCtCount: return "nft";
+    case RuleLimit::Kind::kHashlimit: return "hashlimit";
+    case RuleLimit::Kind::kLimit: return "limit";
+  }
+  return "";
+}
+
+const char* NameOf(RuleLimit::Per per) {
+  switch (per) {
+    case RuleLimit::Per::kSource: return "source";
+    case RuleLimit::Per::kDestination: return "destination";
+    case RuleLimit::Per::kEverything: return "everything";
+    case RuleLimit::Per::kOther: return "other";
+  }
+  return "";
+}
+
+Json LimitJson(const RuleLimit& limit, const Rule& rule) {
+  Json json = {{"origin", NameOf(limit.kind)}, {"per", NameOf(limit.per)}, {"matches", limit.matches_above ? "above" : "within"}};
+  if (limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount) {
+    json["connections"] = limit.connections;
+  } else {
+    json["rate_per_second"] = limit.rate_per_second;
+    json["of"] = limit.rate_of_bytes ? "bytes" : "packets";
+    json["burst"] = limit.burst;
+  }
+  if (limit.per == RuleLimit::Per::kSource || limit.per == RuleLimit::Per::kDestination) {
+    if (rule.family != RuleFamily::kIp6) json["ipv4_prefix"] = limit.ipv4_prefix;
+    if (rule.family != RuleFamily::kIp) json["ipv6_prefix"] = limit.ipv6_prefix;
+  }
+  if (!limit.set.empty()) json["set"] = limit.set;
+  json["narrowed"] = !rule.conditions.empty() || !rule.fully_understood;
+  return json;
+}
+
+Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<RuleCounter>& kernel) {
+  Json limits = Json::array();
+  for (const RuleLimit& limit : rule.limits) limits.push_back(LimitJson(limit, rule));
+  Json json = {{"backend", NameOf(rule.backend)},
+               {"family", NameOf(rule.family)},
+               {"table", rule.table},
+               {"chain", rule.chain},
+               {"handle", rule.handle != 0 ? Json(rule.handle) : Json(nullptr)},
+               {"position", rule.position},
+               {"rule", rule.text},
+               {"verdict", NameOf(rule.verdict)},
+               {"comment", rule.comment},
+               {"counter", CounterJson(total.counter)},
+               {"kernel_counter", CounterJson(kernel)},
+               {"exported", total.exported},
+               {"fully_understood", rule.fully_understood},
+               {"limits", std::move(limits)}};
+  if (!rule.jump_target.empty()) json["jump_target"] = rule.jump_target;
+  return json;
+}
+
+// The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
+class RulesStream {
+ public:
+  RulesStream(std::shared_ptr<const RuleFigures> figures, std::size_t limit) : figures_(std::move(figures)), left_(limit) {
+    backend_ = figures_->backends.begin();
+  }
+
+  std::string NextPiece() {
+    if (ended_) return {};
+    std::string piece = first_ ? R"({"rules": [)" : "";
+    for (std::size_t count = 0; count < kRulesPerPiece; ++count) {
+      while (backend_ != figures_->backends.end() && next_ == backend_->second.totals.size()) ++backend_, next_ = 0;
+      if (backend_ == figures_->backends.end() || left_ == 0) {
+        ended_ = true;
+        return piece += "], " + Ending();
+      }
+      const BackendFigures& of_backend = backend_->second;
+      const auto& kernel = of_backend.snapshot.counters;
+      if (!first_) piece += ",\n";
+      // Texts and comments are whatever somebody gave the kernel.
+      piece += RuleJson(of_backend.snapshot.ruleset->rules[next_], of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt)
+                   .dump(-1, ' ', false, Json::error_handler_t::replace);
+      first_ = false;
+      ++next_;
+      --left_;
+    }
+    return piece;
+  }
+
+ private:
+  std::string Ending() const {
+    std::size_t total = 0;
+    Json backends = Json::object();
+    for (const auto& [backend, of_backend] : figures_->backends) {
+      total += of_backend.totals.size();
+      const RulesetSnapshot& snapshot = of_backend.snapshot;
+      backends[NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
+      if (!snapshot.failure.empty()) backends[NameOf(backend)]["failure"] = snapshot.failure;
+    }
+    return Json{{"total", total}, {"backends", std::move(backends)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
+  }
+
+  const std::shared_ptr<const RuleFigures> figures_;
+  std::size_t left_;
+  std::map<RuleBackend, BackendFigures>::const_iterator backend_;
+  std::size_t next_ = 0;
+  bool first_ = true;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, const http::Request& request) {
+  std::size_t limit = kLimitMax;
+  bool limited = false;
+  for (const auto& [name, value] : request.query) {
+    if (name != "limit") return http::ErrorResponse(400, "no parameter '" + name + "'; there is limit");
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), limit);
+    if (limited || error != std::errc{} || end != value.data() + value.size() || limit < 1 || limit > kLimitMax) {
+      return http::ErrorResponse(400, "limit is a number from 1 to 1000000");
+    }
+    limited = true;
+  }
+  if (!figures) figures = std::make_shared<RuleFigures>();
+  const auto stream = std::make_shared<RulesStream>(std::move(figures), limit);
+  return {.content_type = kJson, .body = http::BodyStream([stream] { return stream->NextPiece(); })};
+}
+
+}  // namespace conntally

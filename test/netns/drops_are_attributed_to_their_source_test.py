@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Every packet that netfilter drops is counted once, for who sent it, by each way there is to see it."""
+
+from dropped_traffic import HOST, client_and_host, dropped, send
+from harness import *
+
+NO_EBPF = "drops: {ebpf: off, kernel_log: false, nflog_groups: [5]}\n"
+
+
+def wait_for(daemon, expected, seconds=10):
+    def equal():
+        return dropped(daemon) == expected
+
+    try:
+        wait_until(equal, seconds, "the drops")
+    except AssertionError as error:
+        found = dropped(daemon)
+        raise AssertionError(f"only here: {expected.items() - found.items()}, only found: {found.items() - expected.items()}") from error
+
+
+def test_each_form_of_drop_and_reject_is_exact_by_ebpf():
+    with client_and_host() as (client, host), Daemon(host) as daemon:
+        host.nft("""
+            table inet native {
+              chain early { type filter hook prerouting priority -300; udp dport 7108 drop; }
+              chain input {
+                type filter hook input priority 0; policy accept;
+                udp dport 7101 drop
+                udp dport 7102 reject
+                udp dport vmap { 7105 : drop }
+              }
+              chain closed { type filter hook forward priority 0; policy drop; }
+              chain output { type filter hook output priority 0; udp dport 7107 drop; }
+            }
+        """)
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7103", "-j", "DROP")
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7104", "-j", "REJECT")
+        host.run("ip6tables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7106", "-j", "DROP")
+        client.nft("table inet other { chain output { type filter hook output priority 0; udp dport 7109 drop; }; }\n")
+        host.sysctl("net.ipv4.ip_forward", 1)
+        daemon.wait_ready()
+        daemon.wait_for_log("eBPF counts")
+        expected = {}
+        for packets, port in enumerate((7101, 7102, 7103, 7104, 7105, 7108), start=20):
+            send(client, f"10.0.1.{port - 7100}", packets, port)
+            expected[f"10.0.1.{port - 7100}", None, "ebpf"] = packets
+        for packets, port in enumerate((7101, 7102, 7105, 7106), start=40):
+            send(client, f"2001:db8::{port - 7100}", packets, port)
+            expected[f"2001:db8::{port - 7100}", None, "ebpf"] = packets
+        # To be forwarded: the policy drops it.
+        host.ip("route", "add", "198.51.100.0/24", "dev", "to-client")
+        client.ip("route", "add", "198.51.100.0/24", "via", HOST)
+        send(client, "10.0.2.2", 8, 9000, "198.51.100.9")
+        expected["10.0.2.2", None, "ebpf"] = 8
+        send(host, HOST, 9, 7107, "192.0.2.2")  # its own, on the way out
+        expected[HOST, None, "ebpf"] = 9
+        send(client, "10.0.3.1", 10, 7109)  # dropped in the other namespace, which is not watched
+        send(client, "10.0.3.2", 10, 7110)  # not dropped at all
+        wait_for(daemon, expected)
+        metrics = daemon.metrics()
+        assert metrics.value("conntally_dropped_packets_total", via="ebpf") == sum(expected.values())
+        for (source, _, via), packets in expected.items():
+            assert metrics.value("conntally_source_dropped_packets_total", source=source, via=via) == packets
+        assert metrics.value("conntally_collector_success", collector="ebpf") == 1
+        assert metrics.sum("conntally_overflow_total") == 0
+        check_invariants(metrics)
+
+
+def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
+    config = "rules: {poll_interval: 1s}\ndrops: {kernel_log: false}\n"
+    with client_and_host() as (client, host), Daemon(host, config) as daemon:
+        host.nft("""
+            table inet native { chain input {
+              type filter hook input priority 0; policy accept;
+              ct state established accept
+              ip saddr 10.9.0.0/16 udp dport 7101 counter drop
+              udp dport 7102 counter reject
+              udp dport 7105 drop
+            }; }
+        """)
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7103", "-j", "DROP")
+        host.run("iptables-legacy", "-A", "INPUT", "-i", "to-client", "-p", "udp", "--dport", "7104", "-j", "REJECT")
+        daemon.wait_ready()
+        daemon.wait_for_log("eBPF counts")
+        time.sleep(3)  # the rules are read
+        rules = {dict(labels)["rule"] for labels in daemon.metrics().series("conntally_rule_packets_total")}
+        expected = {}
+        for packets, port in enumerate((7101, 7102, 7103, 7104), start=30):
+            send(client, "10.9.0.1", packets, port)
+            (rule,) = [rule for rule in rules if str(port) in rule]
+            expected["10.9.0.1", rule, "ebpf"] = packets
+        send(client, "10.9.0.2", 25, 7105)  # which counts nothing: it cannot be told
+        expected["10.9.0.2", None, "ebpf"] = 25
+        send(client, "10.8.0.1", 20, 7101)  # let through
+        wait_for(daemon, expected, 20)
+        labels = {"source": "10.9.0.1", "via": "ebpf", "rule": next(rule for rule in rules if "7101" in rule)}
+        assert daemon.metrics().value("conntally_source_dropped_packets_total", **labels) == 30
+
+
+def test_300_000_drops_of_10_000_sources_are_exact():
+    with client_and_host() as (client, host), Daemon(host) as daemon:
+        host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        before = daemon.peak_memory_kib()
+        with scraped_all_along(daemon):
+            sent = ct_load(client, "udp", "--count", 10_000, "--sources", 10_000, "--packets-each", 30, "--destination", HOST)
+            print(f"  {sent['rate']} packets a second")
+            wait_until(lambda: daemon.metrics().sum("conntally_dropped_packets_total") == 300_000, 10, "all are counted")
+        found = dropped(daemon)
+        assert len(found) == 10_000 and set(found.values()) == {30}, f"{len(found)} sources, {set(found.values())} packets"
+        print(f"  memory grew by {daemon.peak_memory_kib() - before} KiB")
+
+
+def test_drops_and_tallies_are_exact_while_100_000_events_a_second_are_tallied():
+    with client_and_host() as (client, host), Daemon(host) as daemon:
+        host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        events = host.spawn(CT_LOAD, "create", "--count", 200_000, "--sources", 50_000, "--rate", 100_000)
+        ct_load(client, "udp", "--count", 10_000, "--sources", 10_000, "--packets-each", 30, "--rate", 150_000, "--destination", HOST)
+        assert events.wait(60) == 0
+        wait_until(lambda: daemon.metrics().sum("conntally_dropped_packets_total") == 300_000, 20, "all drops are counted")
+        daemon.wait_equal(20)
+        found = dropped(daemon)
+        assert len(found) == 10_000 and set(found.values()) == {30}, f"{len(found)} sources, {set(found.values())} packets"
+
+
+def test_more_sources_than_are_tracked_stay_within_the_bound():
+    with client_and_host() as (client, host), Daemon(host, "drops: {tracked_max: 1000}\n") as daemon:
+        host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        for _ in range(5):
+            send(client, "10.200.0.1", 2_000, 7000)
+            ct_load(client, "udp", "--count", 10_000, "--sources", 10_000, "--destination", HOST)
+        wait_until(lambda: daemon.metrics().sum("conntally_dropped_packets_total") == 60_000, 10, "all are counted")
+        rows = [row for row in daemon.sources(sort="drops")["sources"] if row["drops"]]
+        assert len(rows) <= 1_000
+        heavy = rows[0]["drops"][0]
+        assert rows[0]["source"] == "10.200.0.1", rows[0]
+        assert heavy["packets"] <= 10_000 <= heavy["packets"] + heavy["error"], heavy
+        assert daemon.metrics().value("conntally_overflow_total", what="drop_sources") > 0
+
+
+def test_nflog_is_exact_with_its_prefix():
+    with client_and_host() as (client, host), Daemon(host, NO_EBPF) as daemon:
+        host.nft('table inet t { chain input { type filter hook input priority 0; udp dport 7101 log prefix "nft drop: " group 5 drop; }; }\n')
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7102", "-j", "NFLOG", "--nflog-group", "5",
+                 "--nflog-prefix", "legacy")
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7102", "-j", "DROP")
+        daemon.wait_for_log("NFLOG group 5")
+        daemon.wait_ready()
+        send(client, "10.0.0.1", 1000, 7101)
+        send(client, "10.0.0.1", 300, 7102)
+        send(client, "2001:db8::7", 500, 7101)
+        wait_for(daemon, {("10.0.0.1", "nft drop:", "nflog"): 1000, ("10.0.0.1", "legacy", "nflog"): 300,
+                          ("2001:db8::7", "nft drop:", "nflog"): 500})
+        ct_load(client, "udp", "--count", 1_000, "--sources", 1_000, "--source-offset", 70_000, "--packets-each", 10, "--destination", HOST)
+        assert daemon.metrics().value("conntally_overflow_total", what="nflog") == 0
+        metrics = daemon.metrics()
+        labels = {"source": "10.0.0.1", "via": "nflog", "rule": "legacy"}
+        assert metrics.value("conntally_source_dropped_packets_total", **labels) == 300
+
+
+def test_a_log_rule_before_a_drop_names_what_ebpf_counts_and_counts_nothing_twice():
+    with client_and_host() as (client, host), Daemon(host, "drops: {nflog_groups: [5]}\n") as daemon:
+        host.nft("""
+            table inet t { chain input { type filter hook input priority 0;
+              udp dport 7101 log prefix "named" group 5 drop
+              udp dport 7102 drop
+              udp dport 7103 log prefix "let through" group 5 accept
+            }; }
+        """)
+        daemon.wait_for_log("NFLOG group 5")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        for _ in range(10):
+            for port in (7101, 7102, 7103):
+                send(client, "10.0.0.1", 20, port)
+            time.sleep(0.05)
+        wait_for(daemon, {("10.0.0.1", "named", "nflog"): 200, ("10.0.0.1", None, "ebpf"): 200})
+        assert daemon.metrics().sum("conntally_dropped_packets_total") == 400
+
+
+def test_the_kernels_log_tells_who_was_dropped():
+    # Only the first namespace may log, unless this is set.
+    with machine_sysctls(net__netfilter__nf_log_all_netns=1), client_and_host() as (client, host):
+        host.nft('table inet t { chain input { type filter hook input priority 0; udp dport 7101 log prefix "IPT_DROP: " drop; }; }\n')
+        for config, named in (("drops: {ebpf: off}\n", "log"), ("{}\n", "log")):
+            send(client, "10.0.0.9", 5, 7101)  # before the start: old lines, which are not counted
+            with Daemon(host, config) as daemon:
+                daemon.wait_ready()
+                wait_until(lambda: daemon.get("/api/v1/status").json()["collectors"].get("kernel_log", {}).get("success"), 5, "the log is open")
+                send(client, "10.0.0.1", 60, 7101)
+                send(client, "2001:db8::7", 40, 7101)
+                wait_for(daemon, {("10.0.0.1", "IPT_DROP:", named): 60, ("2001:db8::7", "IPT_DROP:", named): 40})
+                assert daemon.metrics().value("conntally_table_full_messages_total") == 0
+
+
+def test_nothing_is_left_behind_by_a_crash():
+    def programs():
+        return run("bpftool", "prog", "list").stdout.count("name on_kfree_skb")
+
+    if not shutil.which("bpftool"):
+        raise AssertionError("needs the command bpftool")
+    before = programs()
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_for_log("eBPF counts")
+        assert programs() == before + 1
+        daemon.kill()
+        wait_until(lambda: programs() == before, 5, "the program is gone")
+
+
+main()

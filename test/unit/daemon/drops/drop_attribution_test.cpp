@@ -1,0 +1,182 @@
+#include "daemon/drop_attribution.h"
+
+#include "test/support/catch.h"
+
+using namespace conntally;
+
+namespace {
+
+using Kind = RuleCondition::Kind;
+
+RuleCondition Number(Kind kind, std::uint32_t number) {
+  RuleCondition condition;
+  condition.kind = kind;
+  condition.numbers = {{number, number}};
+  return condition;
+}
+RuleCondition Port(std::uint32_t port) { return Number(Kind::kDestinationPort, port); }
+RuleCondition Source(const char* first, const char* last) {
+  RuleCondition condition;
+  condition.kind = Kind::kSource;
+  condition.addresses = {{IpAddress::Parse(first).value(), IpAddress::Parse(last).value()}};
+  return condition;
+}
+RuleCondition In(const char* interface, bool negated) {
+  RuleCondition condition;
+  condition.kind = Kind::kInInterface;
+  condition.interfaces = {interface};
+  condition.negated = negated;
+  return condition;
+}
+
+Rule Rule_(const char* text, Verdict verdict, std::vector<RuleCondition> conditions) {
+  Rule rule;
+  rule.family = RuleFamily::kInet;
+  rule.table = "t";
+  rule.text = text;
+  rule.verdict = verdict;
+  rule.has_counter = true;
+  rule.fully_understood = true;
+  rule.conditions = std::move(conditions);
+  return rule;
+}
+
+// One base chain on a hook, then chains that can be jumped to; `rose` is by how much each rule's counter rose, nullopt: it has none.
+struct Firewall {
+  struct Part {
+    Rule rule;
+    std::optional<std::uint64_t> rose;
+  };
+
+  explicit Firewall(std::string hook, Verdict policy = Verdict::kAccept) {
+    RuleChain base;
+    base.base = true;
+    base.hook = std::move(hook);
+    base.policy = policy;
+    Begin(std::move(base), "base");
+    before.present = before.success = after.present = after.success = true;
+  }
+
+  void Begin(RuleChain chain, const char* name) {
+    chain.family = RuleFamily::kInet;
+    chain.table = "t";
+    chain.name = name;
+    chain.first_rule = ruleset.rules.size();
+    ruleset.chains.push_back(std::move(chain));
+    before.policies.emplace_back();
+    after.policies.emplace_back();
+  }
+  void Add(Rule rule, std::optional<std::uint64_t> rose) {
+    ruleset.rules.push_back(std::move(rule));
+    ++ruleset.chains.back().rule_count;
+    before.counters.push_back(rose ? std::optional(RuleCounter{100, 0}) : std::nullopt);
+    after.counters.push_back(rose ? std::optional(RuleCounter{100 + *rose, 0}) : std::nullopt);
+  }
+
+  std::optional<std::string> Of(const DropKey& key, std::uint64_t packets = 5, bool changed = false) const {
+    RuleSnapshot then, now;
+    const auto shared = std::make_shared<const Ruleset>(ruleset);
+    then.backends[RuleBackend::kNftables] = before;
+    now.backends[RuleBackend::kNftables] = after;
+    then.backends[RuleBackend::kNftables].ruleset = shared;
+    now.backends[RuleBackend::kNftables].ruleset = changed ? std::make_shared<const Ruleset>(ruleset) : shared;
+    return RuleThatDropped(key, {"eth0", ""}, packets, then, now).rule;
+  }
+
+  Ruleset ruleset;
+  RulesetSnapshot before;
+  RulesetSnapshot after;
+};
+
+DropKey Packet(const char* source, std::uint16_t port, std::uint8_t hooks = HookSet::kInput) {
+  DropKey key;
+  key.source = IpAddress::Parse(source).value();
+  key.protocol = 6;
+  key.destination_port = port;
+  key.hooks = HookSet(hooks);
+  key.in_interface = 2;
+  return key;
+}
+
+}  // namespace
+
+TEST_CASE("the one rule that matches and whose counter rose dropped the packet") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
+  firewall.Add(Rule_("dport 80 drop", Verdict::kDrop, {Port(80)}), 7);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "dport 22 drop");
+  CHECK(firewall.Of(Packet("10.0.0.1", 80)) == "dport 80 drop");
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 443)));
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22, HookSet::kForward)));
+  CHECK(firewall.Of(Packet("10.0.0.1", 22, HookSet::kPrerouting | HookSet::kInput)) == "dport 22 drop");
+}
+
+TEST_CASE("a counter that stood still, or rose by less than was dropped, says that it was not this rule") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("first", Verdict::kDrop, {Source("10.0.0.0", "10.0.0.9")}), 0);
+  firewall.Add(Rule_("second", Verdict::kDrop, {Port(22)}), 5);
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));  // the first would have taken it
+  CHECK(firewall.Of(Packet("10.0.1.1", 22)) == "second");
+  CHECK_FALSE(firewall.Of(Packet("10.0.1.1", 22), 6));
+}
+
+TEST_CASE("of two that may have dropped it neither is named") {
+  Firewall firewall("input");
+  Rule unknown = Rule_("something drop", Verdict::kDrop, {});
+  unknown.fully_understood = false;
+  firewall.Add(unknown, 3);
+  firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));
+
+  Firewall silent("input");
+  silent.Add(Rule_("source drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), std::nullopt);
+  silent.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
+  CHECK_FALSE(silent.Of(Packet("10.0.0.1", 22)));
+}
+
+TEST_CASE("a rule whose conditions are not all known is not named, though it alone remains") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("ct state invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), 5);
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));
+}
+
+TEST_CASE("what is accepted before is not dropped after, and a policy may be what dropped it") {
+  Firewall accepts("input");
+  accepts.Add(Rule_("accept", Verdict::kAccept, {Port(22)}), 5);
+  accepts.Add(Rule_("drop", Verdict::kDrop, {}), 5);
+  CHECK_FALSE(accepts.Of(Packet("10.0.0.1", 22)));
+  CHECK(accepts.Of(Packet("10.0.0.1", 23)) == "drop");
+
+  Firewall policy("input", Verdict::kDrop);
+  policy.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
+  CHECK(policy.Of(Packet("10.0.0.1", 22)) == "dport 22 drop");
+  CHECK_FALSE(policy.Of(Packet("10.0.0.1", 23)));
+}
+
+TEST_CASE("chains that are jumped to are walked, and returned from") {
+  Firewall firewall("input");
+  Rule jump = Rule_("jump", Verdict::kJump, {Source("10.0.0.0", "10.0.0.255")});
+  jump.jump_target = "other";
+  firewall.Add(jump, 9);
+  firewall.Add(Rule_("last", Verdict::kDrop, {}), 9);
+  firewall.Begin({}, "other");
+  firewall.Add(Rule_("return", Verdict::kReturn, {Port(80)}), 9);
+  firewall.Add(Rule_("inner", Verdict::kDrop, {}), 9);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "inner");
+  CHECK(firewall.Of(Packet("10.0.0.1", 80)) == "last");
+  CHECK(firewall.Of(Packet("10.0.1.1", 22)) == "last");
+}
+
+TEST_CASE("interfaces are known by name, with or without a wildcard, and conditions may be negated") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("wlan", Verdict::kDrop, {In("wlan*", false)}), 5);
+  firewall.Add(Rule_("not lo", Verdict::kDrop, {In("lo", true)}), 5);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "not lo");
+}
+
+TEST_CASE("rules that changed meanwhile leave it open") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("drop", Verdict::kDrop, {}), 5);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "drop");
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22), 5, true));
+}
