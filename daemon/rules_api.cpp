@@ -1,5 +1,6 @@
 #include "daemon/rules_api.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -52,7 +53,10 @@ Json LimitJson(const RuleLimit& limit, const Rule& rule) {
     if (rule.family != RuleFamily::kIp) json["ipv6_prefix"] = limit.ipv6_prefix;
   }
   if (!limit.set.empty()) json["set"] = limit.set;
-  json["narrowed"] = !rule.conditions.empty() || !rule.fully_understood;
+  // The family is none but the limit's own.
+  const bool narrowed = std::any_of(rule.conditions.begin(), rule.conditions.end(),
+                                    [](const RuleCondition& condition) { return condition.kind != RuleCondition::Kind::kFamily; });
+  json["narrowed"] = narrowed || !rule.fully_understood;
   return json;
 }
 
