@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "collectors/netlink/network_namespace.h"
+#include "collectors/rules/ipset_reader.h"
 
 namespace conntally {
 namespace {
@@ -91,11 +92,24 @@ void RuleCollector::Poll(const Config::Rules& config) {
       case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = ip6tables_legacy_.Read(); break;
     }
   }
+  AddIpsets(snapshot);
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
   const std::lock_guard lock(mutex_);
   figures_ = counters_.figures();
+}
+
+void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
+  bool used = false;
+  for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
+  if (!used) return;
+  auto sets = ReadIpsets(NftReader::kElementsMax);
+  if (sets) {
+    snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+  } else {
+    spdlog::error("rules: cannot read ipsets: {}", sets.error().message);
+  }
 }
 
 // All states in one line, when one of them has changed.

@@ -74,6 +74,7 @@ void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
     if (!of_backend.snapshot.success) continue;
     UpdateBackend(backends_[which], of_backend.snapshot, of_backend, now);
   }
+  figures->ipsets = std::move(snapshot.ipsets);
   ChooseExported(*figures);
   figures_ = std::move(figures);
 }

@@ -35,6 +35,7 @@ struct BackendFigures {
 
 struct RuleFigures {
   std::map<RuleBackend, BackendFigures> backends;
+  std::shared_ptr<const std::vector<RuleSet>> ipsets;  // null unless some rule uses one
   std::uint64_t series_turned_away = 0;  // rules that lost their series to series_max, or never had one; ever growing
 };
 
