@@ -81,6 +81,27 @@ Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<Rule
   return json;
 }
 
+// How many addresses stand in each named set, and what has been counted for them; not which.
+void AddSets(Json& json, const std::shared_ptr<const std::vector<RuleSet>>& sets) {
+  if (!sets) return;
+  for (const RuleSet& set : *sets) {
+    std::optional<RuleCounter> sum;
+    for (const SetElement& element : set.elements) {
+      if (!element.counter) continue;
+      if (!sum) sum.emplace();
+      sum->packets += element.counter->packets;
+      sum->bytes += element.counter->bytes;
+    }
+    json.push_back({{"set", set.name},
+                    {"kind", set.ipset ? "ipset" : "nftables"},
+                    {"family", NameOf(set.family)},
+                    {"table", set.table},
+                    {"elements", set.elements.size()},
+                    {"complete", set.complete},
+                    {"counter", CounterJson(sum)}});
+  }
+}
+
 // The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
 class RulesStream {
  public:
@@ -113,14 +134,16 @@ class RulesStream {
  private:
   std::string Ending() const {
     std::size_t total = 0;
-    Json backends = Json::object();
+    Json backends = Json::object(), sets = Json::array();
+    AddSets(sets, figures_->ipsets);
     for (const auto& [backend, of_backend] : figures_->backends) {
       total += of_backend.totals.size();
       const RulesetSnapshot& snapshot = of_backend.snapshot;
+      AddSets(sets, snapshot.sets);
       backends[NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
       if (!snapshot.failure.empty()) backends[NameOf(backend)]["failure"] = snapshot.failure;
     }
-    return Json{{"total", total}, {"backends", std::move(backends)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
+    return Json{{"total", total}, {"backends", std::move(backends)}, {"sets", std::move(sets)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
   }
 
   const std::shared_ptr<const RuleFigures> figures_;

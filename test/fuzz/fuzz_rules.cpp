@@ -7,6 +7,8 @@
 #include <span>
 
 #include "collectors/netlink/messages.h"
+#include "collectors/rules/described_rule.h"
+#include "collectors/rules/ipset_reader.h"
 #include "collectors/rules/legacy_blob.h"
 #include "collectors/rules/nft_rule_decoder.h"
 #include "collectors/rules/nft_texts.h"
@@ -22,6 +24,7 @@ void Message(Bytes message, NftSetContents& sets, Ruleset& ruleset) {
   (void)DecodeNftGeneration(message);
   (void)DecodeNftTable(message);
   (void)DecodeNftObject(message);
+  (void)DecodeIpset(message);
   if (const auto chain = DecodeNftChain(message)) {
     RuleChain& added = ruleset.chains.emplace_back();
     added.family = chain->family, added.table = chain->table, added.name = chain->name;
@@ -72,6 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         ruleset.chains = std::move(table->chains);
         ruleset.rules = std::move(table->rules);
         FinishRuleset(ruleset);
+        for (const Rule& rule : ruleset.rules) (void)DescribeLegacyRule(rule, entries);
       }
     }
   }
