@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "collectors/netlink/network_namespace.h"
+#include "collectors/rules/ipset_reader.h"
 
 namespace conntally {
 namespace {
@@ -91,6 +92,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
       case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = ip6tables_legacy_.Read(); break;
     }
   }
+  AddIpsets(snapshot);
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
@@ -98,25 +100,40 @@ void RuleCollector::Poll(const Config::Rules& config) {
   figures_ = counters_.figures();
 }
 
-// Each change of a backend's state once.
+void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
+  bool used = false;
+  for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
+  if (!used) return;
+  auto sets = ReadIpsets(NftReader::kElementsMax);
+  if (sets) {
+    snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+  } else {
+    spdlog::error("rules: cannot read ipsets: {}", sets.error().message);
+  }
+}
+
+// All states in one line, when one of them has changed.
 void RuleCollector::Report(const RuleSnapshot& snapshot) {
+  bool changed = false, failed = false;
+  std::string line;
   for (const auto& [backend, read] : snapshot.backends) {
-    std::string& reported = reported_[backend];
-    const bool first = reported.empty() && read.success;
     const std::string state = read.success ? "read" : read.failure;
-    if (state == reported) continue;
+    changed = changed || state != reported_[backend];
+    failed = failed || (!read.success && read.present);
+    reported_[backend] = state;
+    if (!line.empty()) line += "; ";
+    line += NameOf(backend);
     if (read.success) {
-      if (first) {
-        spdlog::info("rules: {} rules of {} are watched", read.ruleset->rules.size(), NameOf(backend));
-      } else {
-        spdlog::info("rules: {} is read again", NameOf(backend));
-      }
-    } else if (!read.present) {
-      spdlog::info("rules: {} is skipped: {}", NameOf(backend), read.failure);
+      line += ": " + std::to_string(read.ruleset->rules.size()) + " rules";
     } else {
-      spdlog::error("rules: {}: {}", NameOf(backend), read.failure);
+      line += std::string(read.present ? " fails: " : " is skipped: ") + read.failure;
     }
-    reported = state;
+  }
+  if (!changed) return;
+  if (failed) {
+    spdlog::error("rules: {}", line);
+  } else {
+    spdlog::info("rules: {}", line);
   }
 }
 

@@ -39,6 +39,7 @@ class RuleCollector {
  private:
   void Run();
   void Poll(const Config::Rules& config);
+  static void AddIpsets(RuleSnapshot& snapshot);
   void Report(const RuleSnapshot& snapshot);
 
   const std::string network_namespace_path_;

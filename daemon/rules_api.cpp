@@ -1,5 +1,6 @@
 #include "daemon/rules_api.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -52,7 +53,10 @@ Json LimitJson(const RuleLimit& limit, const Rule& rule) {
     if (rule.family != RuleFamily::kIp) json["ipv6_prefix"] = limit.ipv6_prefix;
   }
   if (!limit.set.empty()) json["set"] = limit.set;
-  json["narrowed"] = !rule.conditions.empty() || !rule.fully_understood;
+  // The family is none but the limit's own.
+  const bool narrowed = std::any_of(rule.conditions.begin(), rule.conditions.end(),
+                                    [](const RuleCondition& condition) { return condition.kind != RuleCondition::Kind::kFamily; });
+  json["narrowed"] = narrowed || !rule.fully_understood;
   return json;
 }
 
@@ -75,6 +79,27 @@ Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<Rule
                {"limits", std::move(limits)}};
   if (!rule.jump_target.empty()) json["jump_target"] = rule.jump_target;
   return json;
+}
+
+// How many addresses stand in each named set, and what has been counted for them; not which.
+void AddSets(Json& json, const std::shared_ptr<const std::vector<RuleSet>>& sets) {
+  if (!sets) return;
+  for (const RuleSet& set : *sets) {
+    std::optional<RuleCounter> sum;
+    for (const SetElement& element : set.elements) {
+      if (!element.counter) continue;
+      if (!sum) sum.emplace();
+      sum->packets += element.counter->packets;
+      sum->bytes += element.counter->bytes;
+    }
+    json.push_back({{"set", set.name},
+                    {"kind", set.ipset ? "ipset" : "nftables"},
+                    {"family", NameOf(set.family)},
+                    {"table", set.table},
+                    {"elements", set.elements.size()},
+                    {"complete", set.complete},
+                    {"counter", CounterJson(sum)}});
+  }
 }
 
 // The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
@@ -109,14 +134,16 @@ class RulesStream {
  private:
   std::string Ending() const {
     std::size_t total = 0;
-    Json backends = Json::object();
+    Json backends = Json::object(), sets = Json::array();
+    AddSets(sets, figures_->ipsets);
     for (const auto& [backend, of_backend] : figures_->backends) {
       total += of_backend.totals.size();
       const RulesetSnapshot& snapshot = of_backend.snapshot;
+      AddSets(sets, snapshot.sets);
       backends[NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
       if (!snapshot.failure.empty()) backends[NameOf(backend)]["failure"] = snapshot.failure;
     }
-    return Json{{"total", total}, {"backends", std::move(backends)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
+    return Json{{"total", total}, {"backends", std::move(backends)}, {"sets", std::move(sets)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
   }
 
   const std::shared_ptr<const RuleFigures> figures_;

@@ -9,7 +9,7 @@
 
 namespace conntally {
 
-// {"rules": [...], "total": 12, "backends": {...}}; `figures` may be null. Takes ?limit=1..1000000, all by default.
+// {"rules": [...], "total": 12, "backends": {...}, "sets": [...]}; `figures` may be null. Takes ?limit=1..1000000, all by default.
 http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, const http::Request& request);
 
 }  // namespace conntally

@@ -269,6 +269,12 @@ std::vector<std::size_t> LegacyCounterOffsets(RuleFamily family, Bytes entries) 
   return offsets;
 }
 
+Bytes LegacyEntryOf(RuleFamily family, Bytes entries, std::size_t counter_offset) {
+  const Layout& layout = LayoutOf(family);
+  const auto entry = ReadEntry(layout, entries, counter_offset - layout.counters);
+  return entry ? entry->bytes : Bytes();
+}
+
 RuleCounter LoadLegacyCounter(Bytes entries, std::size_t offset) {
   return {LoadHostOrder<std::uint64_t>(entries.subspan(offset)), LoadHostOrder<std::uint64_t>(entries.subspan(offset + 8))};
 }

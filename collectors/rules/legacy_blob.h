@@ -41,6 +41,9 @@ std::optional<LegacyTable> DecodeLegacyTable(const std::string& name, RuleFamily
 // Where the counters of all entries stand, in order; an empty list for a malformed blob.
 std::vector<std::size_t> LegacyCounterOffsets(RuleFamily family, Bytes entries);
 
+// The entry whose counter stands at `counter_offset`, which DecodeLegacyTable gave.
+Bytes LegacyEntryOf(RuleFamily family, Bytes entries, std::size_t counter_offset);
+
 // Sixteen bytes each, as struct xt_counters.
 RuleCounter LoadLegacyCounter(Bytes entries, std::size_t offset);
 

@@ -11,6 +11,8 @@
 #include <fstream>
 #include <functional>
 
+#include "collectors/rules/described_rule.h"
+#include "collectors/rules/ipset_reader.h"
 #include "collectors/rules/rule_texts.h"
 #include "collectors/rules/ruleset_finish.h"
 
@@ -165,6 +167,7 @@ Status LegacyReader::Rebuild(std::map<std::string, Blob> blobs) {
     std::move(decoded->rules.begin(), decoded->rules.end(), std::back_inserter(ruleset->rules));
   }
   FinishRuleset(*ruleset);
+  ruleset->uses_ipsets = NameIpsets(*ruleset);
   AddTexts(*ruleset);
   ruleset_ = std::move(ruleset);
   return Ok();
@@ -173,6 +176,10 @@ Status LegacyReader::Rebuild(std::map<std::string, Blob> blobs) {
 void LegacyReader::AddTexts(Ruleset& ruleset) const {
   if (ruleset.rules.empty()) return;
   const auto listed = ListSaved(family_ == RuleFamily::kIp ? SaveTool::kIptablesLegacy : SaveTool::kIp6tablesLegacy);
+  std::vector<Bytes> entries;  // by rule
+  for (const auto& [name, known] : known_) {
+    for (const std::size_t counter : known.rule_counters) entries.push_back(LegacyEntryOf(family_, known.blob.entries, counter));
+  }
   for (const RuleChain& chain : ruleset.chains) {
     const std::vector<std::string>* texts = nullptr;
     if (listed) {
@@ -181,7 +188,7 @@ void LegacyReader::AddTexts(Ruleset& ruleset) const {
     }
     for (std::size_t i = 0; i < chain.rule_count; ++i) {
       Rule& rule = ruleset.rules[chain.first_rule + i];
-      rule.text = texts != nullptr ? (*texts)[i] : "(rule " + std::to_string(i + 1) + " of " + chain.name + ", unread)";
+      rule.text = texts != nullptr ? (*texts)[i] : DescribeLegacyRule(rule, entries[chain.first_rule + i]);
     }
   }
 }

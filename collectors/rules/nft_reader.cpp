@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "collectors/netlink/query.h"
+#include "collectors/rules/ipset_reader.h"
 #include "collectors/rules/nft_texts.h"
 #include "collectors/rules/ruleset_finish.h"
 
@@ -181,8 +182,11 @@ Status NftReader::Rebuild(std::uint32_t generation) {
   if (done) done = AddTexts(*ruleset);
   if (!done) return done;
   FinishRuleset(*ruleset);
+  ruleset->uses_ipsets = NameIpsets(*ruleset);
   building_.ruleset = std::move(ruleset);
   known_ = std::move(building_);
+  contents_.clear();
+  keys_.clear();
   return Ok();
 }
 

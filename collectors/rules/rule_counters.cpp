@@ -74,6 +74,7 @@ void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
     if (!of_backend.snapshot.success) continue;
     UpdateBackend(backends_[which], of_backend.snapshot, of_backend, now);
   }
+  figures->ipsets = std::move(snapshot.ipsets);
   ChooseExported(*figures);
   figures_ = std::move(figures);
 }
@@ -108,7 +109,7 @@ void RuleCounters::UpdateBackend(Backend& backend, const RulesetSnapshot& snapsh
 // first that is left.
 void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now) {
   for (auto& [key, group] : backend.groups) {
-    for (Entry& entry : group) entry.present = false;
+    for (const auto& entry : group) entry->present = false;
   }
   const std::vector<Rule>& rules = ruleset->rules;
   backend.ruleset = ruleset;
@@ -120,7 +121,7 @@ void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>&
     if (rules[i].handle == 0 || groups[i]->empty()) continue;
     auto& by_handle = handles[groups[i]];
     if (by_handle.empty()) {
-      for (Entry& entry : *groups[i]) by_handle[entry.handle] = &entry;
+      for (const auto& entry : *groups[i]) by_handle[entry->handle] = entry.get();
     }
     const auto entry = by_handle.find(rules[i].handle);
     if (entry == by_handle.end() || entry->second->present) continue;
@@ -132,14 +133,14 @@ void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>&
     if (backend.by_rule[i] != nullptr) continue;
     Group& group = *groups[i];
     std::size_t& next = next_of[&group];
-    while (next < group.size() && group[next].present) ++next;
+    while (next < group.size() && group[next]->present) ++next;
     if (next == group.size()) {
-      Entry added;
-      added.first_handle = rules[i].handle;
-      added.occurrence = static_cast<std::uint32_t>(group.size());
-      group.push_back(added);
+      auto added = std::make_unique<Entry>();
+      added->first_handle = rules[i].handle;
+      added->occurrence = static_cast<std::uint32_t>(group.size());
+      group.push_back(std::move(added));
     }
-    Entry& entry = group[next];
+    Entry& entry = *group[next];
     entry.present = true;
     entry.handle = rules[i].handle;
     entry.last_seen = now;
@@ -151,8 +152,8 @@ void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>&
 void RuleCounters::Forget(Backend& backend, Time now) {
   std::vector<Time> gone;
   for (const auto& [key, group] : backend.groups) {
-    for (const Entry& entry : group) {
-      if (!entry.present) gone.push_back(entry.last_seen);
+    for (const auto& entry : group) {
+      if (!entry->present) gone.push_back(entry->last_seen);
     }
   }
   Time oldest = now - kForgetAfter;
@@ -162,7 +163,7 @@ void RuleCounters::Forget(Backend& backend, Time now) {
     oldest = std::max(oldest, *first_kept);
   }
   for (auto group = backend.groups.begin(); group != backend.groups.end();) {
-    while (!group->second.empty() && !group->second.back().present && group->second.back().last_seen < oldest) group->second.pop_back();
+    while (!group->second.empty() && !group->second.back()->present && group->second.back()->last_seen < oldest) group->second.pop_back();
     group = group->second.empty() ? backend.groups.erase(group) : std::next(group);
   }
 }

@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +34,7 @@ struct BackendFigures {
 
 struct RuleFigures {
   std::map<RuleBackend, BackendFigures> backends;
+  std::shared_ptr<const std::vector<RuleSet>> ipsets;  // null unless some rule uses one
   std::uint64_t series_turned_away = 0;  // rules that lost their series to series_max, or never had one; ever growing
 };
 
@@ -45,7 +45,7 @@ class RuleCounters {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::hours kForgetAfter{24};
-  static constexpr std::size_t kRememberedMax = 65'536;  // rules that are gone
+  static constexpr std::size_t kRememberedMax = 16'384;  // rules that are gone: some 400 bytes each
 
   explicit RuleCounters(std::uint32_t series_max) : series_max_(series_max) {}
   void set_series_max(std::uint32_t series_max) { series_max_ = series_max; }
@@ -66,7 +66,7 @@ class RuleCounters {
     std::uint32_t occurrence = 0;
     Time last_seen;
   };
-  using Group = std::deque<Entry>;  // of rules that say the same
+  using Group = std::vector<std::unique_ptr<Entry>>;  // of rules that say the same
   struct Policy {
     std::map<Verdict, RuleCounter> totals;
     RuleCounter last;

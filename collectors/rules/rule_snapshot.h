@@ -183,6 +183,7 @@ struct Ruleset {
   std::vector<RuleTable> tables;
   std::vector<RuleChain> chains;  // by table
   std::vector<Rule> rules;        // chain by chain, in the order of evaluation
+  bool uses_ipsets = false;
 };
 
 struct SetElement {
@@ -217,6 +218,7 @@ struct RulesetSnapshot {
 
 struct RuleSnapshot {
   std::map<RuleBackend, RulesetSnapshot> backends;  // those that are configured
+  std::shared_ptr<const std::vector<RuleSet>> ipsets;  // null unless some rule uses one
 };
 
 }  // namespace conntally

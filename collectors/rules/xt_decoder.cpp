@@ -114,9 +114,12 @@ bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
     flags = match->match_flags, invert = match->invert_flags, states = match->state_mask;
   } else if (const auto older = Read<xt_conntrack_mtinfo2>(info); older && revision == 2) {
     flags = older->match_flags, invert = older->invert_flags, states = older->state_mask;
+  } else if (const auto oldest = Read<xt_conntrack_mtinfo1>(info); oldest && revision == 1) {
+    flags = oldest->match_flags, invert = oldest->invert_flags, states = oldest->state_mask;
   } else {
     return false;
   }
+  flags &= ~std::uint32_t{XT_CONNTRACK_STATE_ALIAS};  // it was written as `-m state`
   if (flags != XT_CONNTRACK_STATE || (states & (XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT)) != 0) return false;
   const bool untracked = (states & XT_CONNTRACK_STATE_UNTRACKED) != 0;
   states = (states & 0x3fU) | (untracked ? 64U : 0U);

@@ -163,6 +163,54 @@ def test_ip6tables_legacy():
     check_policies(metrics, "ip6tables-legacy", "ip6", policies)
 
 
+def test_sets():
+    if not shutil.which("ipset"):
+        raise Skip("needs the command ipset")
+    with Namespace() as namespace:
+        namespace.run("ipset", "create", "bad", "hash:net", "counters")
+        namespace.run("ipset", "add", "bad", "127.0.0.0/8")
+        namespace.run("ipset", "add", "bad", "192.0.2.7")
+        namespace.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "-m", "set", "--match-set", "bad", "src", "-j", "DROP")
+        namespace.nft("table inet t {\nset seen {\ntype ipv4_addr\nsize 100\nflags dynamic\ncounter\n}\n"
+                      "chain input {\ntype filter hook input priority -10\nip protocol udp update @seen { ip saddr counter }\n}\n}\n")
+        with Daemon(namespace, QUICK) as daemon:
+            daemon.wait_ready()
+            send_udp(namespace, 7301, 6)
+
+            def sets():
+                return {row["set"]: row for row in daemon.get("/api/v1/rules").json()["sets"]}
+
+            wait_until(lambda: sets().get("bad", {}).get("counter") == {"packets": 6, "bytes": 6 * 29}, 5, f"the ipset's counter: {sets()}")
+            wait_until(lambda: (sets()["seen"]["counter"] or {}).get("packets") == 6, 5, f"the dynamic set's counter: {sets()}")
+            assert sets()["bad"]["elements"] == 2 and sets()["bad"]["complete"], sets()
+            rule = rules_of(daemon, backend="iptables-legacy")[0]
+            assert rule["rule"] == "-p udp -m set --match-set bad src -j DROP" and rule["fully_understood"], rule
+
+
+def test_without_more_than_net_admin():
+    """The tools cannot help here with what wants a raw socket."""
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs", "--inh-caps", "-all,+net_admin",
+              "--ambient-caps", "-all,+net_admin", "--bounding-set", "-all,+net_admin"]
+    with Namespace() as namespace:
+        namespace.nft(NATIVE)
+        namespace.run("iptables-nft", "-A", "INPUT", "-p", "udp", "-m", "udp", "--dport", "7401", "-j", "DROP")
+        namespace.run("iptables-legacy", "-A", "INPUT", "-j", "ACCEPT")
+        daemon = Daemon(namespace, QUICK, prefix=nobody)
+        binary = pathlib.Path(daemon.folder.name, "conntally")
+        shutil.copy(BINARY, binary)
+        daemon.command[len(nobody)] = binary
+        with daemon:
+            daemon.wait_ready()
+            send_udp(namespace, 7001, 3)
+            send_udp(namespace, 7401, 2)
+            wait_until(lambda: [counter_of(rule)[0] for rule in rules_of(daemon, rule="udp dport 7001 counter drop")] == [3], 5, "a native rule")
+            wait_until(lambda: [counter_of(rule)[0] for rule in rules_of(daemon, rule="-p udp -m udp --dport 7401 -j DROP")] == [2], 5, "an iptables-nft rule")
+            metrics = daemon.metrics()
+            assert metrics.value("conntally_collector_success", collector="nftables") == 1
+            assert metrics.value("conntally_collector_success", collector="iptables-legacy") == 0
+            assert "CAP_DAC_READ_SEARCH" in daemon.get("/api/v1/rules").json()["backends"]["iptables-legacy"]["failure"]
+
+
 def test_a_policy_that_drops():
     with Namespace() as namespace:
         namespace.run("iptables-legacy-restore", input="*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"

@@ -1,0 +1,86 @@
+// Any bytes as nftables' messages and as a legacy table.
+//
+//   cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_rules
+//   build/fuzz/test/fuzz/fuzz_rules -max_len=4096 test/golden/rules
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "collectors/netlink/messages.h"
+#include "collectors/rules/described_rule.h"
+#include "collectors/rules/ipset_reader.h"
+#include "collectors/rules/legacy_blob.h"
+#include "collectors/rules/nft_rule_decoder.h"
+#include "collectors/rules/nft_texts.h"
+#include "collectors/rules/rule_counters.h"
+#include "collectors/rules/rule_texts.h"
+#include "collectors/rules/ruleset_finish.h"
+
+namespace {
+
+using namespace conntally;
+
+void Message(Bytes message, NftSetContents& sets, Ruleset& ruleset) {
+  (void)DecodeNftGeneration(message);
+  (void)DecodeNftTable(message);
+  (void)DecodeNftObject(message);
+  (void)DecodeIpset(message);
+  if (const auto chain = DecodeNftChain(message)) {
+    RuleChain& added = ruleset.chains.emplace_back();
+    added.family = chain->family, added.table = chain->table, added.name = chain->name;
+  }
+  if (const auto set = DecodeNftSet(message)) {
+    NftSetContent& content = sets[{set->family, std::string(set->table), std::string(set->name)}];
+    content.anonymous = (set->flags & 1) != 0;
+    content.key_bytes = set->key_bytes;
+  }
+  if (const auto elements = DecodeNftElements(message)) {
+    for (const bool intervals : {false, true}) {
+      (void)AddressesOf(*elements, intervals, Family::kIpv4);
+      auto ranges = RangesOf(*elements, intervals);
+      if (!sets.empty()) sets.begin()->second.elements = std::move(ranges);
+    }
+  }
+  if (const auto rule = DecodeNftRule(message)) {
+    ruleset.rules.push_back(DecodeRule(*rule, sets));
+    (void)CountOf(*rule);
+    (void)TextKey(*rule, sets);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const Bytes bytes = std::as_bytes(std::span(data, size));
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  NftSetContents sets;
+  Ruleset ruleset;
+  // Messages, or a recording of them, each after its length.
+  for (const std::size_t skip : {std::size_t{0}, std::size_t{4}}) {
+    if (size < skip) break;
+    MessageWalk walk(bytes.subspan(skip));
+    for (Bytes message; walk.Next(message);) Message(message, sets, ruleset);
+  }
+  Message(bytes, sets, ruleset);
+  FinishRuleset(ruleset);
+
+  if (size >= sizeof(LegacyInfo)) {
+    LegacyInfo info;
+    std::memcpy(&info, data, sizeof info);
+    for (const RuleFamily family : {RuleFamily::kIp, RuleFamily::kIp6}) {
+      const Bytes entries = bytes.subspan(sizeof info);
+      for (const std::size_t offset : LegacyCounterOffsets(family, entries)) (void)LoadLegacyCounter(entries, offset);
+      if (auto table = DecodeLegacyTable("filter", family, info, entries)) {
+        ruleset = {};
+        ruleset.chains = std::move(table->chains);
+        ruleset.rules = std::move(table->rules);
+        FinishRuleset(ruleset);
+        for (const Rule& rule : ruleset.rules) (void)DescribeLegacyRule(rule, entries);
+      }
+    }
+  }
+  (void)ParseNftListing(text);
+  (void)ParseSaveListing(text);
+  (void)RuleLabel(std::string(text));
+  return 0;
+}
