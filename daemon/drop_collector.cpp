@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "collectors/drops/nflog_listener.h"
 #include "collectors/netlink/network_namespace.h"
 #include "daemon/drop_attribution.h"
+#include "daemon/log_prefixes.h"
 
 namespace conntally {
 namespace {
@@ -91,6 +93,7 @@ struct DropCollector::Ways {
   // dropped, so it lies between the first and the last of them.
   std::shared_ptr<const RuleFigures> last_figures;
   std::vector<RuleSnapshot> readings;
+  std::set<std::string> let_through;  // prefixes that tell of no drop
 };
 
 DropCollector::DropCollector(Options options)
@@ -138,7 +141,7 @@ void DropCollector::Run() {
     if (Clock::now() < next_round) continue;
     const std::uint64_t keys = DrainEbpf(ways);
     tally_.EndRound(Now());
-    AttributeToRules(ways);
+    FollowRules(ways);
     PublishFigures(ways);
     next_round = Clock::now() + (keys > kBusyKeys ? kBusyRound : kRound);
   }
@@ -204,13 +207,15 @@ void DropCollector::WaitForWork(const Ways& ways, Clock::time_point until) {
 
 void DropCollector::ReceiveLogged(Ways& ways) {
   for (NflogListener& listener : ways.nflog) {
-    const auto received = listener.Receive(kDatagramsAtOnce, [&](LoggedPacket&& packet) { tally_.AddLogged(packet); });
+    const auto received = listener.Receive(kDatagramsAtOnce, [&](LoggedPacket&& packet) {
+      if (!ways.let_through.contains(packet.prefix)) tally_.AddLogged(packet);
+    });
     if (!received) spdlog::error("drops: NFLOG group {}: {}", listener.group(), received.error().message);
   }
   if (!ways.kernel_log) return;
   const auto read = ways.kernel_log->Read(kLogRecordsAtOnce, [&](const KernelLogRecord& record) {
     if (const auto packet = ParseLogLine(record.text)) {
-      tally_.AddLogged(*packet);
+      if (!ways.let_through.contains(packet->prefix)) tally_.AddLogged(*packet);
     } else if (IsTableFullLine(record.text)) {
       ++ways.table_full_messages;
     }
@@ -236,13 +241,18 @@ std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
 }
 
 // Once for each reading of the rules' counters.
-void DropCollector::AttributeToRules(Ways& ways) {
-  if (!ways.ebpf || options_.rules == nullptr) return;
+void DropCollector::FollowRules(Ways& ways) {
+  if (options_.rules == nullptr) return;
   auto figures = options_.rules->figures();
   if (!figures || figures == ways.last_figures) return;
   ways.last_figures = std::move(figures);
   ways.readings.push_back(SnapshotOf(*ways.last_figures));
   if (ways.readings.size() > 3) ways.readings.erase(ways.readings.begin());
+  ways.let_through = PrefixesLetThrough(ways.readings.back());
+  if (ways.ebpf) AttributeToRules(ways);
+}
+
+void DropCollector::AttributeToRules(Ways& ways) {
   const RuleSnapshot& before = ways.readings.front();
   const RuleSnapshot& after = ways.readings.back();
   tally_.set_attributes(CountsDrops(after));

@@ -55,6 +55,7 @@ class DropCollector {
   void WaitForWork(const Ways& ways, Clock::time_point until);
   void ReceiveLogged(Ways& ways);
   std::uint64_t DrainEbpf(Ways& ways);
+  void FollowRules(Ways& ways);
   void AttributeToRules(Ways& ways);
   void Publish(const std::string& way, CollectorStatus status);
   void PublishFigures(const Ways& ways);

@@ -163,6 +163,25 @@ def test_nflog_is_exact_with_its_prefix():
         assert metrics.value("conntally_source_dropped_packets_total", **labels) == 300
 
 
+def test_a_log_rule_before_an_accept_tells_of_no_drop():
+    with client_and_host() as (client, host), Daemon(host, "rules: {poll_interval: 1s}\n" + NO_EBPF) as daemon:
+        host.nft("""
+            table inet t { chain input { type filter hook input priority 0;
+              udp dport 7101 log prefix "dropped" group 5 drop
+              udp dport 7103 log prefix "let through" group 5 accept
+            }; }
+        """)
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7104", "-j", "NFLOG", "--nflog-group", "5",
+                 "--nflog-prefix", "let through, too")
+        host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7104", "-j", "ACCEPT")
+        daemon.wait_for_log("NFLOG group 5")
+        daemon.wait_ready()
+        time.sleep(3)  # the rules are read
+        for port in (7101, 7103, 7104):
+            send(client, "10.0.0.1", 50, port)
+        wait_for(daemon, {("10.0.0.1", "dropped", "nflog"): 50})
+
+
 def test_a_log_rule_before_a_drop_names_what_ebpf_counts_and_counts_nothing_twice():
     with client_and_host() as (client, host), Daemon(host, "drops: {nflog_groups: [5]}\n") as daemon:
         host.nft("""

@@ -2,8 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/drop_collector.h"
 #include "daemon/http/target.h"
 #include "daemon/page.h"
+#include "daemon/rule_collector.h"
 #include "daemon/status_api.h"
 #include "test/support/catch.h"
 #include "test/unit/daemon/observation/filled_tally.h"
@@ -20,7 +22,9 @@ struct Observed {
   explicit Observed(const Config& config = {})
       : conntrack({.grouping = {}, .network_namespace_path = "/nonexistent/\xFF"}, filled.tally),
         table("/nonexistent/\xFF"),
-        observer(config, filled.tally, conntrack, table) {}
+        rules({}, "/nonexistent"),
+        drops({}),
+        observer(config, filled.tally, conntrack, table, rules, drops) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
     const http::Response response = sources_api.Answer(http::ParseTarget("/api/v1/sources?" + query).value());
@@ -38,6 +42,8 @@ struct Observed {
   FilledTally filled;
   ConntrackCollector conntrack;
   TableCollector table;
+  RuleCollector rules;
+  DropCollector drops;
   Observer observer;
   SourcesApi sources_api{observer};
 };

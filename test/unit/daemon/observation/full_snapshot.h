@@ -8,7 +8,7 @@
 namespace conntally::test {
 
 inline ExportedSource FullSource(const char* address, std::int64_t connections, std::uint64_t limit) {
-  ExportedSource source{address, {}, limit};
+  ExportedSource source{address, {}, limit, {}};
   source.figures.source = IpAddress::Parse(address).value_or(IpAddress{});
   source.figures.connections = connections;
   source.figures.unreplied = connections / 3;

@@ -16,18 +16,18 @@ std::string ErrorOf(const std::string& query) {
   return parsed ? "" : parsed.error().message;
 }
 
-SourceFigures Source(const std::string& address, std::int64_t connections, std::int64_t unreplied, double new_rate) {
+KnownSource Source(const std::string& address, std::int64_t connections, std::int64_t unreplied, double new_rate) {
   SourceFigures figures;
   figures.source = IpAddress::Parse(address).value();
   figures.connections = connections;
   figures.unreplied = unreplied;
   figures.new_rate = new_rate;
-  return figures;
+  return {figures};
 }
 
-std::vector<std::string> Names(const std::vector<SourceFigures>& sources) {
+std::vector<std::string> Names(const std::vector<KnownSource>& sources) {
   std::vector<std::string> names;
-  for (const SourceFigures& figures : sources) names.push_back(figures.source.ToString());
+  for (const KnownSource& source : sources) names.push_back(source.figures.source.ToString());
   return names;
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("a parameter that is unknown or comes twice is refused by name") {
 }
 
 TEST_CASE("sources are ordered as asked, equals by address, and cut") {
-  const std::vector<SourceFigures> sources = {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9),
+  const std::vector<KnownSource> sources = {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9),
                                               Source("192.0.2.2", 7, 5, 0)};
   CHECK(Names(TopSources(sources, {.limit = 2})) == Strings{"192.0.2.2", "192.0.2.1"});
   CHECK(Names(TopSources(sources, {.sort = SourcesQuery::Sort::kNewRate, .limit = 1})) == Strings{"192.0.2.1"});
