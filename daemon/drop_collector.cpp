@@ -1,5 +1,6 @@
 #include "daemon/drop_collector.h"
 
+#include <pthread.h>
 #include <net/if.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -122,6 +123,7 @@ bool DropCollector::stopping() const {
 }
 
 void DropCollector::Run() {
+  pthread_setname_np(pthread_self(), "drops");
   Ways ways;
   if (!options_.network_namespace_path.empty()) {
     if (const auto entered = EnterNetworkNamespace(options_.network_namespace_path); !entered) {

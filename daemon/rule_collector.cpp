@@ -1,5 +1,6 @@
 #include "daemon/rule_collector.h"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -63,6 +64,7 @@ void RuleCollector::Describe(Snapshot& snapshot) const {
 }
 
 void RuleCollector::Run() {
+  pthread_setname_np(pthread_self(), "rules");
   if (!network_namespace_path_.empty()) {
     if (const auto entered = EnterNetworkNamespace(network_namespace_path_); !entered) {
       spdlog::error("rules: {}", entered.error().message);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The one port, as Prometheus and people ask it."""
 
+import re
+
 from harness import *
 
 
@@ -38,6 +40,18 @@ def test_promtool_finds_no_fault_with_the_metrics():
         daemon.wait_equal(5)
         told = run("promtool", "check", "metrics", input=daemon.metrics().text, check=False)
         assert told.returncode == 0 and not told.stderr.strip(), told.stdout + told.stderr
+
+
+def test_the_readme_lists_every_metric_there_is_and_no_other():
+    name = r"(?:conntally|process)_[a-z_]+"
+    named_in_code = set()
+    for file in (ROOT / "daemon").glob("*.cpp"):
+        named_in_code.update(re.findall(f'"({name})"', file.read_text()))
+    readme = (ROOT / "README.md").read_text()
+    table = readme[readme.index("## Metrics"):readme.index("## How it works")]
+    rows = "\n".join(line for line in table.splitlines() if line.startswith("|"))
+    listed = set(re.findall(f"`({name})`", rows))
+    assert listed == named_in_code, f"not listed: {named_in_code - listed}; not there: {listed - named_in_code}"
 
 
 main()
