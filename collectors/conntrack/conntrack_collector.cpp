@@ -20,13 +20,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned kReadingsPerLossCheck = 16;  // while the queue is not drained
-constexpr auto kHeartbeat = 500ms;     // the longest wait
-constexpr auto kRetry = 5s;            // after the kernel refused
+constexpr unsigned kReadingsPerLossCheck = 16;   // while the queue is not drained
+constexpr auto kHeartbeat = 500ms;               // the longest wait
+constexpr auto kRetry = 5s;                      // after the kernel refused
+constexpr std::size_t kLimitUntold = 4'194'304;  // where nf_conntrack_max cannot be read
 // Messages decoded together and then applied together: enough that fetching their places in the tables overlaps, few
 // enough that all of them stay in the first-level cache.
 constexpr std::size_t kStride = 64;
-constexpr std::size_t kLimitUntold = 4'194'304;     // where nf_conntrack_max cannot be read
 
 std::uint64_t RandomSecret() {
   std::uint64_t secret = 0;
@@ -172,6 +172,8 @@ Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconcile
 }
 
 void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte>> messages) {
+  // The limit may have been raised a moment ago, by somebody who saw it coming.
+  if (!tracker_.HasRoomFor(messages.size())) ReadKernelSettings();
   std::array<std::uint64_t, 3> kinds{};
   std::size_t count = 0;
   for (const std::span<const std::byte> message : messages) {

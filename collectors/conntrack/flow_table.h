@@ -55,6 +55,7 @@ class FlowTable {
   void Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase);
 
   void set_connections_max(std::size_t connections_max) { connections_max_ = connections_max; }
+  std::size_t connections_max() const { return connections_max_; }
   std::size_t size() const { return size_; }
   std::size_t memory_bytes() const;
 

@@ -81,6 +81,7 @@ class FlowTracker {
   // More was destroyed during the dump than should be remembered: begin it again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
 
+  bool HasRoomFor(std::size_t connections) const { return flows_.size() + connections <= flows_.connections_max(); }
   void set_connections_max(std::size_t connections_max) { flows_.set_connections_max(connections_max); }
   // Since the start: connections not kept for want of room, and connections whose source had no row.
   std::uint64_t connections_turned_away() const { return connections_turned_away_; }

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Past its bounds conntally counts what it turned away, and its totals stay true."""
 
+import pathlib
+
 from harness import *
 
 
@@ -26,6 +28,15 @@ def test_more_connections_than_may_be_held_are_counted_as_turned_away():
             wait_until(lambda: daemon.metrics().sum("conntally_connections") == 0, 10, "all gone")
             ct_load(namespace, "create", "--first", 5_000, "--count", 800)
             daemon.wait_equal(10)
+
+
+def test_a_limit_raised_just_before_a_rush_turns_nothing_away():
+    with Namespace() as namespace, machine_sysctls(net__netfilter__nf_conntrack_max=20_000), Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        pathlib.Path("/proc/sys/net/netfilter/nf_conntrack_max").write_text("200000")  # machine_sysctls puts it back
+        ct_load(namespace, "create", "--count", 100_000)
+        daemon.wait_equal(5)
+        assert daemon.metrics().sum("conntally_overflow_total") == 0
 
 
 def test_an_excluded_source_is_in_the_totals_and_never_exported():
