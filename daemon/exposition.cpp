@@ -3,6 +3,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include "daemon/metric_family.h"
@@ -73,6 +74,22 @@ void AddConnections(List& list, const TotalFigures& totals) {
       .Add(std::move(histogram));
 }
 
+// One of each origin: the most used.
+void AddLimits(List& list, const Snapshot& snapshot) {
+  const auto each = [&](List::Family family, auto&& value_of) {
+    for (const ExportedSource& source : snapshot.exported) {
+      std::set<LimitOrigin> told;
+      for (const SourceLimit& limit : source.limits) {
+        if (told.insert(limit.origin).second) family.Add(value_of(limit), {{"source", source.name}, {"origin", NameOf(limit.origin)}});
+      }
+    }
+  };
+  each(list.Gauge("conntally_source_connections_limit", "Connections the source may have, by where the limit stands; of several, the most used."),
+       [](const SourceLimit& limit) { return limit.connections; });
+  each(list.Gauge("conntally_source_limited_connections", "Connections that this limit counts for the source."),
+       [](const SourceLimit& limit) { return limit.counted; });
+}
+
 void AddSources(List& list, const Snapshot& snapshot) {
   list.Gauge("conntally_sources", "Sources with at least one connection.").Add(snapshot.sources);
 
@@ -85,10 +102,7 @@ void AddSources(List& list, const Snapshot& snapshot) {
        [](Figures f) { return f.unreplied; });
   each(list.Gauge("conntally_source_destination_ports", "Distinct destination ports among the source's connections, counted exactly."),
        [](Figures f) { return f.destination_ports; });
-  auto limits = list.Gauge("conntally_source_connections_limit", "Connections the source may have, by where the limit stands.");
-  for (const ExportedSource& source : snapshot.exported) {
-    if (source.configured_limit != 0) limits.Add(source.configured_limit, {{"source", source.name}, {"origin", "config"}});
-  }
+  AddLimits(list, snapshot);
   each(list.Counter("conntally_source_opened_total", "Connections the source opened since the daemon started."),
        [](Figures f) { return f.opened; });
   each(list.Counter("conntally_source_closed_total", "Connections of the source that ended since the daemon started."),

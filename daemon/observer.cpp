@@ -93,13 +93,14 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {
-  ExportedSource source{NameOf(exported.source), {}, ConfiguredLimit(exported.source), {}};
+  ExportedSource source{NameOf(exported.source), {}, {}, {}};
   source.figures.source = exported.source;
   const SourceFigures* figures = exported.row != kNoSourceRow ? view.Source(exported.row) : nullptr;
   auto drops = drops_.tally().Find(exported.source, Clock::now());
   if (figures == nullptr && !drops) return;
   if (figures != nullptr) source.figures = *figures;
   if (drops) source.drops = std::move(*drops);
+  source.limits = LimitsOf(source.figures);
   snapshot.other_connections -= source.figures.connections;
   snapshot.exported.push_back(std::move(source));
 }
@@ -170,14 +171,17 @@ Prefix Observer::GroupOf(const IpAddress& source) const {
 
 std::string Observer::NameOf(const IpAddress& source) const { return GroupOf(source).ToString(); }
 
-std::uint64_t Observer::ConfiguredLimit(const IpAddress& source) const {
+std::vector<SourceLimit> Observer::LimitsOf(const SourceFigures& source) const {
   const auto settings = config();
   const Config::Limit* best = nullptr;
   for (const Config::Limit& limit : settings->limits) {
-    if (!limit.source.Contains(source)) continue;
+    if (!limit.source.Contains(source.source)) continue;
     if (best == nullptr || limit.source.length > best->source.length) best = &limit;
   }
-  return best != nullptr ? best->connections : 0;
+  if (best == nullptr || best->connections == 0) return {};
+  return {{.origin = LimitOrigin::kConfig,
+           .connections = best->connections,
+           .counted = static_cast<std::uint64_t>(std::max<std::int64_t>(source.connections, 0))}};
 }
 
 }  // namespace conntally

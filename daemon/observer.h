@@ -39,8 +39,8 @@ class Observer {
 
   // How a source is written: its address, or its group's prefix.
   std::string NameOf(const IpAddress& source) const;
-  // The connections that the configuration allows the source; 0: no limit.
-  std::uint64_t ConfiguredLimit(const IpAddress& source) const;
+  // The limits upon the source's connections, the most used first.
+  std::vector<SourceLimit> LimitsOf(const SourceFigures& source) const;
 
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }

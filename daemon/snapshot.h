@@ -15,6 +15,7 @@
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
+#include "daemon/source_limit.h"
 
 namespace conntally {
 
@@ -34,8 +35,8 @@ struct KnownSource {
 struct ExportedSource {
   std::string name;  // the address, or the prefix when sources are grouped
   SourceFigures figures;
-  std::uint64_t configured_limit = 0;  // connections; 0: none
-  SourceDrops drops;                   // no shares: none known
+  std::vector<SourceLimit> limits;  // the most used first
+  SourceDrops drops;                // no shares: none known
 };
 
 // How far the figures can be trusted.

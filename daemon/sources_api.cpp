@@ -26,21 +26,30 @@ std::string DropsJson(const SourceDrops& drops) {
   return shares.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string LimitsJson(const std::vector<SourceLimit>& limits) {
+  using Json = nlohmann::ordered_json;
+  Json json = Json::array();
+  for (const SourceLimit& limit : limits) {
+    json.push_back({{"origin", NameOf(limit.origin)},
+                    {"connections", limit.connections},
+                    {"counted", limit.counted},
+                    {"usage", limit.usage()},
+                    {"approximate", limit.approximate},
+                    {"rule", limit.rule.empty() ? Json(nullptr) : Json(limit.rule)}});
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
-std::string SourceJson(const std::string& name, const KnownSource& source, std::uint64_t configured_limit) {
+std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits) {
   const SourceFigures& figures = source.figures;
-  std::string limits;
-  if (configured_limit != 0) {
-    limits = fmt::format(R"({{"origin": "config", "connections": {}, "usage": {:.4f}}})", configured_limit,
-                         static_cast<double>(figures.connections) / static_cast<double>(configured_limit));
-  }
   // Nothing else in it needs escaping: names are addresses.
   return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
-                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": [{}], "drops": {}, )"
+                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
                      R"("drop_rate": {:.3f}, "first_seen": "{}", "last_seen": "{}"}})",
                      name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
-                     figures.destination_ports, limits, DropsJson(source.drops), source.drops.rate,
+                     figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
                      Rfc3339(figures.first_seen), Rfc3339(figures.last_seen));
 }
 
@@ -60,7 +69,7 @@ struct SourcesApi::Ranking {
     for (; next < end; ++next) {
       const IpAddress& address = sources[next].figures.source;
       if (next > 0) piece += ",\n";
-      piece += SourceJson(observer.NameOf(address), sources[next], observer.ConfiguredLimit(address));
+      piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures));
     }
     if (next < sources.size()) return piece;
     ++next;

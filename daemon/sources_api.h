@@ -20,7 +20,7 @@
 namespace conntally {
 
 // A source as a JSON object. Pure.
-std::string SourceJson(const std::string& name, const KnownSource& source, std::uint64_t configured_limit);
+std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits);
 
 class SourcesApi {
  public:

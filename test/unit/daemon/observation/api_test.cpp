@@ -72,7 +72,8 @@ TEST_CASE("sources are answered in the contract's words") {
   CHECK(first.at("opened") == 12);
   CHECK(first.at("closed") == 0);
   CHECK(first.at("destination_ports") == 0);
-  CHECK(first.at("limits") == Json::parse(R"([{"origin": "config", "connections": 20, "usage": 0.6}])"));
+  CHECK(first.at("limits") == Json::parse(
+            R"([{"origin": "config", "connections": 20, "counted": 12, "usage": 0.6, "approximate": false, "rule": null}])"));
   CHECK(first.at("drops") == Json::array());
   CHECK(first.at("first_seen").get<std::string>().ends_with("Z"));
   CHECK(answer.at("sources").at(1).at("limits").empty());

@@ -8,7 +8,12 @@
 namespace conntally::test {
 
 inline ExportedSource FullSource(const char* address, std::int64_t connections, std::uint64_t limit) {
-  ExportedSource source{address, {}, limit, {}};
+  ExportedSource source{address, {}, {}, {}};
+  if (limit != 0) {
+    source.limits = {{.origin = LimitOrigin::kConnlimit, .connections = limit / 2, .counted = limit / 3, .rule = "-j REJECT"},
+                     {.origin = LimitOrigin::kConfig, .connections = limit, .counted = limit / 4},
+                     {.origin = LimitOrigin::kConnlimit, .connections = limit * 2, .counted = 1, .rule = "-j DROP"}};
+  }
   source.figures.source = IpAddress::Parse(address).value_or(IpAddress{});
   source.figures.connections = connections;
   source.figures.unreplied = connections / 3;
