@@ -1,0 +1,37 @@
+// What `conntally diagnose` says: findings with their evidence, what was looked at, and what could not be. Plain values; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace conntally::diagnose {
+
+// One way out. The commands are for a person to run: conntally never runs them.
+struct Fix {
+  std::string command;
+  std::string risk;     // what it may cost
+  std::string undo;     // the command that takes it back
+  std::string persist;  // what keeps it over a boot; empty: it persists by itself
+};
+
+struct Finding {
+  std::string id;          // of the contract's section 7: "reject-rule", "table-full" ...
+  double certainty = 0;    // 0 .. 1: that this is there, and explains the symptom that was asked about
+  std::string title;       // one line
+  std::vector<std::string> evidence;  // figures and rules, as they were read
+  std::string cause;       // why that leads to the symptom
+  std::vector<Fix> fix;    // the mildest first
+};
+
+struct Unchecked {
+  std::string what;
+  std::string why;  // and what to do to have it checked
+};
+
+struct Report {
+  std::vector<Finding> findings;  // in any order while it is filled; the likeliest first when it is told
+  std::vector<std::string> checked;
+  std::vector<Unchecked> not_checked;
+};
+
+}  // namespace conntally::diagnose
