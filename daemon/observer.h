@@ -20,6 +20,7 @@
 #include "daemon/exported_sources.h"
 #include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
+#include "daemon/source_limits.h"
 #include "daemon/table_collector.h"
 
 namespace conntally {
@@ -27,7 +28,7 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
+  Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
            const DropCollector& drops);
 
   void Tick();
@@ -67,10 +68,11 @@ class Observer {
   const std::uint8_t ipv4_prefix_;
   const std::uint8_t ipv6_prefix_;
   Tally& tally_;
-  const ConntrackCollector& conntrack_;
+  ConntrackCollector& conntrack_;
   TableCollector& table_;
   RuleCollector& rules_;
   const DropCollector& drops_;
+  SourceLimits limits_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
   std::atomic<bool> reload_successful_{true};
