@@ -43,6 +43,9 @@ class Observer {
   // The limits upon the source's connections, the most used first.
   std::vector<SourceLimit> LimitsOf(const SourceFigures& source) const;
 
+  // The drops of every source that is tracked for them.
+  std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
+
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 

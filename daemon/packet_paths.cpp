@@ -85,4 +85,16 @@ const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const s
   return found != list->end() ? &*found : nullptr;
 }
 
+Membership MembershipOf(const IpAddress& address, const RuleSet& set) {
+  const SetElement* narrowest = nullptr;
+  for (const SetElement& element : set.elements) {
+    if (!element.addresses.Contains(address)) continue;
+    const bool narrower = narrowest == nullptr || (narrowest->addresses.first <= element.addresses.first &&
+                                                   element.addresses.last <= narrowest->addresses.last);
+    if (narrower) narrowest = &element;
+  }
+  if (narrowest != nullptr) return narrowest->no_match ? Membership::kNo : Membership::kYes;
+  return set.complete ? Membership::kNo : Membership::kMaybe;
+}
+
 }  // namespace conntally

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -47,5 +48,13 @@ class PacketPaths {
 
 // The set that a condition of the rule names; nullptr when it is not known. Either list may be null.
 const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets);
+
+// Whether an address is in a set, as far as its elements are known; of those that hold it the narrowest decides, which may be an
+// exception.
+enum class Membership : std::uint8_t { kNo, kMaybe, kYes };
+Membership MembershipOf(const IpAddress& address, const RuleSet& set);
+constexpr Membership Not(Membership membership) {
+  return membership == Membership::kYes ? Membership::kNo : membership == Membership::kNo ? Membership::kYes : membership;
+}
 
 }  // namespace conntally

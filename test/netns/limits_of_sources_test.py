@@ -46,7 +46,7 @@ class Client:
         for _ in range(count):
             opened = self.namespace.socket(family, kind)
             opened.setsockopt(*freebind, 1)
-            opened.settimeout(0.5)
+            opened.settimeout(0.25)
             opened.bind((source, 0))
             try:
                 opened.connect((host, port))
