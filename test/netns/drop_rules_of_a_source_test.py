@@ -48,7 +48,7 @@ def test_nftables():
         blocked = {"ip saddr @blocked counter drop": (False, False)}
         wait_for_rules(daemon, "192.0.2.77", blocked | no_ten | everybody)
         wait_for_rules(daemon, "10.0.0.9", blocked | everybody)
-        wait_for_rules(daemon, "10.0.0.4", {"ip saddr { 10.0.0.1, 10.0.0.3-10.0.0.5 } tcp dport 80 counter reject": (False, True)} | everybody)
+        wait_for_rules(daemon, "10.0.0.4", {"ip saddr { 10.0.0.1, 10.0.0.3-10.0.0.5 } tcp dport 80 counter reject with icmp port-unreachable": (False, True)} | everybody)
         wait_for_rules(daemon, "10.0.0.7", {"ip saddr vmap { 10.0.0.7 : drop, 10.0.0.8 : accept }": (False, False)} | everybody)
         wait_for_rules(daemon, "10.0.0.8", everybody)
         wait_for_rules(daemon, "10.1.2.3", {"ip saddr 10.1.2.0/24 counter drop": (False, False), "tcp dport 23 drop": (False, True)} | everybody)
