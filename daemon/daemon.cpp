@@ -122,7 +122,11 @@ class Daemon {
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
         {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
-        {"/api/v1/rules", [this](const http::Request& request) { return AnswerRules(observer_.Rules(), request); }},
+        {"/api/v1/rules",
+         [this](const http::Request& request) {
+           const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
+           return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
+         }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
   }

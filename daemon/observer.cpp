@@ -24,7 +24,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 
 }  // namespace
 
-Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table,
+Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
                    RuleCollector& rules, const DropCollector& drops)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
@@ -53,6 +53,7 @@ void Observer::set_config(const Config& config) {
 
 void Observer::Tick() {
   table_.Sample();
+  limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
   const WallSeconds wall = WallNow();
@@ -123,6 +124,8 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.last_reconcile_timestamp_seconds = static_cast<double>(load(health.last_reconcile_wall_ms)) / 1e3;
   trust.overflows["connections"] = load(health.connections_turned_away);
   trust.overflows["sources"] = load(health.sources_turned_away);
+  trust.overflows["limits_in_rules"] = limits_.turned_away();
+  trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
   snapshot.flows = load(health.flows);
   snapshot.tracker_memory_bytes = load(health.memory_bytes);
@@ -172,16 +175,7 @@ Prefix Observer::GroupOf(const IpAddress& source) const {
 std::string Observer::NameOf(const IpAddress& source) const { return GroupOf(source).ToString(); }
 
 std::vector<SourceLimit> Observer::LimitsOf(const SourceFigures& source) const {
-  const auto settings = config();
-  const Config::Limit* best = nullptr;
-  for (const Config::Limit& limit : settings->limits) {
-    if (!limit.source.Contains(source.source)) continue;
-    if (best == nullptr || limit.source.length > best->source.length) best = &limit;
-  }
-  if (best == nullptr || best->connections == 0) return {};
-  return {{.origin = LimitOrigin::kConfig,
-           .connections = best->connections,
-           .counted = static_cast<std::uint64_t>(std::max<std::int64_t>(source.connections, 0))}};
+  return limits_.Of(GroupOf(source.source), source.connections, config()->limits, conntrack_.census());
 }
 
 }  // namespace conntally

@@ -20,6 +20,7 @@
 #include "daemon/exported_sources.h"
 #include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
+#include "daemon/source_limits.h"
 #include "daemon/table_collector.h"
 
 namespace conntally {
@@ -27,7 +28,7 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
+  Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
            const DropCollector& drops);
 
   void Tick();
@@ -41,6 +42,9 @@ class Observer {
   std::string NameOf(const IpAddress& source) const;
   // The limits upon the source's connections, the most used first.
   std::vector<SourceLimit> LimitsOf(const SourceFigures& source) const;
+
+  // The drops of every source that is tracked for them.
+  std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
 
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
@@ -67,10 +71,11 @@ class Observer {
   const std::uint8_t ipv4_prefix_;
   const std::uint8_t ipv6_prefix_;
   Tally& tally_;
-  const ConntrackCollector& conntrack_;
+  ConntrackCollector& conntrack_;
   TableCollector& table_;
   RuleCollector& rules_;
   const DropCollector& drops_;
+  SourceLimits limits_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
   std::atomic<bool> reload_successful_{true};

@@ -38,6 +38,8 @@ class Attributes {
   std::array<Attribute, 24> fields_{};
 };
 
+constexpr std::size_t kIndexBytes = 4;  // of an interface, where its name takes 16
+
 // What a register holds.
 struct Field {
   std::optional<Kind> kind;    // nullopt: something that is not decoded
@@ -159,6 +161,7 @@ class RuleDecoder {
       case NFT_META_NFPROTO: field.kind = Kind::kFamily, field.width = 1; break;
       case NFT_META_PROTOCOL: field.kind = Kind::kFamily, field.width = 2; break;  // an EtherType: see NumbersOf
       case NFT_META_IIFNAME: field.kind = Kind::kInInterface, field.width = 16; break;
+      case NFT_META_IIF: field.kind = Kind::kInInterface, field.width = kIndexBytes, field.network_order = false; break;
       case NFT_META_OIFNAME: field.kind = Kind::kOutInterface, field.width = 16; break;
       default: break;
     }
@@ -246,8 +249,13 @@ class RuleDecoder {
   void Equal(const Field& field, Bytes value, bool negated) {
     const Kind kind = *field.kind;
     if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
-      // A name with its NUL, or a beginning.
       if (!field.mask.empty()) return NotUnderstood();
+      if (field.width == kIndexBytes) {
+        // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
+        if (NumberOf(value, false) != 1) return NotUnderstood();
+        return Add({kind, negated, {}, {}, {"lo"}, {}, false});
+      }
+      // A name with its NUL, or a beginning.
       std::string name(NftText(value));
       if (name.size() == value.size() && value.size() < 16) name += '*';
       return Add({kind, negated, {}, {}, {name}, {}, false});
@@ -330,9 +338,11 @@ class RuleDecoder {
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
-      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}};
+      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}};
       if (known && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
+      } else if (known && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
+        if (field->width != kIndexBytes) mapped.interface = std::string(NftText(element.first)) + (element.first != element.last ? "*" : "");
       } else if (known && field->width <= 4) {
         mapped.numbers = NumberRange{NumberOf(element.first, field->network_order), NumberOf(element.last, field->network_order)};
       }
@@ -429,6 +439,7 @@ class RuleDecoder {
           break;
         case Kind::kInInterface:
         case Kind::kOutInterface:
+          if (field.width == kIndexBytes) return NotUnderstood();
           condition.interfaces.emplace_back(NftText(element.first));
           if (element.first != element.last) condition.interfaces.back() += '*';  // "eth*" is a range of names
           break;
