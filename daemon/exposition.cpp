@@ -28,7 +28,7 @@ void AddTable(List& list, const Snapshot& snapshot) {
   auto expectations_limit = list.Gauge("conntally_expectations_limit", "Expected connections there may be (nf_conntrack_expect_max).");
   if (table.expectations_limit) expectations_limit.Add(*table.expectations_limit);
   list.Gauge("conntally_table_seconds_until_full",
-             "Seconds until the table is full at the slope of the last minute (Theil-Sen); +Inf when it is not growing.")
+             "Seconds until the table is full at its present slope (Theil-Sen over 10 seconds to 5 minutes); +Inf when it is not growing.")
       .Add(snapshot.table_seconds_until_full);
 
   const auto counter = [&](const char* name, const char* help, TableCounter which) {
