@@ -1,7 +1,7 @@
 // Observer: looks at the collectors and the tallies and says what there is, as snapshots. Owns what spans them: which
 // sources are exported, how old an idle one may get, which limits are configured.
 //
-// Threads: Tick on the main thread, once a second. TakeSnapshot, Sources and set_config on any.
+// Threads: Tick on the main thread, once a second. TakeSnapshot, GatherEvidence, Sources and set_config on any.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,8 @@
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/tally/tally.h"
 #include "config/config.h"
+#include "daemon/alerts/alert_rules.h"
+#include "daemon/alerts/evidence.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exported_sources.h"
 #include "daemon/rule_collector.h"
@@ -33,6 +35,8 @@ class Observer {
 
   void Tick();
   Snapshot TakeSnapshot();
+  // What the alerts judge.
+  AlertEvidence GatherEvidence(const AlertRules& rules);
 
   // Every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it, where
   // sources are grouped).
@@ -65,6 +69,8 @@ class Observer {
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeConntrack(Snapshot& snapshot) const;
+  void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
+  void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);
 
   mutable std::mutex config_mutex_;
   std::shared_ptr<const Config> config_;

@@ -15,6 +15,7 @@
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
+#include "daemon/alerts/alert.h"
 #include "daemon/source_limit.h"
 
 namespace conntally {
@@ -75,6 +76,7 @@ struct BuildFigures {
 struct Snapshot {
   std::optional<TableStatistics> table;  // absent while the kernel does not tell
   double table_seconds_until_full = 0;   // valid with `table`
+  double table_entries_per_second = 0;   // likewise; 0 where there is no trend upwards
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
@@ -89,6 +91,8 @@ struct Snapshot {
   std::uint64_t tracker_memory_bytes = 0;
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
+
+  std::shared_ptr<const AlertFigures> alerts;  // null: nobody looks for any
 
   std::map<std::string, CollectorStatus> collectors;
   Trust trust;

@@ -65,6 +65,10 @@ std::string ForPeople(const Json& status) {
                                       table.at("early_drops").dump(), table.at("insert_failed").dump()));
   }
   line("tallied", fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
+  if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
+    line("alerts", fmt::format("{} firing, {} of them critical; {} pending", alerts.at("firing").dump(), alerts.at("critical").dump(),
+                               alerts.at("pending").dump()));
+  }
   for (const auto& [name, collector] : status.at("collectors").items()) {
     line("collector", name + ": " + (collector.at("success").get<bool>() ? "works"
                                      : collector.contains("off")      ? "off: " + collector.at("off").get<std::string>()

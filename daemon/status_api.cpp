@@ -1,5 +1,6 @@
 #include "daemon/status_api.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -29,6 +30,13 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
     table["early_drops"] = snapshot.table->counter(TableCounter::kEarlyDrop);
     table["insert_failed"] = snapshot.table->counter(TableCounter::kInsertFailed);
   }
+  Json alerts = nullptr;
+  if (snapshot.alerts) {
+    const auto count = [&](auto&& wanted) { return std::count_if(snapshot.alerts->alerts.begin(), snapshot.alerts->alerts.end(), wanted); };
+    alerts = {{"firing", count([](const Alert& alert) { return alert.visible_firing(); })},
+              {"critical", count([](const Alert& alert) { return alert.visible_firing() && alert.severity == Severity::kCritical; })},
+              {"pending", count([](const Alert& alert) { return alert.state == AlertState::kPending; })}};
+  }
   const Json status = {
       {"version", snapshot.build.version},
       {"ready", trust.ready},
@@ -36,6 +44,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"connections", snapshot.totals.ConnectionsSum()},
       {"sources", snapshot.sources},
       {"table", std::move(table)},
+      {"alerts", std::move(alerts)},
       {"collectors", std::move(collectors)},
       {"losses",
        {{"netlink_overruns", trust.events_lost},

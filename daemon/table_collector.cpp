@@ -38,6 +38,7 @@ void TableCollector::Describe(Snapshot& snapshot) {
   const std::lock_guard lock(mutex_);
   snapshot.table = Read();
   if (snapshot.table) {
+    snapshot.table_entries_per_second = growth_.EntriesPerSecond();
     snapshot.table_seconds_until_full = growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
   }
   snapshot.collectors["table"] = status_;
