@@ -18,6 +18,7 @@
 #include "daemon/build_info.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
+#include "daemon/history_api.h"
 #include "daemon/http/server.h"
 #include "daemon/load_config.h"
 #include "daemon/log.h"
@@ -26,6 +27,7 @@
 #include "daemon/rule_collector.h"
 #include "daemon/rules_api.h"
 #include "daemon/service_manager.h"
+#include "daemon/source_details.h"
 #include "daemon/sources_api.h"
 #include "daemon/status_api.h"
 #include "daemon/table_collector.h"
@@ -97,9 +99,11 @@ class Daemon {
     conntrack_.Start();
     rules_.Start();
     drops_.Start();
+    source_details_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
+    source_details_.Stop();
     drops_.Stop();
     rules_.Stop();
     conntrack_.Stop();
@@ -122,6 +126,8 @@ class Daemon {
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
         {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
+        {"/api/v1/sources/detail", [this](const http::Request& request) { return source_details_.Answer(request); }},
+        {"/api/v1/history", [this](const http::Request& request) { return AnswerHistory(observer_, request); }},
         {"/api/v1/rules", [this](const http::Request& request) { return AnswerRules(observer_.Rules(), request); }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
@@ -209,6 +215,7 @@ class Daemon {
   DropCollector drops_;
   Observer observer_;
   SourcesApi sources_api_{observer_};
+  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above
