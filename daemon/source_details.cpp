@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <ranges>
@@ -156,6 +157,7 @@ void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::ti
   const std::lock_guard lock(mutex_);
   // One that is new is looked at soon, others wait as long as is fair to the kernel.
   not_before_ = now + std::max<Clock::duration>((now - began) * kPause, std::chrono::milliseconds(250));
+  if (!status && status.error().code == ECANCELED) return;
   const std::string failure = status ? "" : "cannot list connections: " + status.error().message;
   if (failure != failure_ && !failure.empty()) spdlog::warn("sources: {}", failure);
   failure_ = failure;

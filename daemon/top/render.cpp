@@ -78,9 +78,11 @@ Row Foot(const View& view, Size size) {
   if (view.prompt) return Row().Add("filter by address or CIDR: ", Style::kBold).Add(*view.prompt).Add(view.unicode ? "█" : "_");
   if (!view.message.empty()) return Row().Add(view.message, Style::kWarning);
   const std::string keys = view.screen == Screen::kSources
-                               ? "sort c n u d  filter /  open Enter  freeze f  alerts a  rules r  help ?  quit q"
-                               : "back Esc  scroll up down  freeze f  help ?  quit q";
-  return Row().Add(Cut(keys, size.columns), Style::kDim);
+                               ? "quit q  help ?  sort c n u d  filter /  open Enter  freeze f  alerts a  rules r"
+                               : "quit q  help ?  back Esc  scroll up down  freeze f";
+  Row row;
+  if (view.filter && view.screen == Screen::kSources) row.Add("within " + view.filter->ToString() + "  ", Style::kBold);
+  return row.Add(Cut(keys, size.columns - std::min(size.columns, row.width())), Style::kDim);
 }
 
 Frame NoAnswer(const Model& model, Size size, const Moment& moment) {

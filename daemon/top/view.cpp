@@ -92,7 +92,7 @@ void ApplyCharacter(char character, const Model& model, View& view) {
     case 'u': return SortBy(Sort::kUnreplied, view);
     case 'd': return SortBy(Sort::kDrops, view);
     case ' ': case 'f': view.frozen = !view.frozen; return;
-    case '/': view.prompt = view.filter ? view.filter->ToString() : ""; return;
+    case '/': view.prompt = ""; return;
     case 'a': return Show(Screen::kAlerts, view);
     case 'r': return Show(Screen::kRules, view);
     case '?': case 'h': return Show(Screen::kHelp, view);
