@@ -27,10 +27,13 @@ struct Grammar {
   std::string netns;
   std::string checked_path;
   bool json = false;
+  bool once = false;
+  std::string interval;
   CLI::Option* config = nullptr;
   CLI::Option* listen = nullptr;
   CLI::App* check_config = nullptr;
   CLI::App* status = nullptr;
+  CLI::App* top = nullptr;
 };
 
 Grammar::Grammar() {
@@ -58,10 +61,15 @@ Grammar::Grammar() {
   status->add_flag("--json", json, "As JSON");
   status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
 
+  top = app.add_subcommand("top", "Watch sources, rules and the table live in the terminal");
+  top->add_flag("--once", once, "One frame, without escape sequences, for pipes");
+  top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
+  top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
+
   // The flags above may also follow a command; what is left over is ours to explain.
   app.require_subcommand(0, 1);
   app.allow_extras();
-  for (CLI::App* command : {check_config, status}) command->fallthrough()->allow_extras();
+  for (CLI::App* command : {check_config, status, top}) command->fallthrough()->allow_extras();
 }
 
 PrintAndExit UsageError(const std::string& message) {
@@ -189,6 +197,23 @@ Command ReadStatus(const Grammar& grammar) {
   return command;
 }
 
+Command ReadTop(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.top, {grammar.config, grammar.listen})) return *std::move(error);
+  std::string problem;
+  TopCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), grammar.once};
+  if (grammar.top->count("--interval") > 0) {
+    const auto interval = ParseDuration(grammar.interval);
+    if (!interval || *interval < std::chrono::milliseconds(100) || *interval > std::chrono::hours(1)) {
+      problem = "--interval: " + Quoted(grammar.interval) + " is not to be had; allowed: " + std::string(kDurationNotation) +
+                ", from 100ms to 1h";
+    } else {
+      command.interval = *interval;
+    }
+  }
+  if (!problem.empty()) return UsageError(problem);
+  return command;
+}
+
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
   RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
@@ -224,6 +249,7 @@ Command ParseCommandLine(std::span<const char* const> arguments) {
     return *std::move(error);
   if (grammar.check_config->parsed()) return ReadCheckConfig(grammar);
   if (grammar.status->parsed()) return ReadStatus(grammar);
+  if (grammar.top->parsed()) return ReadTop(grammar);
   return ReadRun(grammar);
 }
 

@@ -1,6 +1,7 @@
 // conntally's command line as a value. Pure; any thread.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +44,14 @@ struct StatusCommand {
   bool json = false;
 };
 
+// Likewise.
+struct TopCommand {
+  ConfigFile config_file;
+  Overrides overrides;
+  bool once = false;
+  std::chrono::milliseconds interval{2000};  // 100 ms or more
+};
+
 // Nothing to do but to say something: help, the version, or what is wrong with the command line.
 struct PrintAndExit {
   enum class Stream { kOutput, kError };
@@ -52,7 +61,7 @@ struct PrintAndExit {
   int exit_code = 0;
 };
 
-using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, PrintAndExit>;
+using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, TopCommand, PrintAndExit>;
 
 // `arguments` is main()'s argv, the program's name first. A usage error has exit code 1, and names the
 // nearest flag or command to one that it does not know.

@@ -20,6 +20,7 @@
 #include "daemon/build_info.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
+#include "daemon/history_api.h"
 #include "daemon/http/server.h"
 #include "daemon/load_config.h"
 #include "daemon/log.h"
@@ -28,6 +29,7 @@
 #include "daemon/rule_collector.h"
 #include "daemon/rules_api.h"
 #include "daemon/service_manager.h"
+#include "daemon/source_details.h"
 #include "daemon/sources_api.h"
 #include "daemon/status_api.h"
 #include "daemon/table_collector.h"
@@ -101,9 +103,11 @@ class Daemon {
     rules_.Start();
     drops_.Start();
     alerts_.Start();
+    source_details_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
+    source_details_.Stop();
     alerts_.Stop();
     drops_.Stop();
     rules_.Stop();
@@ -133,6 +137,8 @@ class Daemon {
            return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
          }},
         {"/api/v1/alerts", [this](const http::Request&) { return AnswerAlerts(*alerts_.figures()); }},
+        {"/api/v1/sources/detail", [this](const http::Request& request) { return source_details_.Answer(request); }},
+        {"/api/v1/history", [this](const http::Request& request) { return AnswerHistory(observer_, request); }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
   }
@@ -222,6 +228,7 @@ class Daemon {
   Observer observer_;
   AlertService alerts_;
   SourcesApi sources_api_{observer_};
+  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above

@@ -6,6 +6,7 @@
 #include "daemon/command_line.h"
 #include "daemon/daemon.h"
 #include "daemon/status.h"
+#include "daemon/top/top.h"
 
 namespace {
 
@@ -17,6 +18,7 @@ struct Execute {
   int operator()(const conntally::StatusCommand& command) const {
     return conntally::ShowStatus(command, std::cout, std::cerr);
   }
+  int operator()(const conntally::TopCommand& command) const { return conntally::ShowTop(command, std::cout, std::cerr); }
   int operator()(const conntally::PrintAndExit& command) const {
     (command.stream == conntally::PrintAndExit::Stream::kOutput ? std::cout : std::cerr) << command.text;
     return command.exit_code;

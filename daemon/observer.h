@@ -19,7 +19,10 @@
 #include "daemon/alerts/alert_rules.h"
 #include "daemon/alerts/evidence.h"
 #include "daemon/drop_collector.h"
+#include "daemon/drop_rules.h"
 #include "daemon/exported_sources.h"
+#include "daemon/history.h"
+#include "daemon/recent_rates.h"
 #include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
 #include "daemon/source_limits.h"
@@ -53,6 +56,10 @@ class Observer {
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 
+  // The last hour; of one source (or of its group).
+  std::string HistoryJson() const { return history_.Json(); }
+  std::string HistoryJson(const IpAddress& source) const;
+
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
   void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
@@ -66,6 +73,7 @@ class Observer {
 
   Prefix GroupOf(const IpAddress& source) const;
   std::shared_ptr<const Config> config() const;
+  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall, Clock::time_point now);
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeConntrack(Snapshot& snapshot) const;
@@ -84,6 +92,11 @@ class Observer {
   SourceLimits limits_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
+  Clock::time_point next_history_{};
+  History history_;
+  mutable std::mutex recent_mutex_;  // of the two that follow
+  RecentRates rates_;
+  DropRules drop_rules_;
   std::atomic<bool> reload_successful_{true};
 };
 

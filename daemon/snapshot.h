@@ -16,6 +16,8 @@
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert.h"
+#include "daemon/drop_rules.h"
+#include "daemon/recent_rates.h"
 #include "daemon/source_limit.h"
 
 namespace conntally {
@@ -80,7 +82,9 @@ struct Snapshot {
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
+  CounterRates rates;         // over the last seconds
   std::uint64_t sources = 0;  // with a connection or more
+  std::int64_t unreplied = 0;  // connections, of the sources that have a row
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
@@ -91,6 +95,7 @@ struct Snapshot {
   std::uint64_t tracker_memory_bytes = 0;
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
+  DropRules::Top drop_rules;
 
   std::shared_ptr<const AlertFigures> alerts;  // null: nobody looks for any
 

@@ -29,9 +29,11 @@ std::optional<TableStatistics> TableCollector::Read() {
   return std::nullopt;
 }
 
-void TableCollector::Sample() {
+std::optional<TableStatistics> TableCollector::Sample() {
   const std::lock_guard lock(mutex_);
-  if (const auto statistics = Read()) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  auto statistics = Read();
+  if (statistics) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  return statistics;
 }
 
 void TableCollector::Describe(Snapshot& snapshot) {
