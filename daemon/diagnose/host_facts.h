@@ -11,6 +11,7 @@
 
 #include "collectors/conntrack/connection_list.h"
 #include "collectors/host/network.h"
+#include "collectors/host/saved_sysctls.h"
 #include "collectors/netlink/result.h"
 #include "collectors/table/table_reader.h"
 #include "daemon/diagnose/question.h"
@@ -56,19 +57,12 @@ struct Reading {
   Result<NetworkCounters> network = Error{"not read"};
 };
 
-// A file of settings for boot, and a line of it.
-struct SavedSysctl {
-  std::string path;   // as in Sysctls, with '/'
-  std::string value;
-  std::string file;
-  unsigned line = 0;
-};
-
 struct HostFacts {
   // What may be done here: CAP_NET_ADMIN for conntrack and rules, CAP_NET_RAW for --observe, CAP_SYSLOG for the kernel's log.
   bool can_administer_network = false;
   bool can_watch_packets = false;
   bool in_first_namespace = true;  // of process 1, for which sysctl.d speaks
+  std::uint64_t namespace_id = 0;  // the inode, as the kernel's log names it; 0: not known
 
   Result<std::vector<Link>> links = Error{"not read"};
   Result<std::vector<LocalAddress>> addresses = Error{"not read"};
@@ -80,6 +74,7 @@ struct HostFacts {
   Reading first;  // before watching
   Reading last;   // after it
   Result<KernelLogFacts> kernel_log = Error{"not read"};
+  std::optional<std::uint64_t> established_sockets;  // TCP connections of this host's own with others
   std::chrono::seconds uptime{0};
 
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
