@@ -66,14 +66,8 @@ Route DecodeRoute(Bytes message, const rtmsg& header) {
     if (attribute.type == RTA_OIF && attribute.payload.size() == 4) route.link = LoadHostOrder<std::uint32_t>(attribute.payload);
     if (attribute.type == RTA_GATEWAY) route.gateway = AddressOf(attribute.payload);
     if (attribute.type == RTA_PREFSRC) route.preferred_source = AddressOf(attribute.payload);
-    // IPv6 answers with a route that is none, and its error within.
-    if (attribute.type == RTA_CACHEINFO && attribute.payload.size() >= sizeof(rta_cacheinfo)) {
-      rta_cacheinfo info{};
-      std::memcpy(&info, attribute.payload.data(), sizeof info);
-      route.error = static_cast<int>(info.rta_error < 0 ? -info.rta_error : info.rta_error);
-    }
   }
-  if (route.kind == Route::Kind::kUnreachable && route.error == 0) route.error = ENETUNREACH;
+  if (route.kind == Route::Kind::kUnreachable) route.error = ENETUNREACH;
   return route;
 }
 
