@@ -17,7 +17,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kConnectionsMax = 4'000'000;
+
 constexpr unsigned kLogRecordsMax = 200'000;
 constexpr std::size_t kLogLinesKept = 20;
 

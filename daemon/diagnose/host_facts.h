@@ -82,6 +82,9 @@ struct HostFacts {
   bool IsLocal(const IpAddress& address) const;   // one of this host's addresses, or of 127.0.0.0/8
 };
 
+// More are left out, and counted.
+inline constexpr std::size_t kConnectionsMax = 4'000'000;
+
 // Where the files are: tests give other roots.
 struct FileRoots {
   std::string proc = "/proc";
