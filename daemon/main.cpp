@@ -5,6 +5,7 @@
 #include "daemon/check_config.h"
 #include "daemon/command_line.h"
 #include "daemon/daemon.h"
+#include "daemon/diagnose/diagnose.h"
 #include "daemon/status.h"
 
 namespace {
@@ -16,6 +17,9 @@ struct Execute {
   }
   int operator()(const conntally::StatusCommand& command) const {
     return conntally::ShowStatus(command, std::cout, std::cerr);
+  }
+  int operator()(const conntally::DiagnoseCommand& command) const {
+    return conntally::diagnose::Diagnose(command, std::cout, std::cerr);
   }
   int operator()(const conntally::PrintAndExit& command) const {
     (command.stream == conntally::PrintAndExit::Stream::kOutput ? std::cout : std::cerr) << command.text;

@@ -1,55 +1,18 @@
 #include "daemon/status.h"
 
-#include <curl/curl.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 
-#include "collectors/netlink/result.h"
+#include "daemon/api_client.h"
 #include "daemon/load_config.h"
 
 namespace conntally {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kAnswerBytesMax = 1 << 20;
-
-std::size_t AppendAnswer(char* data, std::size_t size, std::size_t count, void* answer) {
-  auto& text = *static_cast<std::string*>(answer);
-  if (text.size() + size * count > kAnswerBytesMax) return 0;  // curl takes that as an error
-  text.append(data, size * count);
-  return size * count;
-}
-
-// A daemon that listens on every address is asked on this host's own.
-std::string UrlOf(std::string listen_address) {
-  const auto replace_host = [&](std::string_view any, std::string_view own) {
-    if (listen_address.starts_with(any)) listen_address.replace(0, any.size(), own);
-  };
-  replace_host("0.0.0.0:", "127.0.0.1:");
-  replace_host("[::]:", "[::1]:");
-  replace_host(":", "127.0.0.1:");
-  return "http://" + listen_address + "/api/v1/status";
-}
-
-Result<std::string> Get(const std::string& url) {
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
-  if (!curl) return Error{"cannot set up libcurl"};
-  std::string answer;
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, 5000L);
-  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl.get(), CURLOPT_FAILONERROR, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, AppendAnswer);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
-  const CURLcode code = curl_easy_perform(curl.get());
-  if (code != CURLE_OK) return Error{"no answer from " + url + ": " + curl_easy_strerror(code)};
-  return answer;
-}
 
 std::string ForPeople(const Json& status) {
   std::string text = fmt::format("conntally {}\n", status.at("version").get<std::string>());
@@ -88,7 +51,7 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
     for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
     return 1;
   }
-  const auto answer = Get(UrlOf(std::get<Config>(loaded).web.listen_address));
+  const auto answer = AskDaemon(std::get<Config>(loaded).web.listen_address, "/api/v1/status", std::chrono::seconds(5));
   if (!answer) {
     errors << "conntally: " << answer.error().message << "; is the daemon running (systemctl status conntally), and at this "
            << "address (--web.listen-address)?\n";
