@@ -33,13 +33,13 @@ std::string DaemonUrl(std::string listen_address) {
   return "http://" + listen_address;
 }
 
-Result<std::string> AskDaemon(const std::string& url, const std::stop_token& stop) {
+Result<std::string> AskDaemon(const std::string& url, std::chrono::milliseconds patience, const std::stop_token& stop) {
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   if (!curl) return Error{"cannot set up libcurl"};
   std::string answer;
   std::stop_token stopped = stop;
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, 5000L);
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(patience.count()));
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
   curl_easy_setopt(curl.get(), CURLOPT_FAILONERROR, 1L);

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -29,11 +31,21 @@ struct Grammar {
   bool json = false;
   bool once = false;
   std::string interval;
+  std::string source;
+  std::string destination;
+  std::string destination_port;
+  std::string protocol;
+  std::string observe;
   CLI::Option* config = nullptr;
   CLI::Option* listen = nullptr;
+  CLI::Option* netns_option = nullptr;
   CLI::App* check_config = nullptr;
   CLI::App* status = nullptr;
   CLI::App* top = nullptr;
+  CLI::App* diagnose = nullptr;
+
+ private:
+  void AddDiagnose();
 };
 
 Grammar::Grammar() {
@@ -50,8 +62,8 @@ Grammar::Grammar() {
       ->type_name("LEVEL");
   app.add_option("--log.format", log_format, "How to write log lines: " + DescribeChoices(kLogFormats))
       ->type_name("FORMAT");
-  app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path")
-      ->type_name("NAME-or-PATH");
+  netns_option = app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path");
+  netns_option->type_name("NAME-or-PATH");
 
   check_config =
       app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
@@ -65,11 +77,25 @@ Grammar::Grammar() {
   top->add_flag("--once", once, "One frame, without escape sequences, for pipes");
   top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
   top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
+  AddDiagnose();
 
   // The flags above may also follow a command; what is left over is ours to explain.
   app.require_subcommand(0, 1);
   app.allow_extras();
-  for (CLI::App* command : {check_config, status, top}) command->fallthrough()->allow_extras();
+  for (CLI::App* command : {check_config, status, top, diagnose}) command->fallthrough()->allow_extras();
+}
+
+void Grammar::AddDiagnose() {
+  diagnose = app.add_subcommand("diagnose", "Why is this refused, or lost? Looks, and changes nothing");
+  diagnose->add_option("--source", source, "Whose packets")->type_name("IP");
+  diagnose->add_option("--destination", destination, "Whom they are for: this host, or one behind it [this host]")->type_name("IP");
+  diagnose->add_option("--dport", destination_port, "At which port")->type_name("PORT");
+  diagnose->add_option("--protocol", protocol, "Of which protocol, by name or number [tcp, with a port]")->type_name("PROTOCOL");
+  diagnose->add_option("--observe", observe, "How long to watch packets and counters, such as 10s")->type_name("DURATION");
+  diagnose->add_flag("--json", json, "As JSON");
+  diagnose->footer(
+      "Exit code: 0 nothing found, 1 a finding, 2 could not look. Takes --netns, and --config and --web.listen-address to know\n"
+      "where a running daemon is, which it asks, too.");
 }
 
 PrintAndExit UsageError(const std::string& message) {
@@ -214,6 +240,79 @@ Command ReadTop(const Grammar& grammar) {
   return command;
 }
 
+std::optional<IpAddress> ReadAddress(std::string_view flag, const std::string& text, std::string& problem) {
+  const auto address = IpAddress::Parse(text);
+  if (!address) problem = std::string(flag) + ": " + Quoted(text) + " is not an address; allowed: an IPv4 or IPv6 address";
+  return address;
+}
+
+std::optional<std::uint64_t> ReadNumber(const std::string& text, std::uint64_t least, std::uint64_t most) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < least || number > most) return std::nullopt;
+  return number;
+}
+
+std::optional<std::uint8_t> ReadProtocol(const std::string& text, std::string& problem) {
+  constexpr std::array kProtocols = {
+      Choice<std::uint8_t>{"tcp", 6},        Choice<std::uint8_t>{"udp", 17},     Choice<std::uint8_t>{"icmp", 1},
+      Choice<std::uint8_t>{"icmpv6", 58},    Choice<std::uint8_t>{"ipv6-icmp", 58, true},
+      Choice<std::uint8_t>{"sctp", 132},     Choice<std::uint8_t>{"dccp", 33},    Choice<std::uint8_t>{"gre", 47},
+      Choice<std::uint8_t>{"esp", 50},       Choice<std::uint8_t>{"udplite", 136}};
+  std::string lower = text;
+  for (char& letter : lower) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  if (const auto named = FindChoice(kProtocols, lower)) return *named;
+  if (const auto number = ReadNumber(text, 0, 255)) return static_cast<std::uint8_t>(*number);
+  problem = "--protocol: " + Quoted(text) + " is unknown; allowed: " + DescribeChoices(kProtocols) + ", or a number up to 255";
+  return std::nullopt;
+}
+
+bool HasPorts(std::uint8_t protocol) {
+  constexpr std::array<std::uint8_t, 5> kWithPorts = {6, 17, 132, 33, 136};
+  return std::find(kWithPorts.begin(), kWithPorts.end(), protocol) != kWithPorts.end();
+}
+
+constexpr std::chrono::minutes kObserveMax{10};
+
+diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
+  diagnose::Question question;
+  const CLI::App& command = *grammar.diagnose;
+  if (command.count("--source") > 0) question.source = ReadAddress("--source", grammar.source, problem);
+  if (command.count("--destination") > 0) question.destination = ReadAddress("--destination", grammar.destination, problem);
+  if (command.count("--dport") > 0) {
+    const auto port = ReadNumber(grammar.destination_port, 1, 65535);
+    if (port) question.destination_port = static_cast<std::uint16_t>(*port);
+    if (!port) problem = "--dport: " + Quoted(grammar.destination_port) + " is not a port; allowed: 1 to 65535";
+  }
+  if (command.count("--protocol") > 0) question.protocol = ReadProtocol(grammar.protocol, problem);
+  if (command.count("--observe") > 0) {
+    const auto duration = ParseDuration(grammar.observe);
+    if (duration && *duration <= kObserveMax) question.observe = *duration;
+    if (!duration || *duration > kObserveMax) {
+      problem = "--observe: " + Quoted(grammar.observe) + " cannot be; allowed: " + std::string(kDurationNotation) + ", 10m at most";
+    }
+  }
+  if (!problem.empty()) return question;
+  if (question.source && question.destination && question.source->family != question.destination->family) {
+    problem = "--source and --destination are of different families; allowed: both IPv4, or both IPv6";
+  }
+  if (question.destination_port && question.protocol && !HasPorts(*question.protocol)) {
+    problem = "--dport: --protocol " + grammar.protocol + " has no ports; allowed with it: tcp, udp, sctp, dccp, udplite";
+  }
+  if (question.destination_port && !question.protocol) question.protocol = std::uint8_t{6};
+  return question;
+}
+
+Command ReadDiagnose(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.diagnose, {grammar.config, grammar.listen, grammar.netns_option}))
+    return *std::move(error);
+  std::string problem;
+  DiagnoseCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), ReadNetnsPath(grammar, problem),
+                          ReadQuestion(grammar, problem), grammar.json};
+  if (!problem.empty()) return UsageError(problem);
+  return command;
+}
+
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
   RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
@@ -222,16 +321,7 @@ Command ReadRun(const Grammar& grammar) {
   return command;
 }
 
-}  // namespace
-
-void Overrides::ApplyTo(Config& config) const {
-  if (listen_address) config.web.listen_address = *listen_address;
-  if (log_level) config.log.level = *log_level;
-  if (log_format) config.log.format = *log_format;
-}
-
-Command ParseCommandLine(std::span<const char* const> arguments) {
-  Grammar grammar;
+Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
   // CLI11 takes them from the back.
   std::vector<std::string> words;
   for (std::size_t i = arguments.size(); i > 1; --i) words.emplace_back(arguments[i - 1]);
@@ -250,7 +340,24 @@ Command ParseCommandLine(std::span<const char* const> arguments) {
   if (grammar.check_config->parsed()) return ReadCheckConfig(grammar);
   if (grammar.status->parsed()) return ReadStatus(grammar);
   if (grammar.top->parsed()) return ReadTop(grammar);
+  if (grammar.diagnose->parsed()) return ReadDiagnose(grammar);
   return ReadRun(grammar);
+}
+
+}  // namespace
+
+void Overrides::ApplyTo(Config& config) const {
+  if (listen_address) config.web.listen_address = *listen_address;
+  if (log_level) config.log.level = *log_level;
+  if (log_format) config.log.format = *log_format;
+}
+
+Command ParseCommandLine(std::span<const char* const> arguments) {
+  Grammar grammar;
+  Command command = ParseWith(grammar, arguments);
+  auto* said = std::get_if<PrintAndExit>(&command);
+  if (said != nullptr && said->exit_code != 0 && grammar.diagnose->parsed()) said->exit_code = 2;
+  return command;
 }
 
 }  // namespace conntally

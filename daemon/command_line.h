@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "config/config.h"
+#include "daemon/diagnose/question.h"
 
 namespace conntally {
 
@@ -52,6 +53,15 @@ struct TopCommand {
   std::chrono::milliseconds interval{2000};  // 100 ms or more
 };
 
+// Looks into a refused or lost connection. The daemon, if one answers at the address that the file and the overrides give, is asked, too.
+struct DiagnoseCommand {
+  ConfigFile config_file;
+  Overrides overrides;
+  std::optional<std::string> netns_path;
+  diagnose::Question question;
+  bool json = false;
+};
+
 // Nothing to do but to say something: help, the version, or what is wrong with the command line.
 struct PrintAndExit {
   enum class Stream { kOutput, kError };
@@ -61,10 +71,10 @@ struct PrintAndExit {
   int exit_code = 0;
 };
 
-using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, TopCommand, PrintAndExit>;
+using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, TopCommand, DiagnoseCommand, PrintAndExit>;
 
-// `arguments` is main()'s argv, the program's name first. A usage error has exit code 1, and names the
-// nearest flag or command to one that it does not know.
+// `arguments` is main()'s argv, the program's name first. A usage error has exit code 1 (of `diagnose`, where
+// 1 means a finding, 2), and names the nearest flag or command to one that it does not know.
 Command ParseCommandLine(std::span<const char* const> arguments);
 
 }  // namespace conntally

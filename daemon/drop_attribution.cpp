@@ -158,7 +158,17 @@ class Walk {
       case RuleCondition::Kind::kSourcePort:
       case RuleCondition::Kind::kConntrackState:
       case RuleCondition::Kind::kIcmpType:
-      case RuleCondition::Kind::kTcpFlags: return Match::kMaybe;
+      case RuleCondition::Kind::kTcpFlags:
+      case RuleCondition::Kind::kIcmpCode:
+      case RuleCondition::Kind::kInInterfaceIndex:
+      case RuleCondition::Kind::kOutInterfaceIndex:
+      case RuleCondition::Kind::kMark:
+      case RuleCondition::Kind::kConntrackStatus:
+      case RuleCondition::Kind::kSourceType:
+      case RuleCondition::Kind::kDestinationType:
+      case RuleCondition::Kind::kPacketType:
+      case RuleCondition::Kind::kReversePath:
+      case RuleCondition::Kind::kTuple: return Match::kMaybe;
     }
     return Match::kMaybe;
   }

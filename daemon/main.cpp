@@ -5,6 +5,7 @@
 #include "daemon/check_config.h"
 #include "daemon/command_line.h"
 #include "daemon/daemon.h"
+#include "daemon/diagnose/diagnose.h"
 #include "daemon/status.h"
 #include "daemon/top/top.h"
 
@@ -19,6 +20,9 @@ struct Execute {
     return conntally::ShowStatus(command, std::cout, std::cerr);
   }
   int operator()(const conntally::TopCommand& command) const { return conntally::ShowTop(command, std::cout, std::cerr); }
+  int operator()(const conntally::DiagnoseCommand& command) const {
+    return conntally::diagnose::Diagnose(command, std::cout, std::cerr);
+  }
   int operator()(const conntally::PrintAndExit& command) const {
     (command.stream == conntally::PrintAndExit::Stream::kOutput ? std::cout : std::cerr) << command.text;
     return command.exit_code;

@@ -5,14 +5,16 @@
 
 namespace conntally {
 
-Result<KernelLog> KernelLog::Open(const std::string& path) {
+Result<KernelLog> KernelLog::Open(const std::string& path, From from) {
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (fd.get() < 0) {
     Error error = Error::FromErrno("cannot open " + path, errno);
     if (error.code == EPERM || error.code == EACCES) error.message += ": needs CAP_SYSLOG, and the right to read the file";
     return error;
   }
-  if (lseek(fd.get(), 0, SEEK_END) < 0) return Error::FromErrno("cannot go to the end of " + path, errno);
+  if (lseek(fd.get(), 0, from == From::kNow ? SEEK_END : SEEK_SET) < 0) {
+    return Error::FromErrno("cannot go to the place to read from in " + path, errno);
+  }
   return KernelLog(std::move(fd));
 }
 

@@ -23,8 +23,10 @@ namespace conntally {
 
 class KernelLog {
  public:
+  enum class From : std::uint8_t { kNow, kOldest };
+
   // "/dev/kmsg". EPERM without CAP_SYSLOG, where kernel.dmesg_restrict asks for it.
-  static Result<KernelLog> Open(const std::string& path);
+  static Result<KernelLog> Open(const std::string& path, From from = From::kNow);
 
   // Readable when there is something to read.
   int fd() const { return fd_.get(); }

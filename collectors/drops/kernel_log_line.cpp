@@ -79,10 +79,11 @@ std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record) {
   std::string_view fields = record.substr(0, semicolon);
   const auto priority = ParseNumber<unsigned>(TakeUntil(fields, ','));
   const auto sequence = ParseNumber<std::uint64_t>(TakeUntil(fields, ','));
+  const auto since_boot = ParseNumber<std::uint64_t>(TakeUntil(fields, ','));
   if (!priority || !sequence) return std::nullopt;
   std::string_view text = record.substr(semicolon + 1);
   text = TakeUntil(text, '\n');
-  return KernelLogRecord{*sequence, *priority < kLevels, text};
+  return KernelLogRecord{*sequence, since_boot.value_or(0), *priority < kLevels, text};
 }
 
 std::optional<LoggedPacket> ParseLogLine(std::string_view text) {

@@ -15,6 +15,7 @@ namespace conntally {
 
 struct KernelLogRecord {
   std::uint64_t sequence = 0;
+  std::uint64_t since_boot_us = 0;
   // Written by the kernel itself. What processes write to /dev/kmsg has another facility, which they cannot choose to be this.
   bool from_kernel = false;
   std::string_view text;  // without the dictionary that may follow; escapes (\x0a) as they stand

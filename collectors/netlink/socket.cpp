@@ -8,17 +8,20 @@
 
 namespace conntally {
 
-Result<NetlinkSocket> NetlinkSocket::Open() {
-  FileDescriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  if (fd.get() < 0) return Error::FromErrno("cannot open a netfilter netlink socket", errno);
+Result<NetlinkSocket> NetlinkSocket::Open() { return OpenProtocol(NETLINK_NETFILTER); }
+
+Result<NetlinkSocket> NetlinkSocket::OpenProtocol(int protocol) {
+  const std::string name = protocol == NETLINK_NETFILTER ? "netfilter netlink socket" : "netlink socket";
+  FileDescriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (fd.get() < 0) return Error::FromErrno("cannot open a " + name, errno);
   sockaddr_nl any{};
   any.nl_family = AF_NETLINK;
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
-    return Error::FromErrno("cannot bind a netfilter netlink socket", errno);
+    return Error::FromErrno("cannot bind a " + name, errno);
   }
   // Connected to the kernel, whose port is 0: it refuses what processes send to us (netlink_getsockbyportid).
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
-    return Error::FromErrno("cannot connect a netfilter netlink socket", errno);
+    return Error::FromErrno("cannot connect a " + name, errno);
   }
   return NetlinkSocket(std::move(fd));
 }

@@ -1,5 +1,5 @@
-// A NETLINK_NETFILTER socket: the only way in which conntally speaks to the kernel's netfilter, and only with requests
-// that read. Move-only. One thread at a time.
+// A netlink socket, of netfilter's protocol unless another is asked for: the only way in which conntally speaks to the kernel's
+// netfilter, and only with requests that read. Move-only. One thread at a time.
 //
 // Sources: netlink(7), socket(7), linux/netfilter/nfnetlink.h, net/netlink/af_netlink.c.
 #pragma once
@@ -19,6 +19,9 @@ class NetlinkSocket {
   // In the calling thread's network namespace, deaf to what other processes send. EPROTONOSUPPORT: the kernel has no
   // nfnetlink.
   static Result<NetlinkSocket> Open();
+
+  // Likewise, of NETLINK_ROUTE, NETLINK_SOCK_DIAG ...
+  static Result<NetlinkSocket> OpenProtocol(int protocol);
 
   // `group` as NFNLGRP_* counts them. EPERM without CAP_NET_ADMIN.
   Status Join(unsigned group);

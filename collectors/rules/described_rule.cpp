@@ -69,7 +69,17 @@ std::string ConditionText(const RuleCondition& condition) {
     case Kind::kConntrackState: return "-m conntrack " + negated + "--ctstate " + StateText(condition.numbers.empty() ? 0 : condition.numbers.front().first);
     case Kind::kIcmpType: return negated + "--icmp-type " + numbers(plain);
     case Kind::kTcpFlags: return negated + "--tcp-flags " + numbers(plain);
-    case Kind::kFamily: return "";
+    case Kind::kMark: return "-m mark " + negated + "--mark " + (condition.numbers.empty() ? "" : plain(condition.numbers.front().first) + "/" + plain(condition.numbers.front().last));
+    case Kind::kSourceType: return "-m addrtype " + negated + "--src-type " + numbers(plain);
+    case Kind::kDestinationType: return "-m addrtype " + negated + "--dst-type " + numbers(plain);
+    case Kind::kPacketType: return "-m pkttype " + negated + "--pkt-type " + numbers(plain);
+    case Kind::kReversePath: return std::string("-m rpfilter") + (condition.negated ? " --invert" : "");
+    case Kind::kIcmpCode: return "--icmp-code " + numbers(plain);
+    case Kind::kConntrackStatus: return "-m conntrack " + negated + "--ctstatus " + numbers(plain);
+    case Kind::kFamily:
+    case Kind::kInInterfaceIndex:   // these are none of iptables'
+    case Kind::kOutInterfaceIndex:
+    case Kind::kTuple: return "";
   }
   return "";
 }

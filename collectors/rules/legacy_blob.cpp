@@ -96,11 +96,11 @@ class EntryDecoder {
     }
     const bool fragments = layout.family == Family::kIpv4 && (flags & kFragment) != 0;
     const bool tos = layout.family == Family::kIpv6 && (flags & kTos) != 0;
-    if (fragments || tos || (inverted_ & (kNotTos | kNotFragment)) != 0) rule.fully_understood = false;
+    if (fragments || tos || (inverted_ & (kNotTos | kNotFragment)) != 0) NotUnderstood(rule, fragments ? "fragments" : "tos");
     for (Bytes rest = entry_.first(entry.target_offset).subspan(layout.entry_bytes); !rest.empty();) {
       const auto match = ReadExtension(rest);
       if (!match) {
-        rule.fully_understood = false;
+        NotUnderstood(rule, "a malformed match");
         break;
       }
       DecodeXtMatch(match->name, match->revision, match->data, layout.family, rule);
@@ -113,7 +113,7 @@ class EntryDecoder {
     const auto range = MaskedRange(AddressAt(layout_, entry_, index), AddressAt(layout_, entry_, index + 2));
     const IpAddress mask = AddressAt(layout_, entry_, index + 2);
     if (!range) {
-      rule_.fully_understood = false;
+      NotUnderstood(rule_, "a mask with gaps");
     } else if (Octet(Bytes(std::as_bytes(std::span(mask.bytes))), 0) != 0 || (inverted_ & negated) != 0) {
       rule_.conditions.push_back({kind, (inverted_ & negated) != 0, {*range}, {}, {}, {}, false});
     }
@@ -140,6 +140,16 @@ class EntryDecoder {
 
 constexpr std::array<const char*, LegacyInfo::kHooks> kChainNames = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
 constexpr std::array<const char*, LegacyInfo::kHooks> kHookNames = {"prerouting", "input", "forward", "output", "postrouting"};
+
+// NF_IP_PRI_*: where the kernel hooks the tables in (net/ipv4/netfilter/iptable_*.c).
+std::int32_t PriorityOf(const std::string& table, std::size_t hook) {
+  constexpr std::size_t kInput = 1, kPostrouting = 4;
+  if (table == "raw") return -300;
+  if (table == "mangle") return -150;
+  if (table == "nat") return hook == kInput || hook == kPostrouting ? 100 : -100;
+  if (table == "security") return 50;
+  return 0;
+}
 
 class TableDecoder {
  public:
@@ -190,6 +200,7 @@ class TableDecoder {
       table_.chains.back().base = true;
       table_.chains.back().type = name_ == "nat" ? "nat" : name_ == "mangle" && hook == 3 ? "route" : "filter";
       table_.chains.back().hook = kHookNames[hook];
+      table_.chains.back().priority = PriorityOf(name_, hook);
     }
     if (table_.chains.empty()) return;
     RuleChain& chain = table_.chains.back();

@@ -238,8 +238,12 @@ Status NftReader::ReadSets() {
     content.key_bytes = set->key_bytes;
     if (content.anonymous || set->verdicts) return anonymous.push_back(std::move(read));
     const bool ipv4 = set->key_type == kNftTypeIpv4 && set->key_bytes == 4;
-    if (!ipv4 && !(set->key_type == kNftTypeIpv6 && set->key_bytes == 16)) return;
     const bool dynamic = (set->flags & (NFT_SET_EVAL | NFT_SET_TIMEOUT)) != 0;
+    if (!ipv4 && !(set->key_type == kNftTypeIpv6 && set->key_bytes == 16)) {
+      content.elements_stand = !dynamic && (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == 0;
+      if (content.elements_stand) anonymous.push_back(std::move(read));
+      return;
+    }
     sets->push_back({false, read.family, read.table, read.name, ipv4 ? Family::kIpv4 : Family::kIpv6, dynamic, true, {}});
     read.index = sets->size() - 1;
     named.push_back(std::move(read));
@@ -250,7 +254,8 @@ Status NftReader::ReadSets() {
     if (!elements) return elements.error();
     NftSetContent& content = contents_[{set.family, set.table, set.name}];
     content.elements = std::move(*elements);
-    content.complete = elements_read_ < kElementsMax;
+    // Those of a named one are copied into each rule that looks into it.
+    content.complete = elements_read_ < kElementsMax && (content.anonymous || content.elements.size() <= kNamedElementsMax);
   }
   for (SetToRead& set : named) {
     if (!done) return done;

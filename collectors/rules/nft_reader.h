@@ -26,6 +26,7 @@ class NftReader {
  public:
   static constexpr std::size_t kRulesMax = 262'144;
   static constexpr std::size_t kElementsMax = 1'048'576;  // over all sets
+  static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
 
   // Counters and rules of one generation, or what failed.
   RulesetSnapshot Read();

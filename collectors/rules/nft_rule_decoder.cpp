@@ -38,8 +38,6 @@ class Attributes {
   std::array<Attribute, 24> fields_{};
 };
 
-constexpr std::size_t kIndexBytes = 4;  // of an interface, where its name takes 16
-
 // What a register holds.
 struct Field {
   std::optional<Kind> kind;    // nullopt: something that is not decoded
@@ -49,6 +47,8 @@ struct Field {
   std::size_t width = 0;       // of the whole field, in bytes
   std::size_t loaded = 0;      // of what is in the register
   Octets mask;                 // empty: none
+  std::vector<Field> parts;    // fields that were loaded together, side by side
+  Octets value;                // of a constant
 };
 
 std::size_t RegisterSlot(std::uint32_t number) {
@@ -107,16 +107,22 @@ class RuleDecoder {
     rule_.fully_understood = true;
     NftExpressionWalk walk(message_.expressions);
     for (NftExpression expression; walk.Next(expression);) Step(expression);
-    if (walk.malformed()) NotUnderstood();
+    if (walk.malformed()) NotUnderstood("a malformed rule");
+    if (maps_) {
+      rule_.map_understood = map_known_ && rule_.fully_understood;
+      rule_.fully_understood = false;  // which packets it takes is in the map
+    }
     return std::move(rule_);
   }
 
  private:
-  void NotUnderstood() { rule_.fully_understood = false; }
+  void NotUnderstood(std::string_view what) { conntally::NotUnderstood(rule_, what); }
+  void NotUnderstood() { NotUnderstood(step_); }
 
   void Step(const NftExpression& expression) {
     const Attributes a(expression.data);
     const std::string_view name = expression.name;
+    step_ = name;
     if (name == "meta") return Meta(a);
     if (name == "payload") return Payload(a);
     if (name == "ct") return Conntrack(a);
@@ -131,12 +137,14 @@ class RuleDecoder {
     if (name == "limit") return rule_.limits.push_back(RateLimit(a, RuleLimit::Per::kEverything));
     if (name == "connlimit") return rule_.limits.push_back(ConnectionLimit(a, RuleLimit::Per::kEverything));
     if (name == "log") return Log(a);
-    if (name == "reject") return void(rule_.verdict = Verdict::kReject);
+    if (name == "fib") return RoutingTable(a);
+    if (name == "reject") return Reject(a);
     if (name == "queue") return void(rule_.verdict = Verdict::kQueue);
-    if (name == "nat" || name == "masq" || name == "redir") return void(rule_.verdict = Verdict::kNat);
+    if (name == "nat" || name == "masq" || name == "redir") return Nat(name, a);
     if (name == "match") return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), layer3_, rule_);
     if (name == "target") return DecodeXtTarget(a.text(NFTA_TARGET_NAME), a.number(NFTA_TARGET_REV), a.bytes(NFTA_TARGET_INFO), rule_);
-    if (name == "notrack" || name == "last" || name == "dup") return;
+    if (name == "notrack") return void(rule_.untracks = true);
+    if (name == "last" || name == "dup") return;
     NotUnderstood();
     registers_ = {};  // whichever it wrote: none is trusted any more
   }
@@ -154,54 +162,141 @@ class RuleDecoder {
   }
 
   void Meta(const Attributes& a) {
-    if (a.has(NFTA_META_SREG)) return;  // sets a mark, a priority, notrace: no condition
+    if (a.has(NFTA_META_SREG)) return SetMeta(a);
     Field field;
     switch (a.number(NFTA_META_KEY)) {
       case NFT_META_L4PROTO: field.kind = Kind::kProtocol, field.width = 1; break;
       case NFT_META_NFPROTO: field.kind = Kind::kFamily, field.width = 1; break;
       case NFT_META_PROTOCOL: field.kind = Kind::kFamily, field.width = 2; break;  // an EtherType: see NumbersOf
       case NFT_META_IIFNAME: field.kind = Kind::kInInterface, field.width = 16; break;
-      case NFT_META_IIF: field.kind = Kind::kInInterface, field.width = kIndexBytes, field.network_order = false; break;
       case NFT_META_OIFNAME: field.kind = Kind::kOutInterface, field.width = 16; break;
+      case NFT_META_IIF: field.kind = Kind::kInInterfaceIndex, field.width = 4, field.network_order = false; break;
+      case NFT_META_OIF: field.kind = Kind::kOutInterfaceIndex, field.width = 4, field.network_order = false; break;
+      case NFT_META_MARK: field.kind = Kind::kMark, field.width = 4, field.network_order = false; break;
+      case NFT_META_PKTTYPE: field.kind = Kind::kPacketType, field.width = 1; break;
+      case NFT_META_SKUID:
+      case NFT_META_SKGID: step_ = "the socket's owner"; break;
       default: break;
     }
     field.loaded = field.width;
     Load(a.number(NFTA_META_DREG), field);
   }
 
-  void Payload(const Attributes& a) {
-    if (a.has(NFTA_PAYLOAD_SREG)) return;  // writes into the packet
-    const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET), length = a.number(NFTA_PAYLOAD_LEN);
+  // No condition, but what later rules see.
+  void SetMeta(const Attributes& a) {
+    if (a.number(NFTA_META_KEY) == NFT_META_NFTRACE) rule_.traces = true;
+    if (a.number(NFTA_META_KEY) != NFT_META_MARK) return;
+    const Field* from = At(a.number(NFTA_META_SREG));
+    const bool constant = from != nullptr && from->value.size() == 4;
+    rule_.mark = constant ? MarkChange{true, 0, NumberOf(from->value, false)} : MarkChange{};
+  }
+
+  // What routing says of an address of the packet.
+  void RoutingTable(const Attributes& a) {
+    const auto result = a.number(NFTA_FIB_RESULT), flags = a.number(NFTA_FIB_FLAGS);
     Field field;
-    field.loaded = length;
+    field.network_order = false;
+    const bool source = (flags & NFTA_FIB_F_SADDR) != 0;
+    constexpr std::uint32_t kReverse = NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF;
+    if (result == NFT_FIB_RESULT_ADDRTYPE && (flags & NFTA_FIB_F_IIF) == 0) {
+      field.kind = source ? Kind::kSourceType : Kind::kDestinationType, field.width = 4;
+    } else if (result == NFT_FIB_RESULT_OIF && (flags & kReverse) == kReverse && (flags & NFTA_FIB_F_PRESENT) != 0) {
+      field.kind = Kind::kReversePath, field.width = 1;
+    }
+    field.loaded = field.width;
+    Load(a.number(NFTA_FIB_DREG), field);
+  }
+
+  void Reject(const Attributes& a) {
+    rule_.verdict = Verdict::kReject;
+    rule_.tcp_reset = a.number(NFTA_REJECT_TYPE) == NFT_REJECT_TCP_RST;
+  }
+
+  void Nat(std::string_view name, const Attributes& a) {
+    rule_.verdict = Verdict::kNat;
+    NatTarget target;
+    const auto constant = [&](int type) -> Octets {
+      const Field* field = a.has(type) ? At(a.number(type)) : nullptr;
+      if (field != nullptr && !field->value.empty()) return field->value;
+      target.known = target.known && !a.has(type);
+      return {};
+    };
+    const auto ports = [&](int first, int last) {
+      const Octets from = constant(first), to = a.has(last) ? constant(last) : from;
+      if (from.size() >= 2 && to.size() >= 2) target.ports = NumberRange{NumberOf(Bytes(from).first(2), true), NumberOf(Bytes(to).first(2), true)};
+    };
+    if (name == "masq") {
+      target.kind = NatTarget::Kind::kMasquerade;
+      ports(NFTA_MASQ_REG_PROTO_MIN, NFTA_MASQ_REG_PROTO_MAX);
+    } else if (name == "redir") {
+      target.kind = NatTarget::Kind::kRedirect;
+      ports(NFTA_REDIR_REG_PROTO_MIN, NFTA_REDIR_REG_PROTO_MAX);
+    } else {
+      target.kind = a.number(NFTA_NAT_TYPE) == NFT_NAT_DNAT ? NatTarget::Kind::kDestination : NatTarget::Kind::kSource;
+      const Family family = a.number(NFTA_NAT_FAMILY) == NFPROTO_IPV6 ? Family::kIpv6 : Family::kIpv4;
+      const Octets from = constant(NFTA_NAT_REG_ADDR_MIN), to = a.has(NFTA_NAT_REG_ADDR_MAX) ? constant(NFTA_NAT_REG_ADDR_MAX) : from;
+      if (!from.empty() && !to.empty()) target.addresses = AddressRange{AddressOf(from, family, 0), AddressOf(to, family, 0)};
+      ports(NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_REG_PROTO_MAX);
+    }
+    rule_.nat = target;
+  }
+
+  // A field of the packet that begins at `offset`; no kind: none that is known. `width` is the field's, `most` how much is wanted of it.
+  Field FieldAt(std::uint32_t base, std::uint32_t offset, std::size_t most) const {
+    Field field;
     const auto is = [&](Kind kind, std::size_t width) { field.kind = kind, field.width = width; };
     if (base == NFT_PAYLOAD_NETWORK_HEADER && layer3_ == Family::kIpv4) {
-      if (offset == 12 && length <= 4) is(Kind::kSource, 4);
-      if (offset == 16 && length <= 4) is(Kind::kDestination, 4);
-      if (offset == 9 && length == 1) is(Kind::kProtocol, 1);
+      if (offset == 12) is(Kind::kSource, 4);
+      if (offset == 16) is(Kind::kDestination, 4);
+      if (offset == 9) is(Kind::kProtocol, 1);
     }
     if (base == NFT_PAYLOAD_NETWORK_HEADER && layer3_ == Family::kIpv6) {
       field.family = Family::kIpv6;
-      if (offset == 8 && length <= 16) is(Kind::kSource, 16);
-      if (offset == 24 && length <= 16) is(Kind::kDestination, 16);
-      if (offset == 6 && length == 1) is(Kind::kProtocol, 1);
+      if (offset == 8) is(Kind::kSource, 16);
+      if (offset == 24) is(Kind::kDestination, 16);
+      if (offset == 6) is(Kind::kProtocol, 1);
     }
     if (base == NFT_PAYLOAD_TRANSPORT_HEADER) {
       const bool ports = protocol_ == IPPROTO_TCP || protocol_ == IPPROTO_UDP || protocol_ == IPPROTO_SCTP ||
                          protocol_ == IPPROTO_DCCP || protocol_ == IPPROTO_UDPLITE || !protocol_;
-      if (offset == 0 && length == 2 && ports) is(Kind::kSourcePort, 2);
-      if (offset == 2 && length == 2 && ports) is(Kind::kDestinationPort, 2);
-      if (offset == 0 && length == 1 && (protocol_ == IPPROTO_ICMP || protocol_ == IPPROTO_ICMPV6)) is(Kind::kIcmpType, 1);
-      if (offset == 13 && length == 1 && protocol_ == IPPROTO_TCP) is(Kind::kTcpFlags, 1);
+      const bool icmp = protocol_ == IPPROTO_ICMP || protocol_ == IPPROTO_ICMPV6;
+      if (offset == 0 && ports && most >= 2) is(Kind::kSourcePort, 2);
+      if (offset == 2 && ports && most >= 2) is(Kind::kDestinationPort, 2);
+      if (offset == 0 && icmp) is(Kind::kIcmpType, 1);
+      if (offset == 1 && icmp) is(Kind::kIcmpCode, 1);
+      if (offset == 13 && protocol_ == IPPROTO_TCP) is(Kind::kTcpFlags, 1);
     }
-    Load(a.number(NFTA_PAYLOAD_DREG), field);
+    field.loaded = std::min(field.width, most);
+    return field;
+  }
+
+  void Payload(const Attributes& a) {
+    if (a.has(NFTA_PAYLOAD_SREG)) return;  // writes into the packet
+    const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET), length = a.number(NFTA_PAYLOAD_LEN);
+    Field field = FieldAt(base, offset, length);
+    if (field.kind && length > field.width) {  // neighbours in one load, which nft does to save one
+      Field whole;
+      std::uint32_t at = 0;
+      while (at < length) {
+        const Field part = FieldAt(base, offset + at, length - at);
+        if (!part.kind || part.loaded != part.width) break;
+        at += static_cast<std::uint32_t>(part.width);
+        whole.parts.push_back(part);
+      }
+      if (at != length) whole.parts.clear();
+      field = std::move(whole);
+    }
+    field.loaded = length;
+    Load(a.number(NFTA_PAYLOAD_DREG), std::move(field));
   }
 
   void Conntrack(const Attributes& a) {
     if (a.has(NFTA_CT_SREG)) return;
     Field field;
     if (a.number(NFTA_CT_KEY) == NFT_CT_STATE) {
-      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}};
+      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
+    } else if (a.number(NFTA_CT_KEY) == NFT_CT_STATUS) {
+      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
     }
     Load(a.number(NFTA_CT_DREG), field);
   }
@@ -214,6 +309,8 @@ class RuleDecoder {
     const bool plain = a.number(NFTA_BITWISE_OP) == 0 && field.mask.empty() &&
                        std::all_of(flip.begin(), flip.end(), [](std::byte octet) { return octet == std::byte{0}; });
     if (!plain || mask.empty()) field.kind.reset();
+    field.parts.clear();
+    field.value.clear();
     field.mask.assign(mask.begin(), mask.end());
     Load(a.number(NFTA_BITWISE_DREG), field);
   }
@@ -221,8 +318,16 @@ class RuleDecoder {
   void Compare(const Attributes& a) {
     const Field* field = At(a.number(NFTA_CMP_SREG));
     const Bytes value = NftDataValue(a.bytes(NFTA_CMP_DATA));
-    if (field == nullptr || !field->kind || value.empty()) return NotUnderstood();
     const auto operation = a.number(NFTA_CMP_OP);
+    if (field != nullptr && !field->parts.empty() && operation == NFT_CMP_EQ && value.size() == field->loaded) {
+      std::size_t at = 0;
+      for (const Field& part : field->parts) {
+        Equal(part, value.subspan(at, part.width), false);
+        at += part.width;
+      }
+      return;
+    }
+    if (field == nullptr || !field->kind || value.empty()) return NotUnderstood();
     if (operation == NFT_CMP_EQ || operation == NFT_CMP_NEQ) return Equal(*field, value, operation == NFT_CMP_NEQ);
     // Orders: of numbers and addresses alone, and never of masked ones.
     const std::size_t width = field->width;
@@ -250,17 +355,20 @@ class RuleDecoder {
     const Kind kind = *field.kind;
     if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
       if (!field.mask.empty()) return NotUnderstood();
-      if (field.width == kIndexBytes) {
-        // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
-        if (NumberOf(value, false) != 1) return NotUnderstood();
-        return Add({kind, negated, {}, {}, {"lo"}, {}, false});
-      }
       // A name with its NUL, or a beginning.
       std::string name(NftText(value));
       if (name.size() == value.size() && value.size() < 16) name += '*';
       return Add({kind, negated, {}, {}, {name}, {}, false});
     }
-    if (kind == Kind::kConntrackState) {
+    // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
+    if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
+      return Add({kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false});
+    }
+    if (kind == Kind::kMark) {
+      const std::uint32_t mask = field.mask.empty() ? 0xffffffffU : NumberOf(field.mask, false);
+      return Add({kind, negated, {}, {{NumberOf(value, false), mask}}, {}, {}, false});
+    }
+    if (kind == Kind::kConntrackState || kind == Kind::kConntrackStatus) {
       // `ct state a,b` is (state & (a|b)) != 0; `ct state == a` compares all bits: there is one only.
       const std::uint32_t number = NumberOf(value, false);
       if (!field.mask.empty() && number == 0) {
@@ -306,44 +414,91 @@ class RuleDecoder {
   }
 
   void Lookup(const Attributes& a) {
-    const Field* field = At(a.number(NFTA_LOOKUP_SREG));
+    const std::uint32_t from = a.number(NFTA_LOOKUP_SREG);
+    const Field* field = At(from);
     const std::string name(a.text(NFTA_LOOKUP_SET));
     const auto found = sets_.find({message_.family, std::string(message_.table), name});
+    const NftSetContent* content = found != sets_.end() ? &found->second : nullptr;
     const bool map = a.has(NFTA_LOOKUP_DREG);
-    if (map && RegisterSlot(a.number(NFTA_LOOKUP_DREG)) == 16) return VerdictMap(field, found != sets_.end() ? &found->second : nullptr);
+    if (map && RegisterSlot(a.number(NFTA_LOOKUP_DREG)) == 16) return VerdictMap(from, content);
     if (map) {
-      NotUnderstood();
+      NotUnderstood("a map of values");
       return Load(a.number(NFTA_LOOKUP_DREG), {});
     }
     const bool negated = (a.number(NFTA_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
-    if (field == nullptr || !field->kind || found == sets_.end() || !field->mask.empty() ||
-        found->second.key_bytes != field->width || field->loaded != field->width) {
-      return NotUnderstood();
+    if (content == nullptr || field == nullptr) return NotUnderstood("set " + name);
+    const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
+    if ((content->anonymous || content->elements_stand) && content->complete && !fields.empty()) {
+      if (fields.size() == 1) return AddRanges(fields[0], content->elements, negated);
+      return AddTuples(fields, content->elements, negated);
     }
-    if (found->second.anonymous) {
-      if (!found->second.complete) return NotUnderstood();
-      return AddRanges(*field, found->second.elements, negated);
+    const bool whole = fields.size() == 1 && !content->anonymous;
+    const bool address = whole && (*fields[0].kind == Kind::kSource || *fields[0].kind == Kind::kDestination);
+    if (!address) NotUnderstood("set " + name);
+    if (whole) Add({*fields[0].kind, negated, {}, {}, {}, name, false});
+  }
+
+  // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is not known.
+  std::vector<Field> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const {
+    constexpr std::size_t kSlotBytes = 4;
+    std::vector<Field> fields;
+    std::size_t slot = RegisterSlot(number);
+    for (std::size_t bytes = 0; bytes < key_bytes;) {
+      if (slot >= registers_.size()) return {};
+      const Field& field = registers_[slot];
+      if (!field.kind || !field.mask.empty() || field.width == 0 || field.loaded != field.width) return {};
+      fields.push_back(field);
+      const std::size_t slots = (field.width + kSlotBytes - 1) / kSlotBytes;
+      slot += slots;
+      // One field alone is as long as it is; in a concatenation each fills its registers.
+      bytes += bytes == 0 && field.width == key_bytes ? field.width : slots * kSlotBytes;
+      if (bytes > key_bytes) return {};
     }
-    RuleCondition condition{*field->kind, negated, {}, {}, {}, name, false};
-    if (condition.kind != Kind::kSource && condition.kind != Kind::kDestination) NotUnderstood();
+    return fields;
+  }
+
+  // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are known.
+  std::vector<RuleCondition> ConditionsOf(const std::vector<Field>& fields, const NftSetContent::Element& element) {
+    if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false)};
+    constexpr std::size_t kSlotBytes = 4;
+    std::vector<RuleCondition> conditions;
+    std::size_t at = 0;
+    for (const Field& field : fields) {
+      if (at + field.width > element.first.size()) return {};
+      const auto part = [&](const Octets& octets) {
+        const auto begin = octets.begin() + static_cast<std::ptrdiff_t>(at);
+        return Octets(begin, begin + static_cast<std::ptrdiff_t>(field.width));
+      };
+      conditions.push_back(RangesCondition(field, {{part(element.first), part(element.last), {}, {}}}, false));
+      at += (field.width + kSlotBytes - 1) / kSlotBytes * kSlotBytes;
+    }
+    return conditions;
+  }
+
+  void AddTuples(const std::vector<Field>& fields, const std::vector<NftSetContent::Element>& elements, bool negated) {
+    RuleCondition condition{Kind::kTuple, negated, {}, {}, {}, {}, false};
+    for (const NftSetContent::Element& element : elements) condition.alternatives.push_back(ConditionsOf(fields, element));
     Add(std::move(condition));
   }
 
-  void VerdictMap(const Field* field, const NftSetContent* content) {
+  void VerdictMap(std::uint32_t from, const NftSetContent* content) {
     rule_.verdict = Verdict::kMap;
-    NotUnderstood();  // which packets it takes is in the map
+    maps_ = true;
     if (content == nullptr) return;
-    const bool known = field != nullptr && field->kind && field->mask.empty() && content->key_bytes == field->width;
-    if (known) rule_.map_key = field->kind;
+    const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
+    const Field* field = fields.size() == 1 ? &fields[0] : nullptr;
+    map_known_ = !fields.empty() && content->complete;
+    if (field != nullptr) rule_.map_key = field->kind;
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
       MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}};
-      if (known && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
+      if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
+      if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
-      } else if (known && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
-        if (field->width != kIndexBytes) mapped.interface = std::string(NftText(element.first)) + (element.first != element.last ? "*" : "");
-      } else if (known && field->width <= 4) {
+      } else if (field != nullptr && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
+        mapped.interface = std::string(NftText(element.first)) + (element.first != element.last ? "*" : "");
+      } else if (field != nullptr && field->width <= 4) {
         mapped.numbers = NumberRange{NumberOf(element.first, field->network_order), NumberOf(element.last, field->network_order)};
       }
       rule_.map.push_back(std::move(mapped));
@@ -354,7 +509,12 @@ class RuleDecoder {
   }
 
   void Immediate(const Attributes& a) {
-    if (RegisterSlot(a.number(NFTA_IMMEDIATE_DREG)) != 16) return Load(a.number(NFTA_IMMEDIATE_DREG), {});
+    if (RegisterSlot(a.number(NFTA_IMMEDIATE_DREG)) != 16) {
+      Field constant;
+      const Bytes value = NftDataValue(a.bytes(NFTA_IMMEDIATE_DATA));
+      constant.value.assign(value.begin(), value.end());
+      return Load(a.number(NFTA_IMMEDIATE_DREG), std::move(constant));
+    }
     const auto verdict = DecodeNftVerdict(a.bytes(NFTA_IMMEDIATE_DATA));
     if (!verdict) return NotUnderstood();
     const Verdict decoded = VerdictOf(verdict->code);
@@ -366,7 +526,7 @@ class RuleDecoder {
     const auto type = a.number(NFTA_OBJREF_IMM_TYPE);
     if (type == NFT_OBJECT_COUNTER) rule_.has_counter = true;
     const bool harmless = type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_TIMEOUT;
-    if (!harmless) NotUnderstood();  // quotas and limits by name; maps of objects
+    if (!harmless) NotUnderstood("a named object");  // quotas and limits by name; maps of objects
   }
 
   static RuleLimit ConnectionLimit(const Attributes& a, RuleLimit::Per per) {
@@ -430,6 +590,10 @@ class RuleDecoder {
   }
 
   void AddRanges(const Field& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
+    Add(RangesCondition(field, elements, negated));
+  }
+
+  RuleCondition RangesCondition(const Field& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
     RuleCondition condition{*field.kind, negated, {}, {}, {}, {}, false};
     for (const NftSetContent::Element& element : elements) {
       switch (*field.kind) {
@@ -439,13 +603,13 @@ class RuleDecoder {
           break;
         case Kind::kInInterface:
         case Kind::kOutInterface:
-          if (field.width == kIndexBytes) return NotUnderstood();
           condition.interfaces.emplace_back(NftText(element.first));
           if (element.first != element.last) condition.interfaces.back() += '*';  // "eth*" is a range of names
           break;
-        case Kind::kTcpFlags: {
-          const std::uint32_t flags = NumberOf(element.first, true);
-          condition.numbers.push_back({flags, 0xff});
+        case Kind::kTcpFlags: condition.numbers.push_back({NumberOf(element.first, true), 0xff}); break;
+        case Kind::kMark: {
+          if (element.first != element.last) NotUnderstood("a range of marks");
+          condition.numbers.push_back({NumberOf(element.first, false), 0xffffffffU});
           break;
         }
         default:
@@ -454,11 +618,14 @@ class RuleDecoder {
     }
     if (*field.kind == Kind::kFamily && field.width == 2) {  // EtherTypes: as families
       for (NumberRange& range : condition.numbers) {
-        if (range.first != range.last || (range.first != 0x0800 && range.first != 0x86dd)) return NotUnderstood();
+        if (range.first != range.last || (range.first != 0x0800 && range.first != 0x86dd)) {
+          NotUnderstood("an EtherType");
+          break;
+        }
         range.first = range.last = range.first == 0x0800 ? NFPROTO_IPV4 : NFPROTO_IPV6;
       }
     }
-    Add(std::move(condition));
+    return condition;
   }
 
   // What later loads mean depends on what was asked before them.
@@ -476,6 +643,9 @@ class RuleDecoder {
   const NftSetContents& sets_;
   Rule rule_;
   std::array<Field, 16> registers_;
+  std::string_view step_;   // the expression that is being decoded
+  bool maps_ = false;       // a verdict map ends the rule
+  bool map_known_ = false;  // and all of its keys are known
   std::optional<Family> layer3_;
   std::optional<std::uint32_t> protocol_;
 };

@@ -15,9 +15,10 @@
 
 namespace conntally {
 
-// A set or map as rules use it: anonymous ones, and verdict maps, with their elements.
+// A set or map as rules use it: those whose elements stand as long as the rules do, and verdict maps, with their elements.
 struct NftSetContent {
   bool anonymous = false;
+  bool elements_stand = false;  // also of a named one: neither packets nor time change them, and they are not addresses
   bool verdicts = false;
   bool complete = true;
   std::uint32_t key_bytes = 0;

@@ -64,6 +64,7 @@ class Assignment {
  public:
   Assignment(Ruleset& ruleset, const std::vector<std::string>& keys, const std::unordered_map<std::string, std::string>& known)
       : ruleset_(ruleset), iptables_(ruleset) {
+    for (RuleTable& table : ruleset.tables) table.by_iptables = iptables_.Has(table.family, table.name);
     std::map<std::pair<TableKey, std::string>, std::size_t> positions;
     for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
       Rule& rule = ruleset.rules[i];

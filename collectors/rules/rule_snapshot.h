@@ -63,6 +63,16 @@ struct RuleCondition {
     kConntrackState,   // numbers: NF_CT_STATE_BITs: invalid 1, established 2, related 4, new 8, untracked 64; any bit is enough
     kIcmpType,         // numbers
     kTcpFlags,         // numbers: first is the value, last the mask
+    kIcmpCode,         // numbers
+    kInInterfaceIndex,   // numbers
+    kOutInterfaceIndex,  // numbers
+    kMark,               // numbers: first is the value, last the mask
+    kConntrackStatus,    // numbers: IPS_* bits; any bit is enough. Known here: IPS_SRC_NAT 16, IPS_DST_NAT 32
+    kSourceType,         // numbers: RTN_*: unicast 1, local 2, broadcast 3, multicast 5 ...
+    kDestinationType,    // as kSourceType
+    kPacketType,         // numbers: PACKET_*: host 0, broadcast 1, multicast 2
+    kReversePath,        // numbers: 1: there is a way back to the source over the interface that it came in by
+    kTuple,              // alternatives: each is conditions that must all hold (a set of concatenations)
   };
   Kind kind = Kind::kSource;
   bool negated = false;
@@ -73,6 +83,7 @@ struct RuleCondition {
   // anonymous sets stand in `addresses`, `numbers` and `interfaces`.
   std::string set;
   bool ipset = false;
+  std::vector<std::vector<RuleCondition>> alternatives = {};  // of kTuple
 };
 
 // A limit that a rule puts upon sources or on everything. What narrows it are the rule's conditions.
@@ -104,6 +115,23 @@ struct MappedVerdict {
   std::optional<AddressRange> addresses;  // of a map keyed by address
   std::optional<NumberRange> numbers;     // of one keyed by port, protocol ...
   std::string interface;                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
+  std::vector<RuleCondition> key;         // of any map whose key is understood: what the packet must be
+};
+
+// What a rule of verdict kNat makes of a connection's addresses.
+struct NatTarget {
+  enum class Kind : std::uint8_t { kSource, kDestination, kMasquerade, kRedirect, kOther };
+  Kind kind = Kind::kOther;
+  std::optional<AddressRange> addresses;  // absent: unchanged, or not known; masquerade and redirect: the host's own
+  std::optional<NumberRange> ports;       // absent: unchanged, or not known
+  bool known = true;                      // false: an address or a port is looked up somewhere
+};
+
+// What a rule makes of the packet's mark: (mark & keep) ^ flip; nothing is known of it unless `known`.
+struct MarkChange {
+  bool known = false;
+  std::uint32_t keep = 0;
+  std::uint32_t flip = 0;
 };
 
 // `add @set { ip saddr ... }` in a rule, which makes the set's elements sources (or destinations).
@@ -132,8 +160,15 @@ struct Rule {
   std::vector<SetUpdate> set_updates;
   std::vector<MappedVerdict> map;             // of a verdict map
   std::optional<RuleCondition::Kind> map_key;  // what of the packet is looked up in it, if known
+  bool map_understood = false;                // with `conditions`, the keys of `map` are all that the rule takes
+  std::string not_understood;                 // what keeps `fully_understood` false, the map aside: names, for people
   std::string log_prefix;
   std::optional<std::uint16_t> nflog_group;
+  std::optional<NatTarget> nat;
+  std::optional<MarkChange> mark;
+  bool untracks = false;                      // NOTRACK: conntrack is not to see the packet
+  bool traces = false;                        // TRACE, `meta nftrace set 1`
+  bool tcp_reset = false;                     // of kReject: a TCP connection is answered by a RST
 };
 
 struct RuleChain {
@@ -145,7 +180,7 @@ struct RuleChain {
   std::string type;   // "filter", "nat", "route"
   std::string hook;   // "prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"
   std::string device; // of netdev chains with one device
-  std::int32_t priority = 0;
+  std::int32_t priority = 0;  // of legacy tables: the kernel's fixed one
   Verdict policy = Verdict::kAccept;  // kAccept or kDrop
   bool has_policy_counter = false;
   // Indexes into Ruleset::rules: [first_rule, first_rule + rule_count).
@@ -158,6 +193,7 @@ struct RuleTable {
   std::string name;
   std::size_t rules = 0;
   std::size_t rules_without_counter = 0;
+  bool by_iptables = false;  // of nftables: iptables-nft (or ip6tables-nft) made it, and reads it
 };
 
 // One backend's rules, of one generation.

@@ -3,7 +3,9 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/x_tables.h>
+#include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_NFLOG.h>
+#include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_comment.h>
 #include <linux/netfilter/xt_connlimit.h>
 #include <linux/netfilter/xt_conntrack.h>
@@ -11,7 +13,10 @@
 #include <linux/netfilter/xt_iprange.h>
 #include <linux/netfilter/xt_limit.h>
 #include <linux/netfilter/xt_LOG.h>
+#include <linux/netfilter/xt_mark.h>
 #include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_pkttype.h>
+#include <linux/netfilter/xt_rpfilter.h>
 #include <linux/netfilter/xt_set.h>
 #include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
@@ -20,6 +25,8 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+
+#include "collectors/rules/xt_nat.h"
 
 namespace conntally {
 namespace {
@@ -85,7 +92,47 @@ bool Icmp(Bytes info, Rule& rule) {
   const auto match = Read<IcmpMatch>(info);
   if (!match) return false;
   if (match->type != 0xff) AddNumbers(rule, Kind::kIcmpType, {{match->type, match->type}}, (match->invert & 1) != 0);
-  return match->code[0] == 0 && match->code[1] == 0xff;  // all codes
+  const bool every_code = match->code[0] == 0 && match->code[1] == 0xff;
+  const bool negated = (match->invert & 1) != 0;
+  if (!every_code) AddNumbers(rule, Kind::kIcmpCode, {{match->code[0], match->code[1]}}, false);
+  return every_code || !negated;  // negated, type and code are one
+}
+
+bool AddressType(std::uint32_t revision, Bytes info, Rule& rule) {
+  const auto match = Read<xt_addrtype_info_v1>(info);
+  if (revision != 1 || !match) return false;
+  const auto add = [&](Kind kind, std::uint16_t types, bool negated) {
+    std::vector<NumberRange> numbers;
+    for (std::uint32_t type = 0; type < 16; ++type) {
+      if ((types >> type & 1) != 0) numbers.push_back({type, type});
+    }
+    if (types != 0) AddNumbers(rule, kind, std::move(numbers), negated);
+  };
+  add(Kind::kSourceType, match->source, (match->flags & XT_ADDRTYPE_INVERT_SOURCE) != 0);
+  add(Kind::kDestinationType, match->dest, (match->flags & XT_ADDRTYPE_INVERT_DEST) != 0);
+  return (match->flags & (XT_ADDRTYPE_LIMIT_IFACE_IN | XT_ADDRTYPE_LIMIT_IFACE_OUT)) == 0;
+}
+
+bool Mark(std::uint32_t revision, Bytes info, Rule& rule) {
+  const auto match = Read<xt_mark_mtinfo1>(info);
+  if (revision != 1 || !match) return false;
+  AddNumbers(rule, Kind::kMark, {{match->mark, match->mask}}, match->invert != 0);
+  return true;
+}
+
+bool PacketType(Bytes info, Rule& rule) {
+  const auto match = Read<xt_pkttype_info>(info);
+  if (!match) return false;
+  const auto type = static_cast<std::uint32_t>(match->pkttype);
+  AddNumbers(rule, Kind::kPacketType, {{type, type}}, match->invert != 0);
+  return true;
+}
+
+bool ReversePath(Bytes info, Rule& rule) {
+  const auto match = Read<xt_rpfilter_info>(info);
+  if (!match) return false;
+  AddNumbers(rule, Kind::kReversePath, {{1, 1}}, (match->flags & XT_RPFILTER_INVERT) != 0);
+  return (match->flags & XT_RPFILTER_LOOSE) == 0;
 }
 
 bool Multiport(std::uint32_t revision, Bytes info, Rule& rule) {
@@ -120,7 +167,16 @@ bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
     return false;
   }
   flags &= ~std::uint32_t{XT_CONNTRACK_STATE_ALIAS};  // it was written as `-m state`
-  if (flags != XT_CONNTRACK_STATE || (states & (XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT)) != 0) return false;
+  if (flags != XT_CONNTRACK_STATE) return false;
+  std::uint32_t status = 0;
+  if ((states & XT_CONNTRACK_STATE_SNAT) != 0) status |= IPS_SRC_NAT;
+  if ((states & XT_CONNTRACK_STATE_DNAT) != 0) status |= IPS_DST_NAT;
+  if (status != 0) {
+    const std::uint32_t others = states & ~std::uint32_t{XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT};
+    if (others != 0) return false;  // either: a state, or an address that was changed
+    AddNumbers(rule, Kind::kConntrackStatus, {{status, status}}, (invert & XT_CONNTRACK_STATE) != 0);
+    return true;
+  }
   const bool untracked = (states & XT_CONNTRACK_STATE_UNTRACKED) != 0;
   states = (states & 0x3fU) | (untracked ? 64U : 0U);
   AddNumbers(rule, Kind::kConntrackState, {{states, states}}, (invert & XT_CONNTRACK_STATE) != 0);
@@ -241,6 +297,10 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
   if (name == "connlimit") return Connlimit(revision, info, family, rule);
   if (name == "limit") return Limit(info, rule);
   if (name == "hashlimit") return Hashlimit(revision, info, rule);
+  if (name == "addrtype") return AddressType(revision, info, rule);
+  if (name == "mark") return Mark(revision, info, rule);
+  if (name == "pkttype") return PacketType(info, rule);
+  if (name == "rpfilter") return ReversePath(info, rule);
   if (name == "comment") {
     if (const auto comment = Read<xt_comment_info>(info)) rule.comment = TextOf(comment->comment);
     return true;
@@ -251,16 +311,49 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
 }  // namespace
 
 void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
-  if (!Match(name, revision, info, family, rule)) rule.fully_understood = false;
+  if (!Match(name, revision, info, family, rule)) NotUnderstood(rule, name);
 }
 
-void DecodeXtTarget(std::string_view name, std::uint32_t, Bytes info, Rule& rule) {
+void NotUnderstood(Rule& rule, std::string_view what) {
+  rule.fully_understood = false;
+  constexpr std::size_t kBytesMax = 200;
+  if (rule.not_understood.size() > kBytesMax) return;
+  rule.not_understood.append(rule.not_understood.empty() ? "" : ", ").append(what);
+}
+
+namespace {
+
+// What a target that lets the packet go on changes in it.
+void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
+  if (name == "TRACE") rule.traces = true;
+  if (name == "NOTRACK") rule.untracks = true;
+  if (name == "CT") {
+    const auto target = Read<std::uint16_t>(info);
+    rule.untracks = target && (*target & XT_CT_NOTRACK) != 0;
+  }
+  if (name == "CONNMARK") {
+    const std::size_t mode_at = revision >= 2 ? 14 : 12;  // of struct xt_connmark_tginfo2 and 1
+    constexpr int kRestore = 2;
+    if (info.size() <= mode_at || std::to_integer<int>(info[mode_at]) == kRestore) rule.mark = MarkChange{};
+  }
+  if (name == "MARK") {
+    const auto target = Read<xt_mark_tginfo2>(info);
+    rule.mark = revision == 2 && target ? MarkChange{true, ~target->mask, target->mark} : MarkChange{};
+  }
+}
+
+}  // namespace
+
+void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
   constexpr std::array<std::string_view, 6> kNat = {"DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "TPROXY"};
   constexpr std::array<std::string_view, 17> kMarking = {"MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL",
                                                          "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET", "TRACE", "TEE", "ECN", "AUDIT"};
   const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (name == "REJECT") {
     rule.verdict = Verdict::kReject;
+    constexpr std::uint32_t kIptTcpReset = 7, kIp6tTcpReset = 6;  // linux/netfilter_ipv4/ipt_REJECT.h, netfilter_ipv6/ip6t_REJECT.h
+    const auto with = Read<std::uint32_t>(info);
+    rule.tcp_reset = with && *with == (rule.family == RuleFamily::kIp6 ? kIp6tTcpReset : kIptTcpReset);
   } else if (name == "LOG") {
     rule.verdict = Verdict::kLog;
     if (const auto log = Read<xt_log_info>(info)) rule.log_prefix = TextOf(log->prefix);
@@ -274,7 +367,10 @@ void DecodeXtTarget(std::string_view name, std::uint32_t, Bytes info, Rule& rule
     rule.verdict = Verdict::kQueue;
   } else if (among(kNat)) {
     rule.verdict = Verdict::kNat;
-  } else if (!among(kMarking)) {
+    rule.nat = DecodeXtNat(name, revision, info, rule.family);
+  } else if (among(kMarking)) {
+    Marking(name, revision, info, rule);
+  } else {
     rule.verdict = Verdict::kOther;
   }
 }

@@ -18,6 +18,9 @@ namespace conntally {
 // `info` is the match's structure, padded or not; `family` the rule's, if known.
 void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule);
 
+// Something in the rule is beyond what is decoded: `what`, for people.
+void NotUnderstood(Rule& rule, std::string_view what);
+
 // All targets but the standard one, whose verdict stands elsewhere.
 void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule);
 

@@ -32,7 +32,7 @@ class Round {
   // Once something has failed no more is asked: five seconds each would add up.
   void Get(const std::string& path, Taken (*take)(const std::string&, Model&), bool may_be_missing = false) {
     if (!trouble_.empty()) return;
-    const auto answer = AskDaemon(url_ + path, stop_);
+    const auto answer = AskDaemon(url_ + path, kAskPatience, stop_);
     if (!answer) {
       if (!may_be_missing || answer.error().code != kNotFound) trouble_ = answer.error().message;
       return;

@@ -20,7 +20,12 @@ inline std::string Lines(const RuleCondition& condition) {
       {RuleCondition::Kind::kSourcePort, "sport"},      {RuleCondition::Kind::kDestinationPort, "dport"},
       {RuleCondition::Kind::kInInterface, "in"},        {RuleCondition::Kind::kOutInterface, "out"},
       {RuleCondition::Kind::kConntrackState, "state"},  {RuleCondition::Kind::kIcmpType, "icmp"},
-      {RuleCondition::Kind::kTcpFlags, "flags"}};
+      {RuleCondition::Kind::kTcpFlags, "flags"},        {RuleCondition::Kind::kIcmpCode, "icmp-code"},
+      {RuleCondition::Kind::kInInterfaceIndex, "in-index"}, {RuleCondition::Kind::kOutInterfaceIndex, "out-index"},
+      {RuleCondition::Kind::kMark, "mark"},             {RuleCondition::Kind::kConntrackStatus, "status"},
+      {RuleCondition::Kind::kSourceType, "source-type"}, {RuleCondition::Kind::kDestinationType, "destination-type"},
+      {RuleCondition::Kind::kPacketType, "packet-type"}, {RuleCondition::Kind::kReversePath, "reverse-path"},
+      {RuleCondition::Kind::kTuple, "tuple"}};
   std::string text = std::string(condition.negated ? "!" : "") + kNames.at(condition.kind) + "=";
   std::string list;
   const auto add = [&](const std::string& item) { list += (list.empty() ? "" : ",") + item; };
@@ -32,6 +37,11 @@ inline std::string Lines(const RuleCondition& condition) {
   }
   for (const std::string& name : condition.interfaces) add(name);
   if (!condition.set.empty()) add("@" + condition.set);
+  for (const auto& alternative : condition.alternatives) {
+    std::string all;
+    for (const RuleCondition& part : alternative) all += (all.empty() ? "" : "&") + Lines(part);
+    add("(" + all + ")");
+  }
   return text + list;
 }
 
@@ -54,7 +64,7 @@ inline std::string Line(const Rule& rule, const std::optional<RuleCounter>& coun
   if (!rule.log_prefix.empty()) text += " prefix(" + rule.log_prefix + ")";
   if (rule.nflog_group) text += " group(" + std::to_string(*rule.nflog_group) + ")";
   if (!rule.comment.empty()) text += " comment(" + rule.comment + ")";
-  return text + (rule.fully_understood ? "" : " ...");
+  return text + (rule.fully_understood ? "" : rule.map_understood ? " map" : " ... " + rule.not_understood);
 }
 
 inline NftSetContents SetsOf(const std::vector<Buffer>& messages) {

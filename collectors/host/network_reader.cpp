@@ -1,0 +1,151 @@
+#include "collectors/host/network_reader.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "collectors/host/raw_request.h"
+#include "collectors/netlink/messages.h"
+
+namespace conntally {
+namespace {
+
+template <typename Header>
+std::optional<Header> HeaderOf(Bytes message) {
+  Header header{};
+  if (message.size() < MessageHeader::kBytes + sizeof header) return std::nullopt;
+  std::memcpy(&header, message.data() + MessageHeader::kBytes, sizeof header);
+  return header;
+}
+
+template <typename Header>
+AttributeWalk AttributesAfter(Bytes message) {
+  return AttributeWalk(message.subspan(std::min(message.size(), MessageHeader::kBytes + NLMSG_ALIGN(sizeof(Header)))));
+}
+
+std::optional<IpAddress> AddressOf(Bytes payload) {
+  if (payload.size() != 4 && payload.size() != 16) return std::nullopt;
+  IpAddress address;
+  address.family = payload.size() == 4 ? Family::kIpv4 : Family::kIpv6;
+  std::memcpy(address.bytes.data(), payload.data(), payload.size());
+  return address;
+}
+
+std::string TextOf(Bytes payload) {
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
+  return std::string(text.substr(0, text.find('\0')));
+}
+
+Bytes BytesOf(const IpAddress& address) {
+  return std::as_bytes(std::span(address.bytes)).first(AddressBits(address.family) / 8);
+}
+
+std::uint8_t NumberOf(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
+
+Route::Kind KindOf(unsigned char type) {
+  switch (type) {
+    case RTN_LOCAL:
+    case RTN_ANYCAST: return Route::Kind::kLocal;
+    case RTN_UNICAST: return Route::Kind::kForward;
+    case RTN_BROADCAST:
+    case RTN_MULTICAST: return Route::Kind::kBroadcast;
+    default: return Route::Kind::kUnreachable;
+  }
+}
+
+Route DecodeRoute(Bytes message, const rtmsg& header) {
+  Route route;
+  route.kind = KindOf(header.rtm_type);
+  auto walk = AttributesAfter<rtmsg>(message);
+  for (Attribute attribute; walk.Next(attribute);) {
+    if (attribute.type == RTA_OIF && attribute.payload.size() == 4) route.link = LoadHostOrder<std::uint32_t>(attribute.payload);
+    if (attribute.type == RTA_GATEWAY) route.gateway = AddressOf(attribute.payload);
+    if (attribute.type == RTA_PREFSRC) route.preferred_source = AddressOf(attribute.payload);
+  }
+  if (route.kind == Route::Kind::kUnreachable) route.error = ENETUNREACH;
+  return route;
+}
+
+}  // namespace
+
+Result<std::vector<Link>> ReadLinks() {
+  std::vector<Link> links;
+  RawRequest request(RTM_GETLINK, true, ifinfomsg{});
+  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+    const auto header = HeaderOf<ifinfomsg>(message);
+    if (!header) return;
+    Link link;
+    link.index = static_cast<std::uint32_t>(header->ifi_index);
+    link.up = (header->ifi_flags & IFF_UP) != 0;
+    link.carrier = (header->ifi_flags & IFF_RUNNING) != 0;
+    link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
+    auto walk = AttributesAfter<ifinfomsg>(message);
+    for (Attribute attribute; walk.Next(attribute);) {
+      if (attribute.type == IFLA_IFNAME) link.name = TextOf(attribute.payload);
+      if (attribute.type != IFLA_LINKINFO) continue;
+      AttributeWalk inner(attribute.payload);
+      for (Attribute part; inner.Next(part);) {
+        if (part.type == IFLA_INFO_KIND) link.kind = TextOf(part.payload);
+      }
+    }
+    links.push_back(std::move(link));
+  });
+  if (!asked) return asked.error();
+  return links;
+}
+
+Result<std::vector<LocalAddress>> ReadLocalAddresses() {
+  std::vector<LocalAddress> addresses;
+  RawRequest request(RTM_GETADDR, true, ifaddrmsg{});
+  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+    const auto header = HeaderOf<ifaddrmsg>(message);
+    if (!header) return;
+    std::optional<IpAddress> address;
+    bool is_local = false;
+    auto walk = AttributesAfter<ifaddrmsg>(message);
+    for (Attribute attribute; walk.Next(attribute);) {
+      // Of a point-to-point link IFA_ADDRESS is the other end's.
+      if (attribute.type == IFA_LOCAL || (attribute.type == IFA_ADDRESS && !is_local)) address = AddressOf(attribute.payload);
+      is_local = is_local || attribute.type == IFA_LOCAL;
+    }
+    if (address) addresses.push_back({*address, header->ifa_prefixlen, header->ifa_index});
+  });
+  if (!asked) return asked.error();
+  return addresses;
+}
+
+Result<Route> FindRoute(const RouteQuestion& question) {
+  rtmsg header{};
+  header.rtm_family = NumberOf(question.destination.family);
+  header.rtm_dst_len = static_cast<unsigned char>(AddressBits(question.destination.family));
+  if (question.source) header.rtm_src_len = header.rtm_dst_len;
+  RawRequest request(RTM_GETROUTE, false, header);
+  request.AddAttribute(RTA_DST, BytesOf(question.destination));
+  if (question.source) request.AddAttribute(RTA_SRC, BytesOf(*question.source));
+  if (question.in_link != 0) request.AddAttribute(RTA_IIF, question.in_link);
+
+  Route route;
+  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+    if (const auto answer = HeaderOf<rtmsg>(message)) route = DecodeRoute(message, *answer);
+  });
+  if (asked) return route;
+  const int code = asked.error().code;
+  switch (code) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EACCES:  // "prohibit"
+    case EAGAIN:  // "throw"
+      return Route{Route::Kind::kUnreachable, 0, {}, {}, code};
+    case EXDEV: return Route{Route::Kind::kFiltered, 0, {}, {}, code};
+    case EINVAL:  // "blackhole"; for a packet that arrives, also a source that no packet can have
+      return Route{question.in_link != 0 ? Route::Kind::kFiltered : Route::Kind::kUnreachable, 0, {}, {}, code};
+    default: return asked.error();
+  }
+}
+
+}  // namespace conntally

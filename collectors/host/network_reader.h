@@ -1,0 +1,27 @@
+// A host's links, addresses and routes, by rtnetlink. Needs no privilege. Reads the calling thread's network namespace.
+//
+// Sources: rtnetlink(7); net/ipv4/route.c (inet_rtm_getroute), net/ipv6/route.c (inet6_rtm_getroute).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "collectors/host/network.h"
+#include "collectors/netlink/result.h"
+
+namespace conntally {
+
+Result<std::vector<Link>> ReadLinks();
+Result<std::vector<LocalAddress>> ReadLocalAddresses();
+
+struct RouteQuestion {
+  IpAddress destination;
+  std::optional<IpAddress> source;  // of the same family
+  std::uint32_t in_link = 0;        // by which the packet arrives; 0: this host sends it
+};
+
+// The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part in it. That it
+// has no way is a Route, too, not an error.
+Result<Route> FindRoute(const RouteQuestion& question);
+
+}  // namespace conntally

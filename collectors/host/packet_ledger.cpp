@@ -1,0 +1,165 @@
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "collectors/host/packet_watch.h"
+
+namespace conntally {
+namespace {
+
+constexpr std::uint8_t kSyn = 0x02;
+constexpr std::uint8_t kReset = 0x04;
+constexpr std::uint8_t kAck = 0x10;
+constexpr std::uint8_t kUnreachable4 = 3;  // ICMP
+constexpr std::uint8_t kUnreachable6 = 1;  // ICMPv6
+constexpr std::size_t kIcmpHeaderBytes = 8;
+
+std::uint8_t Byte(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
+
+IpAddress AddressAt(Bytes bytes, std::size_t at, Family family) {
+  IpAddress address;
+  address.family = family;
+  for (std::size_t i = 0; i < AddressBits(family) / 8; ++i) address.bytes[i] = Byte(bytes, at + i);
+  return address;
+}
+
+struct IpHeader {
+  IpAddress source;
+  IpAddress destination;
+  std::uint8_t protocol = 0;
+  Bytes payload;
+};
+
+std::optional<IpHeader> ReadIpHeader(Bytes bytes) {
+  if (bytes.empty()) return std::nullopt;
+  IpHeader header;
+  const unsigned version = Byte(bytes, 0) >> 4;
+  if (version == 4) {
+    const std::size_t length = (Byte(bytes, 0) & 0xfU) * 4U;
+    if (length < 20 || bytes.size() < length) return std::nullopt;
+    if ((LoadNetworkOrder<std::uint16_t>(bytes.subspan(6)) & 0x1fff) != 0) return std::nullopt;  // a later fragment
+    header.protocol = Byte(bytes, 9);
+    header.source = AddressAt(bytes, 12, Family::kIpv4);
+    header.destination = AddressAt(bytes, 16, Family::kIpv4);
+    header.payload = bytes.subspan(length);
+    return header;
+  }
+  if (version != 6 || bytes.size() < 40) return std::nullopt;
+  header.protocol = Byte(bytes, 6);  // extension headers are rare before a handshake, and are not followed
+  header.source = AddressAt(bytes, 8, Family::kIpv6);
+  header.destination = AddressAt(bytes, 24, Family::kIpv6);
+  header.payload = bytes.subspan(40);
+  return header;
+}
+
+}  // namespace
+
+struct PacketLedger::Packet {
+  Key key{};
+  std::uint8_t tcp_flags = 0;
+  bool unreachable = false;
+  std::uint8_t icmp_type = 0;
+  std::uint8_t icmp_code = 0;
+  IpAddress sender{};  // of an ICMP message; `key` is then of the packet that it answers
+};
+
+std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
+  auto header = ReadIpHeader(bytes);
+  if (!header) return std::nullopt;
+  Packet packet;
+  const bool is_icmp = header->protocol == IPPROTO_ICMP || header->protocol == IPPROTO_ICMPV6;
+  if (is_icmp) {
+    if (header->payload.size() < kIcmpHeaderBytes) return std::nullopt;
+    packet.unreachable = true;
+    packet.icmp_type = Byte(header->payload, 0);
+    packet.icmp_code = Byte(header->payload, 1);
+    if (packet.icmp_type != (header->protocol == IPPROTO_ICMP ? kUnreachable4 : kUnreachable6)) return std::nullopt;
+    packet.sender = header->source;
+    header = ReadIpHeader(header->payload.subspan(kIcmpHeaderBytes));
+    if (!header) return std::nullopt;
+  }
+  if ((header->protocol != IPPROTO_TCP && header->protocol != IPPROTO_UDP) || header->payload.size() < 4) return std::nullopt;
+  packet.key = {header->source, header->destination, LoadNetworkOrder<std::uint16_t>(header->payload),
+                LoadNetworkOrder<std::uint16_t>(header->payload.subspan(2)), header->protocol};
+  if (header->protocol == IPPROTO_TCP && !is_icmp) {
+    if (header->payload.size() < 14) return std::nullopt;
+    packet.tcp_flags = Byte(header->payload, 13);
+  }
+  return packet;
+}
+
+bool PacketLedger::IsAskedFor(const Key& key) const {
+  if (filter_.source && key.source != *filter_.source) return false;
+  if (filter_.destination && key.destination != *filter_.destination) return false;
+  if (filter_.destination_port && key.destination_port != *filter_.destination_port) return false;
+  return key.protocol == filter_.protocol.value_or(std::uint8_t{IPPROTO_TCP});
+}
+
+void PacketLedger::Take(Bytes bytes, Way way, std::uint32_t link, std::chrono::microseconds when) {
+  const auto packet = Read(bytes);
+  if (!packet) return;
+  const Key& key = packet->key;
+  const Key reversed{key.destination, key.source, key.destination_port, key.source_port, key.protocol};
+  if (packet->unreachable) return TakeAnswer(key, WatchedFlow::Answer::kUnreachable, way, *packet);
+  if (key.protocol == IPPROTO_UDP) {
+    if (flows_.contains(reversed)) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, *packet);
+    return TakeRequest(key, way, link, when);
+  }
+  if ((packet->tcp_flags & kReset) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kReset, way, *packet);
+  if ((packet->tcp_flags & kSyn) == 0) return;
+  if ((packet->tcp_flags & kAck) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, *packet);
+  TakeRequest(key, way, link, when);
+}
+
+void PacketLedger::TakeRequest(const Key& key, Way way, std::uint32_t link, std::chrono::microseconds when) {
+  if (!IsAskedFor(key)) return;
+  auto found = flows_.find(key);
+  if (found == flows_.end()) {
+    if (flows_.size() >= kFlowsMax) {
+      ++left_out_;
+      return;
+    }
+    WatchedFlow flow;
+    flow.source = key.source;
+    flow.destination = key.destination;
+    flow.source_port = key.source_port;
+    flow.destination_port = key.destination_port;
+    flow.protocol = key.protocol;
+    found = flows_.emplace(key, flow).first;
+  }
+  WatchedFlow& flow = found->second;
+  if (way == Way::kLeaving) {
+    flow.out_link = link;
+    if (flow.in_link == 0) ++flow.requests;  // else it is the one that arrived, going on
+  } else {
+    flow.in_link = link;
+    ++flow.requests;
+  }
+  flow.last_request = when;
+}
+
+void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, const Packet& packet) {
+  const auto found = flows_.find(request);
+  if (found == flows_.end()) return;
+  WatchedFlow& flow = found->second;
+  // A reset after the handshake is the end of a connection that was accepted.
+  if (flow.answer == WatchedFlow::Answer::kNone) {
+    flow.answer = answer;
+    flow.answered_from_here = way == Way::kLeaving;
+    flow.icmp_type = packet.icmp_type;
+    flow.icmp_code = packet.icmp_code;
+    if (answer == WatchedFlow::Answer::kUnreachable) flow.answered_by = packet.sender;
+  }
+}
+
+WatchedPackets PacketLedger::Close(std::chrono::microseconds lasted, std::uint64_t packets_lost) const {
+  WatchedPackets watched;
+  watched.lasted = lasted;
+  watched.flows_left_out = left_out_;
+  watched.packets_lost = packets_lost;
+  watched.flows.reserve(flows_.size());
+  for (const auto& [key, flow] : flows_) watched.flows.push_back(flow);
+  return watched;
+}
+
+}  // namespace conntally

@@ -1,0 +1,94 @@
+// Watching what is asked on the wire and what answers it: the beginnings of connections, resets, and ICMP's "unreachable", on every
+// link, by AF_PACKET with a filter in the kernel. Packets are seen as they arrive, before any rule, and as they leave, after all.
+//
+// WatchPackets needs CAP_NET_RAW and blocks; of the calling thread's network namespace. PacketLedger is pure; one owner.
+//
+// Sources: packet(7); linux/filter.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "collectors/netlink/attributes.h"
+#include "collectors/netlink/result.h"
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+struct WatchFilter {
+  std::optional<IpAddress> source;       // who asks
+  std::optional<IpAddress> destination;  // whom
+  std::optional<std::uint16_t> destination_port;
+  std::optional<std::uint8_t> protocol;  // UDP is watched only when it is asked for, with a port; else TCP
+};
+
+// One connection's beginning.
+struct WatchedFlow {
+  enum class Answer : std::uint8_t { kNone, kAccepted, kReset, kUnreachable };
+
+  IpAddress source;
+  IpAddress destination;
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  std::uint8_t protocol = 0;
+  std::uint32_t in_link = 0;       // the request arrived by it; 0: it did not, so it is this host's own
+  std::uint32_t out_link = 0;      // the request left by it; 0: it did not
+  std::uint32_t requests = 0;      // the first and its retransmissions
+  Answer answer = Answer::kNone;
+  bool answered_from_here = false; // the answer was seen to leave, and not to arrive
+  std::uint8_t icmp_type = 0;      // of kUnreachable
+  std::uint8_t icmp_code = 0;
+  std::optional<IpAddress> answered_by;    // of kUnreachable: who sent it
+  std::chrono::microseconds last_request{0};  // since the watch began
+};
+
+struct WatchedPackets {
+  std::chrono::microseconds lasted{0};
+  std::vector<WatchedFlow> flows;
+  std::uint64_t flows_left_out = 0;   // beyond what is kept
+  std::uint64_t packets_lost = 0;     // not read in time
+
+  // Whether an answer would have come by now.
+  bool IsUnanswered(const WatchedFlow& flow) const {
+    return flow.answer == WatchedFlow::Answer::kNone && lasted - flow.last_request >= std::chrono::milliseconds(500);
+  }
+};
+
+class PacketLedger {
+ public:
+  static constexpr std::size_t kFlowsMax = 65'536;
+
+  explicit PacketLedger(WatchFilter filter) : filter_(filter) {}
+
+  enum class Way : std::uint8_t { kArriving, kLeaving };
+  // `packet` begins at the IP header and may be cut.
+  void Take(Bytes packet, Way way, std::uint32_t link, std::chrono::microseconds when);
+
+  WatchedPackets Close(std::chrono::microseconds lasted, std::uint64_t packets_lost) const;
+
+ private:
+  struct Key {
+    IpAddress source;
+    IpAddress destination;
+    std::uint16_t source_port;
+    std::uint16_t destination_port;
+    std::uint8_t protocol;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+  struct Packet;
+  static std::optional<Packet> Read(Bytes bytes);
+  bool IsAskedFor(const Key& key) const;
+  void TakeRequest(const Key& key, Way way, std::uint32_t link, std::chrono::microseconds when);
+  void TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, const Packet& packet);
+
+  WatchFilter filter_;
+  std::map<Key, WatchedFlow> flows_;
+  std::uint64_t left_out_ = 0;
+};
+
+Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::milliseconds duration);
+
+}  // namespace conntally

@@ -1,0 +1,74 @@
+#include "daemon/diagnose/case.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace conntally::diagnose {
+namespace {
+
+std::uint64_t ValueIn(const Reading& reading, TableCounter counter) { return reading.table ? reading.table->counter(counter) : 0; }
+
+std::uint64_t ValueIn(const Reading& reading, const std::string& name) {
+  if (!reading.network) return 0;
+  const auto found = reading.network->find(name);
+  return found == reading.network->end() ? 0 : found->second;
+}
+
+}  // namespace
+
+std::uint64_t Case::Total(TableCounter counter) const { return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter)); }
+
+std::uint64_t Case::Growth(TableCounter counter) const {
+  if (!host.first.table || !host.last.table) return 0;
+  const std::uint64_t before = ValueIn(host.first, counter);
+  const std::uint64_t after = ValueIn(host.last, counter);
+  return after > before ? after - before : 0;
+}
+
+std::uint64_t Case::Total(const std::string& counter) const { return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter)); }
+
+std::uint64_t Case::Growth(const std::string& counter) const {
+  if (!host.first.network || !host.last.network) return 0;
+  const std::uint64_t before = ValueIn(host.first, counter);
+  const std::uint64_t after = ValueIn(host.last, counter);
+  return after > before ? after - before : 0;
+}
+
+double Case::ObservedSeconds() const { return std::chrono::duration<double>(host.last.when - host.first.when).count(); }
+
+std::string Grouped(std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string grouped;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0) grouped += ',';
+    grouped += digits[i];
+  }
+  return grouped;
+}
+
+std::string Percent(double share) { return fmt::format("{:.0f} %", share * 100); }
+
+std::string Lasting(double seconds) {
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 100 * 60) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{:.0f} h", seconds / 3600);
+  return fmt::format("{:.0f} d", seconds / 86400);
+}
+
+Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
+  std::string key = path;
+  // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.
+  if (key.find('.') == key.npos) std::replace(key.begin(), key.end(), '/', '.');
+  const auto old = facts.host.sysctls.find(path);
+  Fix fix;
+  fix.command = fmt::format("sysctl -w {}={}", key, value);
+  fix.risk = risk;
+  if (old != facts.host.sysctls.end()) fix.undo = fmt::format("sysctl -w {}={}", key, old->second);
+  fix.persist = facts.host.in_first_namespace
+                    ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
+                    : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  return fix;
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,166 @@
+#include "daemon/diagnose/diagnose.h"
+
+#include <algorithm>
+#include <ostream>
+#include <thread>
+#include <variant>
+
+#include "collectors/netlink/network_namespace.h"
+#include "collectors/rules/ipset_reader.h"
+#include "collectors/rules/legacy_reader.h"
+#include "collectors/rules/nft_reader.h"
+#include "config/parse.h"
+#include "daemon/diagnose/checks.h"
+#include "daemon/diagnose/report_text.h"
+#include "daemon/load_config.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr std::chrono::milliseconds kReadingsApart{100};
+
+class RuleReaders {
+ public:
+  RuleSnapshot Read() {
+    RuleSnapshot snapshot;
+    snapshot.backends[RuleBackend::kNftables] = nftables_.Read();
+    snapshot.backends[RuleBackend::kIptablesLegacy] = iptables_legacy_.Read();
+    snapshot.backends[RuleBackend::kIp6tablesLegacy] = ip6tables_legacy_.Read();
+    const bool uses_ipsets = std::any_of(snapshot.backends.begin(), snapshot.backends.end(),
+                                         [](const auto& each) { return each.second.ruleset && each.second.ruleset->uses_ipsets; });
+    if (!uses_ipsets) return snapshot;
+    if (auto sets = ReadIpsets(NftReader::kElementsMax)) snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+    return snapshot;
+  }
+
+ private:
+  NftReader nftables_;
+  LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
+  LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
+};
+
+// Lets time pass between the two readings; watches packets meanwhile when that was asked for.
+std::optional<WatchedPackets> Observe(const Question& question, const HostFacts& host, Report& report) {
+  if (question.observe.count() == 0) {
+    std::this_thread::sleep_for(kReadingsApart);
+    return std::nullopt;
+  }
+  const WatchFilter filter{question.source, question.destination, question.destination_port, question.protocol};
+  const auto began = std::chrono::steady_clock::now();
+  auto watched = WatchPackets(filter, question.observe);
+  if (watched) return *std::move(watched);
+  report.not_checked.push_back({"packets on the wire", watched.error().message + (host.can_watch_packets ? "" : "; run it as root")});
+  std::this_thread::sleep_until(began + question.observe);
+  return std::nullopt;
+}
+
+// What could not be seen, and would have mattered. False: too much to say that nothing is wrong.
+bool TellWhatIsMissing(const HostFacts& host, const RuleSnapshot& rules, Report& report) {
+  bool enough = true;
+  const auto missing = [&](const char* what, const std::string& why, bool matters) {
+    report.not_checked.push_back({what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)")});
+    enough = enough && !matters;
+  };
+  if (!host.first.table) missing("the conntrack table's fill and counters", host.first.table.error().message, true);
+  if (!host.connections) missing("who holds the conntrack table", host.connections.error().message, true);
+  if (!host.first.network) missing("the network's counters", host.first.network.error().message, false);
+  if (!host.links) missing("links", host.links.error().message, true);
+  if (!host.kernel_log) missing("the kernel's log", host.kernel_log.error().message, false);
+  if (host.connections && host.connections->left_out > 0) {
+    missing("some connections", std::to_string(host.connections->left_out) + " were left out for want of room", false);
+  }
+  for (const auto& [backend, read] : rules.backends) {
+    if (!read.success && !read.failure.empty()) missing(NameOf(backend), read.failure, !host.can_administer_network || read.present);
+  }
+  return enough;
+}
+
+void Check(const Case& facts, Report& report) {
+  CheckTablePressure(facts, report);
+  CheckTableCounters(facts, report);
+  CheckTimeouts(facts, report);
+  CheckSynFlood(facts, report);
+  CheckSources(facts, report);
+  CheckSourceLimits(facts, report);
+  CheckReversePath(facts, report);
+  CheckForwarding(facts, report);
+  CheckListeners(facts, report);
+  CheckTracking(facts, report);
+  CheckHelpers(facts, report);
+  CheckSavedSysctls(facts, report);
+}
+
+std::optional<RunningDaemon> AskDaemonAbout(const Config& config, const Question& question, Report& report) {
+  auto daemon = AskRunningDaemon(config.web.listen_address, question);
+  if (daemon) return *std::move(daemon);
+  report.checked.push_back("without a running daemon's history (" + daemon.error().message + ")");
+  return std::nullopt;
+}
+
+// Its figures are of use only if they are of this namespace.
+void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& host, Report& report) {
+  if (!daemon) return;
+  if (!host.first.table || !WatchesTheSame(*daemon, *host.first.table)) {
+    report.checked.push_back("a conntally runs, but its figures are not those of this namespace: they are left aside");
+    daemon.reset();
+    return;
+  }
+  std::string line = "the running daemon's history; its tallies are ";
+  line += daemon->synced ? "in step with the kernel" : "known to be stale";
+  for (const std::string& name : daemon->failing_collectors) line += "; its collector " + name + " fails";
+  report.checked.push_back(std::move(line));
+}
+
+Report Look(const DiagnoseCommand& command, const Config& config, std::optional<RunningDaemon> daemon, Report report, bool& enough) {
+  const FileRoots roots;
+  HostFacts host = GatherHostFacts(command.question, roots);
+  RuleReaders readers;
+  readers.Read();
+  const auto watched = Observe(command.question, host, report);
+  const RuleSnapshot rules = readers.Read();
+  host.last = ReadCounters(roots);
+  // What came meanwhile is what was to be watched.
+  if (watched && host.connections) {
+    if (auto connections = ListConnections(kConnectionsMax)) host.connections = std::move(connections);
+  }
+  KeepIfOfThisTable(daemon, host, report);
+  enough = TellWhatIsMissing(host, rules, report);
+  const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
+  const Case facts{command.question, host, config, rules, census, watched, daemon};
+  Check(facts, report);
+  std::stable_sort(report.findings.begin(), report.findings.end(),
+                   [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });
+  if (report.findings.empty() && enough) report.findings.push_back(NothingFound(facts, report));
+  return report;
+}
+
+int ExitCode(const Report& report, bool enough) {
+  const bool found = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) { return each.id != "nothing-found"; });
+  return found ? 1 : enough ? 0 : 2;
+}
+
+}  // namespace
+
+int Diagnose(const DiagnoseCommand& command, std::ostream& output, std::ostream& errors) {
+  const ConfigOrFaults loaded = LoadConfig(command.config_file, command.overrides);
+  if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&loaded)) {
+    for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
+    return 2;
+  }
+  const Config& config = std::get<Config>(loaded);
+  Report report;
+  // Before the namespace is entered: the daemon's port is in its own.
+  auto daemon = AskDaemonAbout(config, command.question, report);
+  if (command.netns_path) {
+    if (const auto entered = EnterNetworkNamespace(*command.netns_path); !entered) {
+      errors << "conntally: " << entered.error().message << '\n';
+      return 2;
+    }
+  }
+  bool enough = true;
+  report = Look(command, config, std::move(daemon), std::move(report), enough);
+  output << (command.json ? JsonOf(report) : TextOf(report, command.question));
+  return ExitCode(report, enough);
+}
+
+}  // namespace conntally::diagnose

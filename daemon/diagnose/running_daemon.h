@@ -1,0 +1,40 @@
+// What a running conntally has seen, and a look at one moment cannot: trends, rates, who was dropped. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/netlink/result.h"
+#include "collectors/table/table_reader.h"
+#include "daemon/diagnose/question.h"
+
+namespace conntally::diagnose {
+
+struct RunningDaemon {
+  struct Source {
+    std::string source;
+    std::uint64_t connections = 0;
+    double new_rate = 0;   // connections a second
+    double drop_rate = 0;  // packets a second
+    std::vector<std::string> drops;  // "7 packets, by `tcp dport 23 drop` (ebpf)"
+  };
+
+  bool synced = false;
+  std::uint64_t entries = 0;
+  std::uint64_t drops = 0;
+  std::uint64_t insert_failed = 0;
+  std::optional<double> seconds_until_full;  // absent: not growing
+  std::vector<std::string> failing_collectors;
+  std::vector<Source> fastest;  // by new connections a second
+  std::optional<Source> asked;  // the source of the question
+};
+
+// At the address that the configuration gives; a short wait.
+Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question);
+
+// Whether it watches the table that was read here, as far as the figures tell.
+bool WatchesTheSame(const RunningDaemon& daemon, const TableStatistics& table);
+
+}  // namespace conntally::diagnose
