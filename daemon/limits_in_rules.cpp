@@ -206,8 +206,19 @@ class LimitReader {
         // What comes from this very host is its own addresses'; of others nobody knows where they come from.
         if (condition.interfaces == std::vector<std::string>{"lo"}) return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
         return {};
+      // Nothing that a connection shows.
       case Kind::kOutInterface:
-      case Kind::kIcmpType: return {};
+      case Kind::kInInterfaceIndex:
+      case Kind::kOutInterfaceIndex:
+      case Kind::kIcmpType:
+      case Kind::kIcmpCode:
+      case Kind::kMark:
+      case Kind::kConntrackStatus:
+      case Kind::kSourceType:
+      case Kind::kDestinationType:
+      case Kind::kPacketType:
+      case Kind::kReversePath:
+      case Kind::kTuple: return {};
     }
     return {};
   }

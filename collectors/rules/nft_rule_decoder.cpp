@@ -492,7 +492,7 @@ class RuleDecoder {
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
-      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}};
+      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}, {}};
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};

@@ -111,11 +111,11 @@ struct RuleLimit {
 // What a verdict map does with a key.
 struct MappedVerdict {
   Verdict verdict = Verdict::kContinue;
-  std::string jump_target;
-  std::optional<AddressRange> addresses;  // of a map keyed by address
-  std::optional<NumberRange> numbers;     // of one keyed by port, protocol ...
-  std::string interface;                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
-  std::vector<RuleCondition> key;         // of any map whose key is understood: what the packet must be
+  std::string jump_target = {};
+  std::optional<AddressRange> addresses = {};  // of a map keyed by address
+  std::optional<NumberRange> numbers = {};     // of one keyed by port, protocol ...
+  std::string interface = {};                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
+  std::vector<RuleCondition> key = {};         // of any map whose key is understood: what the packet must be
 };
 
 // What a rule of verdict kNat makes of a connection's addresses.
