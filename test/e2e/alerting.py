@@ -1,6 +1,7 @@
 """A real Alertmanager and a webhook receiver inside a namespace, and what the webhook heard."""
 
 import contextlib
+import ctypes
 import http.server
 import json
 import pathlib
@@ -36,8 +37,8 @@ inhibit_rules:
 class Alertmanager:
     """`with Alertmanager(namespace) as alertmanager:`; stop and start may be called in between, as an outage."""
 
-    def __init__(self, namespace, port=ALERTMANAGER_PORT):
-        self.namespace, self.port = namespace, port
+    def __init__(self, namespace, port=ALERTMANAGER_PORT, password=None):
+        self.namespace, self.port, self.password = namespace, port, password
         self.binary = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
         if not self.binary:
             raise Skip("needs prometheus-alertmanager")
@@ -47,6 +48,13 @@ class Alertmanager:
 
     def __enter__(self):
         pathlib.Path(self.folder.name, "alertmanager.yml").write_text(ALERTMANAGER_CONFIG)
+        users = "{}"
+        if self.password:
+            libcrypt = ctypes.CDLL("libcrypt.so.1")
+            libcrypt.crypt.restype = ctypes.c_char_p
+            hashed = libcrypt.crypt(self.password.encode(), b"$2b$04$abcdefghijklmnopqrstuu").decode()  # bcrypt, as Alertmanager wants it
+            users = f"{{conntally: '{hashed}'}}"
+        pathlib.Path(self.folder.name, "web.yml").write_text(f"basic_auth_users: {users}\n")
         self.start()
         return self
 
@@ -57,7 +65,7 @@ class Alertmanager:
         folder = self.folder.name
         with open(f"{folder}/log", "ab") as log:
             self.process = self.namespace.spawn(
-                self.binary, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data",
+                self.binary, f"--config.file={folder}/alertmanager.yml", f"--web.config.file={folder}/web.yml", f"--storage.path={folder}/data",
                 f"--web.listen-address=127.0.0.1:{self.port}", "--cluster.listen-address=", "--log.level=debug",
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
@@ -67,7 +75,8 @@ class Alertmanager:
         assert self.process.poll() is None, pathlib.Path(self.folder.name, "log").read_text()
         with contextlib.suppress(OSError), self.namespace.connect("127.0.0.1", self.port) as connection:
             connection.sendall(b"GET /-/ready HTTP/1.0\r\n\r\n")
-            return b" 200 " in connection.recv(64)
+            answer = connection.recv(64)
+            return b" 200 " in answer or b" 401 " in answer
         return False
 
     def stop(self):
