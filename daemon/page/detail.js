@@ -12,20 +12,26 @@ function openDetail(name) {
   byId("kind-table").hidden = true;
   byId("detail-pending").hidden = false;
   setText(byId("detail-pending"), "asking the kernel …");
-  drawChart(byId("chart-detail"), [], [{ name: "connections", values: [] }, { name: "new/s", values: [] }, { name: "dropped/s", values: [] }], "");
+  drawHour({ times: [], connections: [], new_rate: [], drop_rate: [] });
   setText(byId("detail-history"), "");
   if (!byId("detail").open) byId("detail").showModal();
   refreshSoon();
 }
 
+function drawHour(history) {
+  drawChart(byId("chart-detail"), history.times, [{ name: "connections", values: history.connections }], "connections");
+  drawChart(byId("chart-detail-rates"), history.times,
+    [{ name: "new/s", values: history.new_rate }, { name: "dropped packets/s", values: history.drop_rate }], "per second");
+}
+
 function showFacts(source) {
   const facts = [];
-  for (const limit of source.limits || []) {
+  for (const limit of [...source.limits].sort((a, b) => b.usage - a.usage)) {
     facts.push({ className: levelOf(limit.usage, 0.8, 0.95),
                  text: `limit (${limit.origin}): ${limit.approximate ? "about " : ""}${count(limit.counted)} of ${count(limit.connections)}, ` +
                        `${percent(limit.usage)}${limit.rule ? ` · ${limit.rule}` : ""}` });
   }
-  for (const drop of source.drops || []) {
+  for (const drop of [...source.drops].sort((a, b) => b.packets - a.packets)) {
     facts.push({ className: "", text: `dropped: ${count(drop.packets)} packets (${drop.via}) by ${drop.rule || "a rule that is not known"}` });
   }
   if (facts.length === 0) facts.push({ className: "quiet", text: "no limit upon it is known, and nothing of it is dropped" });
@@ -64,8 +70,7 @@ async function refreshDetail(all) {
     setText(byId("detail-seen"), `first seen ${source.first_seen}, last ${source.last_seen}`);
     showFacts(source);
   }
-  drawChart(byId("chart-detail"), history.times,
-    [{ values: history.connections }, { values: history.new_rate }, { values: history.drop_rate }], "connections");
+  drawHour(history);
   setText(byId("detail-history"), history.times.length ? "" : "An hour is kept of sources that stand out; this one does not, so far.");
   showKinds(surveys.sources[0], surveys.failure);
   detail.pending = surveys.sources[0].pending;

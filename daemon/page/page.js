@@ -23,7 +23,7 @@ function showTable(status) {
   }
   const fill = table.limit ? table.entries / table.limit : 0;
   setText(byId("fill"), percent(fill));
-  setText(byId("entries"), `${count(table.entries)} of ${count(table.limit)} entries`);
+  setText(byId("entries"), `${count(table.entries)} of ${count(table.limit)}`);
   const soon = table.seconds_until_full;
   setText(byId("until"), soon === null ? "not growing" : `full in ${span(soon)}`);
   setClass(byId("until"), soon !== null && soon < 1800 ? (soon < 300 ? "bad" : "warning") : "");
@@ -148,7 +148,7 @@ async function refreshHistory() {
     [{ name: "opened", values: history.opened_per_second }, { name: "closed", values: history.closed_per_second }], "per second");
   drawChart(byId("chart-dropped"), history.times, [
     { name: "by rules", values: history.dropped_packets_per_second },
-    { name: "evicted early", values: history.table_early_drops_per_second },
+    { name: "evicted", values: history.table_early_drops_per_second },
     { name: "no room", values: history.table_drops_per_second }], "per second");
 }
 
