@@ -171,10 +171,11 @@ def report(what, before, after, passed):
           f"{grown('process_cpu_seconds_total') / passed:.2f} CPUs, {after['process_resident_memory_bytes'] / 2**30:.1f} GiB resident")
     for key in after:
         if found := re.match(r'prometheus_rule_group_iterations_total\{rule_group=".*;([\w-]+)"\}', key):
-            times = after[key] - before.get(key, 0)
-            missed = key.replace("iterations_total", "iterations_missed_total")
+            missed_key = key.replace("iterations_total", "iterations_missed_total")
+            missed = after[missed_key] - before.get(missed_key, 0)
+            made = after[key] - before.get(key, 0) - missed
             last = after[key.replace("iterations_total", "last_duration_seconds")]
-            print(f"  {found[1]}: {times:.0f} times in {passed:.0f} s, {after[missed] - before.get(missed, 0):.0f} missed, the last took {last:.1f} s")
+            print(f"  {found[1]}: evaluated {made:.0f} times in {passed:.0f} s, missed {missed:.0f}, the last took {last:.1f} s")
 
 
 def main():
