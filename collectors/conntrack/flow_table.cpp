@@ -48,17 +48,14 @@ class FlowTable::Partition {
              std::memcmp(destination.data(), key.destination.data(), kAddressBytes) == 0;
     }
   };
-  static_assert(sizeof(Slot) == 24 + 2 * kAddressBytes);
+  static constexpr std::size_t kSlotBytes = sizeof(Slot);
+  static_assert(kSlotBytes == 24 + 2 * kAddressBytes);
 
   // The low half of the hash, never 0; the partition is chosen by the high half.
   static std::uint32_t SlotHash(FlowHash hash) { return std::max(static_cast<std::uint32_t>(hash), 1U); }
 
-  void Prefetch(FlowHash hash) const {
-    if (capacity_ == 0) return;
-    const Slot* home = &slots_[HomeOf(SlotHash(hash))];
-    __builtin_prefetch(home, 1);
-    __builtin_prefetch(home + 1, 1);  // a slot may lie across two cache lines, and a probe goes on to the next
-  }
+  // Where the flow is, or a few slots on; nullptr while there are none.
+  const Slot* Home(FlowHash hash) const { return capacity_ == 0 ? nullptr : &slots_[HomeOf(SlotHash(hash))]; }
 
   Slot* Find(const FlowKey& key, FlowHash hash) {
     if (capacity_ == 0) return nullptr;
@@ -101,6 +98,23 @@ class FlowTable::Partition {
       }
     }
     while (capacity_ > 16 && size_ * 4 < capacity_) Resize(std::max<std::size_t>(16, capacity_ / 2));
+  }
+
+  template <typename Visitor>
+  void Visit(const Visitor& visit) const {
+    FlowKey key;
+    key.family = kAddressBytes == 4 ? Family::kIpv4 : Family::kIpv6;
+    for (std::size_t i = 0; i < capacity_; ++i) {
+      const Slot& slot = slots_[i];
+      if (slot.hash == 0) continue;
+      std::copy_n(slot.source.begin(), kAddressBytes, key.source.begin());
+      std::copy_n(slot.destination.begin(), kAddressBytes, key.destination.begin());
+      key.source_port = slot.source_port;
+      key.destination_port = slot.destination_port;
+      key.zone = slot.flow.zone;
+      key.protocol = slot.flow.protocol;
+      visit(key, slot.flow);
+    }
   }
 
   std::size_t size() const { return size_; }
@@ -166,7 +180,11 @@ FlowHash FlowTable::Hash(const FlowKey& key) const {
 }
 
 void FlowTable::Prefetch(const FlowKey& key, FlowHash hash) const {
-  WithPartition(key.family, hash, [&](const auto& partition) { partition.Prefetch(hash); });
+  // Not within the visitor: to the compiler a function that prefetches and returns nothing has no effect, and it drops the call.
+  const auto* home = WithPartition(key.family, hash, [&](const auto& partition) { return reinterpret_cast<const std::byte*>(partition.Home(hash)); });
+  const std::size_t slot_bytes = key.family == Family::kIpv4 ? Ipv4Partition::kSlotBytes : Ipv6Partition::kSlotBytes;
+  __builtin_prefetch(home, 1);
+  __builtin_prefetch(home + slot_bytes, 1);  // a slot may lie across two cache lines, and a probe goes on to the next
 }
 
 Flow* FlowTable::Find(const FlowKey& key, FlowHash hash) {
@@ -196,6 +214,11 @@ void FlowTable::Sweep(std::size_t partition,
   };
   sweep(partitions_->ipv4[partition]);
   sweep(partitions_->ipv6[partition]);
+}
+
+void FlowTable::Visit(std::size_t partition, const std::function<void(const FlowKey&, const Flow&)>& visit) const {
+  partitions_->ipv4[partition].Visit(visit);
+  partitions_->ipv6[partition].Visit(visit);
 }
 
 std::size_t FlowTable::memory_bytes() const {

@@ -18,7 +18,7 @@ class GatherPace {
 
   static constexpr std::uint64_t kEnoughEvents = 1500;
   static constexpr std::chrono::milliseconds kPauseMin{5};
-  static constexpr std::chrono::milliseconds kPauseMax{20};
+  static constexpr std::chrono::milliseconds kPauseMax{40};
   static constexpr std::chrono::milliseconds kIdleAfter{100};
 
   // `receive_buffer_bytes` as granted.
