@@ -9,10 +9,18 @@ from harness import *
 from nobodys_daemon import NOTHING
 
 SMALL = 2_000  # entries
+UDP = ["udp", "--destination", "127.0.0.1", "--destination6", "::1"]
 
 
 def small_table(stage, limit=SMALL):
     stage.enter_context(machine_sysctls(net__netfilter__nf_conntrack_max=limit))
+
+
+def senders(stage):
+    """A host of which ct_load's sources are local addresses."""
+    namespace = stage.namespace(TRACK)
+    namespace.ip("route", "add", "local", "10.0.0.0/8", "dev", "lo")
+    return namespace
 
 
 # --- the table
@@ -21,8 +29,8 @@ def small_table(stage, limit=SMALL):
 @fault("table-full")
 def table_full_of_one_source(stage):
     small_table(stage)
-    namespace = stage.namespace(TRACK)
-    ct_load(namespace, "udp", "--sources", 1, "--count", 3 * SMALL, check=False)
+    namespace = senders(stage)
+    ct_load(namespace, *UDP, "--sources", 1, "--count", 3 * SMALL, check=False)
     stage.expected_texts = ["one source holds most of it", "nf_conntrack_max_per_ip", "conntrack -D -s", "udp unreplied"]
     return namespace
 
@@ -30,8 +38,8 @@ def table_full_of_one_source(stage):
 @fault("table-full")
 def table_full_of_thousands_of_sources(stage):
     small_table(stage)
-    namespace = stage.namespace(TRACK)
-    ct_load(namespace, "udp", "--sources", 50_000, "--count", 2 * SMALL, check=False)
+    namespace = senders(stage)
+    ct_load(namespace, *UDP, "--sources", 50_000, "--count", 2 * SMALL, check=False)
     stage.expected_texts = ["spoofed"]
     return namespace
 
@@ -39,8 +47,8 @@ def table_full_of_thousands_of_sources(stage):
 @fault("table-full")
 def table_full_with_ipv6_sources(stage):
     small_table(stage)
-    namespace = stage.namespace(TRACK)
-    ct_load(namespace, "udp", "--sources", 10, "--ipv6-share", 1, "--count", 2 * SMALL, check=False)
+    namespace = senders(stage)
+    ct_load(namespace, *UDP, "--sources", 10, "--ipv6-share", 1, "--count", 2 * SMALL, check=False)
     stage.arguments = ["--source", "2001:db8::77", "--dport", "443"]
     stage.listen(namespace, 443, "::")
     return namespace
@@ -49,8 +57,8 @@ def table_full_with_ipv6_sources(stage):
 @fault("table-full")
 def table_was_full_and_has_room_again(stage):
     small_table(stage)
-    namespace = stage.namespace(TRACK)
-    ct_load(namespace, "udp", "--sources", 100, "--count", 2 * SMALL, check=False)
+    namespace = senders(stage)
+    ct_load(namespace, *UDP, "--sources", 100, "--count", 2 * SMALL, check=False)
     namespace.run("conntrack", "-F")
     stage.expected_texts = ["was full"]
     return namespace
@@ -78,8 +86,8 @@ def table_full_soon(stage):
 @fault("boot-burst")
 def table_overflowed_just_after_boot(stage):
     small_table(stage)
-    namespace = stage.namespace(TRACK)
-    ct_load(namespace, "udp", "--sources", 100, "--count", 2 * SMALL, check=False)
+    namespace = senders(stage)
+    ct_load(namespace, *UDP, "--sources", 100, "--count", 2 * SMALL, check=False)
     namespace.run("conntrack", "-F")
     uptime = float(pathlib.Path("/proc/uptime").read_text().split()[0])
     # A machine that has been up for a minute, by a time namespace.
@@ -90,7 +98,7 @@ def table_overflowed_just_after_boot(stage):
 @fault("insert-failed")
 def translated_connections_clash(stage):
     gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
-                                            "ip protocol tcp snat to 10.0.1.1:5000-5000; } }")
+                                            "meta l4proto tcp snat to 10.0.1.1:5000-5000; } }")
     raw_tcp(client, [("10.0.0.2", 1000 + i, "10.0.1.2", 80, SYN) for i in range(60)])
     return gateway
 
@@ -141,11 +149,21 @@ def one_client_never_closes(stage):
 
 
 @fault("port-scan")
-def scan_of_closed_ports(stage):
-    host, client = stage.pair(TRACK)
-    raw_tcp(client, [("10.0.0.2", 40_000, "10.0.0.1", port, SYN) for port in range(1000, 1300)])
-    stage.expected_texts = ["10.0.0.2 scans", "300 distinct destination ports"]
+def scan_of_closed_ports_seen_on_the_wire(stage):
+    host, client = stage.pair(TRACK)  # the reset ends each entry at once
+    stage.meanwhile(lambda: raw_tcp(client, [("10.0.0.2", 40_000, "10.0.0.1", port, SYN) for port in range(1000, 1300)]))
+    stage.arguments = ["--observe", "1s"]
+    stage.expected_texts = ["10.0.0.2 scans", "at 300 ports"]
     return host
+
+
+@fault("port-scan")
+def scan_of_silent_ports_behind_the_gateway(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    server.nft("table inet mute { chain input { type filter hook input priority 0; meta l4proto tcp drop; } }")
+    raw_tcp(client, [("10.0.0.2", 40_000, "10.0.1.2", port, SYN) for port in range(1000, 1300)])
+    stage.expected_texts = ["300 distinct destination ports"]
+    return gateway
 
 
 @fault("port-scan")
@@ -158,7 +176,7 @@ def scan_of_addresses_behind_the_gateway(stage):
 
 @fault("port-scan")
 def scan_that_is_dropped_seen_on_the_wire(stage):
-    host, client = stage.pair("table inet filter { chain input { type filter hook input priority 0; iif eth0 tcp dport != 22 drop; } }")
+    host, client = stage.pair("table inet filter { chain input { type filter hook input priority 0; iifname eth0 tcp dport != 22 drop; } }")
     stage.meanwhile(lambda: raw_tcp(client, [("10.0.0.2", 40_000, "10.0.0.1", port, SYN) for port in range(1000, 1300)]))
     stage.arguments = ["--observe", "1s"]
     return host
@@ -170,7 +188,7 @@ def spoofed_handshakes_at_a_service(stage):
     stage.listen(host, 80)
     client.ip("route", "add", "local", "10.66.0.0/16", "dev", "lo")
     host.ip("route", "add", "10.66.0.0/16", "via", "10.0.0.2")
-    client.nft("table inet mute { chain input { type filter hook input priority 0; iif eth0 tcp flags syn,ack drop; } }")
+    client.nft("table inet mute { chain input { type filter hook input priority 0; iifname eth0 tcp flags syn,ack drop; } }")
     raw_tcp(client, [(f"10.66.{i // 200}.{i % 200 + 1}", 3000 + i, "10.0.0.1", 80, SYN) for i in range(600)])
     stage.expected_texts = ["SYN flood upon 10.0.0.1 port 80"]
     return host
@@ -234,7 +252,7 @@ def one_link_does_not_forward(stage):
 
 @fault("forwarding-off")
 def gateway_that_masquerades_does_not_forward(stage):
-    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; oif eth1 masquerade; } }", forwarding=0)
+    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; oifname eth1 masquerade; } }", forwarding=0)
     return gateway
 
 
@@ -439,7 +457,7 @@ def a_service_on_ipv6_watched(stage):
 
 @healthy
 def a_gateway_with_translation(stage):
-    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; oif eth1 masquerade; } }")
+    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; oifname eth1 masquerade; } }")
     stage.listen(server, 80)
     stage.hold(client, "10.0.1.2", 80)
     stage.arguments = ["--source", "10.0.0.2", "--destination", "10.0.1.2", "--dport", "80"]

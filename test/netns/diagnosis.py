@@ -187,9 +187,13 @@ def tell_all(only=()):
 
 def _tell(function, expected):
     name = function.__name__.replace("_", " ")
-    with Stage() as stage:
-        namespace = function(stage)
-        said = diagnose(namespace, *stage.arguments, **stage.options)
+    try:
+        with Stage() as stage:
+            namespace = function(stage)
+            said = diagnose(namespace, *stage.arguments, **stage.options)
+    except (RuntimeError, OSError, AssertionError) as error:  # the other stages are told all the same
+        print(f"  {name:58} could not be staged")
+        return [f"{name}: {error}"]
     wanted = expected or ("nothing-found",)
     print(f"  {name:58} {wanted[0]:22} {said.first['id']:22} {said.first['certainty']:5.2f} {said.seconds:5.2f}")
     problems = []
