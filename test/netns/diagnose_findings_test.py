@@ -99,6 +99,7 @@ def table_overflowed_just_after_boot(stage):
 def translated_connections_clash(stage):
     gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
                                             "meta l4proto tcp snat to 10.0.1.1:5000-5000; } }")
+    server.nft(on_lines("table inet mute { chain input { type filter hook input priority 0; meta l4proto tcp drop; } }"))
     raw_tcp(client, [("10.0.0.2", 1000 + i, "10.0.1.2", 80, SYN) for i in range(60)])
     return gateway
 
@@ -160,7 +161,7 @@ def scan_of_closed_ports_seen_on_the_wire(stage):
 @fault("port-scan")
 def scan_of_silent_ports_behind_the_gateway(stage):
     gateway, client, server = stage.gateway(TRACK)
-    server.nft("table inet mute { chain input { type filter hook input priority 0; meta l4proto tcp drop; } }")
+    server.nft(on_lines("table inet mute { chain input { type filter hook input priority 0; meta l4proto tcp drop; } }"))
     raw_tcp(client, [("10.0.0.2", 40_000, "10.0.1.2", port, SYN) for port in range(1000, 1300)])
     stage.expected_texts = ["300 distinct destination ports"]
     return gateway
@@ -188,7 +189,7 @@ def spoofed_handshakes_at_a_service(stage):
     stage.listen(host, 80)
     client.ip("route", "add", "local", "10.66.0.0/16", "dev", "lo")
     host.ip("route", "add", "10.66.0.0/16", "via", "10.0.0.2")
-    client.nft("table inet mute { chain input { type filter hook input priority 0; iifname eth0 tcp flags syn,ack drop; } }")
+    client.nft(on_lines("table inet mute { chain input { type filter hook input priority 0; iifname eth0 tcp flags syn,ack drop; } }"))
     raw_tcp(client, [(f"10.66.{i // 200}.{i % 200 + 1}", 3000 + i, "10.0.0.1", 80, SYN) for i in range(600)])
     stage.expected_texts = ["SYN flood upon 10.0.0.1 port 80"]
     return host
@@ -273,6 +274,7 @@ def asymmetric(stage):
 
 
 def knock(client):
+    try_to_connect(client, "10.0.0.1", 9)  # learns the link address, which the filter would hide from the other source
     raw_tcp(client, [("10.7.0.2", 3000, "10.0.0.1", 80, SYN) for _ in range(5)])
 
 
@@ -333,8 +335,8 @@ def nobody_listens_on_udp(stage):
 @fault("no-listener")
 def nobody_listens_seen_on_the_wire(stage):
     host, client = stage.pair()
-    stage.meanwhile(lambda: try_to_connect(client, "2001:db8::1", 8080))
-    stage.arguments = ["--destination", "2001:db8::1", "--dport", "8080", "--observe", "1s"]
+    stage.meanwhile(lambda: try_to_connect(client, "2001:db8::1", 8080, timeout=2))
+    stage.arguments = ["--destination", "2001:db8::1", "--dport", "8080", "--observe", "2s"]
     stage.expected_texts = ["1 answered by a reset"]
     return host
 
@@ -449,8 +451,8 @@ def a_service_on_both_families_asked_by_ipv4(stage):
 def a_service_on_ipv6_watched(stage):
     host, client = stage.pair(TRACK)
     stage.listen(host, 80, "::")
-    stage.meanwhile(lambda: try_to_connect(client, "2001:db8::1", 80))
-    stage.arguments = ["--destination", "2001:db8::1", "--dport", "80", "--observe", "1s"]
+    stage.meanwhile(lambda: try_to_connect(client, "2001:db8::1", 80, timeout=2))
+    stage.arguments = ["--destination", "2001:db8::1", "--dport", "80", "--observe", "2s"]
     stage.expected_texts = ["1 connection attempts: 1 accepted"]
     return host
 
@@ -553,7 +555,7 @@ def test_it_changes_nothing():
 
         def state():
             return [gateway.run(*command).stdout for command in (
-                ["nft", "-a", "list", "ruleset"], ["conntrack", "-C"], ["sysctl", "-a"], ["ip", "route", "show", "table", "all"])]
+                ["nft", "-a", "list", "ruleset"], ["conntrack", "-C"], ["sysctl", "-a"], ["ip", "-4", "route", "show", "table", "all"])]
 
         before = state()
         diagnose(gateway, "--source", "10.0.0.2", "--destination", "10.0.1.2", "--dport", "80", "--observe", "200ms")

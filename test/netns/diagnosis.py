@@ -30,6 +30,11 @@ TRACK = """
 HYGIENE = {"events-off", "buckets-too-few", "unpersisted-sysctl", "debug-log-rule", "unsaved-rules", "conntrack-inactive"}
 
 
+def on_lines(rules):
+    """nft wants each block of a one-liner ended by a line."""
+    return rules.replace("} }", "}\n}")
+
+
 class Diagnosis:
     def __init__(self, done, seconds):
         self.code, self.errors, self.seconds = done.returncode, done.stderr, seconds
@@ -70,7 +75,7 @@ class Stage(contextlib.ExitStack):
     def namespace(self, rules=None, role="ns"):
         made = self.enter_context(Namespace(role))
         if rules:
-            made.nft(rules)
+            made.nft(on_lines(rules))
         return made
 
     def pair(self, rules=None):
