@@ -1,9 +1,9 @@
 #include "collectors/host/network_reader.h"
 
 #include <linux/if_addr.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -82,7 +82,8 @@ Result<std::vector<Link>> ReadLinks() {
     Link link;
     link.index = static_cast<std::uint32_t>(header->ifi_index);
     link.up = (header->ifi_flags & IFF_UP) != 0;
-    link.carrier = (header->ifi_flags & IFF_RUNNING) != 0;
+    // Not IFF_RUNNING, which follows up to a second later.
+    link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
     link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
     auto walk = AttributesAfter<ifinfomsg>(message);
     for (Attribute attribute; walk.Next(attribute);) {

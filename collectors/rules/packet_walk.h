@@ -2,8 +2,8 @@
 // nftables and of the legacy tables by priority, in each the rules, with jumps, sets, maps and NAT. What is not known of the packet or
 // not understood of a rule leaves several ways open, and is told; nothing is guessed.
 //
-// Rules that match what is beyond a limit are taken not to match, and those that match what is within one to match: a limit that is
-// reached is somebody else's finding, and Walk::limited says which the packet met.
+// Of limits the caller says whether they are reached: a rule that matches what is beyond one matches then, and one that matches what is
+// within does not. Walk::limited says which rules with limits the packet met.
 //
 // Pure: of the snapshot, the packet and what the caller knows of routing. One walker may be asked by one thread at a time.
 //
@@ -24,10 +24,11 @@
 
 namespace conntally {
 
-// What routing says; either may be empty or answer nullopt: not known.
+// What rules do not tell: routing (either may be empty or answer nullopt: not known), and limits.
 struct WalkRouting {
   std::function<std::optional<bool>(const IpAddress&)> is_local;
   std::function<std::optional<PacketInterface>(const IpAddress& destination)> way_out;
+  bool limits_are_reached = false;
 };
 
 struct RuleRef {
@@ -44,7 +45,8 @@ struct ChainRef {
 // One end that the packet may come to: a rule's, or a policy's.
 struct Decision {
   Verdict verdict = Verdict::kAccept;  // kDrop, kReject
-  Match certainty = Match::kYes;       // kMaybe: something before it could not be told
+  Match certainty = Match::kYes;       // kMaybe: it, or something before it, could not be told
+  bool takes_all_that_comes = true;    // whatever gets as far as this ends here
   ChainRef base;                       // the base chain in which it was decided; of a policy, the chain that has it
   std::optional<RuleRef> rule;         // absent: the policy
   std::vector<RuleRef> jumps;          // that led to the rule, the outermost first
@@ -58,7 +60,7 @@ struct Unevaluated {
 struct Walk {
   Match passes = Match::kYes;              // kYes: nothing stops it
   std::vector<Decision> stops;             // in the order in which they were met; the last of them ends the walk when passes is kNo
-  std::optional<Decision> late_accept;     // a rule that accepts the packet, behind the one that stops it (in the same base chain)
+  std::optional<Decision> late_accept;     // a rule that accepts the packet, behind the one that stops it in the same base chain
   std::vector<ChainRef> path;              // base chains, as they were passed
   std::vector<Unevaluated> unevaluated;    // rules that might have decided otherwise; not all of them, if there are very many
   std::vector<RuleRef> limited;            // rules with limits that the packet met
@@ -81,7 +83,8 @@ class PacketWalker {
   // The snapshot must outlive it.
   explicit PacketWalker(const RuleSnapshot& snapshot);
 
-  // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false.
+  // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false. `packet.out` is where
+  // it would leave; absent: as routing says.
   Walk Arrives(Packet packet, const WalkRouting& routing) const;
   // A packet that this host sends; it comes in again when it is for the host itself.
   Walk Leaves(Packet packet, const WalkRouting& routing) const;

@@ -15,7 +15,7 @@ WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& r
 }
 
 Walk WalkRun::Arrives() {
-  walk_.packet.out = PacketInterface{};
+  meant_out_ = std::exchange(walk_.packet.out, PacketInterface{});
   ThroughHook(Hook::kPrerouting);
   Packet& packet = walk_.packet;
   if (packet.destination && routing_.is_local && walk_.destination_nat) packet.destination_is_local = routing_.is_local(*packet.destination);
@@ -48,8 +48,8 @@ Walk WalkRun::Leaves() {
 
 void WalkRun::Route() {
   Packet& packet = walk_.packet;
-  packet.out.reset();
-  if (!packet.destination) return;
+  packet.out = walk_.destination_nat ? std::nullopt : meant_out_;
+  if (!packet.destination || packet.out) return;
   if (routing_.is_local) packet.destination_is_local = routing_.is_local(*packet.destination);
   if (routing_.way_out) packet.out = routing_.way_out(*packet.destination);
 }
@@ -127,8 +127,8 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
     }
     if (!rule.limits.empty()) {
       walk_.limited.push_back(ref);
-      const bool above = std::any_of(rule.limits.begin(), rule.limits.end(), [](const RuleLimit& limit) { return limit.matches_above; });
-      if (above) continue;
+      const bool reached_matches = rule.limits.front().matches_above;
+      if (reached_matches != routing_.limits_are_reached) continue;
     }
     const bool matters = rule.verdict != Verdict::kContinue && rule.verdict != Verdict::kLog;
     if (match == Match::kMaybe && matters) NotTold(ref, why);
@@ -180,6 +180,7 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
     case Verdict::kReject:
       if (looking_back_) return;
       Stop(verdict, ref, Both(flow.alive, match));
+      walk_.stops.back().takes_all_that_comes = match == Match::kYes && jumps_certain_;
       end();
       looking_back_ = flow.alive == Match::kNo && flow.returned == Match::kNo;
       return;
@@ -202,7 +203,7 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
 
 void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
   if (looking_back_) {
-    walk_.late_accept = Decision{Verdict::kAccept, Match::kYes, base_, ref, jumps_};
+    walk_.late_accept = Decision{Verdict::kAccept, Match::kYes, true, base_, ref, jumps_};
     return;
   }
   ++ends_;
@@ -217,9 +218,11 @@ void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, b
   }
   const bool was_looking_back = looking_back_;
   const std::size_t ends_before = ends_;
+  const bool were_certain = std::exchange(jumps_certain_, jumps_certain_ && match == Match::kYes);
   jumps_.push_back(ref);
   const Match back = Chain(*chain, ref.backend, Both(flow.alive, match));
   jumps_.pop_back();
+  jumps_certain_ = were_certain;
   if (was_looking_back) return;
   if (looking_back_ && match != Match::kYes) looking_back_ = false;  // it was stopped in there only if it went in there
   if (!and_return) {
@@ -241,7 +244,7 @@ void WalkRun::Open(RuleRef ref, const std::string& why, Flow& flow) {
 }
 
 void WalkRun::Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty) {
-  walk_.stops.push_back({verdict, certainty, base_, rule, jumps_});
+  walk_.stops.push_back({verdict, certainty, true, base_, rule, jumps_});
 }
 
 void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {

@@ -44,12 +44,14 @@ class WalkRun {
   const PacketWalker& walker_;
   const WalkRouting& routing_;
   Walk walk_;
+  std::optional<PacketInterface> meant_out_;  // as the caller said
   Match alive_ = Match::kYes;      // that the packet got to the present base chain
   Hook hook_ = Hook::kPrerouting;
   ChainRef base_;
   Match passed_base_ = Match::kNo;  // that the present base chain lets it pass
   bool open_ = false;               // some rule of it may do anything with the packet
   std::vector<RuleRef> jumps_;
+  bool jumps_certain_ = true;
   bool looking_back_ = false;       // the packet was stopped: the rest is looked at for a rule that would have accepted it
   bool tracked_ = false;            // conntrack has seen it
   bool untracked_ = false;

@@ -12,6 +12,7 @@
 #include "config/parse.h"
 #include "daemon/diagnose/checks.h"
 #include "daemon/diagnose/report_text.h"
+#include "daemon/diagnose/rule_findings.h"
 #include "daemon/load_config.h"
 
 namespace conntally::diagnose {
@@ -115,7 +116,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   const FileRoots roots;
   HostFacts host = GatherHostFacts(command.question, roots);
   RuleReaders readers;
-  readers.Read();
+  const RuleSnapshot rules_before = readers.Read();
   const auto watched = Observe(command.question, host, report);
   const RuleSnapshot rules = readers.Read();
   host.last = ReadCounters(roots);
@@ -126,7 +127,8 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   KeepIfOfThisTable(daemon, host, report);
   enough = TellWhatIsMissing(host, rules, report);
   const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
-  const Case facts{command.question, host, config, rules, census, watched, daemon};
+  const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules}, report);
+  const Case facts{command.question, host, config, rules, census, watched, daemon, outcome.destination_translated};
   Check(facts, report);
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });

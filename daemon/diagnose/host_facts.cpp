@@ -154,7 +154,9 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
   facts.can_watch_packets = HasCapability(CAP_NET_RAW);
   facts.namespace_id = InodeOf(roots.proc + "/thread-self/ns/net");
   const std::uint64_t first_namespace = InodeOf(roots.proc + "/1/ns/net");
-  facts.in_first_namespace = first_namespace == 0 || first_namespace == facts.namespace_id;
+  // Where process 1 does not show its own: settings that only the machine's first namespace has (net/core/sysctl_net_core.c).
+  facts.in_first_namespace = first_namespace != 0 ? first_namespace == facts.namespace_id
+                                                  : ReadSysctl(roots.proc, "net/core/netdev_budget").has_value();
   facts.uptime = ReadUptime(roots.proc).value_or(std::chrono::seconds(0));
 
   facts.links = ReadLinks();

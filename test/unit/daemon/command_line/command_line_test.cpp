@@ -91,6 +91,46 @@ TEST_CASE("status knows where the daemon is") {
   CHECK(ErrorOf({"status", "now"}) == "conntally: status does not take \"now\"");
 }
 
+TEST_CASE("diagnose is told which traffic it is about") {
+  const auto whole = Expect<DiagnoseCommand>({"diagnose"});
+  CHECK_FALSE(whole.question.source);
+  CHECK_FALSE(whole.question.protocol);
+  CHECK(whole.question.observe.count() == 0);
+  const auto narrowed = Expect<DiagnoseCommand>({"diagnose", "--source", "192.0.2.7", "--destination", "198.51.100.2", "--dport", "443",
+                                                 "--observe", "10s", "--json", "--netns", "blue", "--config", "c.yaml"});
+  CHECK(narrowed.question.source == IpAddress::Parse("192.0.2.7"));
+  CHECK(narrowed.question.destination == IpAddress::Parse("198.51.100.2"));
+  CHECK(narrowed.question.destination_port == 443);
+  CHECK(narrowed.question.protocol == 6);  // a port's protocol, unless another is named
+  CHECK(narrowed.question.observe == std::chrono::seconds(10));
+  CHECK(narrowed.json);
+  CHECK(narrowed.netns_path == "/run/netns/blue");
+  CHECK(narrowed.config_file.path == "c.yaml");
+  CHECK(Expect<DiagnoseCommand>({"diagnose", "--dport", "53", "--protocol", "UDP"}).question.protocol == 17);
+  CHECK(Expect<DiagnoseCommand>({"diagnose", "--protocol", "47"}).question.protocol == 47);
+}
+
+TEST_CASE("what diagnose cannot be asked is no finding") {
+  const auto error_of = [](std::initializer_list<const char*> words) {
+    const auto printed = Expect<PrintAndExit>(words);
+    CHECK(printed.stream == PrintAndExit::Stream::kError);
+    CHECK(printed.exit_code == 2);
+    return printed.text.substr(0, printed.text.find('\n'));
+  };
+  CHECK(error_of({"diagnose", "--source", "host"}).find("--source: \"host\" is not an address; allowed:") != std::string::npos);
+  CHECK(error_of({"diagnose", "--dport", "65536"}).find("allowed: 1 to 65535") != std::string::npos);
+  CHECK(error_of({"diagnose", "--dport", "http"}).find("--dport") != std::string::npos);
+  CHECK(error_of({"diagnose", "--protocol", "tpc"}).find("allowed: tcp, udp, icmp") != std::string::npos);
+  CHECK(error_of({"diagnose", "--dport", "1", "--protocol", "icmp"}).find("has no ports") != std::string::npos);
+  CHECK(error_of({"diagnose", "--observe", "11m"}).find("10m at most") != std::string::npos);
+  CHECK(error_of({"diagnose", "--observe", "10"}).find("--observe") != std::string::npos);
+  CHECK(error_of({"diagnose", "--source", "192.0.2.1", "--destination", "::1"}).find("different families") != std::string::npos);
+  CHECK(error_of({"diagnose", "--dpot", "1"}).find("the nearest is --dport") != std::string::npos);
+  CHECK(error_of({"diagnose", "--source"}).find("--source") != std::string::npos);
+  CHECK(error_of({"diagnose", "--log.level", "debug"}).find("diagnose does not take it") != std::string::npos);
+  CHECK(error_of({"diagnose", "now"}).find("does not take \"now\"") != std::string::npos);
+}
+
 TEST_CASE("an unknown flag names the nearest one") {
   CHECK(ErrorOf({"--log.levle", "debug"})
             .starts_with("conntally: unknown flag \"--log.levle\", the nearest is --log.level;"));
@@ -105,9 +145,8 @@ TEST_CASE("an unknown flag names the nearest one") {
 TEST_CASE("an unknown command names the nearest one") {
   CHECK(ErrorOf({"chek-config"}) ==
         "conntally: unknown command \"chek-config\", the nearest is check-config; allowed: check-config, "
-        "status");
+        "status, diagnose");
   CHECK(ErrorOf({"top"}).starts_with("conntally: unknown command \"top\""));
-  CHECK(ErrorOf({"diagnose", "--json"}).starts_with("conntally: unknown "));
   CHECK(ErrorOf({""}).starts_with("conntally: unknown command \"\""));
 }
 

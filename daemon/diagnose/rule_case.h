@@ -1,0 +1,67 @@
+// What the checks of rules look at together: two readings of the rules, the way through them, and what of the host they need. Plain but
+// for the way out, which is asked of the kernel (or of whatever a test puts there). One thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "collectors/host/network_reader.h"
+#include "collectors/rules/packet_walk.h"
+#include "daemon/diagnose/finding.h"
+#include "daemon/diagnose/firewall_commands.h"
+#include "daemon/diagnose/host_facts.h"
+#include "daemon/diagnose/question.h"
+
+namespace conntally::diagnose {
+
+struct RuleInputs {
+  const Question& question;
+  const HostFacts& host;
+  const RuleSnapshot& before;  // the two readings between which time passed
+  const RuleSnapshot& after;
+  std::string root = {};       // before /etc and /usr
+  std::function<Result<Route>(const RouteQuestion&)> find_route = FindRoute;
+};
+
+// A packet that the question means; several when it leaves something open.
+struct AskedPacket {
+  Packet packet;
+  bool leaves = false;  // this host sends it
+};
+
+class RuleCase {
+ public:
+  explicit RuleCase(const RuleInputs& inputs);
+
+  const RuleInputs& inputs;
+  const PacketWalker walker;
+  const FirewallCommands commands;
+
+  bool narrowed() const;  // the question says anything at all of the traffic
+  Walk Through(const AskedPacket& asked, bool limits_are_reached = false) const;
+
+  std::optional<std::uint64_t> Packets(RuleRef rule) const;  // nullopt: the rule has no counter
+  std::uint64_t Growth(RuleRef rule) const;
+  std::optional<std::uint64_t> PolicyPackets(ChainRef chain) const;
+  std::uint64_t PolicyGrowth(ChainRef chain) const;
+  double seconds() const;  // between the readings
+  // "it counted 12 packets, 3 of them in the last 10 s"
+  std::string Counted(const Decision& decision) const;
+  std::string Place(const Decision& decision) const;
+
+  std::vector<AskedPacket> Asked() const;
+  // Links by which others' packets come; not more than a few.
+  std::vector<const Link*> OuterLinks() const;
+  std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;
+  bool Forwards(Family family) const;
+
+ private:
+  AskedPacket Template(Family family) const;
+  WalkRouting Routing() const;
+};
+
+// RFC 1918, RFC 6598, RFC 4193: addresses that nobody outside answers to.
+bool IsPrivate(const IpAddress& address);
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,65 @@
+#include "daemon/diagnose/rule_findings.h"
+
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <set>
+
+namespace conntally::diagnose {
+namespace {
+
+void TellWhatIsNotWalked(const RuleCase& rules, Report& report) {
+  for (const ChainRef ref : rules.walker.not_walked()) {
+    const RuleChain& chain = rules.walker.chain(ref);
+    report.not_checked.push_back({fmt::format("table {} {}, chain {}", NameOf(chain.family), chain.table, chain.name),
+                                  std::string("rules of ") + NameOf(chain.family) + (chain.hook == "ingress" || chain.hook == "egress" ? " at " + chain.hook : "") +
+                                      " are read but not evaluated: look at them with nft list ruleset"});
+  }
+}
+
+}  // namespace
+
+bool Has(const Report& report, const std::string& id) {
+  return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& each) { return each.id == id; });
+}
+
+std::string Traffic(const Packet& packet) {
+  std::string text = "traffic";
+  if (packet.protocol) {
+    switch (*packet.protocol) {
+      case IPPROTO_TCP: text = "TCP"; break;
+      case IPPROTO_UDP: text = "UDP"; break;
+      case IPPROTO_ICMP: text = "ICMP"; break;
+      case IPPROTO_ICMPV6: text = "ICMPv6"; break;
+      default: text = "protocol " + std::to_string(*packet.protocol);
+    }
+  }
+  if (packet.source) text += " from " + packet.source->ToString();
+  if (packet.destination && packet.destination_is_local != true) text += " to " + packet.destination->ToString();
+  if (packet.destination_port && packet.destination_port->first == packet.destination_port->last) {
+    text += " to port " + std::to_string(packet.destination_port->first);
+  } else if (packet.source_port && packet.source_port->first == packet.source_port->last) {
+    text += " from port " + std::to_string(packet.source_port->first);
+  }
+  return text;
+}
+
+RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
+  const RuleCase rules(inputs);
+  RuleOutcome outcome;
+  if (rules.narrowed()) {
+    outcome = CheckAskedTraffic(rules, report);
+  } else {
+    CheckStoppingNow(rules, report);
+  }
+  CheckAnswers(rules, report);
+  CheckTranslation(rules, report);
+  CheckRuleLimits(rules, report);
+  CheckSavedRules(rules, report);
+  CheckLeftLogRules(rules, report);
+  TellWhatIsNotWalked(rules, report);
+  return outcome;
+}
+
+}  // namespace conntally::diagnose

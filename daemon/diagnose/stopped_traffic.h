@@ -1,0 +1,16 @@
+// The finding that a rule or a policy stops some traffic. Pure; one thread.
+#pragma once
+
+#include "daemon/diagnose/rule_case.h"
+
+namespace conntally::diagnose {
+
+// "reject-rule", "drop-rule", "drop-policy"
+const char* IdOf(const Decision& stop);
+// What a client hears of it.
+std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
+Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);
+// An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
+Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);
+
+}  // namespace conntally::diagnose

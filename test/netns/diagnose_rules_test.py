@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+"""`conntally diagnose` names the rule that is at fault, in nftables, iptables-nft and the legacy tables; the traffic is really sent, and
+what a client is told is what the diagnosis says; and the first command that it offers does help. Sound firewalls accuse nobody."""
+
+import contextlib
+import dataclasses
+import threading
+
+from harness import *
+from staged import *
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    rules: str                  # nft, or iptables-restore's
+    tool: str = "nft"           # nft, iptables-nft, iptables-legacy, ip6tables-nft, ip6tables-legacy
+    first: str = ""             # the finding's id; empty: a sound firewall
+    says: str = ""              # in its evidence
+    told: str = "open"          # what a client is told
+    way: str = "in"             # in: client to host; through: client to server; out: server to client; own: host to client
+    port: int = 80
+    address: str = ""           # other than the way's
+    arguments: tuple = None     # other than the way's
+    cure: str = "open"          # what a client is told after the first command; "": it is not tried
+    before: object = None       # something to do first, with the stage
+    meanwhile: bool = False     # clients go on trying during the diagnosis
+
+
+def iptables(filter="", nat="", raw="", policies=("ACCEPT", "ACCEPT", "ACCEPT"), chains=""):
+    text = ""
+    if raw:
+        text += f"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{raw}\nCOMMIT\n"
+    if nat:
+        text += f"*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n{nat}\nCOMMIT\n"
+    heads = "".join(f":{chain} {policy} [0:0]\n" for chain, policy in zip(("INPUT", "FORWARD", "OUTPUT"), policies))
+    return text + f"*filter\n{heads}{chains}{filter}\nCOMMIT\n"
+
+
+def nft_input(body, policy="accept", more=""):
+    return f"table inet filter {{\n{more}\nchain input {{\ntype filter hook input priority 0; policy {policy};\n{body}\n}}\n}}\n"
+
+
+def nft_hook(hook, body, policy="accept", family="inet", table="filter"):
+    return f"table {family} {table} {{\nchain {hook} {{\ntype filter hook {hook} priority 0; policy {policy};\n{body}\n}}\n}}\n"
+
+
+ESTABLISHED = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p ipv6-icmp -j ACCEPT\n"
+MASQUERADE = "-A POSTROUTING -s 10.0.0.0/24 -o wan0 -j MASQUERADE"
+DNAT = f"-A PREROUTING -i wan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination {SERVER}:80"
+
+
+def hold(count):
+    """Connections of the client that stay open."""
+    def act(stage):
+        stage.held = [Namespace.connect(stage.client, HOST, 80) for _ in range(count)]
+    return act
+
+
+FAULTS = [
+    # nftables, INPUT
+    Case("nft reject by port", nft_input("tcp dport 80 counter reject"), first="reject-rule", says="handle", told="refused"),
+    Case("nft drop by source", nft_input(f"ip saddr {CLIENT} counter drop"), first="drop-rule", says=f"ip saddr {CLIENT} counter drop", told="silent"),
+    Case("nft drop policy", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent"),
+    Case("nft accept too late", nft_input("ct state established,related accept\ntcp dport 22 accept\nreject with icmpx admin-prohibited\ntcp dport 80 accept"),
+         first="late-accept", told="refused"),
+    Case("nft set of sources", nft_input("ip saddr @bad drop", more="set bad { type ipv4_addr; flags interval; elements = { 192.0.2.0/29 } }"), first="drop-rule", says="@bad",
+         told="silent"),
+    Case("nft verdict map", nft_input("ct state vmap { established : accept, related : accept, invalid : drop }\ntcp dport vmap { 22 : accept, 80 : drop }"), first="drop-rule",
+         says="vmap", told="silent"),
+    Case("nft concatenation", nft_input(f"ip saddr . tcp dport {{ {CLIENT} . 80, 198.51.100.1 . 22 }} reject with tcp reset"), first="reject-rule", told="refused"),
+    Case("nft named ports, not this one", nft_input("ct state established,related accept\ntcp dport @open accept", "drop", more="set open { type inet_service; elements = { 22, 443 } }"),
+         first="drop-policy", told="silent"),
+    Case("nft jump into a chain", nft_input("tcp dport 80 jump web", more="chain web {\nip saddr 198.51.100.0/24 accept\ncounter drop\n}"), first="drop-rule", says="chain web",
+         told="silent"),
+    Case("nft second table drops", nft_input("tcp dport 80 accept", "drop") + "table ip late {\nchain in {\ntype filter hook input priority 10;\ntcp dport 80 counter drop\n}\n}\n",
+         first="drop-rule", says="table ip late", told="silent"),
+    Case("nft IPv6 reject", nft_input(f"ip6 saddr {CLIENT6} tcp dport 80 counter reject with tcp reset"), first="reject-rule", told="refused", address=HOST6),
+    Case("nft IPv6 policy", nft_input("meta l4proto ipv6-icmp accept\nct state established,related accept\nip protocol tcp accept", "drop"), first="drop-policy", told="silent",
+         address=HOST6),
+    Case("nft prerouting drop", "table ip early {\nchain pre {\ntype filter hook prerouting priority raw;\niifname \"wan*\" tcp dport 80 counter drop\n}\n}\n", first="drop-rule",
+         says="chain pre", told="silent"),
+    # nftables, OUTPUT and answers
+    Case("nft output drop", nft_hook("output", "tcp dport 80 counter drop"), first="drop-rule", told="silent", way="own"),
+    Case("nft answers not let out", nft_hook("output", "oifname \"lo\" accept\nmeta l4proto ipv6-icmp accept", "drop"), first="established-not-accepted", told="silent"),
+    Case("nft answers to own connections", nft_input("iifname \"lo\" accept\ntcp dport 22 accept\nmeta l4proto ipv6-icmp accept", "drop"), first="established-not-accepted",
+         told="silent", way="own"),
+    # nftables, FORWARD and NAT
+    Case("nft forward policy", nft_hook("forward", "ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", way="through"),
+    Case("nft DNAT not forwarded", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\niifname wan0 tcp dport 8080 dnat to 10.0.0.2:80\n}\n}\n"
+         + nft_hook("forward", "ct state established,related accept\ntcp dport 443 accept", "drop"), first="dnat-not-forwarded", told="silent", port=8080),
+    Case("nft no masquerade", nft_hook("forward", "counter accept"), first="no-masquerade", told="silent", way="out"),
+    Case("nft ct count reached", nft_input("tcp dport 80 ct state new add @held { ip saddr ct count over 4 } counter reject with tcp reset",
+         more="set held { type ipv4_addr; size 1000; flags dynamic; }"), first="source-at-limit", told="refused", before=hold(4), cure=""),
+    # iptables-nft
+    Case("iptables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"), "iptables-nft", "reject-rule", "line 1", "refused"),
+    Case("iptables-nft DROP in a chain", iptables(ESTABLISHED + f"-A INPUT -j guard\n-A guard -s {CLIENT} -p tcp -m multiport --dports 80,443 -j DROP\n-A guard -j RETURN",
+         chains=":guard - [0:0]\n"), "iptables-nft", "drop-rule", "chain guard, line 1", "silent"),
+    Case("iptables-nft policy", iptables(ESTABLISHED + "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-nft", "drop-policy",
+         "policy drop", "silent"),
+    Case("iptables-nft ACCEPT too late", iptables(ESTABLISHED + "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j REJECT --reject-with icmp-host-prohibited\n"
+         "-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"), "iptables-nft", "late-accept", "line 6", "refused"),
+    Case("iptables-nft FORWARD DROP", iptables("-A FORWARD -i wan0 -o lan0 -p tcp -m tcp --dport 80 -j DROP"), "iptables-nft", "drop-rule", "chain FORWARD, line 1", "silent",
+         "through"),
+    Case("iptables-nft masquerade for another net", iptables("-A FORWARD -j ACCEPT", nat="-A POSTROUTING -s 10.9.0.0/24 -o wan0 -j MASQUERADE"), "iptables-nft", "no-masquerade",
+         "10.9.0.0/24", "silent", "out"),
+    Case("iptables-nft DNAT, FORWARD policy", iptables("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", nat=DNAT, policies=("ACCEPT", "DROP", "ACCEPT")), "iptables-nft",
+         "dnat-not-forwarded", "policy drop", "silent", port=8080),
+    Case("iptables-nft no ESTABLISHED for answers", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
+         "iptables-nft", "established-not-accepted", "", "silent", "own"),
+    Case("ip6tables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"), "ip6tables-nft", "reject-rule", "table ip6", "refused", address=HOST6),
+    # legacy
+    Case("legacy DROP", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 80 -j DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"), "iptables-legacy",
+         "drop-rule", "line 4", "silent"),
+    Case("legacy ACCEPT too late", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"), "iptables-legacy", "late-accept", "line 2",
+         "refused"),
+    Case("legacy OUTPUT REJECT", iptables(f"-A OUTPUT -d {CLIENT} -p tcp -m tcp --dport 80 -j REJECT"), "iptables-legacy", "reject-rule", "chain OUTPUT", "refused", "own"),
+    Case("legacy raw DROP", iptables(raw="-A PREROUTING -i wan0 -p tcp -m tcp --dport 80 -j DROP"), "iptables-legacy", "drop-rule", "table ip raw", "silent"),
+    Case("legacy connlimit reached", iptables("-A INPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 3 --connlimit-mask 32 -j REJECT --reject-with tcp-reset"),
+         "iptables-legacy", "source-at-limit", "connlimit", "refused", before=hold(3)),
+    Case("legacy ESTABLISHED behind a drop", iptables("-A INPUT -p tcp -m tcp --sport 80 -j DROP\n" + ESTABLISHED), "iptables-legacy", "established-not-accepted",
+         "accepts too late", "silent", "own"),
+    Case("ip6tables-legacy policy", iptables(ESTABLISHED, policies=("DROP", "ACCEPT", "ACCEPT")), "ip6tables-legacy", "drop-policy", "table ip6 filter", "silent",
+         address=HOST6),
+]
+
+# Nothing, or little, is said of the traffic: it is seen, or the rules tell by themselves.
+WATCH = ("--observe", "1500ms")
+UNASKED = [
+    Case("nft reject, seen", nft_input("tcp dport 80 counter reject with tcp reset"), first="reject-rule", told="refused", arguments=WATCH, meanwhile=True),
+    Case("legacy DROP, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -j DROP"), "iptables-legacy", "drop-rule", "table ip filter", "silent", arguments=WATCH, meanwhile=True),
+    Case("legacy policy, seen", iptables(ESTABLISHED, policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-legacy", "drop-policy", "policy drop", "silent", arguments=WATCH,
+         meanwhile=True, cure=""),
+    Case("accept behind an unconditional reject", iptables("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j REJECT\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"),
+         "iptables-nft", "late-accept", "line 3", "refused", arguments=()),
+    Case("no ESTABLISHED", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-nft",
+         "established-not-accepted", "policy drop", "silent", "own", arguments=()),
+    Case("DNAT, not forwarded", iptables("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", nat=DNAT, policies=("ACCEPT", "DROP", "ACCEPT")), "iptables-nft",
+         "dnat-not-forwarded", "policy drop", "silent", port=8080, arguments=()),
+    Case("no masquerade, seen", nft_hook("forward", "ct state vmap { invalid : drop }\naccept"), first="no-masquerade", told="silent", way="out", arguments=()),
+    Case("connlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 3 --connlimit-mask 32 -j REJECT --reject-with tcp-reset"),
+         "iptables-nft", "source-at-limit", "connlimit", "refused", before=hold(3), arguments=()),
+    Case("hashlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -m hashlimit --hashlimit-above 1/min --hashlimit-burst 1 --hashlimit-mode srcip "
+         "--hashlimit-name tight -j DROP"), "iptables-legacy", "source-at-limit", "hashlimit", "silent", arguments=WATCH, meanwhile=True,
+         before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)]),
+    Case("a port alone", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", arguments=("--dport", 80)),
+    Case("a source alone, banned", nft_input("ip saddr @banned reject with tcp reset", more=f"set banned {{ type ipv4_addr; flags timeout; elements = {{ {CLIENT} timeout 1h }} }}"),
+         first="reject-rule", says="@banned", told="refused", arguments=("--source", CLIENT)),
+    Case("a source alone, one port", nft_input(f"ip saddr {CLIENT} tcp dport 80 drop"), first="drop-rule", told="silent", arguments=("--source", CLIENT)),
+    Case("LOG left over", iptables('-A INPUT -p tcp -m tcp --dport 80 -j LOG --log-prefix "DEBUG: "'), "iptables-nft", "debug-log-rule", "DEBUG", "open", arguments=()),
+]
+
+UFW = iptables("""-A INPUT -j ufw-before-input
+-A INPUT -j ufw-user-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate INVALID -j DROP
+-A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT
+-A ufw-before-input -j ufw-not-local
+-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
+-A ufw-not-local -m addrtype --dst-type BROADCAST -j RETURN
+-A ufw-not-local -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW BLOCK] "
+-A ufw-not-local -j DROP
+-A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --set --name DEFAULT --mask 255.255.255.255 --rsource
+-A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j REJECT
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+-A ufw-user-input -p tcp -m multiport --dports 80,443 -j ACCEPT
+""", policies=("DROP", "DROP", "ACCEPT"), chains=":ufw-before-input - [0:0]\n:ufw-user-input - [0:0]\n:ufw-not-local - [0:0]\n")
+DOCKER = iptables("""-A FORWARD -o lan0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o lan0 -j DOCKER
+-A FORWARD -i lan0 ! -o lan0 -j ACCEPT
+-A DOCKER -d 10.0.0.2/32 ! -i lan0 -o lan0 -p tcp -m tcp --dport 80 -j ACCEPT
+""", nat="""-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 10.0.0.0/24 ! -o lan0 -j MASQUERADE
+-A DOCKER ! -i lan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.2:80
+""", policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER - [0:0]\n").replace(
+    ":POSTROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n")
+SOUND = [
+    Case("no rules at all", ""),
+    Case("nft default drop, right accepts", nft_input("ct state vmap { established : accept, related : accept, invalid : drop }\niif lo accept\nmeta l4proto { icmp, ipv6-icmp } accept\n"
+         "tcp dport { 22, 80, 443 } accept\ncounter", "drop")),
+    Case("iptables-nft default drop, right accepts", iptables(ESTABLISHED + "-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT", policies=("DROP", "DROP", "ACCEPT")), "iptables-nft"),
+    Case("legacy default drop, right accepts", iptables(ESTABLISHED + "-A INPUT -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -j ACCEPT", policies=("DROP", "DROP", "ACCEPT")), "iptables-legacy"),
+    Case("ufw-like", UFW, "iptables-nft"),
+    Case("fail2ban-like sets of others", nft_input("ip saddr @banned reject\nct state established,related accept\ntcp dport { 22, 80 } accept\nicmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+         "drop", more="set banned { type ipv4_addr; flags timeout; elements = { 198.51.100.7 timeout 1h, 203.0.113.9 timeout 1h } }")),
+    Case("limits never reached", iptables(ESTABLISHED + "-A INPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 100 --connlimit-mask 32 -j REJECT\n"
+         "-A INPUT -p tcp -m tcp --dport 80 -m hashlimit --hashlimit-above 1000/sec --hashlimit-mode srcip --hashlimit-name web -j DROP\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT",
+         policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-legacy"),
+    Case("docker-like, into a container", DOCKER, "iptables-nft", port=8080),
+    Case("docker-like, out of a container", DOCKER, "iptables-nft", way="out"),
+    Case("router with masquerade", "table ip nat {\nchain post {\ntype nat hook postrouting priority srcnat;\noifname wan0 masquerade\n}\n}\n"
+         + nft_hook("forward", "ct state established,related accept\niifname lan0 accept", "drop"), way="out"),
+    Case("IPv6 default drop, right accepts", nft_input("ct state established,related accept\nicmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept\n"
+         "ip6 nexthdr tcp tcp dport 80 accept", "drop"), address=HOST6),
+]
+# What tells of the host's upkeep, and of nothing that was staged here.
+UPKEEP = {"events-off", "unpersisted-sysctl", "conntrack-inactive", "buckets-too-few", "timeouts-too-long", "nothing-found", "table-full", "boot-burst"}
+
+
+def arguments_of(case):
+    if case.arguments is not None:
+        return case.arguments
+    ipv6 = ":" in case.address
+    client, server = (CLIENT6, SERVER6) if ipv6 else (CLIENT, SERVER)
+    return {"in": ("--source", client, "--dport", case.port), "through": ("--source", client, "--destination", server, "--dport", case.port),
+            "out": ("--source", server, "--destination", client, "--dport", case.port), "own": ("--destination", client, "--dport", case.port)}[case.way]
+
+
+def attempt(stage, case):
+    ipv6 = ":" in case.address
+    client, host, server = (CLIENT6, HOST6, SERVER6) if ipv6 else (CLIENT, HOST, SERVER)
+    origin, address = {"in": (stage.client, host), "through": (stage.client, server), "out": (stage.server, client), "own": (stage.host, client)}[case.way]
+    return stage.connect(origin, address, case.port)
+
+
+def set_up(stage, case):
+    stage.clear()
+    # The client knows the way to the inner net only where the case is not about its lack.
+    for family, net, gateway in (("-4", "10.0.0.0/24", HOST), ("-6", "fd00:1::/64", HOST6)):
+        wanted = case.way == "through"
+        stage.client.ip(family, "route", "replace" if wanted else "del", net, *(["via", gateway] if wanted else [])) if wanted or stage.client.ip(family, "route", "show", net).stdout else None
+    if case.tool == "nft":
+        stage.host.nft(case.rules) if case.rules else None
+    else:
+        stage.host.run(f"{case.tool}-restore", input=case.rules)
+    stage.held = []
+    if case.before:
+        case.before(stage)
+
+
+def relevant(report):
+    return [finding for finding in report["findings"] if finding["id"] not in UPKEEP]
+
+
+@contextlib.contextmanager
+def meanwhile(stage, case):
+    """Clients that go on trying."""
+    over = threading.Event()
+
+    def act():
+        while not over.is_set():
+            attempt(stage, case)
+            over.wait(0.02)
+
+    threads = [threading.Thread(target=act) for _ in range(4 if case.meanwhile else 0)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def check_fault(stage, case, rows):
+    set_up(stage, case)
+    told = attempt(stage, case)
+    with meanwhile(stage, case):
+        report = stage.diagnose(*arguments_of(case))
+    findings = relevant(report)
+    first = findings[0] if findings else {"id": "nothing", "evidence": [], "fix": [], "certainty": 0, "title": ""}
+    wrong = []
+    if told != case.told:
+        wrong.append(f"the client was told {told}, not {case.told}")
+    if first["id"] != case.first:
+        wrong.append(f"{[finding['id'] for finding in findings]}")
+    if case.says and not any(case.says in line for line in first["evidence"]):
+        wrong.append(f"no {case.says!r} in {first['evidence']}")
+    cured = ""
+    if case.cure and first["fix"]:
+        command = first["fix"][0]["command"]
+        done = stage.host.run("sh", "-c", command, check=False)
+        cured = attempt(stage, case)
+        if done.returncode != 0 or cured != case.cure:
+            wrong.append(f"after `{command}` (exit {done.returncode} {done.stderr.strip()}) the client is told {cured}")
+    for each in stage.held:
+        each.close()
+    rows.append((case.name, told, first["id"], f"{first['certainty']:.2f}", cured, "ok" if not wrong else "WRONG: " + "; ".join(wrong)))
+    return not wrong
+
+
+def check_sound(stage, case, rows):
+    set_up(stage, case)
+    told = attempt(stage, case)
+    wrong = [] if told == case.told else [f"the client was told {told}"]
+    for arguments in (arguments_of(case), ()):
+        accused = [finding["id"] + ": " + finding["title"] for finding in relevant(stage.diagnose(*arguments))]
+        if accused:
+            wrong.append(f"{arguments}: {accused}")
+    rows.append((case.name, told, "-", "", "", "ok" if not wrong else "WRONG: " + "; ".join(map(str, wrong))))
+    return not wrong
+
+
+def test_staged_faults():
+    rows, wrong = [("fault", "client is told", "first finding", "certainty", "after its first command", "")], 0
+    with Stage() as stage:
+        for case in FAULTS:
+            wrong += not check_fault(stage, case, rows)
+    print_table(rows)
+    assert wrong == 0, f"{wrong} of {len(FAULTS)} faults not named"
+    print(f"  {len(FAULTS)} faults named")
+
+
+def test_staged_faults_that_nobody_asks_about():
+    rows, wrong = [("fault", "client is told", "first finding", "certainty", "after its first command", "")], 0
+    with Stage() as stage:
+        for case in UNASKED:
+            wrong += not check_fault(stage, case, rows)
+    print_table(rows)
+    assert wrong == 0, f"{wrong} of {len(UNASKED)} faults not named"
+    print(f"  {len(UNASKED)} faults named")
+
+
+def test_sound_firewalls_accuse_nobody():
+    rows, wrong = [("firewall", "client is told", "", "", "", "")], 0
+    with Stage() as stage:
+        for case in SOUND:
+            wrong += not check_sound(stage, case, rows)
+    print_table(rows)
+    assert wrong == 0, f"{wrong} of {len(SOUND)} sound firewalls accused somebody"
+
+
+def test_ten_thousand_rules():
+    with Stage() as stage:
+        stage.clear()
+        sources = "".join(f"-A INPUT -s 10.{i >> 8 & 255}.{i & 255}.9/32 -p tcp -m tcp --dport {1 + i % 60000} -j DROP\n" for i in range(10_000))
+        stage.host.run("iptables-nft-restore", input=iptables(sources + "-A INPUT -p tcp -m tcp --dport 80 -j REJECT"))
+        start = time.monotonic()
+        report = stage.diagnose("--source", CLIENT, "--dport", 80)
+        claim("10,000 rules read and evaluated, the whole command", time.monotonic() - start, 2)
+        assert report["findings"][0]["id"] == "reject-rule" and "line 10001" in report["findings"][0]["evidence"][0], report["findings"][:1]
+
+
+main()

@@ -1,0 +1,80 @@
+#include "test/support/catch.h"
+#include "test/unit/daemon/diagnose/staged.h"
+
+using namespace conntally;
+using namespace conntally::diagnose;
+using Names = std::vector<std::string>;
+
+TEST_CASE("what is untidy stays behind every cause") {
+  Staged staged;
+  staged.host.sysctls["net/netfilter/nf_conntrack_events"] = "0";
+  staged.host.sysctls["net/netfilter/nf_conntrack_tcp_timeout_established"] = "7200";
+  for (const auto& check : {CheckTracking, CheckSavedSysctls}) {
+    const Report report = staged.Check(check);
+    REQUIRE(report.findings.size() == 1);
+    CHECK(report.findings[0].certainty <= kHygieneMax);
+  }
+}
+
+TEST_CASE("events are off at 0 only") {
+  Staged staged;
+  for (const char* value : {"1", "2"}) {
+    staged.host.sysctls["net/netfilter/nf_conntrack_events"] = value;
+    CHECK(staged.Check(CheckTracking).findings.empty());
+  }
+}
+
+TEST_CASE("that nothing is tracked matters to who counts on it") {
+  Staged staged;
+  staged.host.established_sockets = 5;
+  CHECK(staged.Check(CheckTracking).findings.empty());
+  staged.daemon = RunningDaemon{};
+  CHECK(Ids(staged.Check(CheckTracking)) == Names{"conntrack-inactive"});
+  staged.Add("192.0.2.7", 1, TcpState::kEstablished, 431'000);
+  CHECK(staged.Check(CheckTracking).findings.empty());
+}
+
+TEST_CASE("a setting that a file sets otherwise, or none sets, is lost at the next boot") {
+  Staged staged;
+  CHECK(staged.Check(CheckSavedSysctls).findings.empty());
+  staged.host.sysctls["net/netfilter/nf_conntrack_udp_timeout"] = "60";
+  REQUIRE(Ids(staged.Check(CheckSavedSysctls)) == Names{"unpersisted-sysctl"});
+  staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_udp_timeout", "60", "/etc/sysctl.d/90-x.conf", 3}};
+  CHECK(staged.Check(CheckSavedSysctls).findings.empty());
+  staged.host.saved_sysctls->push_back({"net/netfilter/nf_conntrack_udp_timeout", "45", "/etc/sysctl.d/91-y.conf", 7});
+  const Report report = staged.Check(CheckSavedSysctls);
+  REQUIRE(Ids(report) == Names{"unpersisted-sysctl"});
+  CHECK(Says(report.findings[0], "/etc/sysctl.d/91-y.conf line 7 says 45"));
+}
+
+TEST_CASE("files of sysctl.d say nothing of another namespace, but for what is one for all") {
+  Staged staged;
+  staged.host.in_first_namespace = false;
+  staged.host.sysctls["net/ipv4/ip_forward"] = "1";
+  staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/ipv4/ip_forward", "0", "/etc/sysctl.d/90-x.conf", 3}};
+  CHECK(staged.Check(CheckSavedSysctls).findings.empty());
+  staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_max", "999", "/etc/sysctl.d/90-x.conf", 3}};
+  CHECK(Ids(staged.Check(CheckSavedSysctls)) == Names{"unpersisted-sysctl"});
+}
+
+TEST_CASE("a helper is missed where rules turn something away, or translate") {
+  constexpr std::uint32_t kReplied = 2;
+  Staged staged;
+  staged.Add("192.0.2.7", 2, TcpState::kEstablished, 431'000, 21, false, kReplied);
+  CHECK(staged.Check(CheckHelpers).findings.empty());
+  Ruleset rules;
+  RuleChain input;
+  input.base = true;
+  input.hook = "input";
+  input.policy = Verdict::kDrop;
+  rules.chains.push_back(input);
+  auto& read = staged.rules.backends[RuleBackend::kNftables];
+  read.present = true;
+  read.ruleset = std::make_shared<Ruleset>(rules);
+  CHECK(Ids(staged.Check(CheckHelpers)) == Names{"helper-missing"});
+  const double unasked = staged.Check(CheckHelpers).findings[0].certainty;
+  staged.question.destination_port = std::uint16_t{21};
+  CHECK(staged.Check(CheckHelpers).findings[0].certainty > unasked);
+  for (Connection& connection : staged.list.connections) connection.has_helper = true;
+  CHECK(staged.Check(CheckHelpers).findings.empty());
+}
