@@ -80,7 +80,7 @@ struct Firewall {
     now.backends[RuleBackend::kNftables] = after;
     then.backends[RuleBackend::kNftables].ruleset = shared;
     now.backends[RuleBackend::kNftables].ruleset = changed ? std::make_shared<const Ruleset>(ruleset) : shared;
-    return RuleThatDropped(key, {"eth0", ""}, packets, then, now).rule;
+    return DropAttributor(then, now).Of(key, {"eth0", ""}, packets).rule;
   }
 
   Ruleset ruleset;
