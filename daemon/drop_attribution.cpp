@@ -131,7 +131,7 @@ class Walk {
   Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth, Verdict& verdict) {
     bool drops = false;
     for (const MappedVerdict& mapped : rule.map) {
-      const Likelihood element = Both(match, AllHold(rule, mapped.key));
+      const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kMaybe : AllHold(rule, mapped.key));
       if (element == Likelihood::kNo) continue;
       const bool drop = mapped.verdict == Verdict::kDrop || mapped.verdict == Verdict::kReject;
       if (drop && drops) continue;  // one candidate, whichever of its elements it was
