@@ -207,7 +207,17 @@ class LimitReader {
         if (condition.interfaces == std::vector<std::string>{"lo"}) return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
         return {};
       case Kind::kOutInterface:
-      case Kind::kIcmpType: return {};
+      case Kind::kInInterfaceIndex:
+      case Kind::kOutInterfaceIndex:
+      case Kind::kIcmpType:
+      case Kind::kIcmpCode:
+      case Kind::kMark:
+      case Kind::kConntrackStatus:
+      case Kind::kSourceType:
+      case Kind::kDestinationType:
+      case Kind::kPacketType:
+      case Kind::kReversePath:
+      case Kind::kTuple: return {};
     }
     return {};
   }

@@ -364,6 +364,10 @@ class RuleDecoder {
     if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
       return Add({kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false});
     }
+    if (kind == Kind::kReversePath) {  // "exists" or "missing", of one byte or four
+      const std::uint32_t exists = NumberOf(value, false) != 0 ? 1 : 0;
+      return Add({kind, negated, {}, {{exists, exists}}, {}, {}, false});
+    }
     if (kind == Kind::kMark) {
       const std::uint32_t mask = field.mask.empty() ? 0xffffffffU : NumberOf(field.mask, false);
       return Add({kind, negated, {}, {{NumberOf(value, false), mask}}, {}, {}, false});
@@ -492,7 +496,9 @@ class RuleDecoder {
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
-      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}};
+      MappedVerdict mapped;
+      mapped.verdict = element.verdict;
+      mapped.jump_target = element.jump_target;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
