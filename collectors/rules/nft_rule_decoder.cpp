@@ -49,6 +49,7 @@ struct Field {
   Octets mask;                 // empty: none
   std::vector<Field> parts;    // fields that were loaded together, side by side
   Octets value;                // of a constant
+  std::string_view what;       // by which it was loaded
 };
 
 std::size_t RegisterSlot(std::uint32_t number) {
@@ -155,6 +156,7 @@ class RuleDecoder {
   }
   void Load(std::uint32_t number, Field field) {
     if (Field* slot = At(number)) {
+      if (field.what.empty()) field.what = step_;
       *slot = std::move(field);
     } else {
       NotUnderstood();
@@ -294,9 +296,9 @@ class RuleDecoder {
     if (a.has(NFTA_CT_SREG)) return;
     Field field;
     if (a.number(NFTA_CT_KEY) == NFT_CT_STATE) {
-      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
+      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
     } else if (a.number(NFTA_CT_KEY) == NFT_CT_STATUS) {
-      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
+      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
     }
     Load(a.number(NFTA_CT_DREG), field);
   }
@@ -327,6 +329,7 @@ class RuleDecoder {
       }
       return;
     }
+    if (field != nullptr && !field->kind && !field->what.empty()) return NotUnderstood(field->what);
     if (field == nullptr || !field->kind || value.empty()) return NotUnderstood();
     if (operation == NFT_CMP_EQ || operation == NFT_CMP_NEQ) return Equal(*field, value, operation == NFT_CMP_NEQ);
     // Orders: of numbers and addresses alone, and never of masked ones.
