@@ -49,6 +49,7 @@ struct Field {
   Octets mask;                 // empty: none
   std::vector<Field> parts;    // fields that were loaded together, side by side
   Octets value;                // of a constant
+  std::string_view what;       // by which it was loaded
 };
 
 std::size_t RegisterSlot(std::uint32_t number) {
@@ -160,6 +161,7 @@ class RuleDecoder {
   }
   void Load(std::uint32_t number, Field field) {
     if (Field* slot = At(number)) {
+      if (field.what.empty()) field.what = step_;
       *slot = std::move(field);
     } else {
       NotUnderstood();
@@ -299,9 +301,9 @@ class RuleDecoder {
     if (a.has(NFTA_CT_SREG)) return;
     Field field;
     if (a.number(NFTA_CT_KEY) == NFT_CT_STATE) {
-      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
+      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
     } else if (a.number(NFTA_CT_KEY) == NFT_CT_STATUS) {
-      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}};
+      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
     }
     Load(a.number(NFTA_CT_DREG), field);
   }
@@ -332,6 +334,7 @@ class RuleDecoder {
       }
       return;
     }
+    if (field != nullptr && !field->kind && !field->what.empty()) return NotUnderstood(field->what);
     if (field == nullptr || !field->kind || value.empty()) return NotUnderstood();
     if (operation == NFT_CMP_EQ || operation == NFT_CMP_NEQ) return Equal(*field, value, operation == NFT_CMP_NEQ);
     // Orders: of numbers and addresses alone, and never of masked ones.
@@ -368,6 +371,10 @@ class RuleDecoder {
     // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
     if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
       return Add({kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false});
+    }
+    if (kind == Kind::kReversePath) {  // "exists" or "missing", of one byte or four
+      const std::uint32_t exists = NumberOf(value, false) != 0 ? 1 : 0;
+      return Add({kind, negated, {}, {{exists, exists}}, {}, {}, false});
     }
     if (kind == Kind::kMark) {
       const std::uint32_t mask = field.mask.empty() ? 0xffffffffU : NumberOf(field.mask, false);
@@ -503,7 +510,9 @@ class RuleDecoder {
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
-      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}, {}};
+      MappedVerdict mapped;
+      mapped.verdict = element.verdict;
+      mapped.jump_target = element.jump_target;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};

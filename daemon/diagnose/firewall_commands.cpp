@@ -114,7 +114,9 @@ std::string OwnerOf(const RuleSnapshot& snapshot, RuleBackend backend, RuleFamil
 
 bool FirewallCommands::ByIptables(RuleBackend backend, RuleFamily family, const std::string& table) const {
   if (backend != RuleBackend::kNftables) return true;
-  const auto& ruleset = walker_.snapshot().backends.at(backend).ruleset;
+  const auto one = walker_.snapshot().backends.find(backend);
+  if (one == walker_.snapshot().backends.end() || !one->second.ruleset) return false;
+  const auto& ruleset = one->second.ruleset;
   return std::any_of(ruleset->tables.begin(), ruleset->tables.end(),
                      [&](const RuleTable& each) { return each.family == family && each.name == table && each.by_iptables; });
 }

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/diagnose/rule_findings.h"
@@ -95,10 +96,12 @@ void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, c
 }
 
 // What may be told of one packet that was asked about.
-void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, Report& report) {
+void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes, Report& report) {
   const Question& question = rules.inputs.question;
+  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a firewall's work.
+  if (another_passes && !walk.stops.empty() && !walk.stops.back().rule) return;
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
-  double scale = forwarding_is_off ? 0.6 : 1;
+  double scale = (forwarding_is_off ? 0.6 : 1) * (another_passes ? 0.6 : 1);
   if (!only_one && !question.source && !asked.leaves) scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
@@ -174,10 +177,15 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
 RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   RuleOutcome outcome;
   const std::vector<AskedPacket> asked = rules.Asked();
-  for (const AskedPacket& one : asked) {
-    const Walk walk = rules.Through(one);
+  std::vector<Walk> walks;
+  for (const AskedPacket& one : asked) walks.push_back(rules.Through(one));
+  const bool says_who = rules.inputs.question.source || rules.inputs.question.destination;
+  const bool one_passes = !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const AskedPacket& one = asked[i];
+    const Walk& walk = walks[i];
     outcome.destination_translated = outcome.destination_translated || walk.destination_nat;
-    TellOne(rules, one, walk, asked.size() == 1, report);
+    TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
                                          walk.passes == Match::kYes ? "they let it pass" : walk.passes == Match::kNo ? "they stop it" : "they stop some of it, or what they ask is not known",

@@ -287,7 +287,9 @@ def check_sound(stage, case, rows):
     set_up(stage, case)
     told = attempt(stage, case)
     wrong = [] if told == case.told else [f"the client was told {told}"]
-    for arguments in (arguments_of(case), ()):
+    client = CLIENT6 if ":" in case.address else CLIENT
+    asked = [arguments_of(case), ()] + ([("--source", client), ("--dport", case.port)] if case.way == "in" else [])
+    for arguments in asked:
         accused = [finding["id"] + ": " + finding["title"] for finding in relevant(stage.diagnose(*arguments))]
         if accused:
             wrong.append(f"{arguments}: {accused}")

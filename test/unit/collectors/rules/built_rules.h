@@ -74,6 +74,7 @@ class Firewall {
   Firewall& Add(RuleChain chain, std::string table, std::string name, std::vector<BuiltRule> rules, RuleFamily family, RuleBackend backend) {
     Ruleset& ruleset = rulesets_[backend];
     ruleset.backend = backend;
+    counts_[backend];
     chain.backend = backend, chain.family = family, chain.table = table, chain.name = name;
     if (ruleset.tables.empty() || ruleset.tables.back().name != table) ruleset.tables.push_back({family, table, 0, 0});
     for (BuiltRule& built : rules) {

@@ -1,0 +1,80 @@
+#include "daemon/diagnose/firewall_commands.h"
+
+#include <filesystem>
+
+#include "test/support/catch.h"
+#include "test/unit/collectors/rules/built_rules.h"
+
+using namespace conntally;
+using namespace conntally::diagnose;
+using namespace conntally::test;
+
+namespace {
+
+Decision StopAt(std::size_t rule, RuleBackend backend) { return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, rule}, {}}; }
+
+}  // namespace
+
+TEST_CASE("a word is what a shell reads back") {
+  CHECK(ShellWord("tcp") == "tcp");
+  CHECK(ShellWord("") == "''");
+  CHECK(ShellWord("$(reboot)") == "'$(reboot)'");
+  CHECK(ShellWord("it's") == "'it'\\''s'");
+}
+
+TEST_CASE("a rule's text can do nothing in a shell") {
+  Firewall firewall;
+  constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
+                {Does(Verdict::kDrop, {}, "-s 192.0.2.7/32 -m comment --comment \"`reboot` \\\"$x\\\"\" -j DROP")}, RuleFamily::kIp, "filter", kLegacy);
+  firewall.Base("t", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {}, "tcp dport { 22, 80 } drop comment \"a; $(reboot) 'b'\"")}, RuleFamily::kInet);
+  const RuleSnapshot snapshot = firewall.Now();
+  const PacketWalker walker(snapshot);
+  const FirewallCommands commands(walker, {});
+  CHECK(commands.Delete({kLegacy, 0}, "").command == "iptables-legacy -D INPUT 1");
+  CHECK(commands.Delete({kLegacy, 0}, "").undo == "iptables-legacy -I INPUT 1 -s 192.0.2.7/32 -m comment --comment '`reboot` \"$x\"' -j DROP");
+  CHECK(commands.Delete({RuleBackend::kNftables, 0}, "").undo ==
+        "nft 'add rule inet t input tcp dport { 22, 80 } drop comment \"a; $(reboot) '\\''b'\\''\"'");
+}
+
+TEST_CASE("the tool is the one that the rules belong to, by the name that it has here") {
+  Firewall firewall;
+  constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {}, RuleFamily::kIp, "filter", kLegacy);
+  firewall.Base("t", "input", "input", 0, Verdict::kAccept, {}, RuleFamily::kInet);
+  const RuleSnapshot snapshot = firewall.Now();
+  const PacketWalker walker(snapshot);
+  CHECK(FirewallCommands(walker, {}).ToolOf(kLegacy, RuleFamily::kIp, "filter") == "iptables-legacy");
+  CHECK(FirewallCommands(walker, {false, true}).ToolOf(kLegacy, RuleFamily::kIp, "filter") == "iptables");
+  CHECK(FirewallCommands(walker, {true, false}).ToolOf(kLegacy, RuleFamily::kIp, "filter") == "iptables-legacy");
+  CHECK(FirewallCommands(walker, {true, false}).ToolOf(RuleBackend::kNftables, RuleFamily::kInet, "t") == "nft");
+}
+
+TEST_CASE("what the plain name stands for is found by its links") {
+  const auto root = std::filesystem::temp_directory_path() / ("conntally-tools-" + std::to_string(getpid()));
+  std::filesystem::create_directories(root / "usr/sbin");
+  std::filesystem::create_directories(root / "etc/alternatives");
+  std::filesystem::create_symlink("/etc/alternatives/iptables", root / "usr/sbin/iptables");
+  std::filesystem::create_symlink("/usr/sbin/iptables-legacy", root / "etc/alternatives/iptables");
+  CHECK(FindFirewallTools(root.string()).iptables_is_legacy);
+  std::filesystem::remove_all(root);
+  CHECK_FALSE(FindFirewallTools(root.string()).iptables_is_legacy);
+}
+
+TEST_CASE("who writes rules is told by their names, and has commands of its own") {
+  Firewall firewall;
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kDrop, {Leads(Verdict::kJump, "ufw-user-input")});
+  firewall.Own("filter", "ufw-user-input", {Does(Verdict::kDrop, {ToPort(80)})});
+  firewall.Own("f2b", "f2b-sshd", {Does(Verdict::kReject)});
+  const RuleSnapshot snapshot = firewall.Now();
+  const auto owner = [&](const char* table, const char* chain) { return OwnerOf(snapshot, RuleBackend::kNftables, RuleFamily::kIp, table, chain); };
+  CHECK(owner("filter", "INPUT") == "ufw");
+  CHECK(owner("f2b", "f2b-sshd") == "fail2ban");
+  CHECK(owner("firewalld", "filter_INPUT") == "firewalld");
+  CHECK(owner("mine", "input") == "");
+  const PacketWalker walker(snapshot);
+  const auto fixes = FirewallCommands(walker, {}).LetThrough(StopAt(1, RuleBackend::kNftables), Syn(80));
+  REQUIRE(fixes.size() == 3);
+  CHECK(fixes[0].command == "ufw allow proto tcp from 192.0.2.7 to any port 80");
+  CHECK(fixes[1].risk.find("ufw") != std::string::npos);
+}

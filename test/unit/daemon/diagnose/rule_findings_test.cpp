@@ -1,0 +1,122 @@
+#include "daemon/diagnose/rule_findings.h"
+
+#include "test/support/catch.h"
+#include "test/unit/daemon/diagnose/asked_rules.h"
+
+using namespace conntally;
+using namespace conntally::test;
+
+namespace {
+
+BuiltRule Counted(BuiltRule rule, std::uint64_t packets, std::uint64_t rose) {
+  rule.packets = packets, rule.rose = rose;
+  return rule;
+}
+
+BuiltRule Connlimit(std::uint64_t connections) {
+  BuiltRule rule = Does(Verdict::kReject, {Tcp(), ToPort(80)}, "connlimit");
+  RuleLimit limit;
+  limit.per = RuleLimit::Per::kSource;
+  limit.connections = connections;
+  rule.rule.limits.push_back(limit);
+  return rule;
+}
+
+}  // namespace
+
+TEST_CASE("the rule that stops the asked traffic is named, with what it counted") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                      {Does(Verdict::kAccept, {ToPort(22)}), Counted(Does(Verdict::kReject, {Tcp(), ToPort(80)}, "tcp dport 80 reject"), 12, 3)});
+  const auto report = asked.Ask("192.0.2.7", 80).Look();
+  REQUIRE(report.findings.size() == 1);
+  const diagnose::Finding& finding = report.findings[0];
+  CHECK(finding.id == "reject-rule");
+  CHECK(finding.certainty > 0.9);
+  CHECK(finding.evidence[0] == "nftables, table ip filter, chain input, line 2, handle 11: tcp dport 80 reject");
+  CHECK(finding.evidence[1].find("12 packets, 3 of them") != std::string::npos);
+  REQUIRE(finding.fix.size() == 2);
+  CHECK(finding.fix[0].command == "nft insert rule ip filter input handle 11 ip saddr 192.0.2.7 tcp dport 80 accept");
+  CHECK(finding.fix[1].command == "nft delete rule ip filter input handle 11");
+  CHECK(finding.fix[1].undo == "nft add rule ip filter input tcp dport 80 reject");
+}
+
+TEST_CASE("traffic that passes finds nothing") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {Does(Verdict::kAccept, {Established()}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
+  CHECK(asked.Ask("192.0.2.7", 80).Ids().empty());
+  CHECK(asked.Ask("192.0.2.7", 81).Ids() == Strings{"drop-policy"});
+}
+
+TEST_CASE("an accept that comes too late comes before the rule that it comes after") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {}, "reject"), Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "tcp dport 80 accept")});
+  CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"late-accept", "reject-rule"});
+  CHECK(asked.Look().findings[0].fix[0].command ==
+        "nft insert rule ip filter input handle 11 tcp dport 80 accept && nft delete rule ip filter input handle 12");
+  asked.question = {};
+  CHECK(asked.Ids()[0] == "late-accept");
+}
+
+TEST_CASE("answers that may not leave are told, where the first packet may come in") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {Does(Verdict::kAccept, {Tcp(), ToPort(443)})});
+  CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"established-not-accepted"});
+}
+
+TEST_CASE("without a question only what is being stopped now is told") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                      {Counted(Does(Verdict::kDrop, {Tcp(), ToPort(23)}), 9, 0), Counted(Does(Verdict::kDrop, {Tcp(), ToPort(80)}), 9, 4),
+                       Counted(Does(Verdict::kDrop, {State(kStateInvalid)}), 500, 0)});
+  const auto report = asked.Look();
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings[0].id == "drop-rule");
+  CHECK(report.findings[0].evidence[0].find("line 2") != std::string::npos);
+}
+
+TEST_CASE("a source that holds as many connections as a rule allows is at its limit") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Connlimit(10)});
+  asked.Hold("192.0.2.7", 10).Hold("192.0.2.8", 3);
+  CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"source-at-limit"});
+  CHECK(asked.Ask("192.0.2.8", 80).Ids().empty());
+  CHECK(asked.Ask("192.0.2.7", 22).Ids().empty());
+  asked.question = {};
+  CHECK(asked.Ids() == Strings{"source-at-limit"});
+  AskedRules near;
+  near.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Connlimit(10)});
+  const auto report = near.Hold("192.0.2.7", 8).Ask("192.0.2.7", 80).Look();
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings[0].certainty < 0.5);
+}
+
+TEST_CASE("what could not be evaluated is said, and accuses nobody") {
+  AskedRules asked;
+  BuiltRule odd = Does(Verdict::kDrop, {}, "odd");
+  odd.rule.fully_understood = false;
+  odd.rule.not_understood = "string";
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {odd});
+  const auto report = asked.Ask("192.0.2.7", 80).Look();
+  CHECK(report.findings.empty());
+  REQUIRE_FALSE(report.not_checked.empty());
+  CHECK(report.not_checked[0].why.find("string") != std::string::npos);
+}
+
+TEST_CASE("a LOG rule whose prefix speaks of debugging is told last") {
+  AskedRules asked;
+  BuiltRule log = Does(Verdict::kLog, {ToPort(80)});
+  log.rule.log_prefix = "DEBUG ";
+  BuiltRule sound = Does(Verdict::kLog);
+  sound.rule.log_prefix = "dropped: ";
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {log, sound, Counted(Does(Verdict::kDrop), 5, 5)});
+  CHECK(asked.Ids() == Strings{"drop-rule", "established-not-accepted", "debug-log-rule"});
+}
+
+TEST_CASE("chains that no walk goes through are said") {
+  AskedRules asked;
+  asked.firewall.Base("b", "forward", "forward", 0, Verdict::kDrop, {}, RuleFamily::kBridge);
+  const auto report = asked.Look();
+  REQUIRE(report.not_checked.size() == 1);
+  CHECK(report.not_checked[0].what == "table bridge b, chain forward");
+}
