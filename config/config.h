@@ -99,6 +99,13 @@ struct Config {
   struct Alertmanager {
     std::vector<std::string> urls;
     std::map<std::string, std::string> external_labels;
+    struct BasicAuth {
+      std::string username;       // empty: none
+      std::string password_file;  // absolute
+
+      friend bool operator==(const BasicAuth&, const BasicAuth&) = default;
+    } basic_auth;
+    std::string bearer_token_file;  // absolute; empty: none
 
     friend bool operator==(const Alertmanager&, const Alertmanager&) = default;
   } alertmanager;

@@ -129,7 +129,9 @@ std::optional<std::string> FindUrlProblem(std::string_view text) {
   if (scheme == 0) return Quoted(text) + " does not begin with http:// or https://";
   const auto forbidden = [](char c) { return IsControl(c) || c == ' ' || c == '?' || c == '#' || c == '@'; };
   if (std::any_of(text.begin(), text.end(), forbidden)) {
-    return Quoted(text) + " has a user name, a query, a fragment or a space in it";
+    // Not shown: what should not have been written there is a secret, and messages end up in logs.
+    if (text.find_first_of("@?#") != text.npos) return "a user name, a query or a fragment is in it (it is not shown here, it may hold a secret)";
+    return Quoted(text) + " has a space in it";
   }
   const auto split = SplitHostAndPort(text.substr(scheme, text.find('/', scheme) - scheme));
   if (!split || !IsHost(*split)) return Quoted(text) + " has no valid host";

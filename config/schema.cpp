@@ -19,6 +19,7 @@ constexpr std::uint32_t kSeriesMax = 1'000'000;
 constexpr std::size_t kPrefixesMax = 10'000;
 constexpr std::size_t kNflogGroupsMax = 64;
 constexpr std::size_t kAlertmanagersMax = 16;
+constexpr std::size_t kUsernameBytesMax = 256;
 constexpr double kRateMax = 1e9;
 constexpr double kPortsMax = 65'536;
 
@@ -139,11 +140,27 @@ Schema<Config::Alerts> AlertsSchema() {
 
 Schema<Config::Alertmanager> AlertmanagerSchema() {
   using Alertmanager = Config::Alertmanager;
+  using BasicAuth = Alertmanager::BasicAuth;
   const auto name = [](const std::string& url) { return Quoted(url); };
-  return Map<Alertmanager>({
-      Key("urls", &Alertmanager::urls, List<std::string>(Url(), kAlertmanagersMax, name)),
-      Key("external_labels", &Alertmanager::external_labels, ExternalLabels()),
-  });
+  const auto half_basic = [](const BasicAuth& basic) -> std::optional<std::string> {
+    if (basic.username.empty() == basic.password_file.empty()) return std::nullopt;
+    return "one without the other; allowed: username and password_file, or neither";
+  };
+  const auto two_ways = [](const Alertmanager& alertmanager) -> std::optional<std::string> {
+    if (alertmanager.basic_auth.username.empty() || alertmanager.bearer_token_file.empty()) return std::nullopt;
+    return "given beside the other one; allowed: basic_auth or bearer_token_file";
+  };
+  const auto basic_auth = Map<BasicAuth>({Key("username", &BasicAuth::username, LineOfText(kUsernameBytesMax)),
+                                          Key("password_file", &BasicAuth::password_file, FilePath())},
+                                         Check<BasicAuth>{{"username", "password_file"}, half_basic});
+  return Map<Alertmanager>(
+      {
+          Key("urls", &Alertmanager::urls, List<std::string>(Url(), kAlertmanagersMax, name)),
+          Key("external_labels", &Alertmanager::external_labels, ExternalLabels()),
+          Key("basic_auth", &Alertmanager::basic_auth, basic_auth),
+          Key("bearer_token_file", &Alertmanager::bearer_token_file, FilePath()),
+      },
+      Check<Alertmanager>{{"basic_auth", "bearer_token_file"}, two_ways});
 }
 
 Schema<Config::Log> LogSchema() {

@@ -162,6 +162,25 @@ Schema<std::string> Url() {
   });
 }
 
+Schema<std::string> LineOfText(std::size_t bytes_max) {
+  const std::string allowed = "a text of up to " + std::to_string(bytes_max) + " bytes on one line";
+  return Scalar<std::string>(allowed, [bytes_max](std::string_view text) -> Result<std::string> {
+    if (text.size() > bytes_max || std::any_of(text.begin(), text.end(), IsControl)) {
+      return Error{Quoted(text) + " is too long or has control characters"};
+    }
+    return std::string(text);
+  });
+}
+
+Schema<std::string> FilePath() {
+  return Scalar<std::string>("an absolute path, or \"\" for none", [](std::string_view text) -> Result<std::string> {
+    if (!text.empty() && (text.front() != '/' || std::any_of(text.begin(), text.end(), IsControl))) {
+      return Error{Quoted(text) + " is not an absolute path"};
+    }
+    return std::string(text);
+  });
+}
+
 Schema<std::map<std::string, std::string>> ExternalLabels() { return {ReadLabels}; }
 
 }  // namespace conntally::config

@@ -64,6 +64,8 @@ Schema<std::chrono::milliseconds> Duration(std::chrono::milliseconds low, std::c
 Schema<Prefix> Cidr();
 Schema<std::string> ListenAddressText();
 Schema<std::string> Url();
+Schema<std::string> LineOfText(std::size_t bytes_max);  // also an empty one
+Schema<std::string> FilePath();                         // absolute, or empty for none
 // Label names and values, none of which is a label that alerts have themselves.
 Schema<std::map<std::string, std::string>> ExternalLabels();
 

@@ -29,6 +29,8 @@ struct Grammar {
   std::string netns;
   std::string checked_path;
   bool json = false;
+  bool once = false;
+  std::string interval;
   std::string source;
   std::string destination;
   std::string destination_port;
@@ -39,6 +41,7 @@ struct Grammar {
   CLI::Option* netns_option = nullptr;
   CLI::App* check_config = nullptr;
   CLI::App* status = nullptr;
+  CLI::App* top = nullptr;
   CLI::App* diagnose = nullptr;
 
  private:
@@ -70,12 +73,16 @@ Grammar::Grammar() {
   status->add_flag("--json", json, "As JSON");
   status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
 
+  top = app.add_subcommand("top", "Watch sources, rules and the table live in the terminal");
+  top->add_flag("--once", once, "One frame, without escape sequences, for pipes");
+  top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
+  top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
   AddDiagnose();
 
   // The flags above may also follow a command; what is left over is ours to explain.
   app.require_subcommand(0, 1);
   app.allow_extras();
-  for (CLI::App* command : {check_config, status, diagnose}) command->fallthrough()->allow_extras();
+  for (CLI::App* command : {check_config, status, top, diagnose}) command->fallthrough()->allow_extras();
 }
 
 void Grammar::AddDiagnose() {
@@ -216,6 +223,23 @@ Command ReadStatus(const Grammar& grammar) {
   return command;
 }
 
+Command ReadTop(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.top, {grammar.config, grammar.listen})) return *std::move(error);
+  std::string problem;
+  TopCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), grammar.once};
+  if (grammar.top->count("--interval") > 0) {
+    const auto interval = ParseDuration(grammar.interval);
+    if (!interval || *interval < std::chrono::milliseconds(100) || *interval > std::chrono::hours(1)) {
+      problem = "--interval: " + Quoted(grammar.interval) + " is not to be had; allowed: " + std::string(kDurationNotation) +
+                ", from 100ms to 1h";
+    } else {
+      command.interval = *interval;
+    }
+  }
+  if (!problem.empty()) return UsageError(problem);
+  return command;
+}
+
 std::optional<IpAddress> ReadAddress(std::string_view flag, const std::string& text, std::string& problem) {
   const auto address = IpAddress::Parse(text);
   if (!address) problem = std::string(flag) + ": " + Quoted(text) + " is not an address; allowed: an IPv4 or IPv6 address";
@@ -315,6 +339,7 @@ Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
     return *std::move(error);
   if (grammar.check_config->parsed()) return ReadCheckConfig(grammar);
   if (grammar.status->parsed()) return ReadStatus(grammar);
+  if (grammar.top->parsed()) return ReadTop(grammar);
   if (grammar.diagnose->parsed()) return ReadDiagnose(grammar);
   return ReadRun(grammar);
 }

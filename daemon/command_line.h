@@ -1,6 +1,7 @@
 // conntally's command line as a value. Pure; any thread.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,6 +45,14 @@ struct StatusCommand {
   bool json = false;
 };
 
+// Likewise.
+struct TopCommand {
+  ConfigFile config_file;
+  Overrides overrides;
+  bool once = false;
+  std::chrono::milliseconds interval{2000};  // 100 ms or more
+};
+
 // Looks into a refused or lost connection. The daemon, if one answers at the address that the file and the overrides give, is asked, too.
 struct DiagnoseCommand {
   ConfigFile config_file;
@@ -62,7 +71,7 @@ struct PrintAndExit {
   int exit_code = 0;
 };
 
-using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, DiagnoseCommand, PrintAndExit>;
+using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, TopCommand, DiagnoseCommand, PrintAndExit>;
 
 // `arguments` is main()'s argv, the program's name first. A usage error has exit code 1 (of `diagnose`, where
 // 1 means a finding, 2), and names the nearest flag or command to one that it does not know.

@@ -15,9 +15,12 @@
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/netlink/file_descriptor.h"
 #include "collectors/tally/tally.h"
+#include "daemon/alert_service.h"
+#include "daemon/alerts_api.h"
 #include "daemon/build_info.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
+#include "daemon/history_api.h"
 #include "daemon/http/server.h"
 #include "daemon/load_config.h"
 #include "daemon/log.h"
@@ -26,6 +29,7 @@
 #include "daemon/rule_collector.h"
 #include "daemon/rules_api.h"
 #include "daemon/service_manager.h"
+#include "daemon/source_details.h"
 #include "daemon/sources_api.h"
 #include "daemon/status_api.h"
 #include "daemon/table_collector.h"
@@ -83,7 +87,8 @@ class Daemon {
                 .ipv6_prefix = config_.sources.ipv6_prefix,
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
-        observer_(config_, tally_, conntrack_, table_, rules_, drops_) {}
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_),
+        alerts_(config_, observer_) {}
 
   int Run(const FileDescriptor& signals) {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
@@ -97,9 +102,13 @@ class Daemon {
     conntrack_.Start();
     rules_.Start();
     drops_.Start();
+    alerts_.Start();
+    source_details_.Start();
     Loop(signals);
     service_.NotifyStopping();
     server_.reset();
+    source_details_.Stop();
+    alerts_.Stop();
     drops_.Stop();
     rules_.Stop();
     conntrack_.Stop();
@@ -122,13 +131,21 @@ class Daemon {
                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
          }},
         {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
-        {"/api/v1/rules", [this](const http::Request& request) { return AnswerRules(observer_.Rules(), request); }},
+        {"/api/v1/rules",
+         [this](const http::Request& request) {
+           const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
+           return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
+         }},
+        {"/api/v1/alerts", [this](const http::Request&) { return AnswerAlerts(*alerts_.figures()); }},
+        {"/api/v1/sources/detail", [this](const http::Request& request) { return source_details_.Answer(request); }},
+        {"/api/v1/history", [this](const http::Request& request) { return AnswerHistory(observer_, request); }},
         {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
     };
   }
 
   Snapshot TakeSnapshot() {
     Snapshot snapshot = observer_.TakeSnapshot();
+    alerts_.Describe(snapshot);
     const http::Server* server = serving_.load(std::memory_order_acquire);
     if (server == nullptr) return snapshot;  // the very first request, while the server is still being handed over
     const http::ServerStatistics http = server->statistics();
@@ -193,6 +210,7 @@ class Daemon {
       ConfigureLog(wanted->log);
       conntrack_.set_reconcile_interval(wanted->conntrack.reconcile_interval);
       observer_.set_config(*wanted);
+      alerts_.set_config(*wanted);
       spdlog::info("reload: configuration taken over");
     } else {
       spdlog::error("reload: the configuration has faults; the old one stays");
@@ -208,7 +226,9 @@ class Daemon {
   RuleCollector rules_;
   DropCollector drops_;
   Observer observer_;
+  AlertService alerts_;
   SourcesApi sources_api_{observer_};
+  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above

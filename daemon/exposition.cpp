@@ -28,7 +28,7 @@ void AddTable(List& list, const Snapshot& snapshot) {
   auto expectations_limit = list.Gauge("conntally_expectations_limit", "Expected connections there may be (nf_conntrack_expect_max).");
   if (table.expectations_limit) expectations_limit.Add(*table.expectations_limit);
   list.Gauge("conntally_table_seconds_until_full",
-             "Seconds until the table is full at the slope of the last minute (Theil-Sen); +Inf when it is not growing.")
+             "Seconds until the table is full at its present slope (Theil-Sen over 10 seconds to 5 minutes); +Inf when it is not growing.")
       .Add(snapshot.table_seconds_until_full);
 
   const auto counter = [&](const char* name, const char* help, TableCounter which) {
@@ -178,6 +178,22 @@ void AddTrust(List& list, const Snapshot& snapshot) {
   list.Gauge("conntally_flow_table_bytes", "Memory of the tables that hold them.").Add(snapshot.tracker_memory_bytes);
 }
 
+void AddAlerts(List& list, const AlertFigures& figures) {
+  auto firing = list.Gauge("conntally_alert_firing", "1 while the alert fires; a warning whose critical tier fires is not there.");
+  for (const Alert& alert : figures.alerts) {
+    if (!alert.visible_firing()) continue;
+    firing.Add(1, {{"alert", NameOf(alert.subject.kind)},
+                   {"severity", NameOf(alert.severity)},
+                   {"source", alert.subject.source},
+                   {"rule", alert.subject.rule}});
+  }
+  auto notifications = list.Counter("conntally_alert_notifications_total", "Alerts sent to the Alertmanager, by whether it took them.");
+  for (const NotificationFigures& each : figures.notifications) {
+    notifications.Add(each.succeeded, {{"alertmanager", each.alertmanager}, {"result", "success"}})
+        .Add(each.failed, {{"alertmanager", each.alertmanager}, {"result", "failure"}});
+  }
+}
+
 void AddProcess(List& list, const ProcessFigures& process) {
   list.Counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").Add(process.cpu_seconds);
   list.Gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").Add(process.start_time_seconds);
@@ -197,6 +213,7 @@ std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
   AddSources(list, snapshot);
   AddDrops(list, snapshot);
   if (snapshot.rules) AddRules(list, *snapshot.rules);
+  if (snapshot.alerts) AddAlerts(list, *snapshot.alerts);
   AddTrust(list, snapshot);
   AddProcess(list, snapshot.process);
   return list.Take();

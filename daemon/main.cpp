@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/diagnose/diagnose.h"
 #include "daemon/status.h"
+#include "daemon/top/top.h"
 
 namespace {
 
@@ -18,6 +19,7 @@ struct Execute {
   int operator()(const conntally::StatusCommand& command) const {
     return conntally::ShowStatus(command, std::cout, std::cerr);
   }
+  int operator()(const conntally::TopCommand& command) const { return conntally::ShowTop(command, std::cout, std::cerr); }
   int operator()(const conntally::DiagnoseCommand& command) const {
     return conntally::diagnose::Diagnose(command, std::cout, std::cerr);
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "daemon/build_info.h"
+#include "daemon/history_sources.h"
 #include "daemon/process_figures.h"
 
 namespace conntally {
@@ -24,7 +26,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 
 }  // namespace
 
-Observer::Observer(const Config& config, Tally& tally, const ConntrackCollector& conntrack, TableCollector& table,
+Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
                    RuleCollector& rules, const DropCollector& drops)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
@@ -52,7 +54,8 @@ void Observer::set_config(const Config& config) {
 }
 
 void Observer::Tick() {
-  table_.Sample();
+  const auto table = table_.Sample();
+  limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
   const WallSeconds wall = WallNow();
@@ -61,6 +64,35 @@ void Observer::Tick() {
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
   exported_.DropForgotten(view);
+  Remember(view, table, wall, now);
+}
+
+// What charts and rates are made of.
+void Observer::Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
+                        Clock::time_point now) {
+  const TotalFigures& totals = view.totals();
+  const auto sum = [](const auto& counters) { return std::accumulate(counters.begin(), counters.end(), std::uint64_t{0}); };
+  CounterSample counters{.opened = sum(totals.opened), .closed = sum(totals.closed), .dropped_packets = sum(drops_.tally().figures().packets)};
+  if (table) {
+    counters.table_drops = table->counter(TableCounter::kDrop);
+    counters.table_early_drops = table->counter(TableCounter::kEarlyDrop);
+    counters.table_insert_failed = table->counter(TableCounter::kInsertFailed);
+  }
+  HistorySample sample;
+  {
+    const std::lock_guard lock(recent_mutex_);
+    rates_.Add(now, counters);
+    drop_rules_.Add(now, rules_.figures());
+    sample.rates = rates_.PerSecond();
+  }
+  if (now < next_history_ || !ready()) return;
+  next_history_ = std::max(next_history_ + History::kInterval, now + History::kInterval / 2);
+  if (table) sample.entries = table->entries, sample.limit = table->limit.value_or(0);
+  sample.connections = GroupStates(totals);
+  std::uint64_t sources = 0;
+  auto stand_out = SourcesThatStandOut(view, drops_.tally().Rates(now), sources);
+  sample.sources = sources;
+  history_.Add(wall, sample, stand_out);
 }
 
 Snapshot Observer::TakeSnapshot() {
@@ -80,11 +112,17 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
   const Clock::time_point now = Clock::now();
   exported_.Update(view, drops_.tally().Rates(now), now);
+  {
+    const std::lock_guard lock(recent_mutex_);
+    snapshot.rates = rates_.PerSecond();
+    snapshot.drop_rules = drop_rules_.top();
+  }
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (figures.connections > 0) {
       ++snapshot.sources;
+      snapshot.unreplied += figures.unreplied;
       if (!exported_.Holds(row)) ++snapshot.other_sources;
     }
   });
@@ -123,6 +161,8 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.last_reconcile_timestamp_seconds = static_cast<double>(load(health.last_reconcile_wall_ms)) / 1e3;
   trust.overflows["connections"] = load(health.connections_turned_away);
   trust.overflows["sources"] = load(health.sources_turned_away);
+  trust.overflows["limits_in_rules"] = limits_.turned_away();
+  trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
   snapshot.flows = load(health.flows);
   snapshot.tracker_memory_bytes = load(health.memory_bytes);
@@ -169,19 +209,15 @@ Prefix Observer::GroupOf(const IpAddress& source) const {
   return {source, source.family == Family::kIpv4 ? ipv4_prefix_ : ipv6_prefix_};
 }
 
+std::string Observer::HistoryJson(const IpAddress& source) const {
+  const Prefix group = GroupOf(source);
+  return history_.Json(Masked(source, group.length), NameOf(source));
+}
+
 std::string Observer::NameOf(const IpAddress& source) const { return GroupOf(source).ToString(); }
 
 std::vector<SourceLimit> Observer::LimitsOf(const SourceFigures& source) const {
-  const auto settings = config();
-  const Config::Limit* best = nullptr;
-  for (const Config::Limit& limit : settings->limits) {
-    if (!limit.source.Contains(source.source)) continue;
-    if (best == nullptr || limit.source.length > best->source.length) best = &limit;
-  }
-  if (best == nullptr || best->connections == 0) return {};
-  return {{.origin = LimitOrigin::kConfig,
-           .connections = best->connections,
-           .counted = static_cast<std::uint64_t>(std::max<std::int64_t>(source.connections, 0))}};
+  return limits_.Of(GroupOf(source.source), source.connections, config()->limits, conntrack_.census());
 }
 
 }  // namespace conntally

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <fstream>
 
 #include "collectors/netlink/network_namespace.h"
 #include "collectors/rules/ipset_reader.h"
@@ -95,11 +96,28 @@ void RuleCollector::Poll(const Config::Rules& config) {
     }
   }
   AddIpsets(snapshot);
+  ReadSysctls();
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
   const std::lock_guard lock(mutex_);
   figures_ = counters_.figures();
+}
+
+std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {
+  const std::int64_t most = connections_per_source_max_.load(std::memory_order_relaxed);
+  return most < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(most));
+}
+
+// /proc/sys/net is that of the thread that opens it.
+void RuleCollector::ReadSysctls() {
+  const auto read = [&](const char* name) {
+    std::int64_t value = -1;
+    std::ifstream(sysctl_root_ + name) >> value;
+    return value;
+  };
+  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0, std::memory_order_relaxed);
+  connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
 }
 
 void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {

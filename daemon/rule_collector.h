@@ -4,10 +4,13 @@
 // Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done under it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -21,8 +24,8 @@ namespace conntally {
 
 class RuleCollector {
  public:
-  RuleCollector(const Config::Rules& config, std::string network_namespace_path)
-      : network_namespace_path_(std::move(network_namespace_path)), config_(config) {}
+  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string sysctl_root = "/proc/sys")
+      : network_namespace_path_(std::move(network_namespace_path)), sysctl_root_(std::move(sysctl_root)), config_(config) {}
   ~RuleCollector() { Stop(); }
 
   void Start();
@@ -36,13 +39,20 @@ class RuleCollector {
 
   std::shared_ptr<const RuleFigures> figures() const;
 
+  // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's, and
+  // net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
+  bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
+  std::optional<std::uint64_t> connections_per_source_max() const;
+
  private:
   void Run();
   void Poll(const Config::Rules& config);
+  void ReadSysctls();
   static void AddIpsets(RuleSnapshot& snapshot);
   void Report(const RuleSnapshot& snapshot);
 
   const std::string network_namespace_path_;
+  const std::string sysctl_root_;
   std::thread thread_;
 
   mutable std::mutex mutex_;
@@ -51,6 +61,8 @@ class RuleCollector {
   bool stopping_ = false;
   std::shared_ptr<const RuleFigures> figures_;
   std::string failure_;  // why no backend can be read
+  std::atomic<bool> forwards_{false};
+  std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
   // The thread's own.
   NftReader nftables_;

@@ -60,7 +60,7 @@ Json LimitJson(const RuleLimit& limit, const Rule& rule) {
   return json;
 }
 
-Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<RuleCounter>& kernel) {
+Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<RuleCounter>& kernel, Json sources) {
   Json limits = Json::array();
   for (const RuleLimit& limit : rule.limits) limits.push_back(LimitJson(limit, rule));
   Json json = {{"backend", NameOf(rule.backend)},
@@ -76,7 +76,8 @@ Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<Rule
                {"kernel_counter", CounterJson(kernel)},
                {"exported", total.exported},
                {"fully_understood", rule.fully_understood},
-               {"limits", std::move(limits)}};
+               {"limits", std::move(limits)},
+               {"sources", std::move(sources)}};
   if (!rule.jump_target.empty()) json["jump_target"] = rule.jump_target;
   return json;
 }
@@ -105,7 +106,10 @@ void AddSets(Json& json, const std::shared_ptr<const std::vector<RuleSet>>& sets
 // The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
 class RulesStream {
  public:
-  RulesStream(std::shared_ptr<const RuleFigures> figures, std::size_t limit) : figures_(std::move(figures)), left_(limit) {
+  using NameOf = std::function<std::string(const IpAddress&)>;
+
+  RulesStream(std::shared_ptr<const RuleFigures> figures, RuleSources sources, NameOf name_of, std::size_t limit)
+      : figures_(std::move(figures)), sources_(std::move(sources)), name_of_(std::move(name_of)), left_(limit) {
     backend_ = figures_->backends.begin();
   }
 
@@ -122,7 +126,8 @@ class RulesStream {
       const auto& kernel = of_backend.snapshot.counters;
       if (!first_) piece += ",\n";
       // Texts and comments are whatever somebody gave the kernel.
-      piece += RuleJson(of_backend.snapshot.ruleset->rules[next_], of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt)
+      const Rule& rule = of_backend.snapshot.ruleset->rules[next_];
+      piece += RuleJson(rule, of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt, SourcesJson(rule))
                    .dump(-1, ' ', false, Json::error_handler_t::replace);
       first_ = false;
       ++next_;
@@ -132,6 +137,14 @@ class RulesStream {
   }
 
  private:
+  Json SourcesJson(const Rule& rule) const {
+    Json json = Json::array();
+    for (const RuleSource& source : sources_.Of(rule)) {
+      json.push_back({{"source", name_of_(source.source)}, {"packets", source.packets}, {"via", conntally::NameOf(source.via)}});
+    }
+    return json;
+  }
+
   std::string Ending() const {
     std::size_t total = 0;
     Json backends = Json::object(), sets = Json::array();
@@ -140,13 +153,15 @@ class RulesStream {
       total += of_backend.totals.size();
       const RulesetSnapshot& snapshot = of_backend.snapshot;
       AddSets(sets, snapshot.sets);
-      backends[NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
-      if (!snapshot.failure.empty()) backends[NameOf(backend)]["failure"] = snapshot.failure;
+      backends[conntally::NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
+      if (!snapshot.failure.empty()) backends[conntally::NameOf(backend)]["failure"] = snapshot.failure;
     }
     return Json{{"total", total}, {"backends", std::move(backends)}, {"sets", std::move(sets)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
   }
 
   const std::shared_ptr<const RuleFigures> figures_;
+  const RuleSources sources_;
+  const NameOf name_of_;
   std::size_t left_;
   std::map<RuleBackend, BackendFigures>::const_iterator backend_;
   std::size_t next_ = 0;
@@ -156,7 +171,8 @@ class RulesStream {
 
 }  // namespace
 
-http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, const http::Request& request) {
+http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, RuleSources sources,
+                           std::function<std::string(const IpAddress&)> name_of, const http::Request& request) {
   std::size_t limit = kLimitMax;
   bool limited = false;
   for (const auto& [name, value] : request.query) {
@@ -168,7 +184,7 @@ http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, const htt
     limited = true;
   }
   if (!figures) figures = std::make_shared<RuleFigures>();
-  const auto stream = std::make_shared<RulesStream>(std::move(figures), limit);
+  const auto stream = std::make_shared<RulesStream>(std::move(figures), std::move(sources), std::move(name_of), limit);
   return {.content_type = kJson, .body = http::BodyStream([stream] { return stream->NextPiece(); })};
 }
 

@@ -15,6 +15,9 @@
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
+#include "daemon/alerts/alert.h"
+#include "daemon/drop_rules.h"
+#include "daemon/recent_rates.h"
 #include "daemon/source_limit.h"
 
 namespace conntally {
@@ -75,10 +78,13 @@ struct BuildFigures {
 struct Snapshot {
   std::optional<TableStatistics> table;  // absent while the kernel does not tell
   double table_seconds_until_full = 0;   // valid with `table`
+  double table_entries_per_second = 0;   // likewise; 0 where there is no trend upwards
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
+  CounterRates rates;         // over the last seconds
   std::uint64_t sources = 0;  // with a connection or more
+  std::int64_t unreplied = 0;  // connections, of the sources that have a row
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
@@ -89,6 +95,9 @@ struct Snapshot {
   std::uint64_t tracker_memory_bytes = 0;
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
+  DropRules::Top drop_rules;
+
+  std::shared_ptr<const AlertFigures> alerts;  // null: nobody looks for any
 
   std::map<std::string, CollectorStatus> collectors;
   Trust trust;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "daemon/matching_rules.h"
 #include "daemon/timestamp.h"
 
 namespace conntally {
@@ -42,15 +43,17 @@ std::string LimitsJson(const std::vector<SourceLimit>& limits) {
 
 }  // namespace
 
-std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits) {
+std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
+                       const std::string& matching_rules) {
   const SourceFigures& figures = source.figures;
   // Nothing else in it needs escaping: names are addresses.
   return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
                      R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
-                     R"("drop_rate": {:.3f}, "first_seen": "{}", "last_seen": "{}"}})",
+                     R"("drop_rate": {:.3f}, "first_seen": "{}", "last_seen": "{}"{}{}}})",
                      name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
                      figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
-                     Rfc3339(figures.first_seen), Rfc3339(figures.last_seen));
+                     Rfc3339(figures.first_seen), Rfc3339(figures.last_seen),
+                     matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
 }
 
 struct SourcesApi::Ranking {
@@ -59,6 +62,7 @@ struct SourcesApi::Ranking {
   std::vector<KnownSource> sources;
   std::size_t total = 0;
   bool synced = false;
+  std::string matching_rules;  // JSON; empty: not a single address
   std::shared_ptr<std::int64_t> held_rows;
 
   // Written as the client takes it: the next rows from `next` on, with the answer's head and foot where they belong.
@@ -69,11 +73,13 @@ struct SourcesApi::Ranking {
     for (; next < end; ++next) {
       const IpAddress& address = sources[next].figures.source;
       if (next > 0) piece += ",\n";
-      piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures));
+      piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures), matching_rules);
     }
     if (next < sources.size()) return piece;
     ++next;
-    return piece + fmt::format("], \"total\": {}, \"synced\": {}}}\n", total, synced);
+    piece += fmt::format("], \"total\": {}, \"synced\": {}", total, synced);
+    if (!matching_rules.empty()) piece += ", \"matching_rules\": " + matching_rules;
+    return piece + "}\n";
   }
 
   ~Ranking() { *held_rows -= static_cast<std::int64_t>(sources.size()); }
@@ -91,6 +97,10 @@ std::shared_ptr<const SourcesApi::Ranking> SourcesApi::Rank(const SourcesQuery& 
   std::vector<KnownSource> sources = observer_.Sources(query.within);
   ranking->total = sources.size();
   ranking->synced = observer_.synced();
+  if (query.within && query.within->length == AddressBits(query.within->address.family)) {
+    const auto rules = observer_.Rules();
+    ranking->matching_rules = MatchingRulesJson(rules ? RulesThatDrop(*rules, query.within->address) : std::vector<MatchingRule>());
+  }
   ranking->sources = TopSources(std::move(sources), query);
   *held_rows_ += static_cast<std::int64_t>(ranking->sources.size());
   return last_ = std::move(ranking);

@@ -1,5 +1,5 @@
 // /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source in full detail, which
-// labels must not carry.
+// labels must not carry. Of a single address also which drop and reject rules cover it, whether it has a connection or not.
 //
 // Ranking all sources costs the most of an answer, so answers to one question within kFreshFor share it; rows are
 // written as the client takes them. What slow clients make us hold is bounded by kHeldRowsMax.
@@ -19,8 +19,9 @@
 
 namespace conntally {
 
-// A source as a JSON object. Pure.
-std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits);
+// A source as a JSON object. `matching_rules` is a JSON array, or empty: not asked for. Pure.
+std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
+                       const std::string& matching_rules = {});
 
 class SourcesApi {
  public:

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <string>
 
-#include "daemon/api_client.h"
+#include "daemon/ask_daemon.h"
 #include "daemon/load_config.h"
 
 namespace conntally {
@@ -28,6 +28,10 @@ std::string ForPeople(const Json& status) {
                                       table.at("early_drops").dump(), table.at("insert_failed").dump()));
   }
   line("tallied", fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
+  if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
+    line("alerts", fmt::format("{} firing, {} of them critical; {} pending", alerts.at("firing").dump(), alerts.at("critical").dump(),
+                               alerts.at("pending").dump()));
+  }
   for (const auto& [name, collector] : status.at("collectors").items()) {
     line("collector", name + ": " + (collector.at("success").get<bool>() ? "works"
                                      : collector.contains("off")      ? "off: " + collector.at("off").get<std::string>()
@@ -51,7 +55,7 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
     for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
     return 1;
   }
-  const auto answer = AskDaemon(std::get<Config>(loaded).web.listen_address, "/api/v1/status", std::chrono::seconds(5));
+  const auto answer = AskDaemon(DaemonUrl(std::get<Config>(loaded).web.listen_address) + "/api/v1/status");
   if (!answer) {
     errors << "conntally: " << answer.error().message << "; is the daemon running (systemctl status conntally), and at this "
            << "address (--web.listen-address)?\n";

@@ -29,15 +29,18 @@ std::optional<TableStatistics> TableCollector::Read() {
   return std::nullopt;
 }
 
-void TableCollector::Sample() {
+std::optional<TableStatistics> TableCollector::Sample() {
   const std::lock_guard lock(mutex_);
-  if (const auto statistics = Read()) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  auto statistics = Read();
+  if (statistics) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  return statistics;
 }
 
 void TableCollector::Describe(Snapshot& snapshot) {
   const std::lock_guard lock(mutex_);
   snapshot.table = Read();
   if (snapshot.table) {
+    snapshot.table_entries_per_second = growth_.EntriesPerSecond();
     snapshot.table_seconds_until_full = growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
   }
   snapshot.collectors["table"] = status_;

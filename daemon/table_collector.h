@@ -17,8 +17,8 @@ class TableCollector {
  public:
   explicit TableCollector(std::string network_namespace_path) : network_namespace_path_(std::move(network_namespace_path)) {}
 
-  // Once a second, for the trend.
-  void Sample();
+  // Once a second, for the trend. What was read; nullopt when nothing could be.
+  std::optional<TableStatistics> Sample();
 
   // Fills in the snapshot's table and this collector's status.
   void Describe(Snapshot& snapshot);

@@ -67,6 +67,7 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
                 .hash = KeyedHash::WithRandomSecret(),
                 .ports_secret = RandomSecret()},
                tally_),
+      census_(options_.grouping, KeyedHash::WithRandomSecret()),
       prepared_(kStride),
       reconcile_interval_ms_(options_.reconcile_interval.count()),
       stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -145,7 +146,8 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
       ReadKernelSettings();
       settings_read = now;
     }
-    if (reconciler.active() || !drained) {
+    const bool counting = census_.Step(tracker_.flows(), now);
+    if (reconciler.active() || counting || !drained) {
       if (stopping_.load(std::memory_order_relaxed)) return Ok();
       continue;
     }

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
@@ -50,6 +51,10 @@ class ConntrackCollector {
 
   const ConntrackHealth& health() const { return health_; }
 
+  // Counts of the connections that limits cover, for who asks.
+  ConnectionCensus& census() { return census_; }
+  const ConnectionCensus& census() const { return census_; }
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -69,6 +74,7 @@ class ConntrackCollector {
   TallyWriter& tally_;
   FlowTracker tracker_;
   ConntrackHealth health_;
+  ConnectionCensus census_;
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();

@@ -100,6 +100,23 @@ class FlowTable::Partition {
     while (capacity_ > 16 && size_ * 4 < capacity_) Resize(std::max<std::size_t>(16, capacity_ / 2));
   }
 
+  template <typename Visitor>
+  void Visit(const Visitor& visit) const {
+    FlowKey key;
+    key.family = kAddressBytes == 4 ? Family::kIpv4 : Family::kIpv6;
+    for (std::size_t i = 0; i < capacity_; ++i) {
+      const Slot& slot = slots_[i];
+      if (slot.hash == 0) continue;
+      std::copy_n(slot.source.begin(), kAddressBytes, key.source.begin());
+      std::copy_n(slot.destination.begin(), kAddressBytes, key.destination.begin());
+      key.source_port = slot.source_port;
+      key.destination_port = slot.destination_port;
+      key.zone = slot.flow.zone;
+      key.protocol = slot.flow.protocol;
+      visit(key, slot.flow);
+    }
+  }
+
   std::size_t size() const { return size_; }
   std::size_t memory_bytes() const { return capacity_ * sizeof(Slot); }
 
@@ -197,6 +214,11 @@ void FlowTable::Sweep(std::size_t partition,
   };
   sweep(partitions_->ipv4[partition]);
   sweep(partitions_->ipv6[partition]);
+}
+
+void FlowTable::Visit(std::size_t partition, const std::function<void(const FlowKey&, const Flow&)>& visit) const {
+  partitions_->ipv4[partition].Visit(visit);
+  partitions_->ipv6[partition].Visit(visit);
 }
 
 std::size_t FlowTable::memory_bytes() const {

@@ -54,6 +54,9 @@ class FlowTable {
   static constexpr std::size_t kPartitions = 64;
   void Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase);
 
+  // Visits the flows of a partition with their keys.
+  void Visit(std::size_t partition, const std::function<void(const FlowKey&, const Flow&)>& visit) const;
+
   void set_connections_max(std::size_t connections_max) { connections_max_ = connections_max; }
   std::size_t connections_max() const { return connections_max_; }
   std::size_t size() const { return size_; }

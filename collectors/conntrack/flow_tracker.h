@@ -87,6 +87,7 @@ class FlowTracker {
   std::uint64_t connections_turned_away() const { return connections_turned_away_; }
   std::uint64_t sources_turned_away() const { return sources_turned_away_; }
   std::size_t flow_count() const { return flows_.size(); }
+  const FlowTable& flows() const { return flows_; }
   std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes(); }
 
  private:

@@ -354,11 +354,19 @@ class RuleDecoder {
   void Equal(const Field& field, Bytes value, bool negated) {
     const Kind kind = *field.kind;
     if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
-      // A name with its NUL, or a beginning.
       if (!field.mask.empty()) return NotUnderstood();
+      // A name with its NUL, or a beginning.
       std::string name(NftText(value));
       if (name.size() == value.size() && value.size() < 16) name += '*';
       return Add({kind, negated, {}, {}, {name}, {}, false});
+    }
+    // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
+    if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
+      return Add({kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false});
+    }
+    if (kind == Kind::kReversePath) {  // "exists" or "missing", of one byte or four
+      const std::uint32_t exists = NumberOf(value, false) != 0 ? 1 : 0;
+      return Add({kind, negated, {}, {{exists, exists}}, {}, {}, false});
     }
     if (kind == Kind::kMark) {
       const std::uint32_t mask = field.mask.empty() ? 0xffffffffU : NumberOf(field.mask, false);
@@ -488,10 +496,14 @@ class RuleDecoder {
     std::optional<Verdict> only;
     bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
-      MappedVerdict mapped{element.verdict, element.jump_target, {}, {}, {}};
+      MappedVerdict mapped;
+      mapped.verdict = element.verdict;
+      mapped.jump_target = element.jump_target;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
+      } else if (field != nullptr && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
+        mapped.interface = std::string(NftText(element.first)) + (element.first != element.last ? "*" : "");
       } else if (field != nullptr && field->width <= 4) {
         mapped.numbers = NumberRange{NumberOf(element.first, field->network_order), NumberOf(element.last, field->network_order)};
       }

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/tally/ranges.h"
 
 namespace conntally {
 
@@ -46,23 +46,6 @@ struct RuleCounter {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
   friend bool operator==(const RuleCounter&, const RuleCounter&) = default;
-};
-
-// Both ends included; of one family.
-struct AddressRange {
-  IpAddress first;
-  IpAddress last;
-  bool Contains(const IpAddress& address) const {
-    return address.family == first.family && first <= address && address <= last;
-  }
-  friend bool operator==(const AddressRange&, const AddressRange&) = default;
-};
-
-struct NumberRange {
-  std::uint32_t first = 0;
-  std::uint32_t last = 0;
-  bool Contains(std::uint32_t number) const { return first <= number && number <= last; }
-  friend bool operator==(const NumberRange&, const NumberRange&) = default;
 };
 
 // One thing a packet must satisfy. The values of a condition are alternatives: any one of them is enough, and with `negated` none
@@ -131,6 +114,7 @@ struct MappedVerdict {
   std::string jump_target;
   std::optional<AddressRange> addresses;  // of a map keyed by address
   std::optional<NumberRange> numbers;     // of one keyed by port, protocol ...
+  std::string interface;                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
   std::vector<RuleCondition> key;         // of any map whose key is understood: what the packet must be
 };
 

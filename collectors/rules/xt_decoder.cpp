@@ -267,8 +267,13 @@ bool Hashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
   limit.matches_above = (mode & XT_HASHLIMIT_INVERT) != 0;
   limit.rate_of_bytes = (mode & XT_HASHLIMIT_BYTES) != 0;
   limit.burst = burst;
-  // Of bytes: the structure counts 16-byte units a second, in an encoding of its own; only packets are told as a rate.
-  limit.rate_per_second = limit.rate_of_bytes || interval <= 0 ? 0 : scale / interval;
+  if (limit.rate_of_bytes) {
+    // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c, cost_to_bytes.
+    const std::uint32_t units = interval >= 1 ? static_cast<std::uint32_t>(UINT32_MAX / interval) : UINT32_MAX;
+    limit.rate_per_second = units == 0 ? 0 : static_cast<double>(std::uint64_t{units - 1} << XT_HASHLIMIT_BYTE_SHIFT);
+  } else {
+    limit.rate_per_second = interval <= 0 ? 0 : scale / interval;
+  }
   const std::uint32_t keys = mode & (XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_HASH_DIP | XT_HASHLIMIT_HASH_SPT | XT_HASHLIMIT_HASH_DPT);
   limit.per = keys == XT_HASHLIMIT_HASH_SIP   ? RuleLimit::Per::kSource
               : keys == XT_HASHLIMIT_HASH_DIP ? RuleLimit::Per::kDestination

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "daemon/api_client.h"
+#include "daemon/ask_daemon.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -30,7 +30,7 @@ RunningDaemon::Source ReadSource(const Json& json) {
 }
 
 Result<Json> AskJson(const std::string& listen_address, const std::string& path) {
-  const auto answer = AskDaemon(listen_address, path, kTimeout);
+  const auto answer = AskDaemon(DaemonUrl(listen_address) + path, kTimeout);
   if (!answer) return answer.error();
   return Json::parse(*answer);
 }

@@ -99,7 +99,7 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   const Question& question = rules.inputs.question;
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
   double scale = forwarding_is_off ? 0.6 : 1;
-  if (!only_one && !question.source) scale *= 0.9;
+  if (!only_one && !question.source && !asked.leaves) scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
     // A policy that drops what nobody said much about is how a firewall should be.

@@ -149,7 +149,7 @@ void CheckShadowed(const RuleCase& rules, Report& report) {
       const Decision stop{one.ruleset->rules[*stops].verdict, Match::kYes, true, *base, ref, {}};
       Walk walk;
       walk.late_accept = Decision{Verdict::kAccept, Match::kYes, true, *base, RuleRef{backend, *accepts}, {}};
-      report.findings.push_back(LateAccept(rules, walk, stop, rules.Growth(ref) > 0 ? 0.85 : 0.55));
+      report.findings.push_back(LateAccept(rules, walk, stop, rules.Growth(ref) > 0 ? 0.85 : 0.65));
       report.findings.back().title = "A rule that accepts is never reached: " + report.findings.back().title;
     }
   }

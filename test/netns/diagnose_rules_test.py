@@ -2,7 +2,9 @@
 """`conntally diagnose` names the rule that is at fault, in nftables, iptables-nft and the legacy tables; the traffic is really sent, and
 what a client is told is what the diagnosis says; and the first command that it offers does help. Sound firewalls accuse nobody."""
 
+import contextlib
 import dataclasses
+import threading
 
 from harness import *
 from staged import *
@@ -22,6 +24,7 @@ class Case:
     arguments: tuple = None     # other than the way's
     cure: str = "open"          # what a client is told after the first command; "": it is not tried
     before: object = None       # something to do first, with the stage
+    meanwhile: bool = False     # clients go on trying during the diagnosis
 
 
 def iptables(filter="", nat="", raw="", policies=("ACCEPT", "ACCEPT", "ACCEPT"), chains=""):
@@ -50,7 +53,7 @@ DNAT = f"-A PREROUTING -i wan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destinati
 def hold(count):
     """Connections of the client that stay open."""
     def act(stage):
-        stage.held = [stage.client.connect(HOST, 80) for _ in range(count)]
+        stage.held = [Namespace.connect(stage.client, HOST, 80) for _ in range(count)]
     return act
 
 
@@ -72,11 +75,11 @@ FAULTS = [
          told="silent"),
     Case("nft second table drops", nft_input("tcp dport 80 accept", "drop") + "table ip late {\nchain in {\ntype filter hook input priority 10;\ntcp dport 80 counter drop\n}\n}\n",
          first="drop-rule", says="table ip late", told="silent"),
-    Case("nft IPv6 reject", nft_input(f"ip6 saddr {CLIENT6} tcp dport 80 counter reject"), first="reject-rule", told="refused", address=HOST6),
+    Case("nft IPv6 reject", nft_input(f"ip6 saddr {CLIENT6} tcp dport 80 counter reject with tcp reset"), first="reject-rule", told="refused", address=HOST6),
     Case("nft IPv6 policy", nft_input("meta l4proto ipv6-icmp accept\nct state established,related accept\nip protocol tcp accept", "drop"), first="drop-policy", told="silent",
          address=HOST6),
     Case("nft prerouting drop", "table ip early {\nchain pre {\ntype filter hook prerouting priority raw;\niifname \"wan*\" tcp dport 80 counter drop\n}\n}\n", first="drop-rule",
-         says="prerouting" if False else "chain pre", told="silent"),
+         says="chain pre", told="silent"),
     # nftables, OUTPUT and answers
     Case("nft output drop", nft_hook("output", "tcp dport 80 counter drop"), first="drop-rule", told="silent", way="own"),
     Case("nft answers not let out", nft_hook("output", "oifname \"lo\" accept\nmeta l4proto ipv6-icmp accept", "drop"), first="established-not-accepted", told="silent"),
@@ -105,7 +108,7 @@ FAULTS = [
          "dnat-not-forwarded", "policy drop", "silent", port=8080),
     Case("iptables-nft no ESTABLISHED for answers", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
          "iptables-nft", "established-not-accepted", "", "silent", "own"),
-    Case("ip6tables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT"), "ip6tables-nft", "reject-rule", "table ip6", "refused", address=HOST6),
+    Case("ip6tables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"), "ip6tables-nft", "reject-rule", "table ip6", "refused", address=HOST6),
     # legacy
     Case("legacy DROP", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 80 -j DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"), "iptables-legacy",
          "drop-rule", "line 4", "silent"),
@@ -121,6 +124,31 @@ FAULTS = [
          address=HOST6),
 ]
 
+# Nothing, or little, is said of the traffic: it is seen, or the rules tell by themselves.
+WATCH = ("--observe", "1500ms")
+UNASKED = [
+    Case("nft reject, seen", nft_input("tcp dport 80 counter reject with tcp reset"), first="reject-rule", told="refused", arguments=WATCH, meanwhile=True),
+    Case("legacy DROP, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -j DROP"), "iptables-legacy", "drop-rule", "table ip filter", "silent", arguments=WATCH, meanwhile=True),
+    Case("legacy policy, seen", iptables(ESTABLISHED, policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-legacy", "drop-policy", "policy drop", "silent", arguments=WATCH,
+         meanwhile=True, cure=""),
+    Case("accept behind an unconditional reject", iptables("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j REJECT\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"),
+         "iptables-nft", "late-accept", "line 3", "refused", arguments=()),
+    Case("no ESTABLISHED", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-nft",
+         "established-not-accepted", "policy drop", "silent", "own", arguments=()),
+    Case("DNAT, not forwarded", iptables("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", nat=DNAT, policies=("ACCEPT", "DROP", "ACCEPT")), "iptables-nft",
+         "dnat-not-forwarded", "policy drop", "silent", port=8080, arguments=()),
+    Case("no masquerade, seen", nft_hook("forward", "ct state vmap { invalid : drop }\naccept"), first="no-masquerade", told="silent", way="out", arguments=()),
+    Case("connlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 3 --connlimit-mask 32 -j REJECT --reject-with tcp-reset"),
+         "iptables-nft", "source-at-limit", "connlimit", "refused", before=hold(3), arguments=()),
+    Case("hashlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -m hashlimit --hashlimit-above 1/min --hashlimit-burst 1 --hashlimit-mode srcip "
+         "--hashlimit-name tight -j DROP"), "iptables-legacy", "source-at-limit", "hashlimit", "silent", arguments=WATCH, meanwhile=True,
+         before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)]),
+    Case("a port alone", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", arguments=("--dport", 80)),
+    Case("a source alone, banned", nft_input("ip saddr @banned reject with tcp reset", more=f"set banned {{ type ipv4_addr; flags timeout; elements = {{ {CLIENT} timeout 1h }} }}"),
+         first="reject-rule", says="@banned", told="refused", arguments=("--source", CLIENT)),
+    Case("a source alone, one port", nft_input(f"ip saddr {CLIENT} tcp dport 80 drop"), first="drop-rule", told="silent", arguments=("--source", CLIENT)),
+    Case("LOG left over", iptables('-A INPUT -p tcp -m tcp --dport 80 -j LOG --log-prefix "DEBUG: "'), "iptables-nft", "debug-log-rule", "DEBUG", "open", arguments=()),
+]
 
 UFW = iptables("""-A INPUT -j ufw-before-input
 -A INPUT -j ufw-user-input
@@ -147,7 +175,7 @@ DOCKER = iptables("""-A FORWARD -o lan0 -m conntrack --ctstate RELATED,ESTABLISH
 -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
 -A POSTROUTING -s 10.0.0.0/24 ! -o lan0 -j MASQUERADE
 -A DOCKER ! -i lan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.2:80
-""".replace("-A DOCKER", "-A DOCKER"), policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER - [0:0]\n").replace(
+""", policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER - [0:0]\n").replace(
     ":POSTROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n")
 SOUND = [
     Case("no rules at all", ""),
@@ -207,10 +235,32 @@ def relevant(report):
     return [finding for finding in report["findings"] if finding["id"] not in UPKEEP]
 
 
+@contextlib.contextmanager
+def meanwhile(stage, case):
+    """Clients that go on trying."""
+    over = threading.Event()
+
+    def act():
+        while not over.is_set():
+            attempt(stage, case)
+            over.wait(0.02)
+
+    threads = [threading.Thread(target=act) for _ in range(4 if case.meanwhile else 0)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 def check_fault(stage, case, rows):
     set_up(stage, case)
     told = attempt(stage, case)
-    report = stage.diagnose(*arguments_of(case))
+    with meanwhile(stage, case):
+        report = stage.diagnose(*arguments_of(case))
     findings = relevant(report)
     first = findings[0] if findings else {"id": "nothing", "evidence": [], "fix": [], "certainty": 0, "title": ""}
     wrong = []
@@ -224,8 +274,6 @@ def check_fault(stage, case, rows):
     if case.cure and first["fix"]:
         command = first["fix"][0]["command"]
         done = stage.host.run("sh", "-c", command, check=False)
-        for each in stage.held:
-            each.close() if not case.before else None
         cured = attempt(stage, case)
         if done.returncode != 0 or cured != case.cure:
             wrong.append(f"after `{command}` (exit {done.returncode} {done.stderr.strip()}) the client is told {cured}")
@@ -255,6 +303,16 @@ def test_staged_faults():
     print_table(rows)
     assert wrong == 0, f"{wrong} of {len(FAULTS)} faults not named"
     print(f"  {len(FAULTS)} faults named")
+
+
+def test_staged_faults_that_nobody_asks_about():
+    rows, wrong = [("fault", "client is told", "first finding", "certainty", "after its first command", "")], 0
+    with Stage() as stage:
+        for case in UNASKED:
+            wrong += not check_fault(stage, case, rows)
+    print_table(rows)
+    assert wrong == 0, f"{wrong} of {len(UNASKED)} faults not named"
+    print(f"  {len(UNASKED)} faults named")
 
 
 def test_sound_firewalls_accuse_nobody():

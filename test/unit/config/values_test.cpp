@@ -178,6 +178,23 @@ TEST_CASE("external labels have Prometheus' names, and none that alerts have the
            "\"x\\x00y\" is too long or has control characters");
 }
 
+TEST_CASE("an Alertmanager's credentials are a whole pair or a token, from files, and never in a URL") {
+  const auto basic = Accepted("alertmanager: {basic_auth: {username: me, password_file: /run/secret}}").alertmanager;
+  CHECK(basic.basic_auth == Config::Alertmanager::BasicAuth{"me", "/run/secret"});
+  CHECK(Accepted("alertmanager: {bearer_token_file: /run/token}").alertmanager.bearer_token_file == "/run/token");
+  Contains(FaultOf("alertmanager: {basic_auth: {username: me}}"),
+           "alertmanager.basic_auth: one without the other; allowed: username and password_file, or neither");
+  Contains(FaultOf("alertmanager: {basic_auth: {password_file: /run/secret}}"), "one without the other");
+  Contains(FaultOf("alertmanager: {basic_auth: {username: me, password_file: secret}}"), "is not an absolute path");
+  Contains(FaultOf("alertmanager: {basic_auth: {username: me, password_file: /a}, bearer_token_file: /b}"),
+           "given beside the other one; allowed: basic_auth or bearer_token_file");
+  for (const char* url : {"http://me:hunter2@alertmanager", "http://alertmanager/?token=hunter2"}) {
+    const std::string fault = FaultOf(std::string("alertmanager: {urls: ['") + url + "']}");
+    Contains(fault, "it may hold a secret");
+    CHECK(fault.find("hunter2") == std::string::npos);
+  }
+}
+
 TEST_CASE("a listen address is checked where it is written") {
   Contains(FaultOf("web: {listen_address: 9105}"), "\"9105\" is not a host; allowed: HOST:PORT");
 }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/alerts_api.h"
 #include "daemon/drop_collector.h"
 #include "daemon/http/target.h"
 #include "daemon/page.h"
@@ -134,6 +135,48 @@ TEST_CASE("a snapshot's sources and remainder add up, whatever is exported") {
   CHECK(snapshot.sources == 19);
   CHECK(snapshot.other_sources + snapshot.exported.size() == 19);
   for (const ExportedSource& source : snapshot.exported) CHECK(source.name != "192.0.2.9");
+}
+
+TEST_CASE("alerts are answered with their labels, state and evidence") {
+  const Snapshot snapshot = FullSnapshot();
+  const Json answer = Json::parse(std::get<std::string>(AnswerAlerts(*snapshot.alerts).body));
+  CHECK(answer.at("firing") == 2);
+  REQUIRE(answer.at("alerts").size() == 5);
+  const Json& table = answer.at("alerts").at(0);
+  CHECK(table.at("alert") == "ConntrackTableNearlyFull");
+  CHECK(table.at("severity") == "critical");
+  CHECK(table.at("state") == "firing");
+  CHECK(table.at("source").is_null());
+  CHECK(table.at("degraded") == false);
+  CHECK(table.at("runbook_url").get<std::string>().ends_with("RUNBOOK.md#conntracktablenearlyfull"));
+  const Json& drops = answer.at("alerts").at(1);
+  CHECK(drops.at("source") == "192.0.2.7");
+  CHECK(drops.at("degraded") == true);
+  CHECK(drops.at("evidence") == Json::parse(R"({"packets": 516, "via": "ebpf"})"));
+  CHECK(answer.at("alerts").at(2).at("state") == "inhibited");
+  CHECK(answer.at("alerts").at(3).at("state") == "pending");
+  CHECK(answer.at("alerts").at(4).at("state") == "resolved");
+  CHECK(Json::parse(std::get<std::string>(AnswerAlerts({}).body)).at("alerts") == Json::array());
+
+  const Json status = Json::parse(std::get<std::string>(AnswerStatus(snapshot).body));
+  CHECK(status.at("alerts") == Json::parse(R"({"firing": 2, "critical": 1, "pending": 1})"));
+}
+
+TEST_CASE("what is gathered for the alerts leaves out excluded sources, and keeps limits that are near") {
+  Config config;
+  config.sources.exclude = {*Prefix::Parse("192.0.2.9")};
+  config.sources.export_top = 1;
+  config.limits = {{*Prefix::Parse("0.0.0.0/0"), 10}};
+  Observed observed(config);
+  for (int i = 1; i < 10; ++i) observed.filled.Open("192.0.2." + std::to_string(i), i);
+  const AlertEvidence evidence = observed.observer.GatherEvidence(AlertRules(config.alerts));
+  REQUIRE(evidence.sources.size() == 8);
+  for (const AlertEvidence::Source& source : evidence.sources) {
+    CHECK(source.name != "192.0.2.9");
+    CHECK(source.limits.size() == (source.figures.connections >= 8 ? 1U : 0U));
+  }
+  CHECK_FALSE(evidence.table);
+  CHECK(evidence.failing.contains("table"));
 }
 
 TEST_CASE("the page escapes what it is told") {

@@ -70,6 +70,25 @@ inline Snapshot FullSnapshot() {
   trust.overflows = {{"connections", 512}, {"export_hold", 513}, {"sources", 514}};
   trust.config_reload_successful = false;
 
+  auto alerts = std::make_shared<AlertFigures>();
+  const auto alert = [&](AlertKind kind, Severity severity, AlertState state, const char* source, const char* rule) {
+    Alert each;
+    each.subject = {kind, source, rule};
+    each.severity = severity;
+    each.state = state;
+    alerts->alerts.push_back(each);
+  };
+  alert(AlertKind::kConntrackTableNearlyFull, Severity::kCritical, AlertState::kFiring, "", "");
+  alert(AlertKind::kSourceMatchesDropRule, Severity::kWarning, AlertState::kFiring, "192.0.2.7", "tcp dport 23 drop comment \"no\"");
+  alerts->alerts.back().degraded = "some are lost";
+  alerts->alerts.back().evidence = {{"packets", 516.0}, {"via", "ebpf"}};
+  alert(AlertKind::kSourceMatchesDropRule, Severity::kWarning, AlertState::kFiring, "192.0.2.8", "");
+  alerts->alerts.back().inhibited = true;
+  alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kPending, "192.0.2.9", "");
+  alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kResolved, "192.0.2.10", "");
+  alerts->notifications = {{"http://127.0.0.1:9093", 517, 518}};
+  snapshot.alerts = std::move(alerts);
+
   snapshot.process = {.cpu_seconds = 1.5, .start_time_seconds = 1'699'999'000.25, .resident_bytes = 10'000'000,
                       .virtual_bytes = 200'000'000, .open_fds = 21, .max_fds = 1024, .threads = 4};
   snapshot.build = {"0.1.0", "0123456789ab", "gcc 12.2.0 \"quoted\\\" \n"};

@@ -1,0 +1,94 @@
+// What an alert is: which, about whom, since when, by what figures. Plain values; any thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace conntally {
+
+enum class AlertKind : std::uint8_t {
+  kConntrackTableNearlyFull,
+  kConntrackTableFillPredicted,
+  kConntrackTableFull,
+  kConntrackInsertFailed,
+  kSourceNearTableLimit,
+  kSourceNearConnectionLimit,
+  kSourceMatchesDropRule,
+  kSourceConnectionChurn,
+  kSourceScanning,
+  kDropRuleSpike,
+  kConntallyDegraded,
+};
+inline constexpr std::size_t kAlertKinds = 11;
+
+const char* NameOf(AlertKind kind);
+// What has happened, the same words for every such alert.
+const char* SummaryOf(AlertKind kind);
+// Where it is told what to do.
+std::string RunbookUrl(AlertKind kind);
+
+enum class Severity : std::uint8_t { kWarning, kCritical };
+inline constexpr std::size_t kSeverities = 2;
+const char* NameOf(Severity severity);
+
+enum class AlertState : std::uint8_t { kInactive, kPending, kFiring, kResolved };
+const char* NameOf(AlertState state);
+
+// About what: the alert's labels but for the severity.
+struct AlertSubject {
+  AlertKind kind = AlertKind::kConntallyDegraded;
+  std::string source;  // empty: none
+  std::string rule;    // empty: none, or not known
+
+  friend auto operator<=>(const AlertSubject&, const AlertSubject&) = default;
+};
+
+struct AlertFact {
+  std::string name;
+  std::variant<double, std::string> value;
+};
+
+using AlertTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
+struct Alert {
+  AlertSubject subject;
+  Severity severity = Severity::kWarning;
+  AlertState state = AlertState::kInactive;
+  bool inhibited = false;  // it fires, and the critical one of the same subject does as well
+  AlertTime since{};       // when the state began
+  AlertTime fired{};       // when it began to fire; with kFiring and kResolved
+  std::chrono::milliseconds for_at_least{0};
+  double value = 0;
+  double threshold = 0;
+  std::string description;
+  std::vector<AlertFact> evidence;
+  std::string degraded;  // why the figures may be wrong; empty: they are not known to be
+
+  bool visible_firing() const { return state == AlertState::kFiring && !inhibited; }
+};
+
+using AlertList = std::vector<Alert>;
+
+// Of one Alertmanager.
+struct NotificationFigures {
+  std::string alertmanager;  // its URL
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+};
+
+// All that is told about alerts at one moment.
+struct AlertFigures {
+  AlertList alerts;                 // pending, firing and lately resolved ones, by subject and severity
+  std::uint64_t turned_away = 0;    // subjects that found no room
+  std::uint64_t undelivered = 0;    // ends of alerts that were not kept until an Alertmanager could be told
+  std::vector<NotificationFigures> notifications;
+};
+
+}  // namespace conntally

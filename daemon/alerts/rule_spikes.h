@@ -1,0 +1,70 @@
+// Which drop and reject rules match far more packets than they lately did. A rule's rate now, over the last kNow, is set against the
+// median of its rates in the minutes before, at most kPast of them: a median is not moved by bursts that are over. A rule that was quiet is
+// taken to have matched kQuietRate, so that ten packets after one are no spike; one that is not known for kPastMin yet has no past to be
+// set against, nor has any at the daemon's start.
+//
+// Rules that say the same are one, since an alert names a rule by its text. Each is followed by itself, so that one more of them, with
+// whatever it counted before, is no spike.
+//
+// Pure but for its memory: kRulesMax rules of kBucketsMax rates. Threads: one owner.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "collectors/rules/rule_counters.h"
+#include "daemon/alerts/rate_windows.h"
+
+namespace conntally {
+
+class RuleSpikes {
+ public:
+  static constexpr std::chrono::seconds kNow{20};
+  static constexpr std::chrono::seconds kBucket{30};
+  static constexpr std::chrono::minutes kPast{30};
+  static constexpr std::chrono::seconds kPastMin{60};
+  static constexpr double kQuietRate = 1;  // packets per second
+  static constexpr std::size_t kRulesMax = 2000;
+  static constexpr std::size_t kBucketsMax = 60;  // kPast / kBucket
+
+  struct Spike {
+    std::string rule;  // its text, as a label
+    double times = 0;  // its past rate
+    double rate = 0;   // packets per second
+    double past_rate = 0;
+    std::uint64_t packets = 0;  // in kNow
+  };
+
+  // Takes in a reading of the counters, made at about `now`.
+  void Add(const RuleFigures& figures, SteadyTime now);
+
+  // Of all rules with a past that the last reading had.
+  std::vector<Spike> Spikes() const;
+  std::uint64_t rules_turned_away() const { return turned_away_; }
+
+ private:
+  struct Sample {
+    SteadyTime when;
+    std::uint64_t total;
+  };
+  struct Followed {
+    std::uint64_t total = 0;  // since it is followed
+    std::deque<Sample> recent;
+    std::deque<double> past;  // rates, a bucket each
+    Sample bucket{};          // where the present one begins
+    SteadyTime last_seen;
+  };
+
+  void Follow(Followed& rule, SteadyTime now);
+
+  std::map<std::string, Followed> rules_;              // by label
+  std::map<std::string, std::uint64_t> last_counters_;  // by what tells one rule from all others
+  SteadyTime last_reading_{};
+  std::uint64_t turned_away_ = 0;
+};
+
+}  // namespace conntally

@@ -1,0 +1,60 @@
+// How packets get from chain to chain within one ruleset: the jumps into each, and which rules packets do not come back from.
+// Pure; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "collectors/rules/rule_snapshot.h"
+
+namespace conntally {
+
+class PacketPaths {
+ public:
+  // The ruleset outlives it.
+  explicit PacketPaths(const Ruleset& ruleset);
+
+  // nullptr: there is none.
+  const RuleChain* Find(RuleFamily family, std::string_view table, std::string_view name) const;
+
+  // A rule that sends packets into a chain.
+  struct Entrance {
+    const RuleChain* chain = nullptr;  // the rule's
+    std::size_t rule = 0;              // index in the ruleset
+    std::optional<RuleCondition> condition;  // of a verdict map: what of the packet leads there, if it is known
+  };
+  const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
+
+  // Whether a packet that the rule matches may leave the chain for another than a drop's sake, so that it meets none of the rules after it.
+  bool LetsGo(const Rule& rule) const { return LetsGo(rule, rule.verdict, rule.jump_target, 0); }
+  bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const { return LetsGo(rule, mapped.verdict, mapped.jump_target, 0); }
+
+  // What a packet has that a verdict map sends there; nullopt when the map's key is not understood.
+  static std::optional<RuleCondition> ConditionOf(const Rule& rule, const MappedVerdict& mapped);
+
+ private:
+  bool LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const;
+
+  using ChainKey = std::tuple<RuleFamily, std::string_view, std::string_view>;
+  const Ruleset& ruleset_;
+  std::map<ChainKey, const RuleChain*> chains_;
+  std::map<const RuleChain*, std::vector<Entrance>> entrances_;
+};
+
+// The set that a condition of the rule names; nullptr when it is not known. Either list may be null.
+const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets);
+
+// Whether an address is in a set, as far as its elements are known; of those that hold it the narrowest decides, which may be an
+// exception.
+enum class Membership : std::uint8_t { kNo, kMaybe, kYes };
+Membership MembershipOf(const IpAddress& address, const RuleSet& set);
+constexpr Membership Not(Membership membership) {
+  return membership == Membership::kYes ? Membership::kNo : membership == Membership::kNo ? Membership::kYes : membership;
+}
+
+}  // namespace conntally

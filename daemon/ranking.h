@@ -1,0 +1,54 @@
+// The first N by a value, equals by address, in memory bounded by N and not by how many are entered. One owner.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+template <typename Payload>
+class Ranking {
+ public:
+  struct Entry {
+    double value;
+    IpAddress source;
+    Payload payload;
+    bool operator<(const Entry& other) const { return value != other.value ? value > other.value : source < other.source; }
+  };
+
+  explicit Ranking(std::size_t top) : top_(top) {}
+
+  // `make` gives the payload of what ranks.
+  template <typename Make>
+  void Enter(double value, const IpAddress& source, Make&& make) {
+    if (value <= 0 || top_ == 0) return;
+    if (least_ && (value < least_->first || (value == least_->first && !(source < least_->second)))) return;
+    entries_.push_back({value, source, make()});
+    if (entries_.size() >= 2 * top_) Cut();
+  }
+
+  // In no order.
+  std::vector<Entry> Take() {
+    if (entries_.size() > top_) Cut();
+    return std::move(entries_);
+  }
+
+ private:
+  void Cut() {
+    const auto last = entries_.begin() + static_cast<std::ptrdiff_t>(top_) - 1;
+    std::nth_element(entries_.begin(), last, entries_.end());
+    least_ = {last->value, last->source};
+    entries_.erase(last + 1, entries_.end());
+  }
+
+  std::size_t top_;
+  std::optional<std::pair<double, IpAddress>> least_;  // what does not come before it is not among the first
+  std::vector<Entry> entries_;
+};
+
+}  // namespace conntally

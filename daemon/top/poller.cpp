@@ -1,0 +1,140 @@
+#include "daemon/top/poller.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "daemon/ask_daemon.h"
+
+namespace conntally::top {
+namespace {
+
+// Of those listed, whose most used port is asked for: what the daemon looks at for one question.
+constexpr std::size_t kPortsMax = 60;
+constexpr int kNotFound = 404;
+
+// Without characters that a URL gives a meaning; names of sources and prefixes have none.
+std::string InUrl(const std::string& name) {
+  std::string plain;
+  std::ranges::copy_if(name, std::back_inserter(plain), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '.' || c == ':' || c == '/';
+  });
+  return plain;
+}
+
+class Round {
+ public:
+  Round(const std::string& url, const std::stop_token& stop, Model& model) : url_(url), stop_(stop), model_(model) {}
+
+  // Once something has failed no more is asked: five seconds each would add up.
+  void Get(const std::string& path, Taken (*take)(const std::string&, Model&), bool may_be_missing = false) {
+    if (!trouble_.empty()) return;
+    const auto answer = AskDaemon(url_ + path, kAskPatience, stop_);
+    if (!answer) {
+      if (!may_be_missing || answer.error().code != kNotFound) trouble_ = answer.error().message;
+      return;
+    }
+    if (const auto taken = take(*answer, model_); !taken) trouble_ = taken.error().message;
+  }
+  const std::string& trouble() const { return trouble_; }
+
+ private:
+  const std::string& url_;
+  const std::stop_token& stop_;
+  Model& model_;
+  std::string trouble_;
+};
+
+std::string NamesOfListed(const Question& question, const Model& model) {
+  std::string names = InUrl(question.opened);
+  std::size_t count = names.empty() ? 0 : 1;
+  for (const Source& source : model.sources) {
+    if (source.name == question.opened || source.connections == 0) continue;
+    if (count++ == kPortsMax) break;
+    names += (names.empty() ? "" : ",") + InUrl(source.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+void Ask(const std::string& url, const Question& question, const std::stop_token& stop, Model& model) {
+  Round round(url, stop, model);
+  round.Get("/api/v1/status", TakeStatus);
+  std::string sources = std::string("/api/v1/sources?sort=") + NameOf(question.sort) + "&limit=" + std::to_string(question.sources);
+  if (question.filter) sources += "&source=" + question.filter->ToString();
+  round.Get(sources, TakeSources);
+  round.Get("/api/v1/alerts", TakeAlerts, true);
+  round.Get("/api/v1/history", TakeHistory, true);
+  if (!question.opened.empty()) {
+    if (model.opened_source != question.opened) {
+      model.opened.reset();
+      model.opened_connections = model.opened_new_rate = model.opened_drop_rate = {};
+    }
+    model.opened_source = question.opened;
+    const std::string name = InUrl(question.opened);
+    round.Get("/api/v1/sources?source=" + name, TakeOpenedSource);
+    round.Get("/api/v1/history?source=" + name, TakeOpenedHistory, true);
+  }
+  const std::string names = NamesOfListed(question, model);
+  if (!names.empty()) {
+    model.details.clear();
+    round.Get("/api/v1/sources/detail?rows=" + std::string(question.opened.empty() ? "0" : "200") + "&source=" + names, TakeDetails, true);
+  }
+  model.trouble = round.trouble();
+  if (!model.trouble.empty()) return;
+  model.answered = true;
+  model.answered_at = std::chrono::steady_clock::now();
+}
+
+Poller::Poller(std::string url, std::chrono::milliseconds interval)
+    : url_(std::move(url)), interval_(interval), fresh_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+}
+
+Poller::~Poller() {
+  thread_.request_stop();
+  thread_.join();
+}
+
+void Poller::set_question(const Question& question) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (question_ == question) return;
+    question_ = question;
+    changed_ = true;
+  }
+  woken_.notify_all();
+}
+
+std::optional<Model> Poller::TakeModel() {
+  const std::lock_guard lock(mutex_);
+  eventfd_t count = 0;
+  eventfd_read(fresh_.get(), &count);
+  return std::exchange(model_, std::nullopt);
+}
+
+void Poller::Run(const std::stop_token& stop) {
+  // What is not known after the first answer of details is asked for again soon.
+  constexpr std::chrono::milliseconds kSoon{400};
+  Model model;
+  while (!stop.stop_requested()) {
+    Question question;
+    {
+      const std::lock_guard lock(mutex_);
+      question = question_;
+      changed_ = false;
+    }
+    Ask(url_, question, stop, model);
+    const bool pending = std::ranges::any_of(model.details, [](const auto& detail) { return detail.second.pending; });
+    std::unique_lock lock(mutex_);
+    model_ = model;
+    eventfd_write(fresh_.get(), 1);
+    woken_.wait_for(lock, stop, pending ? std::min(kSoon, interval_) : interval_, [&] { return changed_; });
+  }
+}
+
+}  // namespace conntally::top

@@ -1,0 +1,327 @@
+#include "daemon/alerts/alert_reader.h"
+
+#include <limits>
+
+#include "test/support/catch.h"
+
+using namespace conntally;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+// Evidence of a host where nothing is wrong, looked at once a second.
+struct Host {
+  Host() {
+    evidence.table = TableStatistics{};
+    evidence.table->limit = 1000;
+    evidence.table->entries = 100;
+    evidence.seconds_until_full = kNever;
+    evidence.ready = evidence.synced = true;
+    Look();
+  }
+
+  const AlertReadings& Look(std::chrono::seconds after = 1s) {
+    evidence.now += after;
+    readings = reader.Read(AlertRules(config.alerts), evidence);
+    return readings;
+  }
+  // Through the engine, as the daemon does.
+  void Run(std::chrono::seconds duration) {
+    for (auto i = 0s; i < duration; ++i) {
+      Look();
+      engine.Update(AlertRules(config.alerts), readings, {evidence.now, AlertTime(evidence.now.time_since_epoch() / 1ms * 1ms)});
+    }
+  }
+  const AlertReading* Find(AlertKind kind, const std::string& source = "", const std::string& rule = "") const {
+    for (const AlertReading& reading : readings.readings) {
+      if (reading.subject == AlertSubject{kind, source, rule}) return &reading;
+    }
+    return nullptr;
+  }
+  std::vector<std::string> Firing() const {
+    std::vector<std::string> firing;
+    for (const Alert& alert : engine.alerts()) {
+      if (alert.visible_firing()) firing.push_back(std::string(NameOf(alert.subject.kind)) + " " + NameOf(alert.severity) + " " + alert.subject.source);
+    }
+    return firing;
+  }
+  std::uint64_t& Counter(TableCounter which) { return evidence.table->counters[static_cast<std::size_t>(which)]; }
+  SourceFigures& Source(const std::string& name) {
+    for (AlertEvidence::Source& source : evidence.sources) {
+      if (source.name == name) return source.figures;
+    }
+    evidence.sources.push_back({name, {}});
+    evidence.sources.back().figures.source = *IpAddress::Parse(name);
+    return evidence.sources.back().figures;
+  }
+
+  Config config;
+  AlertReader reader;
+  AlertEngine engine;
+  AlertEvidence evidence;
+  AlertReadings readings;
+};
+
+using Strings = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a host where nothing is wrong has nothing to tell") {
+  Host host;
+  host.Source("192.0.2.7").connections = 80;
+  host.Run(300s);
+  CHECK(host.engine.alerts().empty());
+}
+
+TEST_CASE("a table that nears its limit fires, names who fills it, and clears") {
+  Host host;
+  host.Source("192.0.2.7").connections = 200;
+  host.evidence.table->entries = 749;
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+  host.evidence.table->entries = 760;
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"ConntrackTableNearlyFull warning "});
+  CHECK(host.Find(AlertKind::kConntrackTableNearlyFull)->description.find("192.0.2.7 (200)") != std::string::npos);
+  host.evidence.table->entries = 950;
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"ConntrackTableNearlyFull critical "});
+  host.evidence.table->entries = 600;
+  host.Run(10s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("a table without a limit, or that cannot be read, is not judged") {
+  Host host;
+  host.evidence.table->entries = 990;
+  host.evidence.table->limit = GENERATE(std::optional<std::uint64_t>(0), std::optional<std::uint64_t>());
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+  host.evidence.table.reset();
+  CHECK(host.Look().blind[static_cast<std::size_t>(AlertKind::kConntrackTableNearlyFull)]);
+}
+
+TEST_CASE("a full table is predicted with who drives its growth") {
+  Host host;
+  host.evidence.table->entries = 400;
+  host.evidence.entries_per_second = 2;
+  host.evidence.seconds_until_full = 300;
+  host.Source("192.0.2.7").connections = 10;
+  host.Source("192.0.2.8").connections = 300;
+  for (int i = 0; i < 65; ++i) {
+    host.Source("192.0.2.7").connections += 3;
+    host.Run(1s);
+  }
+  CHECK(host.Firing() == Strings{"ConntrackTableFillPredicted critical ", "SourceNearTableLimit warning 192.0.2.8"});
+  const std::string& description = host.Find(AlertKind::kConntrackTableFillPredicted)->description;
+  CHECK(description.find("by: 192.0.2.7 (1") != std::string::npos);
+  CHECK(description.find("192.0.2.8") == std::string::npos);
+  host.evidence.entries_per_second = 0;
+  host.evidence.seconds_until_full = kNever;
+  host.Run(6s);
+  CHECK(host.Firing() == Strings{"SourceNearTableLimit warning 192.0.2.8"});
+}
+
+TEST_CASE("a table that is nearly empty is not predicted to be full") {
+  Host host;
+  host.evidence.table->entries = 40;
+  host.evidence.entries_per_second = 20;
+  host.evidence.seconds_until_full = 48;
+  host.Run(120s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("what the kernel lost before the daemon looked is old") {
+  Host host;
+  Host fresh;
+  host.Counter(TableCounter::kDrop) = 1000;
+  CHECK(fresh.Firing().empty());
+  Host started;
+  started.reader = {};
+  started.Counter(TableCounter::kDrop) = started.Counter(TableCounter::kEarlyDrop) = started.Counter(TableCounter::kInsertFailed) = 5000;
+  started.evidence.table_full_messages = 7;
+  started.Run(120s);
+  CHECK(started.Firing().empty());
+}
+
+TEST_CASE("a full table fires at the first loss, and for a minute after the last") {
+  Host host;
+  host.Run(5s);
+  SECTION("by dropped packets") { host.Counter(TableCounter::kDrop) += 1; }
+  SECTION("by evicted entries") { host.Counter(TableCounter::kEarlyDrop) += 1; }
+  SECTION("by the kernel's log") { host.evidence.table_full_messages += 1; }
+  host.Run(1s);
+  CHECK(host.Firing() == Strings{"ConntrackTableFull critical "});
+  host.Run(58s);
+  CHECK(host.Firing() == Strings{"ConntrackTableFull critical "});
+  host.Run(12s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("clashes that the kernel also counts as drops are no full table") {
+  Host host;
+  host.Run(5s);
+  for (int i = 0; i < 100; ++i) {
+    ++host.Counter(TableCounter::kDrop);
+    ++host.Counter(TableCounter::kInsertFailed);
+    host.Run(1s);
+  }
+  CHECK(host.Firing() == Strings{"ConntrackInsertFailed warning "});
+  host.Run(70s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("a trickle of failed insertions is ordinary") {
+  Host host;
+  for (int i = 0; i < 20; ++i) {
+    ++host.Counter(TableCounter::kInsertFailed);
+    host.Run(10s);
+    CHECK(host.Firing().empty());
+  }
+}
+
+TEST_CASE("a source's share is of what the table may hold, not of what it holds") {
+  Host host;
+  host.Source("192.0.2.7").connections = 90;
+  host.evidence.table->entries = 90;
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+  host.Source("192.0.2.7").connections = 260;
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"SourceNearTableLimit warning 192.0.2.7"});
+  host.Source("192.0.2.7").connections = 501;
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"SourceNearTableLimit critical 192.0.2.7"});
+}
+
+TEST_CASE("a source near a limit fires once for each limit, which it names") {
+  Host host;
+  host.Source("192.0.2.7").connections = 9;
+  auto& limits = host.evidence.sources[0].limits;
+  limits = {{.origin = LimitOrigin::kConnlimit, .connections = 10, .counted = 9, .rule = "-m connlimit -j REJECT"},
+            {.origin = LimitOrigin::kConfig, .connections = 11, .counted = 9},
+            {.origin = LimitOrigin::kConnlimit, .connections = 12, .counted = 9, .rule = "-m connlimit -j REJECT"},
+            {.origin = LimitOrigin::kNft, .connections = 100, .counted = 9, .rule = "ct count over 100"}};
+  host.Look();
+  CHECK(host.Find(AlertKind::kSourceNearConnectionLimit, "192.0.2.7", "-m connlimit -j REJECT")->value == Approx(0.9));
+  CHECK(host.Find(AlertKind::kSourceNearConnectionLimit, "192.0.2.7", "")->value == Approx(9.0 / 11));
+  CHECK(host.Find(AlertKind::kSourceNearConnectionLimit, "192.0.2.7", "ct count over 100") == nullptr);
+  host.Run(15s);
+  CHECK(host.Firing().size() == 2);
+  limits.clear();
+  host.Run(6s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("churn fires by the rate of openings") {
+  Host host;
+  host.Source("192.0.2.7").new_rate = 199;
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+  host.Source("192.0.2.7").new_rate = 210;
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"SourceConnectionChurn warning 192.0.2.7"});
+}
+
+TEST_CASE("a scan is many ports, or mostly unreplied connections in such a number") {
+  Host host;
+  SourceFigures& figures = host.Source("192.0.2.7");
+  SECTION("many ports") { figures.connections = figures.destination_ports = 120; }
+  SECTION("many unreplied to one port") {
+    figures.connections = 120;
+    figures.unreplied = 110;
+  }
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"SourceScanning warning 192.0.2.7"});
+}
+
+TEST_CASE("a busy source that is answered does not scan, nor do a few unreplied connections") {
+  Host host;
+  SourceFigures& figures = host.Source("192.0.2.7");
+  SECTION("busy") {
+    figures.connections = 240;
+    figures.unreplied = 110;
+    figures.destination_ports = 99;
+  }
+  SECTION("few") { figures.connections = figures.unreplied = 99; }
+  host.Run(120s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("dropped packets fire by source and rule, at the rule's own rate") {
+  Host host;
+  SourceDrops drops;
+  drops.shares = {{"tcp dport 23 drop", DropVia::kEbpf, 1000}, {"", DropVia::kEbpf, 5}, {"tcp dport 22 reject", DropVia::kEbpf, 70}};
+  host.evidence.dropped = {{"192.0.2.7", drops}};
+  for (int second = 0; second < 60; ++second) {
+    if (second % 5 == 0) host.evidence.dropped[0].drops.shares[0].packets += 10;
+    if (second % 10 == 0) ++host.evidence.dropped[0].drops.shares[2].packets;
+    host.Run(1s);
+  }
+  CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.7"});
+  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "192.0.2.7", "tcp dport 23 drop")->value == Approx(2).epsilon(0.2));
+  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "192.0.2.7", "tcp dport 22 reject") == nullptr);
+  host.evidence.dropped.clear();
+  host.Run(6s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("one burst of dropped packets is over before it could fire") {
+  Host host;
+  SourceDrops drops;
+  drops.shares = {{"drop", DropVia::kEbpf, 20}};
+  host.evidence.dropped = {{"192.0.2.7", drops}};
+  host.Run(5s);
+  host.evidence.dropped[0].drops.shares[0].packets += 40;
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("stale tallies and failing collectors fire after a while, overruns at once, for a minute") {
+  Host host;
+  SECTION("stale") {
+    host.evidence.synced = false;
+    host.Run(30s);
+    CHECK(host.Firing().empty());
+    host.Run(2s);
+    CHECK(host.Firing() == Strings{"ConntallyDegraded warning "});
+    host.evidence.synced = true;
+    host.Run(6s);
+    CHECK(host.Firing().empty());
+  }
+  SECTION("failing") {
+    host.evidence.failing["nftables"] = "no permission";
+    host.Run(32s);
+    CHECK(host.Firing() == Strings{"ConntallyDegraded warning "});
+    CHECK(host.Find(AlertKind::kConntallyDegraded)->description.find("nftables fails: no permission") != std::string::npos);
+  }
+  SECTION("overruns") {
+    host.evidence.events_lost = 40;
+    host.Run(1s);
+    CHECK(host.Firing() == Strings{"ConntallyDegraded warning "});
+    host.Run(66s);
+    CHECK(host.Firing().empty());
+  }
+}
+
+TEST_CASE("what may be wrong is said of the alerts that it touches, and of no others") {
+  Host host;
+  host.evidence.synced = false;
+  host.evidence.failing["ebpf"] = "gone";
+  host.Look();
+  const auto degraded = [&](AlertKind kind) { return host.readings.degraded[static_cast<std::size_t>(kind)]; };
+  CHECK_FALSE(degraded(AlertKind::kSourceNearConnectionLimit).empty());
+  CHECK(degraded(AlertKind::kSourceMatchesDropRule) == "ebpf: gone");
+  CHECK(degraded(AlertKind::kConntrackTableNearlyFull).empty());
+  CHECK(degraded(AlertKind::kDropRuleSpike).empty());
+}
+
+TEST_CASE("before the tallies are complete no source is judged") {
+  Host host;
+  host.evidence.ready = false;
+  host.Source("192.0.2.7").connections = 900;
+  host.Run(20s);
+  CHECK(host.Firing().empty());
+}

@@ -1,0 +1,47 @@
+#include "daemon/top/text.h"
+
+#include <limits>
+
+#include "test/support/catch.h"
+
+using namespace conntally::top;
+
+TEST_CASE("what a terminal would obey is made harmless") {
+  CHECK(Harmless("\x1b[2Jrm") == "?[2Jrm");
+  CHECK(Harmless("a\x07" "b\x7f") == "a?b?");
+  CHECK(Harmless("\xc2\x9b" "31m") == "?31m");        // C1 CSI
+  CHECK(Harmless("one\r\ntwo\tthree") == "one  two three");
+  CHECK(Harmless("\xff\xfe ok") == "?? ok");
+  CHECK(Harmless("\xe2\x80\xae" "abc") == "?abc");    // right-to-left override
+  CHECK(Harmless("\xcc\x81" "e") == "?e");            // combining
+  CHECK(Harmless("\xe4\xb8\xad") == "?");             // two columns wide
+  CHECK(Harmless("Zürich, Ωmega, Ядро") == "Zürich, Ωmega, Ядро");
+  CHECK(Harmless(std::string_view("a\0b", 3)) == "a?b");
+  CHECK(Harmless(std::string(5000, 'x')).size() == 1000);
+}
+
+TEST_CASE("cutting and padding count characters, not bytes") {
+  CHECK(Width("Zürich") == 6);
+  CHECK(Left("Zürich", 8) == "Zürich  ");
+  CHECK(Right("Zürich", 8) == "  Zürich");
+  CHECK(Left("Zürich", 3) == "Zü~");
+  CHECK(Cut("abc", 3) == "abc");
+  CHECK(Cut("abc", 0).empty());
+}
+
+TEST_CASE("figures stay short, whatever they are") {
+  CHECK(Thousands(0) == "0");
+  CHECK(Thousands(1'234'567) == "1,234,567");
+  CHECK(Short(0.3) == "0.3");
+  CHECK(Short(9.96) == "10");
+  CHECK(Short(9'999) == "9,999");
+  CHECK(Short(57'210) == "57k");
+  CHECK(Short(1'240'000) == "1.2M");
+  for (double number = 0.01; number < 1e16; number *= 1.07) CHECK(Width(Short(number)) <= 5);
+  CHECK(Short(std::numeric_limits<double>::quiet_NaN()) == "0");
+  CHECK(Percent(0.004) == "0.4%");
+  CHECK(Percent(1) == "100%");
+  CHECK(Age(5) == "5 s");
+  CHECK(Age(7500) == "2 h 05 min");
+  CHECK(Age(std::numeric_limits<double>::infinity()) == "never");
+}
