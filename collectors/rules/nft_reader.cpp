@@ -256,7 +256,7 @@ Status NftReader::ReadSets() {
     NftSetContent& content = contents_[{set.family, set.table, set.name}];
     content.elements = std::move(*elements);
     // Those of a named one are copied into each rule that looks into it.
-    content.complete = elements_read_ < kElementsMax && (content.anonymous || content.elements.size() <= kNamedElementsMax);
+    content.complete = elements_read_ < kElementsMax && !catch_all_ && (content.anonymous || content.elements.size() <= kNamedElementsMax);
   }
   for (SetToRead& set : named) {
     if (!done) return done;
@@ -303,8 +303,10 @@ Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily f
     elements.insert(elements.end(), decoded->begin(), decoded->end());
   }
   elements_read_ += elements.size();
+  // `*` stands for all keys that have no element of their own, which no range says.
+  catch_all_ = std::any_of(elements.begin(), elements.end(), [](const NftElement& element) { return (element.flags & NFT_SET_ELEM_CATCHALL) != 0; });
   if (named == nullptr) return RangesOf(elements, intervals);
-  named->complete = !cut;
+  named->complete = !cut && !catch_all_;
   named->elements = AddressesOf(elements, intervals, named->address_family);
   return std::vector<NftSetContent::Element>();
 }

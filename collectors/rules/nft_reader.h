@@ -68,6 +68,7 @@ class NftReader {
   std::optional<NetlinkSocket> socket_;
   std::optional<Known> known_;
   std::size_t elements_read_ = 0;
+  bool catch_all_ = false;  // in the set that was read last
 
   // While rebuilding.
   Known building_;
