@@ -28,6 +28,7 @@ void Log(const AlertTransition& transition) {
 AlertService::AlertService(const Config& config, Observer& observer) : observer_(observer), config_(config) {}
 
 void AlertService::Start() {
+  push_.Start();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -38,6 +39,7 @@ void AlertService::Stop() {
   }
   woken_.notify_all();
   if (thread_.joinable()) thread_.join();
+  push_.Stop();
 }
 
 void AlertService::set_config(const Config& config) {
@@ -53,6 +55,7 @@ std::shared_ptr<const AlertFigures> AlertService::figures() const {
 void AlertService::Describe(Snapshot& snapshot) const {
   snapshot.alerts = figures();
   snapshot.trust.overflows["alerts"] = snapshot.alerts->turned_away;
+  snapshot.trust.overflows["alert_notifications"] = push_.given_up();
 }
 
 void AlertService::Run() {
@@ -79,8 +82,10 @@ void AlertService::Look() {
   const AlertEvidence evidence = observer_.GatherEvidence(rules);
   for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), Now())) Log(transition);
   auto figures = std::make_shared<AlertFigures>();
+  push_.Update(engine_.alerts(), config.alertmanager);
   figures->alerts = engine_.alerts();
   figures->turned_away = engine_.turned_away() + reader_.turned_away();
+  figures->notifications = push_.figures();
   const std::lock_guard lock(mutex_);
   figures_ = std::move(figures);
 }

@@ -13,6 +13,7 @@
 #include "daemon/alerts/alert.h"
 #include "daemon/alerts/alert_engine.h"
 #include "daemon/alerts/alert_reader.h"
+#include "daemon/alerts/alertmanager_push.h"
 #include "daemon/observer.h"
 #include "daemon/snapshot.h"
 
@@ -48,6 +49,8 @@ class AlertService {
   bool stopping_ = false;
   Config config_;
   std::shared_ptr<const AlertFigures> figures_ = std::make_shared<AlertFigures>();
+
+  AlertmanagerPush push_;
 
   // The thread's own.
   AlertReader reader_;

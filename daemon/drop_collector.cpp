@@ -21,6 +21,7 @@
 #include "collectors/netlink/network_namespace.h"
 #include "daemon/drop_attribution.h"
 #include "daemon/log_prefixes.h"
+#include "daemon/set_drops.h"
 
 namespace conntally {
 namespace {
@@ -83,6 +84,8 @@ Result<std::uint32_t> NamespaceInode(const std::string& path) {
 
 // The collector's thread's own.
 struct DropCollector::Ways {
+  explicit Ways(const Options& options) : sets(options.ipv4_prefix, options.ipv6_prefix) {}
+
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
   std::vector<NflogListener> nflog;
@@ -94,6 +97,7 @@ struct DropCollector::Ways {
   // dropped, so it lies between the first and the last of them.
   std::shared_ptr<const RuleFigures> last_figures;
   std::vector<RuleSnapshot> readings;
+  SetDrops sets;
   std::set<std::string> let_through;  // prefixes that tell of no drop
 };
 
@@ -106,8 +110,8 @@ DropCollector::DropCollector(Options options)
 DropCollector::~DropCollector() { Stop(); }
 
 void DropCollector::Start() {
-  const bool anything =
-      options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log || !options_.drops.nflog_groups.empty();
+  const bool anything = options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log || !options_.drops.nflog_groups.empty() ||
+                        options_.rules != nullptr;  // whose sets count drops
   if (anything && !thread_.joinable()) thread_ = std::thread([this] { Run(); });
 }
 
@@ -124,7 +128,7 @@ bool DropCollector::stopping() const {
 
 void DropCollector::Run() {
   pthread_setname_np(pthread_self(), "drops");
-  Ways ways;
+  Ways ways(options_);
   if (!options_.network_namespace_path.empty()) {
     if (const auto entered = EnterNetworkNamespace(options_.network_namespace_path); !entered) {
       spdlog::error("drops: {}", entered.error().message);
@@ -251,7 +255,9 @@ void DropCollector::FollowRules(Ways& ways) {
   ways.readings.push_back(SnapshotOf(*ways.last_figures));
   if (ways.readings.size() > 3) ways.readings.erase(ways.readings.begin());
   ways.let_through = PrefixesLetThrough(ways.readings.back());
-  if (ways.ebpf) AttributeToRules(ways);
+  if (ways.ebpf) return AttributeToRules(ways);
+  auto drops = ways.sets.Take(*ways.last_figures);
+  if (ways.sets.any() || !drops.empty()) tally_.AddSetCounted(std::move(drops), Now());
 }
 
 void DropCollector::AttributeToRules(Ways& ways) {
@@ -289,7 +295,9 @@ void DropCollector::PublishFigures(const Ways& ways) {
   const DropTally::Figures figures = tally_.figures();
   std::map<std::string, std::uint64_t> overflows = {{"drop_sources", figures.sources_evicted},
                                                     {"drop_rules", figures.rules_turned_away},
-                                                    {"drop_log_packets", figures.logged_turned_away}};
+                                                    {"drop_log_packets", figures.logged_turned_away},
+                                                    {"drop_set_packets", figures.set_turned_away},
+                                                    {"drop_set_elements", ways.sets.turned_away()}};
   if (ways.ebpf) {
     if (const auto losses = ways.ebpf->ReadLosses()) {
       overflows["drops_ebpf"] = losses->overflow;

@@ -1,5 +1,5 @@
 // The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the kernel's
-// log) into one DropTally. A way that cannot be had here is off, says what it lacks, and stops none of the others.
+// log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and stops none of the others.
 //
 // Threads: Start and Stop on the owner's; all else on any.
 #pragma once

@@ -206,6 +206,7 @@ class LimitReader {
         // What comes from this very host is its own addresses'; of others nobody knows where they come from.
         if (condition.interfaces == std::vector<std::string>{"lo"}) return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
         return {};
+      // Nothing that a connection shows.
       case Kind::kOutInterface:
       case Kind::kInInterfaceIndex:
       case Kind::kOutInterfaceIndex:

@@ -1,12 +1,22 @@
 #include "daemon/page.h"
 
+#include <sodium.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "daemon/page/assets.h"
 
 namespace conntally {
 namespace {
+
+constexpr std::size_t kRowsMax = 20;  // without a script
 
 std::string Escaped(std::string_view text) {
   std::string escaped;
@@ -16,15 +26,53 @@ std::string Escaped(std::string_view text) {
       case '<': escaped += "&lt;"; break;
       case '>': escaped += "&gt;"; break;
       case '"': escaped += "&quot;"; break;
+      case '\'': escaped += "&#39;"; break;
       default: escaped += c;
     }
   }
   return escaped;
 }
 
+// As CSP writes the hash of an inline element.
+std::string HashSource(std::string_view content) {
+  std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
+  crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(content.data()), content.size());
+  std::array<char, sodium_base64_ENCODED_LEN(crypto_hash_sha256_BYTES, sodium_base64_VARIANT_ORIGINAL)> text{};
+  sodium_bin2base64(text.data(), text.size(), hash.data(), hash.size(), sodium_base64_VARIANT_ORIGINAL);
+  return fmt::format("'sha256-{}'", text.data());
+}
+
+const std::string& ContentSecurityPolicy() {
+  static const std::string policy =
+      fmt::format("default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; "
+                  "form-action 'none'; frame-ancestors 'none'",
+                  HashSource(PageScript()), HashSource(PageStyle()));
+  return policy;
+}
+
+std::string Share(double part, double whole) { return whole > 0 ? fmt::format("{:.3g} %", part / whole * 100) : "–"; }
+
 std::string TableLine(const Snapshot& snapshot) {
   if (!snapshot.table) return "the kernel does not tell";
   return fmt::format("{} of {} entries", snapshot.table->entries, snapshot.table->limit.value_or(0));
+}
+
+std::string FillLine(const Snapshot& snapshot) {
+  if (!snapshot.table) return "–";
+  return Share(static_cast<double>(snapshot.table->entries), static_cast<double>(snapshot.table->limit.value_or(0)));
+}
+
+std::string UntilLine(const Snapshot& snapshot) {
+  if (!snapshot.table) return {};
+  const double seconds = snapshot.table_seconds_until_full;
+  return std::isfinite(seconds) ? fmt::format("full in {:.0f} s", seconds) : "not growing";
+}
+
+std::string LossesLine(const Snapshot& snapshot) {
+  if (!snapshot.table) return {};
+  return fmt::format("kernel: {} for want of room, {} evicted early, {} insertions failed",
+                     snapshot.table->counter(TableCounter::kDrop), snapshot.table->counter(TableCounter::kEarlyDrop),
+                     snapshot.table->counter(TableCounter::kInsertFailed));
 }
 
 std::string StateLine(const Snapshot& snapshot) {
@@ -33,43 +81,67 @@ std::string StateLine(const Snapshot& snapshot) {
     if (!status.success && !status.off) failures += fmt::format("{}: {}. ", name, status.failure);
   }
   if (!failures.empty()) return failures;
-  if (!snapshot.trust.ready) return "reading the kernel's table for the first time";
-  return snapshot.trust.synced ? "the tallies are as the kernel's table" : "events were lost: comparing with the kernel's table";
+  if (!snapshot.trust.ready) return "Not yet: the kernel's table is being read for the first time.";
+  return snapshot.trust.synced ? "Yes: the tallies are as the kernel's table."
+                               : "Not now: events were lost, and the tallies are being compared with the kernel's table.";
+}
+
+// The first sources by connections, as the script's table has them.
+std::string SourceRows(const Snapshot& snapshot) {
+  std::vector<const ExportedSource*> sources;
+  for (const ExportedSource& source : snapshot.exported) sources.push_back(&source);
+  const std::size_t count = std::min(sources.size(), kRowsMax);
+  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(),
+                    [](const ExportedSource* a, const ExportedSource* b) { return a->figures.connections > b->figures.connections; });
+  const auto all = static_cast<double>(snapshot.totals.ConnectionsSum());
+  std::string rows;
+  for (std::size_t i = 0; i < count; ++i) {
+    const ExportedSource& source = *sources[i];
+    const std::string limit = source.limits.empty() ? "–" : fmt::format("{:.0f} % of {}", source.limits.front().usage() * 100, source.limits.front().connections);
+    const std::string rule = source.drops.shares.empty() ? "" : source.drops.shares.front().rule;
+    rows += fmt::format("<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td><td class=\"number\">{:.1f}</td>"
+                        "<td class=\"number\">{}</td><td>–</td><td class=\"number\">{}</td><td class=\"rule\">{}</td></tr>\n",
+                        Escaped(source.name), source.figures.connections, Share(static_cast<double>(source.figures.connections), all),
+                        limit, source.figures.new_rate,
+                        Share(static_cast<double>(source.figures.unreplied), static_cast<double>(source.figures.connections)),
+                        source.drops.packets, Escaped(rule));
+  }
+  return rows;
+}
+
+// Replaces {{name}}; in one pass, so that no value can name another.
+std::string Filled(std::string_view html, const std::map<std::string_view, std::string>& values) {
+  std::string filled;
+  for (;;) {
+    const std::size_t open = html.find("{{");
+    const std::size_t close = open == html.npos ? open : html.find("}}", open);
+    if (close == html.npos) return filled.append(html);
+    filled.append(html.substr(0, open)).append(values.at(html.substr(open + 2, close - open - 2)));
+    html.remove_prefix(close + 2);
+  }
 }
 
 }  // namespace
 
 http::Response AnswerPage(const Snapshot& snapshot) {
-  const std::string body = fmt::format(R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>conntally</title>
-<style>:root {{ color-scheme: light dark }} body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }}</style>
-</head>
-<body>
-<h1>conntally</h1>
-<p>Exact connections per source address, from the kernel's conntrack events. Version {}.</p>
-<ul>
-<li>State: {}</li>
-<li>Table: {}</li>
-<li>Tallied: {} connections of {} sources</li>
-</ul>
-<ul>
-<li><a href="metrics">/metrics</a> for Prometheus</li>
-<li><a href="api/v1/sources?limit=20">/api/v1/sources?sort=connections&amp;limit=20</a>: who holds connections</li>
-<li><a href="api/v1/status">/api/v1/status</a>: can these numbers be trusted</li>
-<li><a href="healthz">/healthz</a>, <a href="readyz">/readyz</a></li>
-</ul>
-</body>
-</html>
-)",
-                                       Escaped(snapshot.build.version), Escaped(StateLine(snapshot)), Escaped(TableLine(snapshot)),
-                                       snapshot.totals.ConnectionsSum(), snapshot.sources);
+  const auto connections = snapshot.totals.ConnectionsSum();
+  const std::map<std::string_view, std::string> values = {
+      {"style", std::string(PageStyle())},
+      {"script", std::string(PageScript())},
+      {"version", Escaped(snapshot.build.version)},
+      {"state", Escaped(StateLine(snapshot))},
+      {"fill", FillLine(snapshot)},
+      {"table", TableLine(snapshot)},
+      {"until", UntilLine(snapshot)},
+      {"losses", LossesLine(snapshot)},
+      {"connections", std::to_string(connections)},
+      {"sources", std::to_string(snapshot.sources)},
+      {"unreplied", Share(static_cast<double>(snapshot.unreplied), static_cast<double>(connections))},
+      {"rows", SourceRows(snapshot)},
+  };
   return {.content_type = "text/html; charset=utf-8",
-          .body = body,
-          .headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}}};
+          .body = Filled(PageHtml(), values),
+          .headers = {{"Content-Security-Policy", ContentSecurityPolicy()}, {"Referrer-Policy", "no-referrer"}, {"Cache-Control", "no-cache"}}};
 }
 
 }  // namespace conntally

@@ -70,4 +70,11 @@ struct LoggedPacket {
   std::string prefix;             // of the log rule; empty: it has none
 };
 
+// Dropped packets of a source that a set counted.
+struct SetCountedDrop {
+  IpAddress source;
+  std::string rule;  // that looked into the set
+  std::uint64_t packets = 0;
+};
+
 }  // namespace conntally

@@ -86,6 +86,7 @@ void DropTally::EndRound(Moment now) {
   waiting_.clear();
   std::swap(waiting_, arrived_);
   SettleLogged(now, 2);
+  SettleSets(now, kSetWait);
   SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
   ++round_;
 }
@@ -119,6 +120,62 @@ void DropTally::Settle(Moment now) {
   EndRound(now);
   EndRound(now);
   EndRound(now);
+  const std::lock_guard lock(mutex_);
+  SettleSets(now, std::chrono::seconds(0));
+}
+
+void DropTally::AddSetCounted(std::vector<SetCountedDrop> drops, Moment now) {
+  const std::lock_guard lock(mutex_);
+  if (ebpf_counts_) return;
+  sets_count_ = true;
+  set_batches_.push_back({std::move(drops), ++batches_, now.monotonic});
+}
+
+void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) {
+  while (!set_batches_.empty() && now.monotonic - set_batches_.front().arrived >= age) {
+    const SetBatch batch = std::move(set_batches_.front());
+    set_batches_.erase(set_batches_.begin());
+    const bool whole = told_forgotten_ == 0 || told_forgotten_ + 2 < batch.number;
+    for (SetCountedDrop drop : batch.drops) {
+      TakeOffLogged(drop);
+      if (!whole) figures_.set_turned_away += drop.packets;
+      if (whole && drop.packets != 0) Count(drop.source, DropVia::kSet, Intern(drop.rule), drop.packets, now);
+    }
+    ForgetTold(batch.number);
+  }
+}
+
+// What this batch and those after it have nothing to do with.
+void DropTally::ForgetTold(std::uint64_t batch) {
+  for (auto of_source = told_by_logs_.begin(); of_source != told_by_logs_.end();) {
+    std::vector<ToldByLogs>& list = of_source->second;
+    told_waiting_ -= std::erase_if(list, [&](const ToldByLogs& told) { return told.packets == 0 || told.batches + 2 <= batch; });
+    of_source = list.empty() ? told_by_logs_.erase(of_source) : std::next(of_source);
+  }
+}
+
+void DropTally::RememberTold(const IpAddress& source, std::uint64_t packets) {
+  if (!sets_count_) return;
+  if (told_waiting_ >= kLoggedMax) {
+    told_forgotten_ = batches_ + 1;
+    return;
+  }
+  std::vector<ToldByLogs>& told = told_by_logs_[Grouped(source)];
+  if (told.empty() || told.back().batches != batches_) {
+    told.push_back({batches_, 0});
+    ++told_waiting_;
+  }
+  told.back().packets += packets;
+}
+
+void DropTally::TakeOffLogged(SetCountedDrop& drop) {
+  const auto of_source = told_by_logs_.find(Grouped(drop.source));
+  if (of_source == told_by_logs_.end()) return;
+  for (ToldByLogs& told : of_source->second) {
+    const std::uint64_t both = std::min(drop.packets, told.packets);
+    drop.packets -= both;
+    told.packets -= both;
+  }
 }
 
 // A counted packet takes the name of a logged one that is like it, NFLOG's before LOG's.
@@ -175,6 +232,7 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
 
 void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
   figures_.packets[static_cast<std::size_t>(via)] += packets;
+  if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(source, packets);
   Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
   AddShare(breakdown, via, rule, packets);
   if (breakdown.first_seen == std::chrono::sys_seconds{}) breakdown.first_seen = now.wall;

@@ -7,6 +7,9 @@
 // eBPF does not work, NFLOG and LOG are the counts: a packet that both told of (the same key at about the same time) counts as NFLOG's. Then
 // a group, or a prefix, that also tells of packets which are let through counts those as well: it cannot be known.
 //
+// Sets with counters tell the same packets a third time, some seconds late and by source alone. So they count only while eBPF does not,
+// and only what the logs did not: whatever a log told of the source since is taken off what a set counted.
+//
 // What eBPF counted and no log named may be attributed to a rule by the rules' own counters (Attribute). Until these are read, at
 // most kAttributionWait, it waits, and is counted then with its rule or without.
 //
@@ -61,6 +64,7 @@ class DropTally {
   static constexpr std::size_t kLoggedMax = 65'536;
   static constexpr std::size_t kUnattributedMax = 8192;  // keys that wait for a rule; more are counted without one
   static constexpr std::chrono::seconds kAttributionWait{11};
+  static constexpr std::chrono::seconds kSetWait{2};  // until the logs have told what they will
 
   struct Options {
     std::uint32_t tracked_max = 65'536;
@@ -82,6 +86,8 @@ class DropTally {
   // Within a round, in any order.
   void AddCounted(const CountedDrop& drop);
   void AddLogged(const LoggedPacket& packet);
+  // What sets counted since the last call; also when that is nothing. Only once somebody calls it the logs are remembered by source.
+  void AddSetCounted(std::vector<SetCountedDrop> drops, Moment now);
   void EndRound(Moment now);
 
   // Whether counted packets wait to be attributed. Off at first.
@@ -110,6 +116,7 @@ class DropTally {
     std::uint64_t sources_evicted = 0;               // that lost their entry to another
     std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room
     std::uint64_t logged_turned_away = 0;            // logged packets that found no room to wait in
+    std::uint64_t set_turned_away = 0;               // packets counted by sets that the logs may have told of, without room to know
   };
   Figures figures() const;
 
@@ -156,6 +163,10 @@ class DropTally {
   void Remember(const LoggedPacket& packet);
   void SettleCounted(const CountedDrop& drop, Moment now);
   void SettleLogged(Moment now, std::uint64_t rounds);
+  void SettleSets(Moment now, std::chrono::steady_clock::duration age);
+  void ForgetTold(std::uint64_t batch);
+  void RememberTold(const IpAddress& source, std::uint64_t packets);
+  void TakeOffLogged(SetCountedDrop& drop);
   void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
   void Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
   void AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets);
@@ -178,6 +189,23 @@ class DropTally {
   };
   bool attributes_ = false;
   std::map<DropKey, Unattributed> unattributed_;
+  // A packet that was dropped before the n-th batch of what sets counted was read is in that batch. The logs tell of it within a second,
+  // when n batches or more have come; or, since a batch comes a moment after it was read, n - 1 or n - 2.
+  struct SetBatch {
+    std::vector<SetCountedDrop> drops;
+    std::uint64_t number = 0;  // from 1
+    std::chrono::steady_clock::time_point arrived;
+  };
+  struct ToldByLogs {
+    std::uint64_t batches = 0;  // that had come by then
+    std::uint64_t packets = 0;  // not taken off yet
+  };
+  bool sets_count_ = false;
+  std::uint64_t batches_ = 0;
+  std::vector<SetBatch> set_batches_;                                // not settled yet
+  std::map<IpAddress, std::vector<ToldByLogs>> told_by_logs_;        // in the order they came
+  std::size_t told_waiting_ = 0;                                     // entries in all of its lists
+  std::uint64_t told_forgotten_ = 0;                                 // batches that had come when one found no room, plus 1; 0: never
   std::uint64_t round_ = 0;
   Moment last_{};
   Figures figures_;

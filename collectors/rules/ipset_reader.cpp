@@ -98,6 +98,7 @@ std::optional<RuleSet> DecodeIpset(Bytes message) {
   if (walk.malformed() || set.name.empty()) return std::nullopt;
   // A set that goes over several messages has its type in the first alone.
   set.complete = type.empty() || type == "hash:ip" || type == "hash:net" || type == "bitmap:ip";
+  set.of_sets = type == "list:set";
   set.family = set.address_family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6;
   set.dynamic = true;
   AttributeWalk items(elements);
@@ -123,7 +124,9 @@ bool NameIpsets(Ruleset& ruleset) {
       if (socket.get() < 0) socket = FileDescriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
       const auto [name, added] = names.try_emplace(*index);
       if (added) name->second = NameOfIndex(socket.get(), *index);
-      if (!name->second.empty()) condition.set = name->second;
+      if (name->second.empty()) continue;
+      if (rule.counting_ipset && rule.counting_set == condition.set) rule.counting_set = name->second;
+      condition.set = name->second;
     }
   }
   return any;
@@ -139,9 +142,10 @@ Result<std::vector<RuleSet>> ReadIpsets(std::size_t elements_max) {
   const auto asked = Query(*socket, {kList, AF_INET, true, request}, [&](Bytes message) {
     auto set = DecodeIpset(message);
     if (!set) return;
-    if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, {}});
+    if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, {}});
     RuleSet& whole = sets.back();
     const std::size_t room = elements_max - std::min(elements_max, whole.elements.size());
+    whole.of_sets = whole.of_sets || set->of_sets;
     whole.complete = whole.complete && set->complete && set->elements.size() <= room;
     if (set->elements.size() > room) set->elements.resize(room);
     whole.elements.insert(whole.elements.end(), set->elements.begin(), set->elements.end());

@@ -124,6 +124,11 @@ class RuleDecoder {
     const Attributes a(expression.data);
     const std::string_view name = expression.name;
     step_ = name;
+    // These let every packet go on.
+    constexpr std::array<std::string_view, 13> kPassing = {"meta", "payload", "ct", "bitwise", "immediate", "counter", "objref",
+                                                           "log", "reject", "notrack", "last", "match", "target"};
+    // An xt match sees to it itself, and so do references to objects.
+    if (std::find(kPassing.begin(), kPassing.end(), name) == kPassing.end()) rule_.counting_set.clear();
     if (name == "meta") return Meta(a);
     if (name == "payload") return Payload(a);
     if (name == "ct") return Conntrack(a);
@@ -442,6 +447,7 @@ class RuleDecoder {
     const bool whole = fields.size() == 1 && !content->anonymous;
     const bool address = whole && (*fields[0].kind == Kind::kSource || *fields[0].kind == Kind::kDestination);
     if (!address) NotUnderstood("set " + name);
+    if (whole && *fields[0].kind == Kind::kSource && !negated) Counts(name);
     if (whole) Add({*fields[0].kind, negated, {}, {}, {}, name, false});
   }
 
@@ -486,6 +492,11 @@ class RuleDecoder {
     RuleCondition condition{Kind::kTuple, negated, {}, {}, {}, {}, false};
     for (const NftSetContent::Element& element : elements) condition.alternatives.push_back(ConditionsOf(fields, element));
     Add(std::move(condition));
+  }
+
+  void Counts(const std::string& set) {
+    rule_.counting_set = set;
+    rule_.counting_ipset = false;
   }
 
   void VerdictMap(std::uint32_t from, const NftSetContent* content) {
@@ -535,7 +546,9 @@ class RuleDecoder {
     const auto type = a.number(NFTA_OBJREF_IMM_TYPE);
     if (type == NFT_OBJECT_COUNTER) rule_.has_counter = true;
     const bool harmless = type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_TIMEOUT;
-    if (!harmless) NotUnderstood("a named object");  // quotas and limits by name; maps of objects
+    if (harmless) return;
+    NotUnderstood("a named object");  // quotas and limits by name; maps of objects
+    rule_.counting_set.clear();
   }
 
   static RuleLimit ConnectionLimit(const Attributes& a, RuleLimit::Per per) {
@@ -574,11 +587,13 @@ class RuleDecoder {
         update.by_destination = *field->kind == Kind::kDestination;
         prefix = static_cast<std::uint8_t>(*bits);
       }
+      if (update.by_source && bits == AddressBits(field->family) && a.number(NFTA_DYNSET_OP) != NFT_DYNSET_OP_DELETE) Counts(name);
       if (update.by_source) per = RuleLimit::Per::kSource;
       if (update.by_destination) per = RuleLimit::Per::kDestination;
     }
     const auto expression = [&](Bytes nest) {
       const auto decoded = DecodeNftExpression(nest);
+      if (!decoded || decoded->name != "counter") rule_.counting_set.clear();
       if (!decoded || (decoded->name != "connlimit" && decoded->name != "limit")) return;
       const Attributes inner(decoded->data);
       RuleLimit limit = decoded->name == "limit" ? RateLimit(inner, per) : ConnectionLimit(inner, per);

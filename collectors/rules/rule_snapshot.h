@@ -111,11 +111,11 @@ struct RuleLimit {
 // What a verdict map does with a key.
 struct MappedVerdict {
   Verdict verdict = Verdict::kContinue;
-  std::string jump_target;
-  std::optional<AddressRange> addresses;  // of a map keyed by address
-  std::optional<NumberRange> numbers;     // of one keyed by port, protocol ...
-  std::string interface;                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
-  std::vector<RuleCondition> key;         // of any map whose key is understood: what the packet must be
+  std::string jump_target = {};
+  std::optional<AddressRange> addresses = {};  // of a map keyed by address
+  std::optional<NumberRange> numbers = {};     // of one keyed by port, protocol ...
+  std::string interface = {};                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
+  std::vector<RuleCondition> key = {};         // of any map whose key is understood: what the packet must be
 };
 
 // What a rule of verdict kNat makes of a connection's addresses.
@@ -169,6 +169,10 @@ struct Rule {
   bool untracks = false;                      // NOTRACK: conntrack is not to see the packet
   bool traces = false;                        // TRACE, `meta nftrace set 1`
   bool tcp_reset = false;                     // of kReject: a TCP connection is answered by a RST
+  // The set that the source is looked up in (or added to) as the last thing that the rule asks of a packet: where its elements have
+  // counters, and no other rule uses it, they count for each source the packets that the rule matched.
+  std::string counting_set;
+  bool counting_ipset = false;
 };
 
 struct RuleChain {
@@ -221,6 +225,7 @@ struct RuleSet {
   Family address_family = Family::kIpv4;
   bool dynamic = false;   // filled by rules
   bool complete = true;   // false: more elements than are read, or some not understood
+  bool of_sets = false;   // an ipset of ipsets (list:set), whose look-ups count in those as well
   std::vector<SetElement> elements;
 };
 

@@ -204,7 +204,14 @@ bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
                              UnnamedIpset(set.index), true});
   const auto newest = Read<xt_set_info_match_v4>(info);
   const bool counters = revision == 4 && newest && (newest->packets.op != 0 || newest->bytes.op != 0);
-  return set.dim == 1 && !counters && revision != 3;
+  const bool understood = set.dim == 1 && !counters && revision != 3;
+  const std::uint32_t flags = newest ? newest->flags : 0;
+  const bool updates = (flags & (IPSET_FLAG_SKIP_COUNTER_UPDATE | IPSET_FLAG_SKIP_SUBCOUNTER_UPDATE)) == 0;
+  if (understood && source && revision == 4 && newest && updates && (set.flags & IPSET_INV_MATCH) == 0) {
+    rule.counting_set = UnnamedIpset(set.index);
+    rule.counting_ipset = true;
+  }
+  return understood;
 }
 
 bool Connlimit(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
@@ -311,6 +318,7 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
 }  // namespace
 
 void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+  if (name != "comment") rule.counting_set.clear();
   if (!Match(name, revision, info, family, rule)) NotUnderstood(rule, name);
 }
 

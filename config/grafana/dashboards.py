@@ -30,8 +30,8 @@ def host():
         stat("Sources", "Sources with a connection or more.", "short", 4, query(f"conntally_sources{HOST}")),
         stat("Tallies are exact", "1 while the tallies are as the kernel's table; 0 while they are known to be stale.", "bool_yes_no", 4,
              query(f"conntally_synced{HOST}"), GOOD_IF_ONE, "ConntallyDegraded"),
-        stat("Alerts firing", "Of this host, as Prometheus evaluates them.", "short", 4,
-             query('count(ALERTS{job="$job", instance="$instance", alertstate="firing"}) or vector(0)'), BAD_IF_ANY),
+        stat("Alerts firing", "Of this host, as its own daemon judges.", "short", 4,
+             query(f"count(conntally_alert_firing{HOST} == 1) or vector(0)"), BAD_IF_ANY),
         series("Entries and their limit", "The kernel's table against nf_conntrack_max.", "short", 12,
                query(f"conntally_table_entries{HOST}", "entries"), query(f"conntally_table_entries_limit{HOST}", "limit"),
                alert="ConntrackTableNearlyFull"),
@@ -41,6 +41,9 @@ def host():
                query(f"rate(conntally_table_full_messages_total{HOST}{RATE}) or vector(0)", "table full, says the kernel"), alert="ConntrackTableFull"),
 
         row("Who"),
+        table("Alerts", "That fire, as the daemon judges.", 24, {
+            "firing": (query(f"sum by (alert, severity, source, rule) (conntally_alert_firing{HOST})"), "short"),
+        }, ["alert", "severity", "source", "rule"], "alert", alert="SourceMatchesDropRule"),
         series("Top sources by connections", "The ten sources that hold most of the table.", "short", 12,
                query(f"topk(10, conntally_source_connections{SOURCE})", "{{source}}"), alert="SourceNearTableLimit"),
         series("Top sources by new connections", "The ten sources that open most connections a second.", "cps", 12,

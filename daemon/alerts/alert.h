@@ -87,7 +87,6 @@ struct NotificationFigures {
 struct AlertFigures {
   AlertList alerts;                 // pending, firing and lately resolved ones, by subject and severity
   std::uint64_t turned_away = 0;    // subjects that found no room
-  std::uint64_t undelivered = 0;    // ends of alerts that were not kept until an Alertmanager could be told
   std::vector<NotificationFigures> notifications;
 };
 

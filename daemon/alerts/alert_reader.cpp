@@ -10,6 +10,8 @@ namespace {
 
 using Kind = AlertKind;
 
+constexpr double kFullUsage = 0.9;  // from there on a dropped packet is not put down to a clash
+
 std::string Percent(double ratio) { return fmt::format("{:.1f} %", ratio * 100); }
 
 std::string Span(double seconds) {
@@ -131,7 +133,9 @@ void AlertReader::ReadLosses(const AlertEvidence& evidence, Readings& into) {
   insert_failed_.Add(evidence.now, table.counter(TableCounter::kInsertFailed));
   full_messages_.Add(evidence.now, evidence.table_full_messages);
   const std::uint64_t failed = insert_failed_.sum();
-  const std::uint64_t dropped = drops_.sum() > failed ? drops_.sum() - failed : 0;
+  const bool has_room = static_cast<double>(table.entries) < kFullUsage * static_cast<double>(table.limit.value_or(0));
+  const std::uint64_t clashes = has_room ? failed : 0;
+  const std::uint64_t dropped = drops_.sum() > clashes ? drops_.sum() - clashes : 0;
   const std::uint64_t lost = dropped + early_drops_.sum() + full_messages_.sum();
   if (lost > 0) {
     into.push_back({{Kind::kConntrackTableFull, {}, {}}, static_cast<double>(lost),

@@ -50,7 +50,6 @@ class AlertReader {
   RisenLately insert_failed_{AlertRules::kLossWindow};
   RisenLately full_messages_{AlertRules::kLossWindow};
   RisenLately events_lost_{AlertRules::kLossWindow};
-  std::uint64_t clashes_dropped_ = 0;
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
   std::uint64_t drop_rates_turned_away_ = 0;
   RuleSpikes spikes_;

@@ -56,6 +56,16 @@ std::string Lasting(double seconds) {
   return fmt::format("{:.0f} d", seconds / 86400);
 }
 
+Fix AddGuardRule(const std::string& rule, const std::string& risk) {
+  Fix fix;
+  // After conntrack, before the filter's own chains.
+  fix.command = fmt::format("nft 'add table inet guard; add chain inet guard in {{ type filter hook prerouting priority -10; }}; add rule inet guard in {}'", rule);
+  fix.risk = risk;
+  fix.undo = "nft delete table inet guard";
+  fix.persist = "nft list table inet guard >> /etc/nftables.conf";
+  return fix;
+}
+
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
   std::string key = path;
   // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.

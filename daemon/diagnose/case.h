@@ -50,6 +50,9 @@ std::string Percent(double share);
 // "3 s", "12 min", "5 h", "4 d"
 std::string Lasting(double seconds);
 
+// A rule in a table of its own, which holds for what is for this host and for what it forwards; away again with one command.
+Fix AddGuardRule(const std::string& rule, const std::string& risk);
+
 // sysctl -w of a path as in Sysctls, with what takes it back and what keeps it.
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk);
 

@@ -59,7 +59,7 @@ void AddNoRoute(const IpAddress& to, int error, bool back, Report& report) {
   Finding finding;
   finding.id = "no-route";
   finding.title = fmt::format("This host has no route {}to {}", back ? "back " : "", to.ToString());
-  finding.certainty = 0.93;
+  finding.certainty = back ? 0.93 : 0.96;
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
   Fix fix;

@@ -11,15 +11,8 @@ namespace {
 
 constexpr std::size_t kNamedMax = 3;  // sources that are told of, of one kind of behaviour
 
-// A limit upon one source, in the tool that most people have; which chain it belongs to depends on whom the traffic is for.
 Fix LimitSource(const IpAddress& source, const std::string& what, const std::string& risk) {
-  const char* family = source.family == Family::kIpv4 ? "ip" : "ip6";
-  Fix fix;
-  fix.command = fmt::format("nft insert rule inet FILTER-TABLE INPUT-OR-FORWARD {} saddr {} {}", family, source.ToString(), what);
-  fix.risk = risk;
-  fix.undo = "nft -a list ruleset, then nft delete rule inet FILTER-TABLE CHAIN handle N";
-  fix.persist = "the same line in /etc/nftables.conf";
-  return fix;
+  return AddGuardRule(fmt::format("{} saddr {} {}", source.family == Family::kIpv4 ? "ip" : "ip6", source.ToString(), what), risk);
 }
 
 // Seen on the wire: for what is dropped or refused before it makes an entry.
@@ -206,7 +199,7 @@ void CheckSourceLimits(const Case& facts, Report& report) {
     finding.evidence.push_back(fmt::format("`limits` of the configuration: {} connections for {}", best->connections, best->source.ToString()));
     finding.evidence.push_back("net.netfilter.nf_conntrack_max_per_ip, which some guides name, does not exist in mainline Linux");
     finding.cause = "conntally's own limits only warn: nothing is turned away by them, but by a rule (connlimit, ct count) if there is one";
-    Fix fix = LimitSource(source.source, fmt::format("ct state new ct count over {} reject", best->connections), "new connections beyond it are refused");
+    Fix fix = LimitSource(source.source, fmt::format("ct state new ct count over {} drop", best->connections), "new connections beyond it are dropped");
     finding.fix.push_back(std::move(fix));
     report.findings.push_back(std::move(finding));
     ++named;

@@ -86,12 +86,8 @@ void CheckSynFlood(const Case& facts, Report& report) {
   if (facts.Sysctl("net/ipv4/tcp_syncookies").value_or(1) == 0) {
     finding.fix.push_back(SetSysctl(facts, "net/ipv4/tcp_syncookies", "1", "while the queue is full, connections lose some TCP options"));
   }
-  Fix proxy;
-  proxy.command = fmt::format("nft insert rule inet FILTER-TABLE INPUT-OR-FORWARD tcp dport {} tcp flags syn limit rate over 200/second drop", target->port);
-  proxy.risk = "drops honest clients as well once the rate is reached; synproxy would not, and takes more rules";
-  proxy.undo = "nft -a list ruleset, then nft delete rule inet FILTER-TABLE CHAIN handle N";
-  proxy.persist = "the same line in /etc/nftables.conf";
-  finding.fix.push_back(std::move(proxy));
+  finding.fix.push_back(AddGuardRule(fmt::format("tcp dport {} tcp flags syn limit rate over 200/second drop", target->port),
+                                     "drops honest clients as well once the rate is reached; synproxy would not, and takes more rules"));
   finding.fix.push_back(SetSysctl(facts, "net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "20", "slow handshakes (20 s or more) fail"));
   report.findings.push_back(std::move(finding));
 }

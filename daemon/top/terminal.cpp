@@ -34,7 +34,7 @@ std::optional<Key> KeyOf(std::string_view sequence) {
 
 // Whether this byte ends a sequence: ECMA-48's final bytes; `[` and `O` begin one.
 bool Ends(std::string_view sequence) {
-  if (sequence.size() < 2) return sequence != "[" && sequence != "O";
+  if (sequence.size() < 2) return false;
   const char last = sequence.back();
   return last >= 0x40 && last <= 0x7e;
 }
@@ -60,6 +60,11 @@ void KeyDecoder::Take(std::string_view bytes, std::vector<Key>& keys) {
         pending_ = byte;
         continue;
       }
+      if (pending_.size() == 1 && byte != '[' && byte != 'O') {  // the Escape key, and then another
+        Settle(keys);
+        TakeByte(byte, keys);
+        continue;
+      }
       pending_ += byte;
       const std::string_view sequence = std::string_view(pending_).substr(1);
       if (!Ends(sequence) && pending_.size() < kSequenceMax) continue;
@@ -67,12 +72,16 @@ void KeyDecoder::Take(std::string_view bytes, std::vector<Key>& keys) {
       pending_.clear();
       continue;
     }
-    switch (byte) {
-      case 0x1b: pending_ = byte; break;
-      case '\r': case '\n': keys.push_back({KeyCode::kEnter}); break;
-      case 0x7f: case 0x08: keys.push_back({KeyCode::kBackspace}); break;
-      default: keys.push_back({KeyCode::kCharacter, byte});
-    }
+    TakeByte(byte, keys);
+  }
+}
+
+void KeyDecoder::TakeByte(char byte, std::vector<Key>& keys) {
+  switch (byte) {
+    case 0x1b: pending_ = byte; break;
+    case '\r': case '\n': keys.push_back({KeyCode::kEnter}); break;
+    case 0x7f: case 0x08: keys.push_back({KeyCode::kBackspace}); break;
+    default: keys.push_back({KeyCode::kCharacter, byte});
   }
 }
 

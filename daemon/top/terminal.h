@@ -31,6 +31,8 @@ class KeyDecoder {
   bool waiting() const { return !pending_.empty(); }
 
  private:
+  void TakeByte(char byte, std::vector<Key>& keys);
+
   static constexpr std::size_t kSequenceMax = 16;
   std::string pending_;  // an escape sequence so far
 };

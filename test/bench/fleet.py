@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -121,10 +122,17 @@ def figures_of(url):
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in answer.read().decode().splitlines() if not line.startswith("#")}
 
 
-def configuration(hosts, port):
-    shipped = (ROOT / "config/prometheus/prometheus.yml").read_text()
+def configuration(hosts, port, rules):
+    shipped = (ROOT / "config/prometheus/prometheus.yml").read_text().split("alerting:")[0]
     targets = "".join(f'\n      - {{targets: ["127.0.0.1:{port}"], labels: {{instance: "host-{i:04}:9105", __metrics_path__: "/{i}/metrics"}}}}' for i in range(hosts))
-    return shipped.replace('\n      - targets: ["localhost:9105"]', targets).split("alerting:")[0]
+    shipped = shipped.replace('\n      - targets: ["localhost:9105"]', targets)
+    return shipped if rules else shipped.replace("  - rules.yaml\n  - alerts.yaml\n", "")
+
+
+def phase(url, seconds):
+    before, since = figures_of(url), time.monotonic()
+    time.sleep(seconds)
+    return before, figures_of(url), time.monotonic() - since
 
 
 def measure(hosts, seconds, text):
@@ -136,43 +144,44 @@ def measure(hosts, seconds, text):
         url = f"http://127.0.0.1:{chosen.getsockname()[1]}"
         chosen.close()
         home = pathlib.Path(folder)
-        (home / "prometheus.yml").write_text(configuration(hosts, port))
+        (home / "prometheus.yml").write_text(configuration(hosts, port, rules=False))
         for rules in ("rules.yaml", "alerts.yaml"):
             (home / rules).write_text((ROOT / "config/prometheus" / rules).read_text())
-        prometheus = subprocess.Popen(["prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data", "--log.level=warn",
+        prometheus = subprocess.Popen(["prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data", "--log.level=error",
                                        f"--web.listen-address={url.removeprefix('http://')}"], preexec_fn=die_with_parent)
         try:
-            time.sleep(60)  # every host was scraped, and every rule evaluated
-            before, since = figures_of(url), time.monotonic()
-            time.sleep(seconds)
-            after, passed = figures_of(url), time.monotonic() - since
-            report(hosts, text, before, after, passed)
+            time.sleep(60)  # every host was scraped some times
+            print(f"an answer: {Hosts(text).series} series, {len(text):,} bytes; {hosts} hosts, each 15 s")
+            report("scraping alone", *phase(url, seconds))
+            (home / "prometheus.yml").write_text(configuration(hosts, port, rules=True))
+            prometheus.send_signal(signal.SIGHUP)
+            time.sleep(60)
+            report("with the rules", *phase(url, seconds))
         finally:
-            prometheus.terminate()
-            prometheus.wait(60)
+            prometheus.kill()
+            prometheus.wait()
             server.terminate()
 
 
-def report(hosts, text, before, after, passed):
-    def rate(name):
-        return (sum(v for k, v in after.items() if k.split("{")[0] == name) - sum(v for k, v in before.items() if k.split("{")[0] == name)) / passed
+def report(what, before, after, passed):
+    def grown(name):
+        return sum(after[key] - before.get(key, 0) for key in after if key.split("{")[0] == name)
 
-    groups = {re.search(r";([\w-]+)\"", k)[1]: v for k, v in after.items() if k.startswith("prometheus_rule_group_last_duration_seconds{")}
-    print(f"an answer: {Hosts(text).series} series, {len(text):,} bytes")
-    print(f"{hosts} hosts: {after['prometheus_tsdb_head_series']:,.0f} series in memory")
-    print(f"samples: {rate('prometheus_tsdb_head_samples_appended_total'):,.0f} a second")
-    print(f"CPU: {rate('process_cpu_seconds_total'):.2f} of one")
-    print(f"memory: {after['process_resident_memory_bytes'] / 2**30:.2f} GiB resident")
-    print(f"rules: {sum(groups.values()):.2f} s for all groups once: " + ", ".join(f"{k} {v:.2f}" for k, v in groups.items()))
-    missed = sum(v for k, v in after.items() if k.startswith("prometheus_rule_group_iterations_missed_total{"))
-    print(f"evaluations missed: {missed:.0f}; scrapes refused or late: "
-          f"{sum(v for k, v in after.items() if k.startswith('prometheus_target_scrapes_exceeded') or k.startswith('prometheus_target_scrapes_sample_'))}")
+    print(f"{what}: {after['prometheus_tsdb_head_series']:,.0f} series, {grown('prometheus_tsdb_head_samples_appended_total') / passed:,.0f} samples/s, "
+          f"{grown('process_cpu_seconds_total') / passed:.2f} CPUs, {after['process_resident_memory_bytes'] / 2**30:.1f} GiB resident")
+    for key in after:
+        if found := re.match(r'prometheus_rule_group_iterations_total\{rule_group=".*;([\w-]+)"\}', key):
+            missed_key = key.replace("iterations_total", "iterations_missed_total")
+            missed = after[missed_key] - before.get(missed_key, 0)
+            made = after[key] - before.get(key, 0) - missed
+            last = after[key.replace("iterations_total", "last_duration_seconds")]
+            print(f"  {found[1]}: evaluated {made:.0f} times in {passed:.0f} s, missed {missed:.0f}, the last took {last:.1f} s")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", type=int, default=1000)
-    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--seconds", type=int, default=120, help="for each phase: scraping alone, and with the rules")
     asked = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     measure(asked.hosts, asked.seconds, one_real_answer())

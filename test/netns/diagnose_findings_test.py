@@ -114,9 +114,9 @@ def packets_of_no_connection(stage):
 
 @fault("buckets-too-few")
 def far_too_few_buckets(stage):
-    stage.enter_context(machine_sysctls(net__netfilter__nf_conntrack_buckets=2048, net__netfilter__nf_conntrack_max=262_144))
+    stage.enter_context(machine_sysctls(net__netfilter__nf_conntrack_buckets=4096, net__netfilter__nf_conntrack_max=262_144))
     namespace = stage.namespace(TRACK)
-    ct_load(namespace, "create", "--sources", 500, "--count", 10_000)
+    ct_load(namespace, "create", "--sources", 500, "--count", 10_000, check=False)  # a chain may be too long already
     return namespace
 
 
@@ -177,7 +177,7 @@ def scan_of_addresses_behind_the_gateway(stage):
 
 @fault("port-scan")
 def scan_that_is_dropped_seen_on_the_wire(stage):
-    host, client = stage.pair("table inet filter { chain input { type filter hook input priority 0; iifname eth0 tcp dport != 22 drop; } }")
+    host, client = stage.pair("table inet filter { chain input { type filter hook input priority 0; ct state established accept; iifname eth0 tcp dport != 22 drop; } }")
     stage.meanwhile(lambda: raw_tcp(client, [("10.0.0.2", 40_000, "10.0.0.1", port, SYN) for port in range(1000, 1300)]))
     stage.arguments = ["--observe", "1s"]
     return host

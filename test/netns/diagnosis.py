@@ -190,18 +190,29 @@ def tell_all(only=()):
     assert not failures, "\n".join(failures)
 
 
+def commands_of(said):
+    return [fix["command"] for finding in said.findings for fix in finding["fix"]]
+
+
+def is_valid(namespace, command):
+    """Whether nft would take it, for those that are nft's; nothing is changed."""
+    if not command.startswith("nft '"):
+        return True
+    return namespace.run("nft", "-c", command.removeprefix("nft '").removesuffix("'"), check=False).returncode == 0
+
+
 def _tell(function, expected):
     name = function.__name__.replace("_", " ")
     try:
         with Stage() as stage:
             namespace = function(stage)
             said = diagnose(namespace, *stage.arguments, **stage.options)
+            problems = [f"not a command: {command}" for command in commands_of(said) if not is_valid(namespace, command)]
     except (RuntimeError, OSError, AssertionError) as error:  # the other stages are told all the same
         print(f"  {name:58} could not be staged")
         return [f"{name}: {error}"]
     wanted = expected or ("nothing-found",)
     print(f"  {name:58} {wanted[0]:22} {said.first['id']:22} {said.first['certainty']:5.2f} {said.seconds:5.2f}")
-    problems = []
     if said.first["id"] not in wanted:
         problems.append(f"said {said.ids} first, expected {wanted}")
     if said.code != (1 if expected else 0):

@@ -217,3 +217,48 @@ TEST_CASE("a flood of sources does not enter the ranking, and what it overflows 
   CHECK(drops->packets + drops->error >= 2000);
   CHECK(rounds.tally.figures().sources_evicted > 1900);
 }
+
+TEST_CASE("sets count while eBPF does not, once the logs have told what they will") {
+  Rounds rounds(false);
+  const IpAddress source = *IpAddress::Parse("10.0.0.1");
+  rounds.tally.AddSetCounted({{source, "ip saddr @bad drop", 7}}, rounds.now);
+  rounds.End(9);
+  CHECK(rounds.Of("10.0.0.1").empty());
+  rounds.End();
+  CHECK(rounds.Of("10.0.0.1") == Shares{{"ip saddr @bad drop", DropVia::kSet, 7}});
+
+  Rounds with_ebpf(true);
+  with_ebpf.tally.AddSetCounted({{source, "ip saddr @bad drop", 7}}, with_ebpf.now);
+  with_ebpf.End(20);
+  CHECK(with_ebpf.Of("10.0.0.1").empty());
+}
+
+TEST_CASE("what a log told of as well is the log's, however late the set is read") {
+  for (const int rounds_between : {1, 5, 25}) {
+    Rounds rounds(false);
+    const IpAddress source = *IpAddress::Parse("10.0.0.1");
+    rounds.tally.AddSetCounted({}, rounds.now);
+    std::uint64_t dropped = 0;
+    for (int i = 0; i < 20; ++i) {
+      rounds.Logged(Key("10.0.0.1", 80), "DROP", 3);
+      dropped += 5;
+      rounds.End(rounds_between);
+      rounds.tally.AddSetCounted({{source, "set", 5}}, rounds.now);
+    }
+    rounds.End(30);
+    CHECK(rounds.Of("10.0.0.1") == Shares{{"DROP", DropVia::kNflog, 60}, {"set", DropVia::kSet, dropped - 60}});
+  }
+}
+
+TEST_CASE("what a log told of long ago is not taken off a set's count") {
+  Rounds rounds(false);
+  rounds.tally.AddSetCounted({}, rounds.now);
+  rounds.Logged(Key("10.0.0.1", 80), "of another rule", 50);
+  for (int i = 0; i < 4; ++i) {
+    rounds.End(25);
+    rounds.tally.AddSetCounted({}, rounds.now);
+  }
+  rounds.tally.AddSetCounted({{*IpAddress::Parse("10.0.0.1"), "set", 20}}, rounds.now);
+  rounds.End(30);
+  CHECK(rounds.Of("10.0.0.1") == Shares{{"of another rule", DropVia::kNflog, 50}, {"set", DropVia::kSet, 20}});
+}

@@ -125,7 +125,8 @@ TEST_CASE("sets and verdict maps are looked into") {
   BuiltRule map = Does(Verdict::kMap);
   map.rule.fully_understood = false;
   map.rule.map_understood = true;
-  map.rule.map = {{Verdict::kAccept, {}, {}, {}, {}, {State(kStateEstablished)}}, {Verdict::kJump, "services", {}, {}, {}, {State(kStateNew)}}};
+  map.rule.map = {{.verdict = Verdict::kAccept, .key = {State(kStateEstablished)}},
+                  {.verdict = Verdict::kJump, .jump_target = "services", .key = {State(kStateNew)}}};
   Firewall firewall = Input(Verdict::kAccept, {Does(Verdict::kDrop, {FromSet("banned")}), map, Does(Verdict::kReject)});
   firewall.Own("filter", "services", {Does(Verdict::kAccept, {ToPort(22)})});
   firewall.Set("filter", "banned", {{{*IpAddress::Parse("198.51.100.0"), *IpAddress::Parse("198.51.100.255")}, {}, false}});

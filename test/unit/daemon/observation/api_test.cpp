@@ -183,6 +183,6 @@ TEST_CASE("the page escapes what it is told") {
   Snapshot snapshot = FullSnapshot();
   snapshot.collectors["table"].failure = "<script>alert(\"x\")</script> & co";
   const std::string body = std::get<std::string>(AnswerPage(snapshot).body);
-  CHECK(body.find("<script>") == body.npos);
+  CHECK(body.find("<script>alert") == body.npos);
   CHECK(body.find("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; co") != body.npos);
 }

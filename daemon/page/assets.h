@@ -1,0 +1,12 @@
+// The files of the page, carried in the binary. Any thread.
+#pragma once
+
+#include <string_view>
+
+namespace conntally {
+
+std::string_view PageHtml();
+std::string_view PageStyle();
+std::string_view PageScript();
+
+}  // namespace conntally

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""The daemon's own alerts: real traffic, a real Alertmanager, and a webhook that says who was woken by what."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
+from alerting import Alertmanager, Webhook, alerting, alerts_of, firing
+from dropped_traffic import client_and_host, send
+from harness import *
+
+# The documented thresholds with shorter `for`s.
+QUICK = """
+rules: {poll_interval: 1s}
+alerts:
+  table_usage: {for: 2s}
+  table_full_within: {for: 4s}
+  source_table_share: {for: 2s}
+  source_limit_usage: {for: 2s}
+  source_drop_rate: {for: 3s}
+  source_new_rate: {for: 3s}
+  source_scan: {for: 3s}
+  drop_rule_spike: {for: 3s}
+"""
+PUSHED = QUICK + 'alertmanager: {urls: ["http://127.0.0.1:9093"], external_labels: {site: test}}\n'
+LIMITED = PUSHED + 'limits: [{source: "10.0.0.1/32", connections: 100}, {source: "10.0.0.2/32", connections: 100}]\n'
+# Answered connections: anything else is a scan, by its very definition.
+ANSWERED = ("--protocol", "udp", "--replied-every", 1, "--destination-ports", 4, "--timeout", 600)
+NEAR = "SourceNearConnectionLimit"
+
+
+def hold(namespace, source, count, verb="create", first=0):
+    """`count` connections of 10.0.0.`source`."""
+    return ct_load(namespace, verb, "--sources", 1, "--source-offset", source - 1, "--first", first, "--count", count, *ANSWERED)
+
+
+def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
+    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, LIMITED) as daemon:
+        daemon.wait_ready()
+        hold(namespace, 1, 79)
+        time.sleep(6)
+        assert not firing(daemon) and not webhook.heard, (firing(daemon), webhook.names())
+        hold(namespace, 1, 4, first=79)
+        _, _, labels, annotations = webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
+        assert labels["severity"] == "warning" and labels["site"] == "test" and labels["instance"], labels
+        assert "83 of the 100" in annotations["description"] and annotations["runbook_url"].endswith("#sourcenearconnectionlimit"), annotations
+        assert firing(daemon) == {(NEAR, "warning", "10.0.0.1", "")}
+        [alert] = alerts_of(daemon, state="firing")
+        assert alert["value"] == 0.83 and alert["threshold"] == 0.8 and alert["evidence"]["limit"] == 100, alert
+        status = namespace.run(BINARY, "status", "--config", daemon.config_file).stdout
+        assert "1 firing" in status, status
+
+        hold(namespace, 1, 14, first=83)
+        webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1", severity="critical")
+        assert firing(daemon) == {(NEAR, "critical", "10.0.0.1", "")}
+        assert not [each for each in webhook.heard if each[1] == "resolved"], webhook.names()
+
+        hold(namespace, 1, 97, "delete")
+        for severity in ("warning", "critical"):
+            webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1", severity=severity)
+        assert not firing(daemon)
+        assert {alert["state"] for alert in alerts_of(daemon)} == {"resolved"}
+        assert len(webhook.told(NEAR)) == 4, webhook.names()
+        for state in ("pending", "firing", "resolved"):
+            assert f"alert {state}: alert={NEAR} severity=critical source=10.0.0.1" in daemon.log, daemon.log
+
+
+def test_reject_and_drop_rules_are_named_with_the_source_that_they_hit():
+    with client_and_host() as (client, host), alerting(host) as (_, webhook):
+        host.nft("""
+            table inet filter {
+              chain input {
+                type filter hook input priority 0;
+                udp dport 23 counter drop comment "no telnet"
+                udp dport 25 counter reject
+                udp dport 53 counter drop
+              }
+            }""")
+        with Daemon(host, PUSHED) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda: daemon.metrics().series("conntally_collector_success", collector="ebpf"), 10, "eBPF counts drops")
+            stop = time.monotonic() + 20
+            while time.monotonic() < stop and len(webhook.told("SourceMatchesDropRule", "firing")) < 2:
+                send(client, "10.0.0.7", 3, 23)
+                send(client, "10.0.0.8", 3, 25)
+                if int(stop - time.monotonic()) % 5 == 0:
+                    send(client, "10.0.0.9", 1, 53)
+                time.sleep(0.4)
+            webhook.wait_for("SourceMatchesDropRule", "firing", 5, source="10.0.0.7", rule='udp dport 23 counter drop comment "no telnet"')
+            webhook.wait_for("SourceMatchesDropRule", "firing", 5, source="10.0.0.8", rule="udp dport 25 counter reject")
+            told = {each[2].get("source") for each in webhook.told("SourceMatchesDropRule")}
+            assert told == {"10.0.0.7", "10.0.0.8"}, webhook.names()
+
+
+def test_a_table_that_fills_is_predicted_then_nearly_full_then_full():
+    limit, seconds = 60_000, 60
+    rate = limit / seconds
+    with machine_sysctls(net__netfilter__nf_conntrack_max=limit), Namespace() as namespace, alerting(namespace) as (_, webhook):
+        with Daemon(namespace, PUSHED) as daemon:
+            daemon.wait_ready()
+            time.sleep(10)  # a level table before it
+            load = namespace.spawn(CT_LOAD, "create", "--sources", 50, "--count", limit + 3000, "--rate", rate, *map(str, ANSWERED),
+                                   stdout=-3, stderr=-3)
+            start, wrong, looked = time.monotonic(), [], 0
+            while (entries := daemon.metrics().value("conntally_table_entries")) < 0.97 * limit:
+                assert time.monotonic() - start < 3 * seconds
+                metrics = daemon.metrics()
+                entries, told = metrics.value("conntally_table_entries"), metrics.value("conntally_table_seconds_until_full")
+                truth = (limit - entries) / rate
+                if entries > limit / 2:
+                    looked += 1
+                    if abs(told - truth) > 0.2 * truth:
+                        wrong.append((round(truth, 1), told))
+                time.sleep(0.5)
+            load.wait(60)
+            webhook.wait_for("ConntrackTableFull", "firing", 20)
+            print(f"  time to full: {looked - len(wrong)} of {looked} within a fifth of the truth")
+            assert looked > 20 and len(wrong) <= looked * 0.05, wrong
+            first = {alert: webhook.told(alert, "firing")[0][0] for alert in
+                     ("ConntrackTableFillPredicted", "ConntrackTableNearlyFull", "ConntrackTableFull")}
+            print(f"  told after {first}")
+            assert first["ConntrackTableFillPredicted"] < first["ConntrackTableNearlyFull"] < first["ConntrackTableFull"], webhook.names()
+            description = webhook.told("ConntrackTableFillPredicted", "firing")[0][3]["description"]
+            assert "Growth in the last" in description and "10.0.0." in description, description
+            others = {each[2]["alertname"] for each in webhook.heard} - set(first)
+            assert not others - {"SourceConnectionChurn"}, webhook.names()
+
+
+def test_an_outage_of_alertmanager_loses_and_doubles_nothing():
+    with Namespace() as namespace, alerting(namespace) as (alertmanager, webhook), Daemon(namespace, LIMITED) as daemon:
+        daemon.wait_ready()
+        hold(namespace, 1, 85)
+        webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
+        alertmanager.stop()
+        hold(namespace, 2, 85)
+        wait_until(lambda: len(firing(daemon)) == 2, 10, "the second fires")
+        hold(namespace, 1, 85, "delete")
+        wait_until(lambda: len(firing(daemon)) == 1, 15, "the first ends")
+        time.sleep(60 if FULL else 15)
+        before = len(webhook.heard)
+        alertmanager.start()
+        webhook.wait_for(NEAR, "firing", 45, source="10.0.0.2")
+        webhook.wait_for(NEAR, "resolved", 45, source="10.0.0.1")
+        time.sleep(5)
+        assert before == 1 and len(webhook.heard) == 3, webhook.names()
+        results = daemon.metrics().by_label("conntally_alert_notifications_total", "result")
+        assert results["failure"] > 0 and results["success"] >= 3, results
+
+
+def test_a_restart_while_firing_is_no_end_and_no_second_page():
+    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, LIMITED) as daemon:
+        daemon.wait_ready()
+        hold(namespace, 1, 85)
+        webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
+        for end in (daemon.close, daemon.kill):
+            end()
+            time.sleep(3)
+            daemon.start()
+            daemon.wait_ready()
+            wait_until(lambda: firing(daemon) == {(NEAR, "warning", "10.0.0.1", "")}, 15, "it fires again")
+            time.sleep(4)
+        assert len(webhook.heard) == 1, webhook.names()
+        hold(namespace, 1, 85, "delete")
+        webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1")
+        assert len(webhook.heard) == 2, webhook.names()
+
+
+def test_credentials_come_from_files_and_a_peer_that_hangs_holds_up_nobody():
+    with Namespace() as namespace, Webhook(namespace) as webhook, Alertmanager(namespace, password="open sesame"):
+        hangs = namespace.socket()
+        hangs.bind(("127.0.0.1", 9999))
+        hangs.listen(8)
+        config = LIMITED.replace("urls: [", 'urls: ["http://127.0.0.1:9999", ')
+        daemon = Daemon(namespace, config)
+        secret = pathlib.Path(daemon.folder.name, "password")
+        secret.write_text("guessed\n")
+        daemon.write_config(config.replace("site: test}", f"site: test}}, basic_auth: {{username: conntally, password_file: {secret}}}"))
+        with daemon:
+            daemon.wait_ready()
+            hold(namespace, 1, 85)
+            results = lambda: daemon.metrics().series("conntally_alert_notifications_total", alertmanager="http://127.0.0.1:9093")
+            refused = frozenset({("alertmanager", "http://127.0.0.1:9093"), ("result", "failure")})
+            wait_until(lambda: results().get(refused, 0) > 0, 15, "a wrong password is refused")
+            assert not webhook.heard, webhook.names()
+            secret.write_text("open sesame\n")
+            webhook.wait_for(NEAR, "firing", 40, source="10.0.0.1")
+            assert "guessed" not in daemon.log + daemon.metrics().text and "sesame" not in daemon.log + daemon.metrics().text
+            start = time.monotonic()
+            daemon.signal(signal.SIGTERM)
+            assert daemon.process.wait(30) == 0
+            claim("ended beside a peer that hangs", time.monotonic() - start, 2)
+        hangs.close()
+
+
+def test_a_reload_takes_over_thresholds_and_alertmanagers():
+    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, QUICK) as daemon:
+        daemon.wait_ready()
+        hold(namespace, 1, 30)
+        time.sleep(4)
+        assert not firing(daemon)
+        daemon.write_config(PUSHED + 'limits: [{source: "10.0.0.0/8", connections: 32}]\n')
+        daemon.signal(signal.SIGHUP)
+        webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
+        daemon.write_config(PUSHED)
+        daemon.signal(signal.SIGHUP)
+        webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1")
+
+
+# What a gateway sees in an hour: sources that come and go, some with many connections, teeth as short connections make them, a scan's worth of
+# ports by nobody, a few dropped packets, a few that nobody answers.
+def test_ordinary_mixed_traffic_wakes_nobody():
+    with client_and_host() as (client, host), alerting(host) as (_, webhook):
+        host.nft("table inet filter { chain input { type filter hook input priority 0; udp dport 137 counter drop; } }")
+        with Daemon(host, PUSHED + 'limits: [{source: "0.0.0.0/0", connections: 2000}]\n') as daemon:
+            daemon.wait_ready()
+            stop = time.monotonic() + (150 if FULL else 75)
+            round = 0
+            while time.monotonic() < stop:
+                first = 2000 * (round % 6)
+                ct_load(host, "create", "--sources", 150, "--first", first, "--count", 2000, "--protocol", "mixed", "--replied-every", 2,
+                        "--destination-ports", 12, "--timeout", 8, "--rate", 1200, check=False)
+                send(client, f"10.0.9.{round % 5 + 1}", 2, 137)
+                send(client, f"10.0.8.{round % 50 + 1}", 20, 9)
+                if round % 4 == 3:
+                    ct_load(host, "delete", "--sources", 150, "--first", first, "--count", 1500, "--protocol", "mixed", "--replied-every", 2,
+                            "--destination-ports", 12, check=False)
+                round += 1
+            assert not webhook.heard, webhook.names()
+            told = [alert for alert in alerts_of(daemon) if alert["state"] != "pending"]
+            assert not told, told
+            print(f"  {daemon.metrics().sum('conntally_connections_opened_total'):.0f} connections opened, no alert")
+
+
+main()
