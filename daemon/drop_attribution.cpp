@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 #include <vector>
+
+#include "daemon/packet_paths.h"
 
 namespace conntally {
 namespace {
@@ -11,11 +14,15 @@ constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE
 constexpr std::uint32_t kNfprotoIpv4 = 2;
 constexpr std::uint32_t kNfprotoIpv6 = 10;
 
-enum class Match { kNo, kMaybe, kYes };
+// The weakest of several counts. Likely is what held before the packet and after it, and could have changed twice in between: enough to
+// name a rule that nothing else contends with, not enough to rule out another.
+enum class Likelihood { kNo, kUnlikely, kMaybe, kLikely, kYes };
 
-Match Both(Match a, Match b) { return std::min(a, b); }
-Match Known(bool holds) { return holds ? Match::kYes : Match::kNo; }
-Match Not(Match match) { return match == Match::kYes ? Match::kNo : match == Match::kNo ? Match::kYes : match; }
+Likelihood Both(Likelihood a, Likelihood b) { return std::min(a, b); }
+Likelihood Known(bool holds) { return holds ? Likelihood::kYes : Likelihood::kNo; }
+Likelihood Not(Likelihood likelihood) {
+  return static_cast<Likelihood>(static_cast<int>(Likelihood::kYes) - static_cast<int>(likelihood));
+}
 
 HookSet HookOf(const RuleChain& chain) {
   constexpr std::array<std::pair<std::string_view, std::uint8_t>, 5> kHooks = {{{"prerouting", HookSet::kPrerouting},
@@ -42,24 +49,60 @@ bool MatchesName(const std::string& pattern, std::string_view name) {
   return name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
 }
 
+}  // namespace
+
+// Which addresses the sets of two readings hold, as far as somebody asked.
+class SourcesInSets {
+ public:
+  SourcesInSets(const RuleSnapshot& before, const RuleSnapshot& after) : before_(before), after_(after) {}
+
+  const std::vector<RuleSet>* ipsets_before() const { return before_.ipsets.get(); }
+  const std::vector<RuleSet>* ipsets_after() const { return after_.ipsets.get(); }
+
+  // nullopt: nobody knows.
+  std::optional<bool> Holds(const RuleSet& set, const IpAddress& source) {
+    const auto [known, added] = ranges_.try_emplace(&set);
+    if (added) known->second = RangesOf(set);
+    if (!known->second) return std::nullopt;
+    const bool holds = known->second->Contains(source);
+    return holds || set.complete ? std::optional(holds) : std::nullopt;
+  }
+
+ private:
+  static std::optional<AddressRanges> RangesOf(const RuleSet& set) {
+    std::vector<AddressRange> ranges;
+    for (const SetElement& element : set.elements) {
+      if (element.no_match) return std::nullopt;
+      ranges.push_back(element.addresses);
+    }
+    return AddressRanges(std::move(ranges));
+  }
+
+  const RuleSnapshot& before_;
+  const RuleSnapshot& after_;
+  std::unordered_map<const RuleSet*, std::optional<AddressRanges>> ranges_;
+};
+
+namespace {
+
 // One packet's way through one backend's chains.
 class Walk {
  public:
   struct Candidate {
     const Rule* rule = nullptr;  // null: a policy, or a verdict that cannot be told
-    Match match = Match::kMaybe;
+    Likelihood match = Likelihood::kMaybe;
     std::uint64_t rose = 0;
   };
 
   Walk(const DropKey& key, const DropInterfaces& interfaces, const RulesetSnapshot& before, const RulesetSnapshot& after,
-       std::vector<Candidate>& candidates)
-      : key_(key), interfaces_(interfaces), before_(before), after_(after), candidates_(candidates) {}
+       SourcesInSets& sets, std::vector<Candidate>& candidates)
+      : key_(key), interfaces_(interfaces), before_(before), after_(after), sets_(sets), candidates_(candidates) {}
 
   void AllChains() {
     for (std::size_t i = 0; i < after_.ruleset->chains.size(); ++i) {
       const RuleChain& chain = after_.ruleset->chains[i];
       if (!chain.base || !IsOfFamily(chain.family, key_.source) || !key_.hooks.Meets(HookOf(chain))) continue;
-      const bool ended = Chain(chain, Match::kYes, 0) == Outcome::kEnds;
+      const bool ended = Chain(chain, Likelihood::kYes, 0) == Outcome::kEnds;
       if (ended || chain.policy != Verdict::kDrop) continue;
       const bool counted = chain.has_policy_counter && before_.policies[i] && after_.policies[i];
       if (counted && *before_.policies[i] == *after_.policies[i]) continue;
@@ -70,21 +113,40 @@ class Walk {
  private:
   enum class Outcome { kGoesOn, kEnds };
 
-  Outcome Chain(const RuleChain& chain, Match reached, int depth) {
+  Outcome Chain(const RuleChain& chain, Likelihood reached, int depth) {
     for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
       const Rule& rule = after_.ruleset->rules[i];
-      const Match match = Both(reached, MatchOf(rule));
-      if (match == Match::kNo) continue;
-      if (Take(rule, i, match, depth) == Outcome::kGoesOn) continue;
+      const Likelihood match = Both(reached, MatchOf(rule));
+      if (match == Likelihood::kNo) continue;
+      Verdict verdict = rule.verdict;
+      const Outcome outcome = rule.map_understood ? TakeMapped(rule, i, match, depth, verdict) : Take(rule, i, verdict, rule.jump_target, match, depth);
+      if (outcome == Outcome::kGoesOn) continue;
       // A return ends this chain alone.
-      return rule.verdict == Verdict::kReturn && depth > 0 ? Outcome::kGoesOn : Outcome::kEnds;
+      return verdict == Verdict::kReturn && depth > 0 ? Outcome::kGoesOn : Outcome::kEnds;
     }
     return Outcome::kGoesOn;
   }
 
-  Outcome Take(const Rule& rule, std::size_t index, Match match, int depth) {
-    const Outcome ends = match == Match::kYes ? Outcome::kEnds : Outcome::kGoesOn;
-    switch (rule.verdict) {
+  // What the map's elements make of the packet; `verdict` is that of the one that is certain, if there is one.
+  Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth, Verdict& verdict) {
+    bool drops = false;
+    for (const MappedVerdict& mapped : rule.map) {
+      const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kMaybe : AllHold(rule, mapped.key));
+      if (element == Likelihood::kNo) continue;
+      const bool drop = mapped.verdict == Verdict::kDrop || mapped.verdict == Verdict::kReject;
+      if (drop && drops) continue;  // one candidate, whichever of its elements it was
+      drops = drops || drop;
+      if (Take(rule, index, mapped.verdict, mapped.jump_target, element, depth) == Outcome::kEnds) {
+        verdict = mapped.verdict;
+        return Outcome::kEnds;
+      }
+    }
+    return Outcome::kGoesOn;
+  }
+
+  Outcome Take(const Rule& rule, std::size_t index, Verdict verdict, const std::string& jump_target, Likelihood match, int depth) {
+    const Outcome ends = match == Likelihood::kYes ? Outcome::kEnds : Outcome::kGoesOn;
+    switch (verdict) {
       case Verdict::kDrop:
       case Verdict::kReject:
         AddDrop(rule, index, match);
@@ -93,13 +155,13 @@ class Walk {
       case Verdict::kReturn: return ends;
       case Verdict::kJump:
       case Verdict::kGoto: {
-        const RuleChain* target = Find(rule);
+        const RuleChain* target = Find(rule, jump_target);
         if (target == nullptr || depth >= kJumpsMax) {
           candidates_.push_back({});
           return Outcome::kGoesOn;
         }
         const Outcome inside = Chain(*target, match, depth + 1);
-        return match == Match::kYes && (rule.verdict == Verdict::kGoto || inside == Outcome::kEnds) ? Outcome::kEnds
+        return match == Likelihood::kYes && (verdict == Verdict::kGoto || inside == Outcome::kEnds) ? Outcome::kEnds
                                                                                                      : Outcome::kGoesOn;
       }
       case Verdict::kMap:
@@ -112,7 +174,7 @@ class Walk {
     return Outcome::kGoesOn;
   }
 
-  void AddDrop(const Rule& rule, std::size_t index, Match match) {
+  void AddDrop(const Rule& rule, std::size_t index, Likelihood match) {
     const auto& then = before_.counters[index];
     const auto& now = after_.counters[index];
     if (!then || !now) {
@@ -124,76 +186,85 @@ class Walk {
     candidates_.push_back({&rule, match, now->packets >= then->packets ? now->packets - then->packets : now->packets});
   }
 
-  const RuleChain* Find(const Rule& rule) const {
+  const RuleChain* Find(const Rule& rule, const std::string& name) const {
     const auto found = std::find_if(after_.ruleset->chains.begin(), after_.ruleset->chains.end(), [&](const RuleChain& chain) {
-      return chain.family == rule.family && chain.table == rule.table && chain.name == rule.jump_target;
+      return chain.family == rule.family && chain.table == rule.table && chain.name == name;
     });
     return found != after_.ruleset->chains.end() ? &*found : nullptr;
   }
 
-  Match MatchOf(const Rule& rule) const {
-    Match match = rule.fully_understood && rule.limits.empty() ? Match::kYes : Match::kMaybe;
-    for (const RuleCondition& condition : rule.conditions) {
-      const Match holds = Holds(rule, condition);
-      match = Both(match, condition.negated ? Not(holds) : holds);
-    }
-    return match;
+  Likelihood MatchOf(const Rule& rule) const {
+    const bool understood = (rule.fully_understood || rule.map_understood) && rule.limits.empty();
+    return Both(understood ? Likelihood::kYes : Likelihood::kMaybe, AllHold(rule, rule.conditions));
   }
 
-  Match Holds(const Rule& rule, const RuleCondition& condition) const {
+  Likelihood AllHold(const Rule& rule, const std::vector<RuleCondition>& conditions) const {
+    Likelihood all = Likelihood::kYes;
+    for (const RuleCondition& condition : conditions) {
+      const Likelihood holds = Holds(rule, condition);
+      all = Both(all, condition.negated ? Not(holds) : holds);
+    }
+    return all;
+  }
+
+  Likelihood OneHolds(const Rule& rule, const std::vector<std::vector<RuleCondition>>& alternatives) const {
+    Likelihood best = Likelihood::kNo;
+    for (const auto& conditions : alternatives) best = std::max(best, conditions.empty() ? Likelihood::kMaybe : AllHold(rule, conditions));
+    return best;
+  }
+
+  Likelihood Holds(const Rule& rule, const RuleCondition& condition) const {
     const auto number = [&](std::uint32_t value) {
       return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(),
                                [&](const NumberRange& range) { return range.Contains(value); }));
     };
-    if (!condition.set.empty() && condition.kind != RuleCondition::Kind::kSource) return Match::kMaybe;
+    if (!condition.set.empty() && condition.kind != RuleCondition::Kind::kSource) return Likelihood::kMaybe;
     switch (condition.kind) {
       case RuleCondition::Kind::kSource: return condition.set.empty() ? SourceIn(condition.addresses) : SourceInSet(rule, condition);
       case RuleCondition::Kind::kFamily: return number(key_.source.family == Family::kIpv4 ? kNfprotoIpv4 : kNfprotoIpv6);
       case RuleCondition::Kind::kProtocol: return number(key_.protocol);
       case RuleCondition::Kind::kDestinationPort:
-        return key_.destination_port == 0 ? Match::kMaybe : number(key_.destination_port);
+        return key_.destination_port == 0 ? Likelihood::kMaybe : number(key_.destination_port);
       case RuleCondition::Kind::kInInterface: return Interface(condition, interfaces_.in, key_.in_interface);
       case RuleCondition::Kind::kOutInterface: return Interface(condition, interfaces_.out, key_.out_interface);
+      case RuleCondition::Kind::kInInterfaceIndex: return key_.in_interface == 0 ? Likelihood::kMaybe : number(key_.in_interface);
+      case RuleCondition::Kind::kOutInterfaceIndex: return key_.out_interface == 0 ? Likelihood::kMaybe : number(key_.out_interface);
+      case RuleCondition::Kind::kTuple: return OneHolds(rule, condition.alternatives);
       case RuleCondition::Kind::kDestination:
       case RuleCondition::Kind::kSourcePort:
       case RuleCondition::Kind::kConntrackState:
       case RuleCondition::Kind::kIcmpType:
       case RuleCondition::Kind::kTcpFlags:
       case RuleCondition::Kind::kIcmpCode:
-      case RuleCondition::Kind::kInInterfaceIndex:
-      case RuleCondition::Kind::kOutInterfaceIndex:
       case RuleCondition::Kind::kMark:
       case RuleCondition::Kind::kConntrackStatus:
       case RuleCondition::Kind::kSourceType:
       case RuleCondition::Kind::kDestinationType:
       case RuleCondition::Kind::kPacketType:
-      case RuleCondition::Kind::kReversePath:
-      case RuleCondition::Kind::kTuple: return Match::kMaybe;
+      case RuleCondition::Kind::kReversePath: return Likelihood::kMaybe;
     }
-    return Match::kMaybe;
+    return Likelihood::kMaybe;
   }
 
-  Match SourceIn(const std::vector<AddressRange>& ranges) const {
+  Likelihood SourceIn(const std::vector<AddressRange>& ranges) const {
     return Known(std::any_of(ranges.begin(), ranges.end(), [&](const AddressRange& range) { return range.Contains(key_.source); }));
   }
 
-  // Of sets that packets fill, and of such as are not read whole, nobody knows what was in them at that moment.
-  Match SourceInSet(const Rule& rule, const RuleCondition& condition) const {
-    if (!after_.sets) return Match::kMaybe;
-    for (const RuleSet& set : *after_.sets) {
-      if (set.ipset != condition.ipset || set.name != condition.set) continue;
-      if (!set.ipset && (set.family != rule.family || set.table != rule.table)) continue;
-      if (set.ipset || set.dynamic || !set.complete) return Match::kMaybe;
-      return Known(std::any_of(set.elements.begin(), set.elements.end(), [&](const SetElement& element) {
-        return !element.no_match && element.addresses.Contains(key_.source);
-      }));
-    }
-    return Match::kMaybe;
+  // Of sets that packets fill, or programs without a new generation of the rules, it is known what was in them before the packet and after it.
+  Likelihood SourceInSet(const Rule& rule, const RuleCondition& condition) const {
+    const RuleSet* then = FindSet(rule, condition, before_.sets.get(), sets_.ipsets_before());
+    const RuleSet* now = FindSet(rule, condition, after_.sets.get(), sets_.ipsets_after());
+    if (then == nullptr || now == nullptr) return Likelihood::kMaybe;
+    const auto held = sets_.Holds(*then, key_.source), holds = sets_.Holds(*now, key_.source);
+    if (!held || !holds || *held != *holds) return Likelihood::kMaybe;
+    if (!now->ipset && !now->dynamic) return Known(*holds);
+    if (*holds) return now->expires ? Likelihood::kLikely : Likelihood::kYes;
+    return Likelihood::kUnlikely;
   }
 
-  static Match Interface(const RuleCondition& condition, std::string_view name, std::uint32_t index) {
-    if (index != 0 && name.empty()) return Match::kMaybe;  // it is gone
-    if (index == 0) return Match::kMaybe;                  // not decided when the packet was seen
+  static Likelihood Interface(const RuleCondition& condition, std::string_view name, std::uint32_t index) {
+    if (index != 0 && name.empty()) return Likelihood::kMaybe;  // it is gone
+    if (index == 0) return Likelihood::kMaybe;                  // not decided when the packet was seen
     return Known(std::any_of(condition.interfaces.begin(), condition.interfaces.end(),
                              [&](const std::string& pattern) { return MatchesName(pattern, name); }));
   }
@@ -202,24 +273,28 @@ class Walk {
   const DropInterfaces& interfaces_;
   const RulesetSnapshot& before_;
   const RulesetSnapshot& after_;
+  SourcesInSets& sets_;
   std::vector<Candidate>& candidates_;
 };
 
 }  // namespace
 
-DropAttribution RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
-                                const RuleSnapshot& before, const RuleSnapshot& after) {
+DropAttributor::DropAttributor(const RuleSnapshot& before, const RuleSnapshot& after)
+    : before_(before), after_(after), sets_(std::make_unique<SourcesInSets>(before, after)) {}
+DropAttributor::~DropAttributor() = default;
+
+DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets) {
   std::vector<Walk::Candidate> candidates;
-  for (const auto& [backend, now] : after.backends) {
+  for (const auto& [backend, now] : after_.backends) {
     if (!now.present || !now.ruleset || now.ruleset->chains.empty()) continue;
-    const auto then = before.backends.find(backend);
-    const bool same = now.success && then != before.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
+    const auto then = before_.backends.find(backend);
+    const bool same = now.success && then != before_.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
     if (!same) return {};
-    Walk(key, interfaces, then->second, now, candidates).AllChains();
+    Walk(key, interfaces, then->second, now, *sets_, candidates).AllChains();
   }
   if (candidates.empty()) return {.rule = {}, .may_follow = true};
   const Walk::Candidate& first = candidates.front();
-  if (candidates.size() > 1 || first.rule == nullptr || first.match != Match::kYes) return {};
+  if (candidates.size() > 1 || first.rule == nullptr || first.match < Likelihood::kLikely) return {};
   if (first.rose < packets) return {.rule = {}, .may_follow = true};
   return {.rule = first.rule->text, .may_follow = false};
 }

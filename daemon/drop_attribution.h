@@ -1,13 +1,15 @@
 // Which rule dropped a packet of which only the key is known: the join of what the eBPF program counts with what the rules say and
-// have counted. Pure; any thread.
+// have counted. Pure; one thread at a time.
 //
 // The base chains of the hooks that are possible are walked as the packet would have walked them, into the chains they jump to. Each
 // drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter stood
-// still meanwhile. The answer is a rule only when it is the one candidate that is left, every condition of it is understood
+// still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a set that was in it
+// before and after. The answer is a rule only when it is the one candidate that is left, every condition of it is understood
 // and holds, and its counter rose by as many packets or more. Else it is none: nothing is guessed.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,9 +31,22 @@ struct DropAttribution {
   bool may_follow = false;
 };
 
-// The rule that dropped all `packets` packets of the key. `before` was read before the first of them, `after` after
-// the last; a backend whose rules changed in between leaves the answer open.
-DropAttribution RuleThatDropped(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets,
-                                const RuleSnapshot& before, const RuleSnapshot& after);
+class SourcesInSets;
+
+class DropAttributor {
+ public:
+  // `before` was read before the first of the packets that are asked for, `after` after the last; a backend whose rules changed in
+  // between leaves the answer open. Both outlive it.
+  DropAttributor(const RuleSnapshot& before, const RuleSnapshot& after);
+  ~DropAttributor();
+
+  // The rule that dropped all `packets` packets of the key.
+  DropAttribution Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets);
+
+ private:
+  const RuleSnapshot& before_;
+  const RuleSnapshot& after_;
+  std::unique_ptr<SourcesInSets> sets_;
+};
 
 }  // namespace conntally

@@ -43,12 +43,16 @@ constexpr std::uint64_t kRuleLooksMax = 4'000'000;
 RuleSnapshot SnapshotOf(const RuleFigures& figures) {
   RuleSnapshot snapshot;
   for (const auto& [backend, of_backend] : figures.backends) snapshot.backends[backend] = of_backend.snapshot;
+  snapshot.ipsets = figures.ipsets;
   return snapshot;
 }
 
 std::size_t RuleCount(const RuleSnapshot& snapshot) {
   std::size_t rules = 0;
-  for (const auto& [backend, read] : snapshot.backends) rules += read.present && read.ruleset ? read.ruleset->rules.size() : 0;
+  for (const auto& [backend, read] : snapshot.backends) {
+    if (!read.present || !read.ruleset) continue;
+    for (const Rule& rule : read.ruleset->rules) rules += 1 + rule.map.size();
+  }
   return rules;
 }
 
@@ -266,6 +270,7 @@ void DropCollector::AttributeToRules(Ways& ways) {
   tally_.set_attributes(CountsDrops(after));
   if (ways.readings.size() < 2) return;
   const std::uint64_t rules = RuleCount(after) + 1;
+  DropAttributor attributor(before, after);
   std::uint64_t looks = 0;
   std::map<std::string, std::uint64_t> claimed;  // packets, by rule
   tally_.Attribute(
@@ -273,11 +278,11 @@ void DropCollector::AttributeToRules(Ways& ways) {
         if ((looks += rules) > kRuleLooksMax) return std::string();
         const std::string in = InterfaceName(key.in_interface);
         const std::string out = InterfaceName(key.out_interface);
-        DropAttribution found = RuleThatDropped(key, {in, out}, packets, before, after);
+        DropAttribution found = attributor.Of(key, {in, out}, packets);
         if (!found.rule) return found.may_follow ? std::nullopt : std::optional(std::string());
         // All keys together no more than its counter rose.
         std::uint64_t& of_rule = claimed[*found.rule];
-        if (of_rule != 0 && !RuleThatDropped(key, {in, out}, packets + of_rule, before, after).rule) return std::nullopt;
+        if (of_rule != 0 && !attributor.Of(key, {in, out}, packets + of_rule).rule) return std::nullopt;
         of_rule += packets;
         return RuleLabel(*found.rule);
       },

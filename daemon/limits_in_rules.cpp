@@ -108,9 +108,9 @@ class LimitReader {
     }
     const Rule& rule = ruleset_.rules[entrances[0].rule];
     Narrow(rule, rule.conditions);
-    if (!rule.fully_understood || !rule.limits.empty()) found_.approximate = true;
-    if (entrances[0].condition) Narrow(rule, {*entrances[0].condition});
-    if (!rule.map.empty() && !entrances[0].condition) found_.approximate = true;
+    if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.approximate = true;
+    if (entrances[0].key) Narrow(rule, *entrances[0].key);
+    if (!rule.map.empty() && !entrances[0].key) found_.approximate = true;
     return Follow(*entrances[0].chain, entrances[0].rule, depth + 1);
   }
 
@@ -141,9 +141,9 @@ class LimitReader {
     for (const MappedVerdict& mapped : rule.map) {
       if (!paths_.LetsGo(rule, mapped)) continue;
       std::vector<RuleCondition> conditions = rule.conditions;
-      const auto condition = PacketPaths::ConditionOf(rule, mapped);
-      if (condition) conditions.push_back(*condition);
-      ExceptAll(rule, conditions, condition.has_value() && rule.limits.empty());
+      const auto key = PacketPaths::ConditionsOf(rule, mapped);
+      if (key) conditions.insert(conditions.end(), key->begin(), key->end());
+      ExceptAll(rule, conditions, key.has_value() && rule.limits.empty());
     }
   }
 

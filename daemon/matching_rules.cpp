@@ -75,13 +75,16 @@ class CoverOfSource {
     return set != nullptr ? MembershipOf(source_, *set) : Membership::kMaybe;
   }
 
-  // By the elements of a verdict map that drop.
+  // By the best of a verdict map's elements that drop.
   Cover Mapped(const Rule& rule) const {
     Cover best{Membership::kNo, false, true};
     for (const MappedVerdict& mapped : rule.map) {
       if (mapped.verdict != Verdict::kDrop && mapped.verdict != Verdict::kReject) continue;
-      if (rule.map_key != Kind::kSource || !mapped.addresses) return {Membership::kYes, true, true};
-      if (mapped.addresses->Contains(source_)) best = {Membership::kYes, false, false};
+      const auto key = PacketPaths::ConditionsOf(rule, mapped);
+      if (!key) return {Membership::kMaybe, true, true};
+      const Cover cover = Of(rule, *key);
+      if (cover.holds == Membership::kNo) continue;
+      best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source, best.other_conditions && cover.other_conditions};
     }
     return best;
   }
@@ -96,8 +99,8 @@ class CoverOfSource {
     for (const PacketPaths::Entrance& entrance : paths_.EntrancesOf(chain)) {
       const Rule& rule = snapshot_.ruleset->rules[entrance.rule];
       Cover cover = Of(rule, rule.conditions);
-      if (entrance.condition) cover = Both(cover, Of(rule, {*entrance.condition}));
-      if (!entrance.condition && !rule.map.empty()) cover.other_conditions = true;
+      if (entrance.key) cover = Both(cover, Of(rule, *entrance.key));
+      if (!entrance.key && !rule.map.empty()) cover.other_conditions = true;
       cover = Both(cover, WayTo(*entrance.chain, depth + 1));
       if (cover.holds == Membership::kNo) continue;
       way = {std::max(way.holds, cover.holds), way.any_source || cover.any_source, way.other_conditions && cover.other_conditions};

@@ -14,12 +14,12 @@ PacketPaths::PacketPaths(const Ruleset& ruleset) : ruleset_(ruleset) {
   for (const RuleChain& chain : ruleset.chains) {
     for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
       const Rule& rule = ruleset.rules[i];
-      const auto enters = [&](std::string_view target, std::optional<RuleCondition> condition) {
+      const auto enters = [&](std::string_view target, std::optional<std::vector<RuleCondition>> key) {
         const RuleChain* into = target.empty() ? nullptr : Find(rule.family, rule.table, target);
-        if (into != nullptr) entrances_[into].push_back({&chain, i, std::move(condition)});
+        if (into != nullptr) entrances_[into].push_back({&chain, i, std::move(key)});
       };
       enters(rule.jump_target, std::nullopt);
-      for (const MappedVerdict& mapped : rule.map) enters(mapped.jump_target, ConditionOf(rule, mapped));
+      for (const MappedVerdict& mapped : rule.map) enters(mapped.jump_target, ConditionsOf(rule, mapped));
     }
   }
 }
@@ -60,20 +60,9 @@ bool PacketPaths::LetsGo(const Rule& rule, Verdict verdict, std::string_view tar
   return false;
 }
 
-std::optional<RuleCondition> PacketPaths::ConditionOf(const Rule& rule, const MappedVerdict& mapped) {
-  if (!rule.map_key) return std::nullopt;
-  RuleCondition condition;
-  condition.kind = *rule.map_key;
-  if (mapped.addresses) {
-    condition.addresses = {*mapped.addresses};
-  } else if (mapped.numbers && *rule.map_key != RuleCondition::Kind::kTcpFlags) {
-    condition.numbers = {*mapped.numbers};
-  } else if (!mapped.interface.empty()) {
-    condition.interfaces = {mapped.interface};
-  } else {
-    return std::nullopt;
-  }
-  return condition;
+std::optional<std::vector<RuleCondition>> PacketPaths::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
+  if (!rule.map_understood || mapped.key.empty()) return std::nullopt;
+  return mapped.key;
 }
 
 const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets) {

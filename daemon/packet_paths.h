@@ -26,7 +26,7 @@ class PacketPaths {
   struct Entrance {
     const RuleChain* chain = nullptr;  // the rule's
     std::size_t rule = 0;              // index in the ruleset
-    std::optional<RuleCondition> condition;  // of a verdict map: what of the packet leads there, if it is known
+    std::optional<std::vector<RuleCondition>> key;  // of a verdict map: what of the packet leads there, if it is known
   };
   const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
 
@@ -35,7 +35,7 @@ class PacketPaths {
   bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const { return LetsGo(rule, mapped.verdict, mapped.jump_target, 0); }
 
   // What a packet has that a verdict map sends there; nullopt when the map's key is not understood.
-  static std::optional<RuleCondition> ConditionOf(const Rule& rule, const MappedVerdict& mapped);
+  static std::optional<std::vector<RuleCondition>> ConditionsOf(const Rule& rule, const MappedVerdict& mapped);
 
  private:
   bool LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const;

@@ -16,7 +16,7 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kRowsMax = 20;  // without a script
+constexpr std::size_t kRowsMax = 50;  // without a script
 
 std::string Escaped(std::string_view text) {
   std::string escaped;
@@ -98,7 +98,9 @@ std::string SourceRows(const Snapshot& snapshot) {
   for (std::size_t i = 0; i < count; ++i) {
     const ExportedSource& source = *sources[i];
     const std::string limit = source.limits.empty() ? "–" : fmt::format("{:.0f} % of {}", source.limits.front().usage() * 100, source.limits.front().connections);
-    const std::string rule = source.drops.shares.empty() ? "" : source.drops.shares.front().rule;
+    const auto& shares = source.drops.shares;
+    const auto most = std::max_element(shares.begin(), shares.end(), [](const DropShare& a, const DropShare& b) { return a.packets < b.packets; });
+    const std::string rule = most != shares.end() ? most->rule : "";
     rows += fmt::format("<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td><td class=\"number\">{:.1f}</td>"
                         "<td class=\"number\">{}</td><td>–</td><td class=\"number\">{}</td><td class=\"rule\">{}</td></tr>\n",
                         Escaped(source.name), source.figures.connections, Share(static_cast<double>(source.figures.connections), all),

@@ -69,6 +69,15 @@ std::optional<SetElement> ReadElement(Bytes nest) {
   return element;
 }
 
+// Of a set's own data: there even when elements live for ever unless they say otherwise.
+bool HasTimeout(Bytes data) {
+  AttributeWalk walk(data);
+  for (Attribute attribute; walk.Next(attribute);) {
+    if (attribute.type == IPSET_ATTR_TIMEOUT) return true;
+  }
+  return false;
+}
+
 std::string NameOfIndex(int socket, std::uint16_t index) {
   ip_set_req_get_set request{};
   request.op = IP_SET_OP_GET_BYINDEX;
@@ -93,6 +102,7 @@ std::optional<RuleSet> DecodeIpset(Bytes message) {
     if (attribute.type == IPSET_ATTR_SETNAME) set.name = NftText(attribute.payload);
     if (attribute.type == IPSET_ATTR_TYPENAME) type = NftText(attribute.payload);
     if (attribute.type == IPSET_ATTR_FAMILY && NftNumber(attribute.payload) == AF_INET6) set.address_family = Family::kIpv6;
+    if (attribute.type == IPSET_ATTR_DATA) set.expires = HasTimeout(attribute.payload);
     if (attribute.type == IPSET_ATTR_ADT) elements = attribute.payload;
   }
   if (walk.malformed() || set.name.empty()) return std::nullopt;
@@ -142,9 +152,10 @@ Result<std::vector<RuleSet>> ReadIpsets(std::size_t elements_max) {
   const auto asked = Query(*socket, {kList, AF_INET, true, request}, [&](Bytes message) {
     auto set = DecodeIpset(message);
     if (!set) return;
-    if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, {}});
+    if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, false, {}});
     RuleSet& whole = sets.back();
     const std::size_t room = elements_max - std::min(elements_max, whole.elements.size());
+    whole.expires = whole.expires || set->expires;
     whole.of_sets = whole.of_sets || set->of_sets;
     whole.complete = whole.complete && set->complete && set->elements.size() <= room;
     if (set->elements.size() > room) set->elements.resize(room);

@@ -244,7 +244,8 @@ Status NftReader::ReadSets() {
       if (content.elements_stand) anonymous.push_back(std::move(read));
       return;
     }
-    sets->push_back({false, read.family, read.table, read.name, ipv4 ? Family::kIpv4 : Family::kIpv6, dynamic, true, false, {}});
+    sets->push_back({false, read.family, read.table, read.name, ipv4 ? Family::kIpv4 : Family::kIpv6, dynamic, true,
+                     (set->flags & NFT_SET_TIMEOUT) != 0, false, {}});
     read.index = sets->size() - 1;
     named.push_back(std::move(read));
   });

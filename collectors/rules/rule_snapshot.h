@@ -225,6 +225,7 @@ struct RuleSet {
   Family address_family = Family::kIpv4;
   bool dynamic = false;   // filled by rules
   bool complete = true;   // false: more elements than are read, or some not understood
+  bool expires = false;   // elements may leave by themselves
   bool of_sets = false;   // an ipset of ipsets (list:set), whose look-ups count in those as well
   std::vector<SetElement> elements;
 };

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -274,18 +275,22 @@ void AlertmanagerPush::Run() {
     Publish();
     curl_multi_poll(multi_->handle, nullptr, 0, static_cast<int>(std::chrono::milliseconds(kLookEvery).count()), nullptr);
   }
+  SayFarewell();
+}
+
+// What fires is still told of by the next process: no need to wait for a peer that takes it slowly.
+void AlertmanagerPush::SayFarewell() {
+  for (auto& [url, endpoint] : endpoints_) {
+    const std::vector<bool>& ends = endpoint->message.ends;
+    if (!endpoint->easy || std::find(ends.begin(), ends.end(), true) != ends.end()) continue;
+    curl_multi_remove_handle(multi_->handle, endpoint->easy.get());
+    endpoint->easy.reset();
+  }
+  SendDue(true);
   const auto until = std::chrono::steady_clock::now() + kFarewell;
-  bool sent = false;
-  while (std::chrono::steady_clock::now() < until) {
-    if (!sent && !busy()) {
-      SendDue(true);
-      sent = true;
-    }
-    TakeResults();
-    if (sent && !busy()) break;
+  for (TakeResults(); busy() && std::chrono::steady_clock::now() < until; TakeResults()) {
     curl_multi_poll(multi_->handle, nullptr, 0, 100, nullptr);
   }
-  Publish();
 }
 
 }  // namespace conntally

@@ -45,6 +45,7 @@ class AlertmanagerPush {
   bool TakeUpdate();
   void SendDue(bool only_ends);
   void TakeResults();
+  void SayFarewell();
   bool busy() const;
   void Publish();
 

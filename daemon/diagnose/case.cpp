@@ -50,6 +50,7 @@ std::string Grouped(std::uint64_t number) {
 std::string Percent(double share) { return fmt::format("{:.0f} %", share * 100); }
 
 std::string Lasting(double seconds) {
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
   if (seconds < 100) return fmt::format("{:.0f} s", seconds);
   if (seconds < 100 * 60) return fmt::format("{:.0f} min", seconds / 60);
   if (seconds < 48 * 3600) return fmt::format("{:.0f} h", seconds / 3600);
@@ -75,7 +76,12 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
   fix.command = fmt::format("sysctl -w {}={}", key, value);
   fix.risk = risk;
   if (old != facts.host.sysctls.end()) fix.undo = fmt::format("sysctl -w {}={}", key, old->second);
-  fix.persist = facts.host.in_first_namespace
+  // The limit and the buckets are one value for all namespaces.
+  const bool of_all = path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets");
+  if (of_all && !facts.host.in_first_namespace) {
+    fix.risk += (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
+  }
+  fix.persist = facts.host.in_first_namespace || of_all
                     ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
                     : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
   return fix;

@@ -112,6 +112,15 @@ void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& ho
   report.checked.push_back(std::move(line));
 }
 
+// What was seen on the wire belongs to the likeliest cause, unless that tells it already.
+void AddWatched(const Case& facts, Report& report) {
+  if (report.findings.empty() || report.findings.front().certainty <= kHygieneMax) return;
+  std::vector<std::string>& evidence = report.findings.front().evidence;
+  const bool told = std::any_of(evidence.begin(), evidence.end(), [](const std::string& line) { return line.find("on the wire") != line.npos; });
+  if (told) return;
+  for (std::string& line : DescribeWatched(facts)) evidence.push_back(std::move(line));
+}
+
 Report Look(const DiagnoseCommand& command, const Config& config, std::optional<RunningDaemon> daemon, Report report, bool& enough) {
   const FileRoots roots;
   HostFacts host = GatherHostFacts(command.question, roots);
@@ -132,6 +141,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   Check(facts, report);
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });
+  AddWatched(facts, report);
   if (report.findings.empty() && enough) report.findings.push_back(NothingFound(facts, report));
   return report;
 }

@@ -103,9 +103,11 @@ std::vector<Fix> WaysOut(const Case& facts, const Pressure& pressure) {
   Fix raise = SetSysctl(facts, "net/netfilter/nf_conntrack_max", std::to_string(wanted),
                         fmt::format("up to {:.0f} MiB of kernel memory when it is full; and it only buys time if one source fills it",
                                     memory / (1 << 20)));
-  raise.command += fmt::format(" && sysctl -w net.netfilter.nf_conntrack_buckets={}", wanted);
-  if (!facts.host.in_first_namespace) raise.risk += "; it is one value for all namespaces, to be set in the first one";
   ways.push_back(std::move(raise));
+  const auto buckets = facts.Sysctl("net/netfilter/nf_conntrack_buckets");
+  if (buckets && *buckets > 0 && wanted / static_cast<std::uint64_t>(*buckets) >= 8) {
+    ways.push_back(SetSysctl(facts, "net/netfilter/nf_conntrack_buckets", std::to_string(wanted), "the table is rebuilt, which takes milliseconds"));
+  }
   return ways;
 }
 

@@ -1,6 +1,6 @@
 // The page: asks the daemon every few seconds and writes what it tells into the document.
 
-const everyMs = 2000, historyEveryMs = 10000, timeoutMs = 5000;
+const everyMs = 2000, historyEveryMs = 10000, timeoutMs = 5000, alertsShown = 5;
 const view = { sort: "connections", filter: "", answeredAt: 0, historyAt: 0, started: "", ports: new Map(), timer: 0, round: 0 };
 const stateColours = new Map([["established", 1], ["syn_sent", 0], ["syn_recv", 0], ["syn_sent2", 0], ["replied", 3], ["unreplied", 4]]);
 
@@ -90,8 +90,14 @@ function showRules(status) {
 }
 
 function showAlerts(alerts) {
-  const shown = alerts.filter((alert) => alert.state === "firing" || alert.state === "pending");
+  const rank = (alert) => (alert.state === "firing" ? 0 : 2) + (alert.severity === "critical" ? 0 : 1);
+  const active = alerts.filter((alert) => alert.state === "firing" || alert.state === "pending").sort((a, b) => rank(a) - rank(b));
+  const shown = active.slice(0, alertsShown);
   byId("alerts").hidden = shown.length === 0;
+  setText(byId("alerts-title"), `Alerts: ${active.filter((alert) => alert.state === "firing").length} firing, ` +
+    `${active.filter((alert) => alert.state === "pending").length} pending`);
+  byId("more-alerts").hidden = active.length === shown.length;
+  setText(byId("more-alerts"), `and ${active.length - shown.length} more, at api/v1/alerts`);
   const keyOf = (alert) => `${alert.alert} ${alert.severity} ${alert.source || ""} ${alert.rule || ""}`;
   keepInStep(byId("alert-list"), shown, keyOf, () => {
     const item = make("li");

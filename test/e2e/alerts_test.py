@@ -210,7 +210,7 @@ def test_a_reload_takes_over_thresholds_and_alertmanagers():
 # ports by nobody, a few dropped packets, a few that nobody answers.
 def test_ordinary_mixed_traffic_wakes_nobody():
     with client_and_host() as (client, host), alerting(host) as (_, webhook):
-        host.nft("table inet filter { chain input { type filter hook input priority 0; udp dport 137 counter drop; } }")
+        host.nft("table inet filter {\n chain input {\n type filter hook input priority 0;\n udp dport 137 counter drop\n }\n}\n")
         with Daemon(host, PUSHED + 'limits: [{source: "0.0.0.0/0", connections: 2000}]\n') as daemon:
             daemon.wait_ready()
             stop = time.monotonic() + (150 if FULL else 75)

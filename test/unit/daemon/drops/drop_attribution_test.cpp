@@ -80,7 +80,7 @@ struct Firewall {
     now.backends[RuleBackend::kNftables] = after;
     then.backends[RuleBackend::kNftables].ruleset = shared;
     now.backends[RuleBackend::kNftables].ruleset = changed ? std::make_shared<const Ruleset>(ruleset) : shared;
-    return RuleThatDropped(key, {"eth0", ""}, packets, then, now).rule;
+    return DropAttributor(then, now).Of(key, {"eth0", ""}, packets).rule;
   }
 
   Ruleset ruleset;
@@ -179,4 +179,57 @@ TEST_CASE("rules that changed meanwhile leave it open") {
   firewall.Add(Rule_("drop", Verdict::kDrop, {}), 5);
   CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "drop");
   CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22), 5, true));
+}
+
+TEST_CASE("a verdict map dropped what one of its elements that drop took") {
+  Rule map = Rule_("dport vmap", Verdict::kMap, {});
+  map.fully_understood = false;
+  map.map_understood = true;
+  const auto element = [](Verdict verdict, std::uint32_t port) {
+    MappedVerdict mapped;
+    mapped.verdict = verdict;
+    mapped.key = {Port(port)};
+    return mapped;
+  };
+  map.map = {element(Verdict::kDrop, 22), element(Verdict::kAccept, 80), element(Verdict::kDrop, 23)};
+  Firewall firewall("input");
+  firewall.Add(map, 12);
+  firewall.Add(Rule_("drop", Verdict::kDrop, {}), 12);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "dport vmap");
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80)));                        // it was let in
+  CHECK(firewall.Of(Packet("10.0.0.1", 443)) == "drop");                   // the map has nothing for it
+  map.map_understood = false;
+  Firewall unknown("input");
+  unknown.Add(map, 12);
+  CHECK_FALSE(unknown.Of(Packet("10.0.0.1", 22)));
+}
+
+TEST_CASE("a source that was in a set before and after was in it") {
+  const auto holding = [](std::initializer_list<const char*> addresses, bool expires) {
+    RuleSet set;
+    set.family = RuleFamily::kInet;
+    set.table = "t";
+    set.name = "bad";
+    set.dynamic = true;
+    set.expires = expires;
+    for (const char* address : addresses) set.elements.push_back({{IpAddress::Parse(address).value(), IpAddress::Parse(address).value()}, {}, false});
+    return std::make_shared<const std::vector<RuleSet>>(1, set);
+  };
+  RuleCondition in_set;
+  in_set.kind = Kind::kSource;
+  in_set.set = "bad";
+  for (const bool expires : {false, true}) {
+    Firewall firewall("input");
+    firewall.Add(Rule_("@bad drop", Verdict::kDrop, {in_set}), 7);
+    firewall.before.sets = holding({"10.0.0.1", "10.0.0.2"}, expires);
+    firewall.after.sets = holding({"10.0.0.1", "10.0.0.3"}, expires);
+    CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "@bad drop");
+    CHECK_FALSE(firewall.Of(Packet("10.0.0.2", 22)));
+    CHECK_FALSE(firewall.Of(Packet("10.0.0.3", 22)));
+    CHECK_FALSE(firewall.Of(Packet("10.0.0.4", 22)));  // it may have been in between
+
+    // Where elements leave by themselves, a rule after it may have been the one.
+    firewall.Add(Rule_("drop", Verdict::kDrop, {}), 7);
+    CHECK(firewall.Of(Packet("10.0.0.1", 22)).has_value() == !expires);
+  }
 }

@@ -132,7 +132,8 @@ TEST_CASE("the jumps that lead to a limit narrow it") {
 TEST_CASE("a verdict map leads to a limit, and past it, as its keys say") {
   Rule by_port = Rule_("", Verdict::kMap, {Protocol(kTcp)});
   by_port.map_key = Kind::kDestinationPort;
-  by_port.map = {{Verdict::kJump, "web", {}, NumberRange{80, 80}, {}}, {Verdict::kAccept, {}, {}, NumberRange{22, 22}, {}}};
+  by_port.map = {Mapped(Verdict::kJump, Port(80), "web"), Mapped(Verdict::kAccept, Port(22))};
+  by_port.map_understood = true;
   WrittenRules rules;
   rules.Chain("INPUT", "input", {by_port}).Chain("web", "", {kPlain});
   const LimitInRule inside = OnlyLimit(rules);

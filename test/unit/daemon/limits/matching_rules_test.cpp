@@ -59,11 +59,12 @@ TEST_CASE("the ways into a chain decide whom its rules cover") {
 TEST_CASE("verdict maps cover by those of their elements that drop") {
   Rule by_source = Rule_("by source", Verdict::kMap);
   by_source.map_key = Kind::kSource;
-  by_source.map = {{Verdict::kDrop, {}, RangeOf(Prefix::Parse("10.0.0.1").value()), {}, {}},
-                   {Verdict::kAccept, {}, RangeOf(Prefix::Parse("10.0.0.2").value()), {}, {}}};
+  by_source.map = {Mapped(Verdict::kDrop, From("10.0.0.1")), Mapped(Verdict::kAccept, From("10.0.0.2"))};
+  by_source.map_understood = true;
   Rule by_port = Rule_("by port", Verdict::kMap);
   by_port.map_key = Kind::kDestinationPort;
-  by_port.map = {{Verdict::kDrop, {}, {}, NumberRange{23, 23}, {}}};
+  by_port.map = {Mapped(Verdict::kDrop, Port(23))};
+  by_port.map_understood = true;
   const WrittenRules rules = Input({by_source, by_port});
   CHECK(Matching(rules, "10.0.0.1") == Texts{"by source", "by port*+"});
   CHECK(Matching(rules, "10.0.0.2") == Texts{"by port*+"});

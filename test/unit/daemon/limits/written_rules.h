@@ -58,6 +58,14 @@ inline Rule Rule_(const std::string& text, Verdict verdict, std::vector<RuleCond
   return rule;
 }
 
+inline MappedVerdict Mapped(Verdict verdict, RuleCondition key, const std::string& target = {}) {
+  MappedVerdict mapped;
+  mapped.verdict = verdict;
+  mapped.jump_target = target;
+  mapped.key = {std::move(key)};
+  return mapped;
+}
+
 // `connlimit-above N` by source.
 inline Rule Limited(Rule rule, std::uint64_t connections, std::uint8_t prefix = 32, bool above = true) {
   RuleLimit limit;
