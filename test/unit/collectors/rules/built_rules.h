@@ -59,7 +59,11 @@ class Firewall {
     return Add({}, std::move(table), std::move(name), std::move(rules), family, backend);
   }
   Firewall& Set(std::string table, std::string name, std::vector<SetElement> elements, RuleFamily family = RuleFamily::kIp) {
-    sets_.push_back({false, family, std::move(table), std::move(name), Family::kIpv4, false, true, std::move(elements)});
+    RuleSet& set = sets_.emplace_back();
+    set.family = family;
+    set.table = std::move(table);
+    set.name = std::move(name);
+    set.elements = std::move(elements);
     return *this;
   }
 
