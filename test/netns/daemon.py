@@ -196,7 +196,7 @@ def scraped_all_along(daemon, every=0.1):
 
     def scrape():
         before = None
-        while not stop.wait(every):
+        while not durations or not stop.wait(every):
             try:
                 start = time.monotonic()
                 metrics = daemon.metrics()
