@@ -19,8 +19,8 @@ struct Leaders {
 
 using FiguresRanking = Ranking<SourceFigures>;
 
-Leaders FindLeaders(const Tally::View& view, const std::vector<Prefix>& exclude) {
-  FiguresRanking by_connections(AlertEvidence::kLimitLookupsMax);
+Leaders FindLeaders(const Tally::View& view, const std::vector<Prefix>& exclude, std::size_t lookups_max) {
+  FiguresRanking by_connections(std::max(lookups_max, AlertEvidence::kRankedMax));
   FiguresRanking by_new_rate(AlertEvidence::kRankedMax);
   FiguresRanking by_ports(AlertEvidence::kRankedMax);
   FiguresRanking by_unreplied(AlertEvidence::kRankedMax);
@@ -41,7 +41,7 @@ Leaders FindLeaders(const Tally::View& view, const std::vector<Prefix>& exclude)
   std::sort(most.begin(), most.end());
   for (std::size_t i = 0; i < most.size(); ++i) {
     if (i < AlertEvidence::kRankedMax) leaders.sources.emplace(most[i].source, most[i].payload);
-    leaders.to_look_up.push_back(most[i].payload);
+    if (i < lookups_max) leaders.to_look_up.push_back(most[i].payload);
   }
   return leaders;
 }
@@ -73,10 +73,11 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
 }
 
 void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
+  const auto settings = config();
   Leaders leaders;
   {
     const Tally::View view = tally_.Take(std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()));
-    leaders = FindLeaders(view, config()->sources.exclude);
+    leaders = FindLeaders(view, settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0);
   }
   // Without the view: what is looked up may need one.
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];

@@ -57,6 +57,13 @@ std::uint64_t SourceLimits::turned_away() const {
   return asked_ != nullptr ? asked_->turned_away : 0;
 }
 
+bool SourceLimits::Any(const std::vector<Config::Limit>& configured) const {
+  if (std::any_of(configured.begin(), configured.end(), [](const Config::Limit& limit) { return limit.connections != 0; })) return true;
+  const std::lock_guard lock(mutex_);
+  const auto has_some = [](const auto& limits) { return limits != nullptr && !limits->limits.empty(); };
+  return sysctl_.value_or(0) != 0 || has_some(asked_) || has_some(counted_);
+}
+
 std::vector<SourceLimit> SourceLimits::Of(const Prefix& source, std::int64_t connections, const std::vector<Config::Limit>& configured,
                                           const ConnectionCensus& census) const {
   std::vector<SourceLimit> limits;

@@ -23,6 +23,9 @@ class SourceLimits {
   // Once a second: takes over what the rules say now, and asks for the census that their limits need.
   void Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards, std::optional<std::uint64_t> sysctl, ConnectionCensus& census);
 
+  // Whether there is any limit upon any source.
+  bool Any(const std::vector<Config::Limit>& configured) const;
+
   // The limits upon the sources of the prefix, together `connections` of them, the most used first.
   std::vector<SourceLimit> Of(const Prefix& source, std::int64_t connections, const std::vector<Config::Limit>& configured,
                               const ConnectionCensus& census) const;

@@ -163,32 +163,38 @@ void AlertReader::ReadSources(const AlertRules& rules, const AlertEvidence& evid
     const SourceFigures& figures = source.figures;
     const auto connections = static_cast<double>(figures.connections);
     const auto unreplied = static_cast<double>(figures.unreplied);
-    const std::vector<AlertFact> facts = {{"connections", connections},
-                                          {"unreplied", unreplied},
-                                          {"new_rate", figures.new_rate},
-                                          {"destination_ports", static_cast<double>(figures.destination_ports)}};
-    const auto add = [&](Kind kind, double value, std::string description) {
-      if (!rules[kind].Quiet(value)) into.push_back({{kind, source.name, {}}, value, std::move(description), facts});
+    // Most sources are quiet: nothing is written for those.
+    const auto facts = [&] {
+      return std::vector<AlertFact>{{"connections", connections},
+                                    {"unreplied", unreplied},
+                                    {"new_rate", figures.new_rate},
+                                    {"destination_ports", static_cast<double>(figures.destination_ports)}};
+    };
+    const auto add = [&](Kind kind, double value, const auto& describe) {
+      if (!rules[kind].Quiet(value)) into.push_back({{kind, source.name, {}}, value, describe(), facts()});
     };
     if (limit > 0) {
-      add(Kind::kSourceNearTableLimit, connections / limit,
-          fmt::format("{} holds {} connections: {} of the {} that the table may have.", source.name, figures.connections,
-                      Percent(connections / limit), limit));
+      add(Kind::kSourceNearTableLimit, connections / limit, [&] {
+        return fmt::format("{} holds {} connections: {} of the {} that the table may have.", source.name, figures.connections,
+                           Percent(connections / limit), limit);
+      });
     }
-    add(Kind::kSourceConnectionChurn, figures.new_rate,
-        fmt::format("{} opens {:.1f} connections a second; it has {} of them, {} unreplied.", source.name, figures.new_rate, figures.connections,
-                    figures.unreplied));
+    add(Kind::kSourceConnectionChurn, figures.new_rate, [&] {
+      return fmt::format("{} opens {:.1f} connections a second; it has {} of them, {} unreplied.", source.name, figures.new_rate,
+                         figures.connections, figures.unreplied);
+    });
     const bool mostly_unreplied = unreplied >= AlertRules::kMostlyUnreplied * connections;
-    add(Kind::kSourceScanning, std::max(static_cast<double>(figures.destination_ports), mostly_unreplied ? unreplied : 0.0),
-        fmt::format("{} has connections to {} distinct destination ports; {} of its {} connections are unreplied.", source.name,
-                    figures.destination_ports, figures.unreplied, figures.connections));
+    add(Kind::kSourceScanning, std::max(static_cast<double>(figures.destination_ports), mostly_unreplied ? unreplied : 0.0), [&] {
+      return fmt::format("{} has connections to {} distinct destination ports; {} of its {} connections are unreplied.", source.name,
+                         figures.destination_ports, figures.unreplied, figures.connections);
+    });
 
     std::set<std::string> told;  // limits by their label, the most used first
     for (const SourceLimit& each : source.limits) {
       const AlertRule& rule = rules[Kind::kSourceNearConnectionLimit];
       std::string label = RuleLabel(each.rule);
       if (rule.Quiet(each.usage()) || !told.insert(label).second) continue;
-      std::vector<AlertFact> limit_facts = facts;
+      std::vector<AlertFact> limit_facts = facts();
       limit_facts.insert(limit_facts.end(), {{"limit", static_cast<double>(each.connections)},
                                              {"counted", static_cast<double>(each.counted)},
                                              {"origin", NameOf(each.origin)}});
