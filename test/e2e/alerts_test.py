@@ -35,16 +35,19 @@ def hold(namespace, source, count, verb="create", first=0):
 
 
 def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
-    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, LIMITED) as daemon:
+    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, PUSHED) as daemon:
+        namespace.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "-m", "connlimit", "--connlimit-above", "100", "-j", "REJECT")
         daemon.wait_ready()
         hold(namespace, 1, 79)
         time.sleep(6)
+        rule = next(dict(labels)["rule"] for labels in daemon.metrics().series("conntally_rule_packets_total"))
+        assert "connlimit-above 100" in rule, rule
         assert not firing(daemon) and not webhook.heard, (firing(daemon), webhook.names())
         hold(namespace, 1, 4, first=79)
         _, _, labels, annotations = webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
         assert labels["severity"] == "warning" and labels["site"] == "test" and labels["instance"], labels
         assert "83 of the 100" in annotations["description"] and annotations["runbook_url"].endswith("#sourcenearconnectionlimit"), annotations
-        assert firing(daemon) == {(NEAR, "warning", "10.0.0.1", "")}
+        assert firing(daemon) == {(NEAR, "warning", "10.0.0.1", rule)}
         [alert] = alerts_of(daemon, state="firing")
         assert alert["value"] == 0.83 and alert["threshold"] == 0.8 and alert["evidence"]["limit"] == 100, alert
         status = namespace.run(BINARY, "status", "--config", daemon.config_file).stdout
@@ -52,7 +55,7 @@ def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
 
         hold(namespace, 1, 14, first=83)
         webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1", severity="critical")
-        assert firing(daemon) == {(NEAR, "critical", "10.0.0.1", "")}
+        assert firing(daemon) == {(NEAR, "critical", "10.0.0.1", rule)}
         assert not [each for each in webhook.heard if each[1] == "resolved"], webhook.names()
 
         hold(namespace, 1, 97, "delete")

@@ -15,8 +15,6 @@ from prometheus_server import Prometheus
 
 CONFIG = """
 rules: {poll_interval: 1s}
-limits:
-  - {source: "10.0.0.0/8", connections: 100}
 """
 FIREWALL = """
 table inet filter { chain input {
@@ -25,6 +23,7 @@ table inet filter { chain input {
   ct state established accept
   udp dport 7101 counter drop
   udp dport 7102 counter reject
+  udp dport 20000-29999 meter clients { ip saddr ct count over 100 } counter reject
 }; }
 """
 
@@ -57,7 +56,7 @@ def test_a_source_nears_its_limit_and_leaves():
         took = wait_until(lambda: webhook.told("firing", "/later", severity="warning", **near), 20, "the warning is told")
         told = webhook.told("firing", **near)[0]
         print(f"  told after {took:.1f} s: {told['annotations']['description']}")
-        assert told["annotations"]["description"] == "10.0.0.9 uses 86% of the connections that its limit (config) allows on localhost:9105."
+        assert told["annotations"]["description"] == "10.0.0.9 uses 86% of the connections that its limit (nft) allows on localhost:9105."
         assert told["annotations"]["runbook_url"].endswith("RUNBOOK.md#sourcenearconnectionlimit")
 
         # A restart is neither news nor an end.

@@ -86,6 +86,8 @@ def main():
     signal.alarm(int(os.environ.get("CONNTALLY_TEST_SECONDS", "0")))
     scope = vars(sys.modules["__main__"])
     wanted = sys.argv[1:]
+    if unknown := [name for name in wanted if name not in scope]:
+        sys.exit(f"no such test: {' '.join(unknown)}")
     tests = [value for name, value in scope.items() if name.startswith("test_") and (not wanted or name in wanted)]
     failed = 0
     try:
