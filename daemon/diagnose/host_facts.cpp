@@ -118,6 +118,10 @@ std::optional<std::int64_t> NumberOf(const Sysctls& sysctls, const std::string& 
   return number;
 }
 
+double HostFacts::HoursCounted() const {
+  return in_first_namespace ? std::max(1.0, static_cast<double>(uptime.count()) / 3600) : 1.0;
+}
+
 const Link* HostFacts::LinkOf(std::uint32_t index) const {
   if (!links) return nullptr;
   const auto found = std::find_if(links->begin(), links->end(), [&](const Link& link) { return link.index == index; });

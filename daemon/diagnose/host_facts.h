@@ -77,6 +77,9 @@ struct HostFacts {
   std::optional<std::uint64_t> established_sockets;  // TCP connections of this host's own with others
   std::chrono::seconds uptime{0};
 
+  // How long the kernel's counters of this namespace have counted, at least 1. They begin with their namespace: for one that is not the
+  // first, whose age nothing tells, 1.
+  double HoursCounted() const;
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
   const Link* LinkOf(const std::string& name) const;
   bool IsLocal(const IpAddress& address) const;   // one of this host's addresses, or of 127.0.0.0/8

@@ -56,12 +56,11 @@ void LookAtCounters(const Case& facts, Suspicion& suspicion) {
   const std::uint64_t total = facts.Total("TcpExt.IPReversePathFilter");
   const std::uint64_t growth = facts.Growth("TcpExt.IPReversePathFilter");
   if (total == 0) return;
-  const double hours = std::max(1.0, static_cast<double>(facts.host.uptime.count()) / 3600);
   const std::string line = fmt::format("{} packets dropped by the reverse path filter since this namespace began, {} of them in the last {} (IPReversePathFilter)",
                                        Grouped(total), Grouped(growth), Lasting(facts.ObservedSeconds()));
   if (growth > 0) {
     suspicion.Raise(0.75, line);
-  } else if (suspicion.certainty > 0 || (total >= 3 && static_cast<double>(total) / hours >= 1)) {
+  } else if (suspicion.certainty > 0 || (total >= 3 && static_cast<double>(total) / facts.host.HoursCounted() >= 1)) {
     suspicion.Raise(suspicion.certainty > 0 ? std::min(suspicion.certainty + 0.2, 0.95) : 0.5, line);
   }
 }

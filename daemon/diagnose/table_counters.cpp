@@ -9,8 +9,7 @@ namespace {
 
 // Enough to mean something: some a day come of nothing in particular.
 bool IsMany(const Case& facts, std::uint64_t total, std::uint64_t least, double an_hour) {
-  const double hours = std::max(1.0, static_cast<double>(facts.host.uptime.count()) / 3600);
-  return total >= least && static_cast<double>(total) / hours >= an_hour;
+  return total >= least && static_cast<double>(total) / facts.host.HoursCounted() >= an_hour;
 }
 
 std::string DescribeCounter(const Case& facts, TableCounter counter, const char* what) {

@@ -118,9 +118,9 @@ void Connections::CutOverdue(Connection::List& phase, std::chrono::milliseconds 
   for (auto next = phase.begin(); next != phase.end();) {
     Connection& connection = *next++;
     if (now - connection.since < deadline) continue;
-    Shut(connection);
-    // An idle connection owed us nothing.
+    // An idle connection owes us nothing. Counted first: who sees the hang-up shall find it counted.
     if (&phase != &idle_) Count(counters_.deadlines_missed);
+    Shut(connection);
   }
 }
 

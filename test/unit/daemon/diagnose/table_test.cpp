@@ -126,6 +126,15 @@ TEST_CASE("too few buckets are told of where they are felt, or far beyond reason
   CHECK(Ids(refusing.Check(CheckTableCounters)) == Names{"buckets-too-few"});
 }
 
+TEST_CASE("what a namespace counted is held against its own age, not the machine's") {
+  Staged staged;
+  staged.host.uptime = std::chrono::hours(1000);
+  staged.Count(TableCounter::kInvalid, 60, 60);
+  CHECK(staged.Check(CheckTableCounters).findings.empty());
+  staged.host.in_first_namespace = false;
+  CHECK(Ids(staged.Check(CheckTableCounters)) == Names{"invalid-packets"});
+}
+
 TEST_CASE("invalid packets are worse where a rule drops them") {
   Staged staged;
   staged.Count(TableCounter::kInvalid, 10, 10);
