@@ -1,12 +1,13 @@
 // How many distinct destination ports each source is connected to now: a count of connections per (source,
-// port), in one open-addressing table. Exact, unlike a sketch, and it falls when connections end; 16 B a slot, at most one
-// slot a connection.
+// port), in one open-addressing table. Exact, unlike a sketch, and it falls when connections end. A slot is one word of 8 B,
+// at most one slot a connection; at the load it keeps, 12-50 %, one cache line nearly always tells.
 //
 // Threads: one writer, which owns it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 
 #include "collectors/tally/source_table.h"
 
@@ -25,22 +26,31 @@ class PortCounts {
   std::size_t memory_bytes() const { return capacity_ * sizeof(Slot); }
 
  private:
-  struct Slot {
-    std::uint64_t key = 0;  // (source, port) + 1; 0: free
-    std::uint32_t connections = 0;
-  };
+  // (source, port) above the connections, of which a slot holds up to kSlotMax; the few counts beyond go on in more_. 0: free.
+  using Slot = std::uint64_t;
+  static constexpr Slot kSlotMax = UINT16_MAX;
   static constexpr std::size_t kCapacityMin = 64;
 
-  static std::uint64_t KeyOf(SourceRow source, std::uint16_t port) { return (std::uint64_t{source} << 16 | port) + 1; }
+  static std::uint64_t KeyOf(SourceRow source, std::uint16_t port) { return std::uint64_t{source} << 16 | port; }
   std::size_t HomeOf(std::uint64_t key) const;
   Slot& Find(std::uint64_t key);  // the key's slot, or the free one where it belongs
   void Erase(Slot& slot);
   void Resize(std::size_t capacity);
 
   std::uint64_t secret_;
+  std::uint64_t multiplier_;  // odd, of the secret too
   std::size_t capacity_ = 0;  // a power of two
   std::size_t size_ = 0;
   std::unique_ptr<Slot[]> slots_;
+  std::unordered_map<std::uint64_t, std::uint64_t> more_;  // by key: connections beyond kSlotMax
 };
+
+// Multiplication by a secret, folded: nobody outside can aim ports at one place of the table.
+inline std::size_t PortCounts::HomeOf(std::uint64_t key) const {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{key ^ secret_} * multiplier_;
+  return static_cast<std::size_t>(static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product)) &
+         (capacity_ - 1);
+}
 
 }  // namespace conntally

@@ -36,6 +36,16 @@ TEST_CASE("removing what is not there changes nothing") {
   CHECK(ports.Add(1, 80));
 }
 
+TEST_CASE("more connections than a slot counts are counted all the same") {
+  PortCounts ports(42);
+  constexpr int kMany = 200'000;
+  for (int i = 0; i < kMany; ++i) REQUIRE(ports.Add(7, 443) == (i == 0));
+  CHECK(ports.Add(7, 444));
+  for (int i = kMany - 1; i >= 0; --i) REQUIRE(ports.Remove(7, 443) == (i == 0));
+  CHECK_FALSE(ports.Remove(7, 443));
+  CHECK(ports.Remove(7, 444));
+}
+
 TEST_CASE("ports are counted as a map would, while the table grows and shrinks") {
   for (const std::uint64_t secret : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, std::uint64_t{0x9E3779B97F4A7C15}}) {
     std::mt19937 random(7);
