@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
-from alerting import Alertmanager, Webhook, alerting, alerts_of, firing
+from alertmanager import Alertmanager, Webhook, alerting
 from dropped_traffic import client_and_host, send
 from harness import *
 
@@ -34,6 +34,20 @@ def hold(namespace, source, count, verb="create", first=0):
     return ct_load(namespace, verb, "--sources", 1, "--source-offset", source - 1, "--first", first, "--count", count, *ANSWERED)
 
 
+def alerts_of(daemon, **wanted):
+    answer = daemon.get("/api/v1/alerts")
+    assert answer.status == 200, answer.text
+    return [alert for alert in answer.json()["alerts"] if all(alert[key] == value for key, value in wanted.items())]
+
+
+def firing(daemon):
+    """{(alert, severity, source, rule)} of the metric."""
+    return {
+        tuple(dict(labels).get(name, "") for name in ("alert", "severity", "source", "rule"))
+        for labels in daemon.metrics().series("conntally_alert_firing")
+    }
+
+
 def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
     with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, PUSHED) as daemon:
         namespace.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "-m", "connlimit", "--connlimit-above", "100", "-j", "REJECT")
@@ -42,11 +56,12 @@ def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
         time.sleep(6)
         rule = next(dict(labels)["rule"] for labels in daemon.metrics().series("conntally_rule_packets_total"))
         assert "connlimit-above 100" in rule, rule
-        assert not firing(daemon) and not webhook.heard, (firing(daemon), webhook.names())
+        assert not firing(daemon) and not webhook.heard, (firing(daemon), webhook.all())
         hold(namespace, 1, 4, first=79)
-        _, _, labels, annotations = webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
-        assert labels["severity"] == "warning" and labels["site"] == "test" and labels["instance"], labels
-        assert "83 of the 100" in annotations["description"] and annotations["runbook_url"].endswith("#sourcenearconnectionlimit"), annotations
+        told = webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1")
+        assert told.labels["severity"] == "warning" and told.labels["site"] == "test" and told.labels["instance"], told.labels
+        assert "83 of the 100" in told.annotations["description"], told.annotations
+        assert told.annotations["runbook_url"].endswith("#sourcenearconnectionlimit"), told.annotations
         assert firing(daemon) == {(NEAR, "warning", "10.0.0.1", rule)}
         [alert] = alerts_of(daemon, state="firing")
         assert alert["value"] == 0.83 and alert["threshold"] == 0.8 and alert["evidence"]["limit"] == 100, alert
@@ -56,14 +71,14 @@ def test_a_source_that_climbs_past_its_limit_is_told_and_its_leaving_as_well():
         hold(namespace, 1, 14, first=83)
         webhook.wait_for(NEAR, "firing", 15, source="10.0.0.1", severity="critical")
         assert firing(daemon) == {(NEAR, "critical", "10.0.0.1", rule)}
-        assert not [each for each in webhook.heard if each[1] == "resolved"], webhook.names()
+        assert not [each for each in webhook.heard if each.status == "resolved"], webhook.all()
 
         hold(namespace, 1, 97, "delete")
         for severity in ("warning", "critical"):
             webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1", severity=severity)
         assert not firing(daemon)
         assert {alert["state"] for alert in alerts_of(daemon)} == {"resolved"}
-        assert len(webhook.told(NEAR)) == 4, webhook.names()
+        assert len(webhook.told(NEAR)) == 4, webhook.all()
         for state in ("pending", "firing", "resolved"):
             assert f"alert {state}: alert={NEAR} severity=critical source=10.0.0.1" in daemon.log, daemon.log
 
@@ -91,8 +106,8 @@ def test_reject_and_drop_rules_are_named_with_the_source_that_they_hit():
                 time.sleep(0.4)
             webhook.wait_for("SourceMatchesDropRule", "firing", 5, source="10.0.0.7", rule='udp dport 23 counter drop comment "no telnet"')
             webhook.wait_for("SourceMatchesDropRule", "firing", 5, source="10.0.0.8", rule="udp dport 25 counter reject")
-            told = {each[2].get("source") for each in webhook.told("SourceMatchesDropRule")}
-            assert told == {"10.0.0.7", "10.0.0.8"}, webhook.names()
+            told = {each.labels.get("source") for each in webhook.told("SourceMatchesDropRule")}
+            assert told == {"10.0.0.7", "10.0.0.8"}, webhook.all()
 
 
 def test_a_table_that_fills_is_predicted_then_nearly_full_then_full():
@@ -119,14 +134,14 @@ def test_a_table_that_fills_is_predicted_then_nearly_full_then_full():
             webhook.wait_for("ConntrackTableFull", "firing", 20)
             print(f"  time to full: {looked - len(wrong)} of {looked} within a fifth of the truth")
             assert looked > 20 and len(wrong) <= looked * 0.05, wrong
-            first = {alert: webhook.told(alert, "firing")[0][0] for alert in
+            first = {alert: webhook.told(alert, "firing")[0].seconds for alert in
                      ("ConntrackTableFillPredicted", "ConntrackTableNearlyFull", "ConntrackTableFull")}
             print(f"  told after {first}")
-            assert first["ConntrackTableFillPredicted"] < first["ConntrackTableNearlyFull"] < first["ConntrackTableFull"], webhook.names()
-            description = webhook.told("ConntrackTableFillPredicted", "firing")[0][3]["description"]
+            assert first["ConntrackTableFillPredicted"] < first["ConntrackTableNearlyFull"] < first["ConntrackTableFull"], webhook.all()
+            description = webhook.told("ConntrackTableFillPredicted", "firing")[0].annotations["description"]
             assert "Growth in the last" in description and "10.0.0." in description, description
-            others = {each[2]["alertname"] for each in webhook.heard} - set(first)
-            assert not others - {"SourceConnectionChurn"}, webhook.names()
+            others = webhook.names() - set(first)
+            assert not others - {"SourceConnectionChurn"}, webhook.all()
 
 
 def test_an_outage_of_alertmanager_loses_and_doubles_nothing():
@@ -145,7 +160,7 @@ def test_an_outage_of_alertmanager_loses_and_doubles_nothing():
         webhook.wait_for(NEAR, "firing", 45, source="10.0.0.2")
         webhook.wait_for(NEAR, "resolved", 45, source="10.0.0.1")
         time.sleep(5)
-        assert before == 1 and len(webhook.heard) == 3, webhook.names()
+        assert before == 1 and len(webhook.heard) == 3, webhook.all()
         results = daemon.metrics().by_label("conntally_alert_notifications_total", "result")
         assert results["failure"] > 0 and results["success"] >= 3, results
 
@@ -162,10 +177,10 @@ def test_a_restart_while_firing_is_no_end_and_no_second_page():
             daemon.wait_ready()
             wait_until(lambda: firing(daemon) == {(NEAR, "warning", "10.0.0.1", "")}, 15, "it fires again")
             time.sleep(4)
-        assert len(webhook.heard) == 1, webhook.names()
+        assert len(webhook.heard) == 1, webhook.all()
         hold(namespace, 1, 85, "delete")
         webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1")
-        assert len(webhook.heard) == 2, webhook.names()
+        assert len(webhook.heard) == 2, webhook.all()
 
 
 def test_credentials_come_from_files_and_a_peer_that_hangs_holds_up_nobody():
@@ -184,7 +199,7 @@ def test_credentials_come_from_files_and_a_peer_that_hangs_holds_up_nobody():
             results = lambda: daemon.metrics().series("conntally_alert_notifications_total", alertmanager="http://127.0.0.1:9093")
             refused = frozenset({("alertmanager", "http://127.0.0.1:9093"), ("result", "failure")})
             wait_until(lambda: results().get(refused, 0) > 0, 15, "a wrong password is refused")
-            assert not webhook.heard, webhook.names()
+            assert not webhook.heard, webhook.all()
             secret.write_text("open sesame\n")
             webhook.wait_for(NEAR, "firing", 40, source="10.0.0.1")
             assert "guessed" not in daemon.log + daemon.metrics().text and "sesame" not in daemon.log + daemon.metrics().text
@@ -228,7 +243,7 @@ def test_ordinary_mixed_traffic_wakes_nobody():
                     ct_load(host, "delete", "--sources", 150, "--first", first, "--count", 1500, "--protocol", "mixed", "--replied-every", 2,
                             "--destination-ports", 12, check=False)
                 round += 1
-            assert not webhook.heard, webhook.names()
+            assert not webhook.heard, webhook.all()
             told = [alert for alert in alerts_of(daemon) if alert["state"] != "pending"]
             assert not told, told
             print(f"  {daemon.metrics().sum('conntally_connections_opened_total'):.0f} connections opened, no alert")

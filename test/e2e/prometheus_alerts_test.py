@@ -8,11 +8,12 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
-from alertmanager_server import Alertmanager, Webhook
+from alertmanager import Alertmanager, Webhook
 from dropped_traffic import client_and_host, send
 from harness import *
-from prometheus_server import Prometheus
+from prometheus_server import Prometheus, hastened
 
+SHIPPED = ROOT / "config/alertmanager/alertmanager.yml"
 CONFIG = """
 rules: {poll_interval: 1s}
 """
@@ -36,7 +37,7 @@ def all_of_it():
         host.sysctl("net.netfilter.nf_conntrack_udp_timeout", 600)
         daemon.wait_ready()
         daemon.wait_for_log("eBPF counts")
-        with Webhook(host) as webhook, Alertmanager(host), Prometheus(host) as prometheus:
+        with Webhook(host) as webhook, Alertmanager(host, hastened(SHIPPED.read_text())), Prometheus(host) as prometheus:
             yield client, host, daemon, prometheus, webhook
 
 
@@ -46,18 +47,17 @@ def open_connections(client, source, first, last):
 
 
 def test_a_source_nears_its_limit_and_leaves():
-    near = {"alertname": "SourceNearConnectionLimit", "source": "10.0.0.9"}
+    near = "SourceNearConnectionLimit"
     with all_of_it() as (client, host, daemon, prometheus, webhook):
         open_connections(client, "10.0.0.9", 0, 80)
         open_connections(client, "10.0.0.8", 0, 50)
         time.sleep(5)
-        assert not webhook.messages, "80 of 100 are not over 80 %"
+        assert not webhook.heard, "80 of 100 are not over 80 %"
         open_connections(client, "10.0.0.9", 80, 86)
-        took = wait_until(lambda: webhook.told("firing", "/later", severity="warning", **near), 20, "the warning is told")
-        told = webhook.told("firing", **near)[0]
-        print(f"  told after {took:.1f} s: {told['annotations']['description']}")
-        assert told["annotations"]["description"] == "10.0.0.9 uses 86% of the connections that its limit (nft) allows on localhost:9105."
-        assert told["annotations"]["runbook_url"].endswith("RUNBOOK.md#sourcenearconnectionlimit")
+        told = webhook.wait_for(near, "firing", 20, path="/later", source="10.0.0.9", severity="warning")
+        print(f"  told {told.seconds:.1f} s after the start: {told.annotations['description']}")
+        assert told.annotations["description"] == "10.0.0.9 uses 86% of the connections that its limit (nft) allows on localhost:9105."
+        assert told.annotations["runbook_url"].endswith("RUNBOOK.md#sourcenearconnectionlimit")
 
         # A restart is neither news nor an end.
         daemon.close()
@@ -65,19 +65,19 @@ def test_a_source_nears_its_limit_and_leaves():
         daemon.start()
         daemon.wait_ready()
         time.sleep(12)
-        assert not webhook.told("resolved"), webhook.told("resolved")
-        assert len(webhook.told("firing", **near)) == 1, webhook.told("firing", **near)
+        assert [(each.name, each.status) for each in webhook.heard] == [(near, "firing")], webhook.all()
 
         open_connections(client, "10.0.0.9", 86, 97)
-        wait_until(lambda: webhook.told("firing", "/now", severity="critical", **near), 20, "the critical tier is told")
+        webhook.wait_for(near, "firing", 20, path="/now", source="10.0.0.9", severity="critical")
 
         host.run("conntrack", "-D", "--src", "10.0.0.9")
-        wait_until(lambda: webhook.told("resolved", "/now", severity="critical", **near), 40, "its end is told")
-        wait_until(lambda: not prometheus.firing(near["alertname"]), 40, "it fires no more")
-        assert webhook.names() == {near["alertname"]}, webhook.names()
+        webhook.wait_for(near, "resolved", 40, path="/now", source="10.0.0.9", severity="critical")
+        wait_until(lambda: not prometheus.firing(near), 40, "it fires no more")
+        assert webhook.names() == {near}, webhook.all()
 
 
 def test_a_source_is_dropped_and_another_is_rejected_each_by_its_rule():
+    matches = "SourceMatchesDropRule"
     with all_of_it() as (client, host, daemon, prometheus, webhook):
         stop = threading.Event()
 
@@ -88,20 +88,17 @@ def test_a_source_is_dropped_and_another_is_rejected_each_by_its_rule():
 
         knocking = threading.Thread(target=knock)
         knocking.start()
+        rules = {"10.0.0.1": "udp dport 7101 counter drop", "10.0.0.2": "udp dport 7102 counter reject"}
         try:
-            for source, verdict in (("10.0.0.1", "drop"), ("10.0.0.2", "reject")):
-                def told():
-                    return [alert for alert in webhook.told("firing", alertname="SourceMatchesDropRule", source=source) if verdict in alert["labels"].get("rule", "")]
-
-                took = wait_until(told, 40, f"the {verdict} is told with its rule")
-                print(f"  {took:.1f} s: {told()[0]['annotations']['description']}")
-                assert f"710{source[-1]}" in told()[0]["labels"]["rule"], told()[0]
+            for source, rule in rules.items():
+                told = webhook.wait_for(matches, "firing", 40, source=source, rule=rule)
+                print(f"  {told.seconds:.1f} s: {told.annotations['description']}")
         finally:
             stop.set()
             knocking.join()
-        for source in ("10.0.0.1", "10.0.0.2"):
-            wait_until(lambda: webhook.told("resolved", alertname="SourceMatchesDropRule", source=source), 60, "its end is told")
-        assert webhook.names() == {"SourceMatchesDropRule"}, webhook.names()
+        for source, rule in rules.items():
+            webhook.wait_for(matches, "resolved", 60, source=source, rule=rule)
+        assert webhook.names() == {matches}, webhook.all()
 
 
 main()

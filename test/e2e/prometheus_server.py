@@ -1,19 +1,14 @@
 """A real Prometheus in a namespace, with the shipped configuration and rules."""
 
-import http.client
 import json
 import os
-import pathlib
 import re
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
-from harness import ROOT, SLOWNESS, Skip, wait_until
+from harness import ROOT
+from server import Server
 
 SHIPPED = ROOT / "config/prometheus"
 # What takes 15 s to scrape, and minutes to fire, takes 1.25 s, and seconds.
@@ -31,64 +26,22 @@ def hastened(text):
     return re.sub(r"(?<![\w.])(\d+)(s|m|h)\b", shorter, text)
 
 
-def needed(program):
-    if not (found := shutil.which(program)):
-        raise Skip(f"needs {program}: quickstart unpacks it")
-    return found
-
-
-class Prometheus:
+class Prometheus(Server):
     """`with Prometheus(namespace) as prometheus:` scrapes localhost:9105 and tells localhost:9093."""
 
+    program = "prometheus"
+
     def __init__(self, namespace, configuration=SHIPPED / "prometheus.yml", arguments=(), port=9090, target="localhost:9105"):
-        self.program = needed("prometheus")
-        self.namespace, self.port, self.arguments = namespace, port, arguments
-        self.folder = tempfile.TemporaryDirectory(prefix="conntally-test-")
-        self.home = pathlib.Path(self.folder.name)
+        super().__init__(namespace, port)
+        self.flags = arguments
         (self.home / "prometheus.yml").write_text(hastened(configuration.read_text()).replace("localhost:9105", target))
         for rules in ("rules.yaml", "alerts.yaml"):
             (self.home / rules).write_text(hastened((SHIPPED / rules).read_text()))
 
-    def __enter__(self):
-        with open(self.home / "log", "w") as log:
-            self.process = self.namespace.spawn(
-                self.program, f"--config.file={self.home}/prometheus.yml", f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn",
-                f"--storage.{'agent' if '--enable-feature=agent' in self.arguments else 'tsdb'}.path={self.home}/data", *self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )
-        wait_until(self._ready, 30, "Prometheus is ready", every=0.1)
-        return self
-
-    def __exit__(self, kind, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20 * SLOWNESS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        if kind:
-            print(f"--- log of Prometheus\n{self.log}")
-        self.folder.cleanup()
-
-    @property
-    def log(self):
-        return (self.home / "log").read_text(errors="replace")
-
-    def _ready(self):
-        assert self.process.poll() is None, f"Prometheus ended:\n{self.log}"
-        try:
-            return self.get("/-/ready")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
-
-    def get(self, path, timeout=10.0):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        connection.sock = self.namespace.connect("127.0.0.1", self.port, timeout)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+    def arguments(self):
+        storage = "agent" if "--enable-feature=agent" in self.flags else "tsdb"
+        return (f"--config.file={self.home}/prometheus.yml", f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn",
+                f"--storage.{storage}.path={self.home}/data", *self.flags)
 
     def query(self, expression):
         """[({label: value}, number)]"""
