@@ -108,7 +108,8 @@ Status Server::Loop::StartDaemon() {
       MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                // accepted and closed
       MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                // the raw target
       MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                   // response taken
-      MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,                            //
+      // We keep to the limit. Its own count lags behind: those who are gone are in it until its round ends.
+      MHD_OPTION_CONNECTION_LIMIT, 2 * options_.connections_max,                        //
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,  //
       MHD_OPTION_END));
   const auto* info = daemon_ ? MHD_get_daemon_info(daemon_.get(), MHD_DAEMON_INFO_EPOLL_FD) : nullptr;
@@ -165,7 +166,7 @@ bool Server::Loop::AcceptOne() {
   const int accepted = accept4(listening_.get(), peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted >= 0) {
     // It calls Exchange::OnConnection, and closes the socket should it not want it.
-    MHD_add_connection(daemon_.get(), accepted, peer, size);
+    if (MHD_add_connection(daemon_.get(), accepted, peer, size) != MHD_YES) Count(counters_.connections_turned_away);
     return true;
   }
   // accept(2): errors of the connection that was waiting come this way too.
