@@ -14,14 +14,23 @@ constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE
 constexpr std::uint32_t kNfprotoIpv4 = 2;
 constexpr std::uint32_t kNfprotoIpv6 = 10;
 
-// The weakest of several counts. Likely is what held before the packet and after it, and could have changed twice in between: enough to
-// name a rule that nothing else contends with, not enough to rule out another.
-enum class Likelihood { kNo, kUnlikely, kMaybe, kLikely, kYes };
+// The weakest of several counts. Enough to name a rule that nothing else contends with, but not to rule out another: kLikely is what held
+// before the packet and after it, and could have changed twice in between; kUnseen is what is understood and the key does not tell, as the
+// destination's address or the connection's state. Not enough for anything: kUnknown is what is not understood.
+enum class Likelihood { kNo, kUnlikely, kUnknown, kUnseen, kLikely, kYes };
 
 Likelihood Both(Likelihood a, Likelihood b) { return std::min(a, b); }
 Likelihood Known(bool holds) { return holds ? Likelihood::kYes : Likelihood::kNo; }
 Likelihood Not(Likelihood likelihood) {
-  return static_cast<Likelihood>(static_cast<int>(Likelihood::kYes) - static_cast<int>(likelihood));
+  switch (likelihood) {
+    case Likelihood::kNo: return Likelihood::kYes;
+    case Likelihood::kUnlikely: return Likelihood::kLikely;
+    case Likelihood::kLikely: return Likelihood::kUnlikely;
+    case Likelihood::kYes: return Likelihood::kNo;
+    case Likelihood::kUnknown:
+    case Likelihood::kUnseen: break;
+  }
+  return likelihood;
 }
 
 HookSet HookOf(const RuleChain& chain) {
@@ -90,7 +99,7 @@ class Walk {
  public:
   struct Candidate {
     const Rule* rule = nullptr;  // null: a policy, or a verdict that cannot be told
-    Likelihood match = Likelihood::kMaybe;
+    Likelihood match = Likelihood::kUnknown;
     std::uint64_t rose = 0;
   };
 
@@ -131,7 +140,7 @@ class Walk {
   Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth, Verdict& verdict) {
     bool drops = false;
     for (const MappedVerdict& mapped : rule.map) {
-      const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kMaybe : AllHold(rule, mapped.key));
+      const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kUnknown : AllHold(rule, mapped.key));
       if (element == Likelihood::kNo) continue;
       const bool drop = mapped.verdict == Verdict::kDrop || mapped.verdict == Verdict::kReject;
       if (drop && drops) continue;  // one candidate, whichever of its elements it was
@@ -149,6 +158,8 @@ class Walk {
     switch (verdict) {
       case Verdict::kDrop:
       case Verdict::kReject:
+        // A jump into a chain that only drops, and counts nothing itself: the rules there do.
+        if (!jump_target.empty() && !after_.counters[index]) return Take(rule, index, Verdict::kJump, jump_target, match, depth);
         AddDrop(rule, index, match);
         return ends;
       case Verdict::kAccept:
@@ -194,8 +205,9 @@ class Walk {
   }
 
   Likelihood MatchOf(const Rule& rule) const {
-    const bool understood = (rule.fully_understood || rule.map_understood) && rule.limits.empty();
-    return Both(understood ? Likelihood::kYes : Likelihood::kMaybe, AllHold(rule, rule.conditions));
+    const bool understood = rule.fully_understood || rule.map_understood;
+    const Likelihood all = Both(understood ? Likelihood::kYes : Likelihood::kUnknown, AllHold(rule, rule.conditions));
+    return rule.limits.empty() ? all : Both(all, Likelihood::kUnseen);
   }
 
   Likelihood AllHold(const Rule& rule, const std::vector<RuleCondition>& conditions) const {
@@ -209,7 +221,7 @@ class Walk {
 
   Likelihood OneHolds(const Rule& rule, const std::vector<std::vector<RuleCondition>>& alternatives) const {
     Likelihood best = Likelihood::kNo;
-    for (const auto& conditions : alternatives) best = std::max(best, conditions.empty() ? Likelihood::kMaybe : AllHold(rule, conditions));
+    for (const auto& conditions : alternatives) best = std::max(best, conditions.empty() ? Likelihood::kUnknown : AllHold(rule, conditions));
     return best;
   }
 
@@ -218,17 +230,17 @@ class Walk {
       return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(),
                                [&](const NumberRange& range) { return range.Contains(value); }));
     };
-    if (!condition.set.empty() && condition.kind != RuleCondition::Kind::kSource) return Likelihood::kMaybe;
+    if (!condition.set.empty() && condition.kind != RuleCondition::Kind::kSource) return Likelihood::kUnseen;
     switch (condition.kind) {
       case RuleCondition::Kind::kSource: return condition.set.empty() ? SourceIn(condition.addresses) : SourceInSet(rule, condition);
       case RuleCondition::Kind::kFamily: return number(key_.source.family == Family::kIpv4 ? kNfprotoIpv4 : kNfprotoIpv6);
       case RuleCondition::Kind::kProtocol: return number(key_.protocol);
       case RuleCondition::Kind::kDestinationPort:
-        return key_.destination_port == 0 ? Likelihood::kMaybe : number(key_.destination_port);
+        return key_.destination_port == 0 ? Likelihood::kUnseen : number(key_.destination_port);
       case RuleCondition::Kind::kInInterface: return Interface(condition, interfaces_.in, key_.in_interface);
       case RuleCondition::Kind::kOutInterface: return Interface(condition, interfaces_.out, key_.out_interface);
-      case RuleCondition::Kind::kInInterfaceIndex: return key_.in_interface == 0 ? Likelihood::kMaybe : number(key_.in_interface);
-      case RuleCondition::Kind::kOutInterfaceIndex: return key_.out_interface == 0 ? Likelihood::kMaybe : number(key_.out_interface);
+      case RuleCondition::Kind::kInInterfaceIndex: return key_.in_interface == 0 ? Likelihood::kUnseen : number(key_.in_interface);
+      case RuleCondition::Kind::kOutInterfaceIndex: return key_.out_interface == 0 ? Likelihood::kUnseen : number(key_.out_interface);
       case RuleCondition::Kind::kTuple: return OneHolds(rule, condition.alternatives);
       case RuleCondition::Kind::kDestination:
       case RuleCondition::Kind::kSourcePort:
@@ -241,9 +253,9 @@ class Walk {
       case RuleCondition::Kind::kSourceType:
       case RuleCondition::Kind::kDestinationType:
       case RuleCondition::Kind::kPacketType:
-      case RuleCondition::Kind::kReversePath: return Likelihood::kMaybe;
+      case RuleCondition::Kind::kReversePath: return Likelihood::kUnseen;
     }
-    return Likelihood::kMaybe;
+    return Likelihood::kUnknown;
   }
 
   Likelihood SourceIn(const std::vector<AddressRange>& ranges) const {
@@ -254,17 +266,17 @@ class Walk {
   Likelihood SourceInSet(const Rule& rule, const RuleCondition& condition) const {
     const RuleSet* then = FindSet(rule, condition, before_.sets.get(), sets_.ipsets_before());
     const RuleSet* now = FindSet(rule, condition, after_.sets.get(), sets_.ipsets_after());
-    if (then == nullptr || now == nullptr) return Likelihood::kMaybe;
+    if (then == nullptr || now == nullptr) return Likelihood::kUnknown;
     const auto held = sets_.Holds(*then, key_.source), holds = sets_.Holds(*now, key_.source);
-    if (!held || !holds || *held != *holds) return Likelihood::kMaybe;
+    if (!held || !holds || *held != *holds) return Likelihood::kUnknown;
     if (!now->ipset && !now->dynamic) return Known(*holds);
     if (*holds) return now->expires ? Likelihood::kLikely : Likelihood::kYes;
     return Likelihood::kUnlikely;
   }
 
   static Likelihood Interface(const RuleCondition& condition, std::string_view name, std::uint32_t index) {
-    if (index != 0 && name.empty()) return Likelihood::kMaybe;  // it is gone
-    if (index == 0) return Likelihood::kMaybe;                  // not decided when the packet was seen
+    if (index != 0 && name.empty()) return Likelihood::kUnseen;  // it is gone
+    if (index == 0) return Likelihood::kUnseen;                  // not decided when the packet was seen
     return Known(std::any_of(condition.interfaces.begin(), condition.interfaces.end(),
                              [&](const std::string& pattern) { return MatchesName(pattern, name); }));
   }
@@ -294,7 +306,7 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
   }
   if (candidates.empty()) return {.rule = {}, .may_follow = true};
   const Walk::Candidate& first = candidates.front();
-  if (candidates.size() > 1 || first.rule == nullptr || first.match < Likelihood::kLikely) return {};
+  if (candidates.size() > 1 || first.rule == nullptr || first.match < Likelihood::kUnseen) return {};
   if (first.rose < packets) return {.rule = {}, .may_follow = true};
   return {.rule = first.rule->text, .may_follow = false};
 }

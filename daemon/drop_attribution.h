@@ -5,7 +5,7 @@
 // drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter stood
 // still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a set that was in it
 // before and after. The answer is a rule only when it is the one candidate that is left, every condition of it is understood
-// and holds, and its counter rose by as many packets or more. Else it is none: nothing is guessed.
+// and none is known not to hold, and its counter rose by as many packets or more. Else it is none: nothing is guessed.
 #pragma once
 
 #include <cstdint>

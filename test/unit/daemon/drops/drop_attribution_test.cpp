@@ -134,10 +134,41 @@ TEST_CASE("of two that may have dropped it neither is named") {
   CHECK_FALSE(silent.Of(Packet("10.0.0.1", 22)));
 }
 
-TEST_CASE("a rule whose conditions are not all known is not named, though it alone remains") {
+TEST_CASE("what the key does not tell is no obstacle to the one rule that is left") {
   Firewall firewall("input");
   firewall.Add(Rule_("ct state invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), 5);
+  firewall.Add(Rule_("daddr drop", Verdict::kDrop, {Number(Kind::kDestination, 0)}), 0);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "ct state invalid drop");
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22), 6));
+
+  Firewall contended("input");
+  contended.Add(Rule_("ct state invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), 5);
+  contended.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
+  CHECK_FALSE(contended.Of(Packet("10.0.0.1", 22)));
+  CHECK(contended.Of(Packet("10.0.0.1", 23)) == "ct state invalid drop");
+
+  Firewall limited("input");
+  Rule rule = Rule_("limit rate over 5/second drop", Verdict::kDrop, {Port(22)});
+  rule.limits.emplace_back();
+  limited.Add(rule, 5);
+  CHECK(limited.Of(Packet("10.0.0.1", 22)) == "limit rate over 5/second drop");
+}
+
+TEST_CASE("a rule with something that is not understood is not named, though it alone remains") {
+  Firewall firewall("input");
+  Rule rule = Rule_("something drop", Verdict::kDrop, {Port(22)});
+  rule.fully_understood = false;
+  firewall.Add(rule, 5);
   CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));
+
+  Firewall jumps("input");
+  Rule jump = Rule_("something jump", Verdict::kJump, {});
+  jump.fully_understood = false;
+  jump.jump_target = "other";
+  jumps.Add(jump, 5);
+  jumps.Begin({}, "other");
+  jumps.Add(Rule_("drop", Verdict::kDrop, {}), 5);
+  CHECK_FALSE(jumps.Of(Packet("10.0.0.1", 22)));
 }
 
 TEST_CASE("what is accepted before is not dropped after, and a policy may be what dropped it") {
@@ -165,6 +196,20 @@ TEST_CASE("chains that are jumped to are walked, and returned from") {
   CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "inner");
   CHECK(firewall.Of(Packet("10.0.0.1", 80)) == "last");
   CHECK(firewall.Of(Packet("10.0.1.1", 22)) == "last");
+}
+
+TEST_CASE("a jump into a chain that only drops is the rule where it counts, else the one that it leads to") {
+  for (const bool counts : {true, false}) {
+    Firewall firewall("input");
+    Rule jump = Rule_("dport 22 jump dropper", Verdict::kDrop, {Port(22)});
+    jump.jump_target = "dropper";
+    firewall.Add(jump, counts ? std::optional<std::uint64_t>(9) : std::nullopt);
+    firewall.Add(Rule_("last", Verdict::kDrop, {}), 9);
+    firewall.Begin({}, "dropper");
+    firewall.Add(Rule_("inner", Verdict::kDrop, {}), 9);
+    CHECK(firewall.Of(Packet("10.0.0.1", 22)) == (counts ? "dport 22 jump dropper" : "inner"));
+    CHECK(firewall.Of(Packet("10.0.0.1", 23)) == "last");
+  }
 }
 
 TEST_CASE("interfaces are known by name, with or without a wildcard, and conditions may be negated") {
