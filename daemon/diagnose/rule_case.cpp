@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "daemon/diagnose/case.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t kLinksMax = 8;
 constexpr std::size_t kSeenMax = 4;
+constexpr std::size_t kSpreadMin = 16;
 
 bool SameRules(const RuleSnapshot& before, const RuleSnapshot& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
@@ -208,6 +210,9 @@ std::vector<AskedPacket> RuleCase::SeenToFail() const {
   std::vector<std::pair<std::uint64_t, const WatchedFlow*>> most;
   for (const auto& each : failing) most.push_back(each.second);
   std::stable_sort(most.begin(), most.end(), [](const auto& one, const auto& other) { return one.first > other.first; });
+  // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
+  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0}, [](std::uint64_t sum, const auto& each) { return sum + each.first; });
+  if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};
   if (most.size() > kSeenMax) most.resize(kSeenMax);
   std::vector<AskedPacket> seen;
   for (const auto& [requests, flow] : most) {
