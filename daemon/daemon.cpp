@@ -117,6 +117,14 @@ class Daemon {
   }
 
  private:
+  // A parameter that would change nothing is refused: who gives one expects it to.
+  static http::Handler WithoutParameters(std::function<http::Response()> answer) {
+    return [answer = std::move(answer)](const http::Request& request) {
+      if (request.query.empty()) return answer();
+      return http::ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
+    };
+  }
+
   std::map<std::string, http::Handler> Routes() {
     return {
         {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
@@ -136,10 +144,10 @@ class Daemon {
            const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
            return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
          }},
-        {"/api/v1/alerts", [this](const http::Request&) { return AnswerAlerts(*alerts_.figures()); }},
+        {"/api/v1/alerts", WithoutParameters([this] { return AnswerAlerts(*alerts_.figures()); })},
         {"/api/v1/sources/detail", [this](const http::Request& request) { return source_details_.Answer(request); }},
         {"/api/v1/history", [this](const http::Request& request) { return AnswerHistory(observer_, request); }},
-        {"/api/v1/status", [this](const http::Request&) { return AnswerStatus(TakeSnapshot()); }},
+        {"/api/v1/status", WithoutParameters([this] { return AnswerStatus(TakeSnapshot()); })},
     };
   }
 

@@ -39,7 +39,13 @@ void ReadHook(Bytes nest, NftChain& chain) {
   ForEach(nest, [&](const Attribute& attribute) {
     if (attribute.type == NFTA_HOOK_HOOKNUM) chain.hook = Number32(attribute.payload);
     if (attribute.type == NFTA_HOOK_PRIORITY) chain.priority = static_cast<std::int32_t>(Number32(attribute.payload));
-    if (attribute.type == NFTA_HOOK_DEV) chain.device = NftText(attribute.payload);
+    // The kernel tells one device by both, several by the list alone.
+    if (attribute.type == NFTA_HOOK_DEV && chain.devices.empty()) chain.devices = {NftText(attribute.payload)};
+    if (attribute.type != NFTA_HOOK_DEVS) return;
+    chain.devices.clear();
+    ForEach(attribute.payload, [&](const Attribute& device) {
+      if (device.type == NFTA_DEVICE_NAME) chain.devices.push_back(NftText(device.payload));
+    });
   });
 }
 

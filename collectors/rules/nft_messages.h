@@ -33,7 +33,7 @@ struct NftChain {
   bool base = false;
   std::uint32_t hook = 0;
   std::int32_t priority = 0;
-  std::string_view device;
+  std::vector<std::string_view> devices;
   std::string_view type;
   std::uint32_t policy = 1;  // NF_ACCEPT
   std::optional<RuleCounter> counter;

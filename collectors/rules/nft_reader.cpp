@@ -202,7 +202,7 @@ Status NftReader::ReadChains(Ruleset& ruleset) {
     if (!chain->base) return;
     added.type = chain->type;
     added.hook = HookName(chain->family, chain->hook);
-    added.device = chain->device;
+    added.devices.assign(chain->devices.begin(), chain->devices.end());
     added.priority = chain->priority;
     added.policy = chain->policy == NF_DROP ? Verdict::kDrop : Verdict::kAccept;
     added.has_policy_counter = chain->counter.has_value();

@@ -9,7 +9,7 @@
 namespace conntally {
 
 PacketWalker::PacketWalker(const RuleSnapshot& snapshot) : snapshot_(snapshot), matcher_(snapshot) {
-  constexpr std::array<std::string_view, kHooks> kNames = {"prerouting", "input", "forward", "output", "postrouting"};
+  constexpr std::array<std::string_view, kHooks> kNames = {"prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"};
   constexpr std::int32_t kDestinationNat = -100, kSourceNat = 100;  // NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC
   for (const auto& [backend, one] : snapshot.backends) {
     if (!one.ruleset) continue;
@@ -18,7 +18,9 @@ PacketWalker::PacketWalker(const RuleSnapshot& snapshot) : snapshot_(snapshot), 
       chains_[{backend, chain.family, chain.table, chain.name}] = i;
       if (!chain.base) continue;
       const auto hook = std::find(kNames.begin(), kNames.end(), chain.hook);
-      const bool of_packets = chain.family == RuleFamily::kIp || chain.family == RuleFamily::kIp6 || chain.family == RuleFamily::kInet;
+      const bool of_devices = hook != kNames.end() && hook - kNames.begin() >= kIngress;
+      const bool of_packets = of_devices ? !chain.devices.empty()
+                                         : chain.family == RuleFamily::kIp || chain.family == RuleFamily::kIp6 || chain.family == RuleFamily::kInet;
       if (!of_packets || hook == kNames.end()) {
         if (chain.rule_count != 0 || chain.policy == Verdict::kDrop) not_walked_.push_back({backend, i});
         continue;

@@ -65,6 +65,7 @@ struct Walk {
   std::vector<Unevaluated> unevaluated;    // rules that might have decided otherwise; not all of them, if there are very many
   std::vector<RuleRef> limited;            // rules with limits that the packet met
   std::optional<RuleRef> destination_nat;  // that was applied
+  bool destination_nat_open = false;       // some rule may or may not have changed the destination, or to one of several
   std::optional<RuleRef> source_nat;
   bool source_nat_open = false;            // some rule may or may not have changed the source
   bool forwarded = false;                  // it went through the forward hook, or would have
@@ -89,7 +90,7 @@ class PacketWalker {
   // A packet that this host sends; it comes in again when it is for the host itself.
   Walk Leaves(Packet packet, const WalkRouting& routing) const;
 
-  // Base chains that hold rules or drop, and that no walk goes through: of bridges, ARP and devices.
+  // Base chains that hold rules or drop, and that no walk goes through: of bridges and ARP, and of devices that are not named.
   const std::vector<ChainRef>& not_walked() const { return not_walked_; }
   const Rule& rule(RuleRef ref) const;
   const RuleChain& chain(ChainRef ref) const;
@@ -98,7 +99,7 @@ class PacketWalker {
 
  private:
   friend class WalkRun;
-  enum Hook : std::uint8_t { kPrerouting, kInput, kForward, kOutput, kPostrouting, kHooks };
+  enum Hook : std::uint8_t { kPrerouting, kInput, kForward, kOutput, kPostrouting, kIngress, kEgress, kHooks };
   struct Hooked {
     ChainRef ref;
     bool nat = false;

@@ -183,7 +183,7 @@ struct RuleChain {
   bool base = false;  // hooked; the following are for base chains alone
   std::string type;   // "filter", "nat", "route"
   std::string hook;   // "prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"
-  std::string device; // of netdev chains with one device
+  std::vector<std::string> devices;  // of "ingress" and "egress"
   std::int32_t priority = 0;  // of legacy tables: the kernel's fixed one
   Verdict policy = Verdict::kAccept;  // kAccept or kDrop
   bool has_policy_counter = false;

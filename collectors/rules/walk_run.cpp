@@ -1,5 +1,6 @@
 #include "collectors/rules/walk_run.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace conntally {
@@ -16,6 +17,7 @@ WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& r
 
 Walk WalkRun::Arrives() {
   meant_out_ = std::exchange(walk_.packet.out, PacketInterface{});
+  ThroughHook(Hook::kIngress);
   ThroughHook(Hook::kPrerouting);
   Packet& packet = walk_.packet;
   if (packet.destination && routing_.is_local && walk_.destination_nat) packet.destination_is_local = routing_.is_local(*packet.destination);
@@ -27,6 +29,7 @@ Walk WalkRun::Arrives() {
   Route();
   ThroughHook(Hook::kForward);
   ThroughHook(Hook::kPostrouting);
+  ThroughHook(Hook::kEgress);
   return Finish();
 }
 
@@ -37,9 +40,11 @@ Walk WalkRun::Leaves() {
   ThroughHook(Hook::kOutput);
   if (walk_.destination_nat) Route();
   ThroughHook(Hook::kPostrouting);
+  ThroughHook(Hook::kEgress);
   if (packet.destination_is_local == true) {
     packet.in = std::exchange(packet.out, PacketInterface{});
     nat_settled_[0] = nat_settled_[1] = true;
+    ThroughHook(Hook::kIngress);
     ThroughHook(Hook::kPrerouting);
     ThroughHook(Hook::kInput);
   }
@@ -61,7 +66,15 @@ Walk WalkRun::Finish() {
 }
 
 bool WalkRun::OfFamily(RuleFamily family) const {
+  if (family == RuleFamily::kNetdev) return true;
   return family == RuleFamily::kInet || family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
+}
+
+// A chain of devices sees what comes in by one of them, or leaves by it.
+bool WalkRun::IsOfDevice(const RuleChain& chain) const {
+  if (hook_ != Hook::kIngress && hook_ != Hook::kEgress) return true;
+  const std::optional<PacketInterface>& device = hook_ == Hook::kIngress ? walk_.packet.in : walk_.packet.out;
+  return device && std::find(chain.devices.begin(), chain.devices.end(), device->name) != chain.devices.end();
 }
 
 void WalkRun::ThroughHook(Hook hook) {
@@ -69,7 +82,8 @@ void WalkRun::ThroughHook(Hook hook) {
   const bool first = hook == Hook::kPrerouting || hook == Hook::kOutput;
   for (const PacketWalker::Hooked& hooked : walker_.hooks_[hook]) {
     if (alive_ == Match::kNo) return;
-    if (!OfFamily(walker_.chain(hooked.ref).family)) continue;
+    const RuleChain& chain = walker_.chain(hooked.ref);
+    if (!OfFamily(chain.family) || !IsOfDevice(chain)) continue;
     if (first && hooked.priority > kConntrackPriority) tracked_ = true;
     // nf_nat_inet_fn: only what makes a connection, and only until one chain has said something.
     const bool of_source = hook == Hook::kInput || hook == Hook::kPostrouting;
@@ -77,7 +91,7 @@ void WalkRun::ThroughHook(Hook hook) {
     walk_.packet.state = untracked_ ? kStateUntracked : tracked_ ? true_state_ : kStateInvalid;
     BaseChain(hooked.ref);
   }
-  tracked_ = true;
+  if (hook != Hook::kIngress) tracked_ = true;
 }
 
 void WalkRun::BaseChain(ChainRef ref) {
@@ -251,7 +265,10 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   if (looking_back_) return;
   const NatTarget target = rule.nat.value_or(NatTarget{});
   const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
-  const bool known = target.kind != NatTarget::Kind::kOther && match == Match::kYes && flow.alive == Match::kYes;
+  const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
+  // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
+  const bool last_of_several = !of_source && walk_.destination_nat_open;
+  const bool known = understood && (flow.alive == Match::kYes || last_of_several);
   if (!known && match == Match::kYes) NotTold(ref, "what it makes of addresses is not known");
   if (of_source) {
     if (known) {
@@ -264,9 +281,10 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   } else if (known) {
     walk_.destination_nat = ref;
     nat_settled_[0] = true;
-    if (walk_.packet.status) *walk_.packet.status |= kStatusDestinationNat;
+    if (walk_.packet.status || last_of_several) walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
     ChangeDestination(target);
   } else {
+    walk_.destination_nat_open = true;
     walk_.packet.destination.reset();  // it may be another from here on
     walk_.packet.destination_port.reset();
     walk_.packet.status.reset();

@@ -38,6 +38,7 @@ class WalkRun {
   void SideEffects(const Rule& rule, Match match);
   void NotTold(RuleRef ref, const std::string& why);
   bool OfFamily(RuleFamily family) const;
+  bool IsOfDevice(const RuleChain& chain) const;
   void Route();
   Walk Finish();
 

@@ -39,7 +39,7 @@ void AlertEngine::Move(Tracked& tracked, Severity severity, AlertState to, Momen
   tier.state = to;
   tier.since = now.wall;
   tier.below = Duration{0};
-  if (to == AlertState::kPending) tier.held = Duration{0};
+  if (to == AlertState::kPending) tier.held = tier.lapsed = Duration{0};
   if (to == AlertState::kFiring) {
     tier.fired = now.wall;
     std::erase_if(resolved_, [&](const Resolved& resolved) {
@@ -68,8 +68,9 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
     return;
   }
   if (tier.state == AlertState::kPending) {
-    tier.held += step;
-    if (clear && tier.below > kLapseMax) Move(tracked, severity, AlertState::kInactive, now);
+    // Of all the time that it is pending: peaks that come again and again never hold.
+    (clear ? tier.lapsed : tier.held) += step;
+    if (clear && tier.lapsed > std::max<Duration>(kLapseMax, rule.for_at_least / 10)) Move(tracked, severity, AlertState::kInactive, now);
   } else if (past) {
     Move(tracked, severity, AlertState::kPending, now);
   }

@@ -53,7 +53,7 @@ class AlertEngine {
   static constexpr double kWorseBy = 2;
   static constexpr std::chrono::seconds kStepMax{5};
   static constexpr std::chrono::seconds kClearAfter{5};
-  static constexpr std::chrono::seconds kLapseMax{2};  // of a pending one: a reading or two
+  static constexpr std::chrono::seconds kLapseMax{2};  // of a pending one, or a tenth of its `for`: a reading or two
   static constexpr std::chrono::minutes kResolvedKept{15};
 
   struct Moment {
@@ -71,7 +71,8 @@ class AlertEngine {
   using Duration = std::chrono::steady_clock::duration;
   struct Tier {
     AlertState state = AlertState::kInactive;
-    Duration held{0};   // pending, and looked at
+    Duration held{0};   // pending, looked at, and not clear
+    Duration lapsed{0};  // while pending: how long it was clear
     Duration below{0};  // clear, and looked at
     AlertTime since{};
     AlertTime fired{};

@@ -15,7 +15,77 @@ constexpr const char* kIptablesAccept = "-m conntrack --ctstate ESTABLISHED,RELA
 constexpr const char* kNftAccept = "ct state established,related accept";
 constexpr std::uint8_t kAck = 16, kSynAck = 18;
 
-// The packet that answers, on its way through this host.
+// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the raw tables.
+AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
+  AskedPacket following = asked;
+  following.packet.destination = walk.packet.destination;
+  following.packet.destination_port = walk.packet.destination_port;
+  following.packet.destination_is_local = walk.packet.destination_is_local;
+  following.packet.status = walk.packet.status;
+  following.packet.state = kStateEstablished;
+  following.packet.tcp_flags = kAck;
+  return following;
+}
+
+void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty, Report& report) {
+  if (Has(report, "established-not-accepted")) return;
+  const RuleChain& base = rules.walker.chain(stop.base);
+  Finding finding;
+  finding.id = "established-not-accepted";
+  finding.certainty = certainty;
+  finding.evidence = {"stopped by " + rules.Place(stop), rules.Counted(stop)};
+  const bool behind = stop.rule && walk.late_accept && walk.late_accept->rule;
+  if (behind) {
+    const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
+    finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}", accept.chain, accept.position + 1, whose);
+    finding.evidence.push_back("accepts too late: " + rules.commands.Place(*walk.late_accept->rule));
+    finding.fix.push_back(rules.commands.MoveBefore(*walk.late_accept->rule, stop));
+  } else {
+    finding.title = fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
+    finding.evidence.push_back(fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
+  }
+  // Chains of devices know no connections' states.
+  if (base.family == RuleFamily::kNetdev) finding.fix = rules.commands.LetThrough(stop, walk.packet);
+  finding.cause = "the first packet of a connection passes, but " + whose + " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
+  if (base.family != RuleFamily::kNetdev) finding.fix.push_back(AcceptEstablished(rules, base));
+  report.findings.push_back(std::move(finding));
+}
+
+// Rules with limits that ask for no state, on the way of established packets: they count them, and stop some.
+void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
+  for (const RuleRef ref : walk.limited) {
+    const Rule& rule = rules.walker.rule(ref);
+    const bool stops = rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+    if (!stops || rules.Growth(ref) == 0 || Has(report, "established-not-accepted")) continue;
+    const RuleChain* chain = rules.walker.ChainNamed(ref.backend, rule.family, rule.table, rule.chain);
+    if (chain == nullptr) continue;
+    Finding finding;
+    finding.id = "established-not-accepted";
+    finding.certainty = 0.6;
+    finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some", rule.position + 1, rule.chain);
+    finding.evidence = {rules.commands.Place(ref), fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
+    finding.cause = "the limit comes before ESTABLISHED,RELATED is accepted, so a busy connection is taken for many";
+    finding.fix.push_back(AcceptEstablished(rules, *chain));
+    report.findings.push_back(std::move(finding));
+  }
+}
+
+void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty, Report& report) {
+  const Walk first = rules.Through(asked);
+  if (first.passes == Match::kNo) return;
+  const bool to_itself = asked.leaves && first.packet.destination_is_local == true;
+  if (!to_itself) {
+    const Walk answers = rules.Through(AnswerTo(asked, first));
+    if (const Decision* stop = answers.stop()) return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
+    TellLimited(rules, answers, report);
+  }
+  const Walk following = rules.Through(FollowingOf(asked, first));
+  if (const Decision* stop = following.stop()) return Tell(rules, following, *stop, "all packets after the first", certainty, report);
+  TellLimited(rules, following, report);
+}
+
+}  // namespace
+
 AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   AskedPacket answer;
   Packet& packet = answer.packet;
@@ -47,76 +117,12 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   return answer;
 }
 
-// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the raw tables.
-AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
-  AskedPacket following = asked;
-  following.packet.destination = walk.packet.destination;
-  following.packet.destination_port = walk.packet.destination_port;
-  following.packet.destination_is_local = walk.packet.destination_is_local;
-  following.packet.status = walk.packet.status;
-  following.packet.state = kStateEstablished;
-  following.packet.tcp_flags = kAck;
-  return following;
+Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base) {
+  return rules.commands.InsertFirst(base, kIptablesAccept, kNftAccept, "lets packets of connections pass that were let through once; no new ones");
 }
-
-void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty, Report& report) {
-  if (Has(report, "established-not-accepted")) return;
-  const RuleChain& base = rules.walker.chain(stop.base);
-  Finding finding;
-  finding.id = "established-not-accepted";
-  finding.certainty = certainty;
-  finding.evidence = {"stopped by " + rules.Place(stop), rules.Counted(stop)};
-  const bool behind = stop.rule && walk.late_accept && walk.late_accept->rule;
-  if (behind) {
-    const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
-    finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}", accept.chain, accept.position + 1, whose);
-    finding.evidence.push_back("accepts too late: " + rules.commands.Place(*walk.late_accept->rule));
-    finding.fix.push_back(rules.commands.MoveBefore(*walk.late_accept->rule, stop));
-  } else {
-    finding.title = fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
-    finding.evidence.push_back(fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
-  }
-  finding.cause = "the first packet of a connection passes, but " + whose + " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
-  finding.fix.push_back(rules.commands.InsertFirst(base, kIptablesAccept, kNftAccept, "lets packets of connections pass that were let through once; no new ones"));
-  report.findings.push_back(std::move(finding));
-}
-
-// Rules with limits that ask for no state, on the way of established packets: they count them, and stop some.
-void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
-  for (const RuleRef ref : walk.limited) {
-    const Rule& rule = rules.walker.rule(ref);
-    const bool stops = rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
-    if (!stops || rules.Growth(ref) == 0 || Has(report, "established-not-accepted")) continue;
-    const RuleChain* chain = rules.walker.ChainNamed(ref.backend, rule.family, rule.table, rule.chain);
-    if (chain == nullptr) continue;
-    Finding finding;
-    finding.id = "established-not-accepted";
-    finding.certainty = 0.6;
-    finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some", rule.position + 1, rule.chain);
-    finding.evidence = {rules.commands.Place(ref), fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
-    finding.cause = "the limit comes before ESTABLISHED,RELATED is accepted, so a busy connection is taken for many";
-    finding.fix.push_back(rules.commands.InsertFirst(*chain, kIptablesAccept, kNftAccept, "lets packets of connections pass that were let through once; no new ones"));
-    report.findings.push_back(std::move(finding));
-  }
-}
-
-void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty, Report& report) {
-  const Walk first = rules.Through(asked);
-  if (first.passes == Match::kNo) return;
-  const bool to_itself = asked.leaves && first.packet.destination_is_local == true;
-  if (!to_itself) {
-    const Walk answers = rules.Through(AnswerTo(asked, first));
-    if (const Decision* stop = answers.stop()) return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
-    TellLimited(rules, answers, report);
-  }
-  const Walk following = rules.Through(FollowingOf(asked, first));
-  if (const Decision* stop = following.stop()) return Tell(rules, following, *stop, "all packets after the first", certainty, report);
-  TellLimited(rules, following, report);
-}
-
-}  // namespace
 
 void CheckAnswers(const RuleCase& rules, Report& report) {
+  for (const AskedPacket& seen : rules.SeenToFail()) CheckOne(rules, seen, 0.9, report);
   if (rules.narrowed()) {
     for (const AskedPacket& asked : rules.Asked()) CheckOne(rules, asked, 0.97, report);
     report.checked.push_back("the rules, in order, for the answers to that traffic, and for what follows its first packet");

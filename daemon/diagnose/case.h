@@ -15,6 +15,7 @@
 #include "daemon/diagnose/finding.h"
 #include "daemon/diagnose/host_facts.h"
 #include "daemon/diagnose/question.h"
+#include "daemon/diagnose/rule_outcome.h"
 #include "daemon/diagnose/running_daemon.h"
 
 namespace conntally::diagnose {
@@ -29,7 +30,7 @@ struct Case {
   const Census& census;                     // empty when the connections could not be listed
   const std::optional<WatchedPackets>& watched;  // absent: not asked for, or not allowed
   const std::optional<RunningDaemon>& daemon;    // absent: none answers, or it watches another namespace
-  bool destination_translated = false;      // the rules send the asked traffic to another address or port
+  RuleOutcome outcome = {};                      // where the rules send the asked traffic
 
   // The counter's value after the observation, and how much of it was added during it. 0 when it could not be read.
   std::uint64_t Total(TableCounter counter) const;

@@ -136,8 +136,8 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   KeepIfOfThisTable(daemon, host, report);
   enough = TellWhatIsMissing(host, rules, report);
   const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
-  const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules}, report);
-  const Case facts{command.question, host, config, rules, census, watched, daemon, outcome.destination_translated};
+  const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules, .watched = watched ? &*watched : nullptr}, report);
+  const Case facts{command.question, host, config, rules, census, watched, daemon, outcome};
   Check(facts, report);
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });

@@ -52,6 +52,11 @@ std::string NftCommand(const std::string& text) {
 std::string NftChain(const Rule& rule) { return fmt::format("{} {} {}", NameOf(rule.family), rule.table, rule.chain); }
 std::string NftChain(const RuleChain& chain) { return fmt::format("{} {} {}", NameOf(chain.family), chain.table, chain.name); }
 
+// nft deletes by handle alone, which a rule that is yet to be made has none of: the first of this text is it.
+std::string DeleteByText(const std::string& chain, const std::string& text) {
+  return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')", chain, ShellWord(text + " # handle"));
+}
+
 std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
 
 std::string ProtocolName(std::uint8_t protocol, bool ipv6) {
@@ -63,6 +68,17 @@ std::string ProtocolName(std::uint8_t protocol, bool ipv6) {
     case IPPROTO_SCTP: return "sctp";
     default: return std::to_string(protocol);
   }
+}
+
+// "--zone=public " of firewalld's chains "filter_IN_public", "filter_IN_public_deny" ...; else of the default zone: "".
+std::string ZoneOf(std::string chain) {
+  constexpr std::string_view kIn = "filter_IN_";
+  if (!chain.starts_with(kIn)) return {};
+  chain.erase(0, kIn.size());
+  for (const std::string_view part : {"_pre", "_log", "_deny", "_allow", "_post"}) {
+    if (chain.ends_with(part)) chain.resize(chain.size() - part.size());
+  }
+  return "--zone=" + ShellWord(chain) + " ";
 }
 
 }  // namespace
@@ -77,7 +93,12 @@ FirewallTools FindFirewallTools(const std::string& root) {
     path = target.is_absolute() ? target : path.parent_path() / target;
   }
   const std::string name = path.filename().string();
-  return {name == "iptables-nft" || name == "xtables-nft-multi", name == "iptables-legacy" || name == "xtables-legacy-multi"};
+  FirewallTools tools{name == "iptables-nft" || name == "xtables-nft-multi", name == "iptables-legacy" || name == "xtables-legacy-multi", {}};
+  constexpr std::pair<const char*, const char*> kOwners[] = {{"ufw", "/usr/sbin/ufw"}, {"firewalld", "/usr/bin/firewall-cmd"}, {"fail2ban", "/usr/bin/fail2ban-client"}};
+  for (const auto& [owner, program] : kOwners) {
+    if (!std::filesystem::exists(root + program, error)) tools.missing.emplace_back(owner);
+  }
+  return tools;
 }
 
 std::string ShellWord(std::string_view word) {
@@ -177,7 +198,7 @@ Fix FirewallCommands::InsertBefore(const Decision& stop, const std::string& text
   const std::string tool = ToolOf(rule.backend, rule.family, rule.table);
   if (tool == "nft") {
     fix.command = NftCommand(fmt::format("insert rule {} handle {} {}", NftChain(rule), rule.handle, text_of_nft));
-    fix.undo = NftCommand("-a list chain " + NftChain(rule)) + " shows its handle N; then " + NftCommand("delete rule " + NftChain(rule) + " handle N");
+    fix.undo = DeleteByText(NftChain(rule), text_of_nft);
     return fix;
   }
   fix.command = fmt::format("{}{} -I {} {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1, text_of_iptables);
@@ -201,7 +222,7 @@ Fix FirewallCommands::IntoChain(const RuleChain& chain, bool first, const std::s
   const std::string tool = ToolOf(chain.backend, chain.family, chain.table);
   if (tool == "nft") {
     fix.command = NftCommand((first ? "insert rule " : "add rule ") + NftChain(chain) + " " + text_of_nft);
-    fix.undo = NftCommand("-a list chain " + NftChain(chain)) + " shows its handle N; then " + NftCommand("delete rule " + NftChain(chain) + " handle N");
+    fix.undo = DeleteByText(NftChain(chain), text_of_nft);
     return fix;
   }
   fix.command = fmt::format("{}{} {} {} {}", tool, OfTable(chain.table), first ? "-I" : "-A", ShellWord(chain.name) + (first ? " 1" : ""), text_of_iptables);
@@ -246,17 +267,25 @@ Fix FirewallCommands::MoveBefore(RuleRef late, const Decision& stop) const {
 }
 
 std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const {
+  if (std::find(tools_.missing.begin(), tools_.missing.end(), owner) != tools_.missing.end()) return {};
+  const std::string& hook = walker_.chain(stop.base).hook;
+  const std::string rule_chain = stop.rule ? walker_.rule(*stop.rule).chain : std::string();
+  const bool has_ports = !packet.protocol || *packet.protocol == IPPROTO_TCP || *packet.protocol == IPPROTO_UDP;
   const bool one_port = packet.destination_port && packet.destination_port->first == packet.destination_port->last;
   const std::string protocol = packet.protocol ? ProtocolName(*packet.protocol, packet.family == Family::kIpv6) : "tcp";
   const std::string port = one_port ? std::to_string(packet.destination_port->first) : "PORT";
   const std::string source = packet.source ? packet.source->ToString() : "any";
-  if (owner == "ufw") {
-    const std::string rule = fmt::format("allow proto {} from {} to any port {}", protocol, source, port);
-    return {{"ufw " + rule, "opens the port for that source; a deny that stands before it must go first (ufw status numbered)", "ufw delete " + rule, ""}};
+  if (owner == "ufw" && has_ports && (hook == "input" || hook == "forward")) {
+    const std::string route = hook == "forward" ? "route " : "";
+    const std::string to = packet.destination && packet.destination_is_local == false ? packet.destination->ToString() : "any";
+    const std::string rule = fmt::format("allow proto {} from {} to {} port {}", protocol, source, to, port);
+    // What a user's rule denies is to be asked after.
+    const std::string first = rule_chain.find("-user-") != rule_chain.npos ? "insert 1 " : "";
+    return {{"ufw " + route + first + rule, "opens the port for that source", "ufw " + route + "delete " + rule, ""}};
   }
-  if (owner == "firewalld") {
-    const std::string rule = fmt::format("{}/{}", port, protocol);
-    return {{"firewall-cmd --add-port=" + rule, "opens the port in the default zone for everybody", "firewall-cmd --remove-port=" + rule, "firewall-cmd --runtime-to-permanent"}};
+  if (owner == "firewalld" && has_ports && hook == "input") {
+    const std::string zone = ZoneOf(rule_chain), what = fmt::format("-port={}/{}", port, protocol);
+    return {{"firewall-cmd " + zone + "--add" + what, "opens the port for everybody", "firewall-cmd " + zone + "--remove" + what, "firewall-cmd --runtime-to-permanent"}};
   }
   if (owner == "fail2ban" && stop.rule && packet.source) {
     const std::string& chain = walker_.rule(*stop.rule).chain;

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "collectors/rules/packet_walk.h"
 #include "daemon/diagnose/finding.h"
@@ -14,6 +15,7 @@ namespace conntally::diagnose {
 struct FirewallTools {
   bool iptables_is_nft = false;
   bool iptables_is_legacy = false;
+  std::vector<std::string> missing = {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
 };
 FirewallTools FindFirewallTools(const std::string& root);
 

@@ -129,13 +129,13 @@ void CheckForwarding(const Case& facts, Report& report) {
     // A host without any link to others is asked about nobody in particular.
     if (!filtered && HasLinks(facts)) AddNoRoute(*facts.question.source, (*routes.to_source)->error, true, report);
   }
-  const bool asked_elsewhere = facts.question.destination && (!routes.destination_is_local || !facts.destination_translated);
+  const bool asked_elsewhere = facts.question.destination && (!routes.destination_is_local || !facts.outcome.sent_elsewhere);
   if (asked_elsewhere || told) return;
   for (const bool version6 : {false, true}) {
     const std::string whole = SwitchPath(facts, version6, false);
     const bool other_family = (facts.question.source || facts.question.destination) && version6 != ipv6;
     if (other_family || facts.Sysctl(whole).value_or(1) != 0) continue;
-    if (facts.destination_translated && version6 == ipv6) {
+    if (facts.outcome.sent_elsewhere && version6 == ipv6) {
       AddForwardingOff(facts, whole, 0.9, {"a rule translates the destination to another host"}, report);
     } else if (const Rule* rule = FindGatewayRule(facts, version6); rule != nullptr && !facts.question.destination_port) {
       AddForwardingOff(facts, whole, 0.5, {fmt::format("but a rule translates for others: `{}` in chain {}", rule->text, rule->chain)}, report);

@@ -59,6 +59,7 @@ void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
   finding.title = "Nobody listens on " + Kind(wanted) + ": the refusal is the host's own";
   finding.certainty = 0.94;
   finding.evidence.push_back("no socket listens on " + Kind(wanted) + " in this network namespace");
+  if (facts.outcome.redirected_to) finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
   AddWatched(facts, finding);
   finding.cause = wanted.protocol == IPPROTO_UDP ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it; no firewall is at work there"
                                                  : "the host answers with a reset (\"Connection refused\") at once; no firewall is at work there";
@@ -131,12 +132,18 @@ void CheckListeners(const Case& facts, Report& report) {
   const Question& question = facts.question;
   if (!facts.host.routes.destination_is_local) return CheckBehind(facts, report);
   const std::uint8_t protocol = question.protocol.value_or(std::uint8_t{IPPROTO_TCP});
-  if (!question.destination_port || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || facts.destination_translated) return;
+  if (!question.destination_port || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)) return;
+  const bool redirected = facts.outcome.redirected_to.has_value();
+  if (facts.outcome.destination_translated && !redirected) return;
   if (!facts.host.listeners) {
     report.not_checked.push_back({"who listens", facts.host.listeners.error().message});
     return;
   }
   Wanted wanted{protocol, *question.destination_port, question.destination, {}, facts.host.routes.source_is_local};
+  if (redirected) {
+    wanted.port = *facts.outcome.redirected_to;
+    wanted.address.reset();
+  }
   if (question.destination || question.source) wanted.family = (question.destination ? question.destination : question.source)->family;
 
   std::vector<ListeningSocket> others;

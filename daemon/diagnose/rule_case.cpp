@@ -4,6 +4,9 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
 
 #include "daemon/diagnose/case.h"
 
@@ -11,6 +14,8 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kLinksMax = 8;
+constexpr std::size_t kSeenMax = 4;
+constexpr std::size_t kSpreadMin = 16;
 
 bool SameRules(const RuleSnapshot& before, const RuleSnapshot& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
@@ -191,6 +196,44 @@ std::vector<AskedPacket> RuleCase::Asked() const {
     }
   }
   return asked;
+}
+
+std::vector<AskedPacket> RuleCase::SeenToFail() const {
+  std::map<std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>, std::pair<std::uint64_t, const WatchedFlow*>> failing;
+  if (inputs.watched == nullptr) return {};
+  for (const WatchedFlow& flow : inputs.watched->flows) {
+    if (flow.answer == WatchedFlow::Answer::kAccepted || (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow))) continue;
+    auto& [requests, first] = failing[{flow.source, flow.destination, flow.protocol, flow.destination_port}];
+    requests += flow.requests;
+    if (first == nullptr) first = &flow;
+  }
+  std::vector<std::pair<std::uint64_t, const WatchedFlow*>> most;
+  for (const auto& each : failing) most.push_back(each.second);
+  std::stable_sort(most.begin(), most.end(), [](const auto& one, const auto& other) { return one.first > other.first; });
+  // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
+  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0}, [](std::uint64_t sum, const auto& each) { return sum + each.first; });
+  if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};
+  if (most.size() > kSeenMax) most.resize(kSeenMax);
+  std::vector<AskedPacket> seen;
+  for (const auto& [requests, flow] : most) {
+    AskedPacket& one = seen.emplace_back();
+    Packet& packet = one.packet;
+    packet.family = flow->source.family;
+    packet.source = flow->source;
+    packet.destination = flow->destination;
+    packet.protocol = flow->protocol;
+    packet.source_port = kClientPorts;
+    packet.destination_port = NumberRange{flow->destination_port, flow->destination_port};
+    packet.tcp_flags = 2;
+    packet.source_is_local = inputs.host.IsLocal(flow->source);
+    packet.destination_is_local = inputs.host.IsLocal(flow->destination);
+    one.leaves = flow->in_link == 0;
+    if (const Link* link = inputs.host.LinkOf(flow->in_link); link != nullptr && !one.leaves) {
+      packet.in = PacketInterface{link->index, link->name};
+      packet.reverse_path = true;
+    }
+  }
+  return seen;
 }
 
 }  // namespace conntally::diagnose

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "collectors/host/network_reader.h"
+#include "collectors/host/packet_watch.h"
 #include "collectors/rules/packet_walk.h"
 #include "daemon/diagnose/finding.h"
 #include "daemon/diagnose/firewall_commands.h"
@@ -22,6 +23,7 @@ struct RuleInputs {
   const RuleSnapshot& after;
   std::string root = {};       // before /etc and /usr
   std::function<Result<Route>(const RouteQuestion&)> find_route = FindRoute;
+  const WatchedPackets* watched = nullptr;  // between the readings
 };
 
 // A packet that the question means; several when it leaves something open.
@@ -51,6 +53,8 @@ class RuleCase {
   std::string Place(const Decision& decision) const;
 
   std::vector<AskedPacket> Asked() const;
+  // What was seen on the wire and had no answer, or a refusal: the most frequent of it, each once.
+  std::vector<AskedPacket> SeenToFail() const;
   // Links by which others' packets come; not more than a few.
   std::vector<const Link*> OuterLinks() const;
   std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;

@@ -50,9 +50,10 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   RuleOutcome outcome;
   if (rules.narrowed()) {
     outcome = CheckAskedTraffic(rules, report);
-  } else {
-    CheckStoppingNow(rules, report);
   }
+  CheckWatchedTraffic(rules, report);
+  if (!rules.narrowed()) CheckStoppingNow(rules, report);
+  CheckNeighbours(rules, report);
   CheckAnswers(rules, report);
   CheckTranslation(rules, report);
   CheckRuleLimits(rules, report);

@@ -4,20 +4,21 @@
 #pragma once
 
 #include "daemon/diagnose/rule_case.h"
+#include "daemon/diagnose/rule_outcome.h"
 
 namespace conntally::diagnose {
-
-struct RuleOutcome {
-  bool destination_translated = false;  // rules send the asked traffic to another address or port
-};
 
 // All of the following, and what of the rules could not be evaluated.
 RuleOutcome CheckRules(const RuleInputs& inputs, Report& report);
 
 // reject-rule, drop-rule, drop-policy, late-accept, dnat-not-forwarded: of the traffic that was asked about.
 RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report);
+// The same ids, of traffic that was seen on the wire and not let in.
+void CheckWatchedTraffic(const RuleCase& rules, Report& report);
 // The same ids, of what is being stopped now, when nothing was asked.
 void CheckStoppingNow(const RuleCase& rules, Report& report);
+// The same ids, of the neighbour discovery that IPv6 cannot do without
+void CheckNeighbours(const RuleCase& rules, Report& report);
 // established-not-accepted
 void CheckAnswers(const RuleCase& rules, Report& report);
 // no-masquerade, and dnat-not-forwarded of every DNAT rule there is

@@ -53,28 +53,16 @@ class LimitCheck {
  public:
   LimitCheck(const RuleCase& rules, Report& report) : rules_(rules), report_(report), matcher_(rules.inputs.after) {}
 
-  void Asked() {
-    std::set<RuleRef> met;
-    for (const AskedPacket& asked : rules_.Asked()) {
-      const Walk below = rules_.Through(asked), reached = rules_.Through(asked, true);
-      if (below.passes == Match::kNo || reached.passes == Match::kYes) continue;  // the limits change nothing
-      for (const RuleRef ref : reached.limited) {
-        const Rule& rule = rules_.walker.rule(ref);
-        if (!met.insert(ref).second || !Decides(rule)) continue;
-        const Decision* stop = reached.stop();
-        Connections(ref, asked.packet, true);
-        Rate(ref, stop, true);
-      }
-    }
-  }
+  void Asked() { Of(rules_.Asked()); }
 
   void Everybody() {
+    Of(rules_.SeenToFail());
     std::size_t looked_at = 0;
     for (const auto& [backend, one] : rules_.inputs.after.backends) {
       if (!one.ruleset) continue;
       for (std::size_t i = 0; i < one.ruleset->rules.size() && looked_at < kRulesMax; ++i) {
         const Rule& rule = one.ruleset->rules[i];
-        if (rule.limits.empty() || !Decides(rule)) continue;
+        if (rule.limits.empty() || !Decides(rule) || met_.contains({backend, i})) continue;
         ++looked_at;
         Connections({backend, i}, {}, false);
         if (rule.limits.front().matches_above) Rate({backend, i}, nullptr, false);
@@ -83,6 +71,20 @@ class LimitCheck {
   }
 
  private:
+  void Of(const std::vector<AskedPacket>& all) {
+    for (const AskedPacket& asked : all) {
+      const Walk below = rules_.Through(asked), reached = rules_.Through(asked, true);
+      if (below.passes == Match::kNo || reached.passes == Match::kYes) continue;  // the limits change nothing
+      for (const RuleRef ref : reached.limited) {
+        const Rule& rule = rules_.walker.rule(ref);
+        if (!met_.insert(ref).second || !Decides(rule)) continue;
+        const Decision* stop = reached.stop();
+        Connections(ref, asked.packet, true);
+        Rate(ref, stop, true);
+      }
+    }
+  }
+
   // Limits upon logging refuse nobody.
   static bool Decides(const Rule& rule) { return rule.verdict != Verdict::kLog && rule.verdict != Verdict::kContinue; }
 
@@ -132,7 +134,11 @@ class LimitCheck {
     const bool told = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const Finding& each) {
       return each.id == "source-at-limit" && !each.evidence.empty() && each.evidence.front() == rules_.commands.Place(ref);
     });
-    if (told || (growth == 0 && (!narrowed || packets == 0))) return;
+    if (told) return;
+    const bool counts = above ? rules_.Packets(ref).has_value() : stop != nullptr && (stop->rule ? rules_.Packets(*stop->rule) : rules_.PolicyPackets(stop->base)).has_value();
+    // Nothing counts what is beyond it, but on the wire some of what the other rules let pass is seen to fail.
+    if (!counts && narrowed) return Uncounted(ref, stop);
+    if (growth == 0 && (!narrowed || packets == 0)) return;
     Finding finding = Begin(ref, growth > 0 ? (narrowed ? 0.93 : 0.75) : 0.5);
     const std::string what = rate != rule.limits.end() && rate->rate_per_second > 0
                                  ? fmt::format("the limit of {:.3g} {}/s", rate->rate_per_second, rate->rate_of_bytes ? "bytes" : "packets")
@@ -140,6 +146,21 @@ class LimitCheck {
     finding.title = fmt::format("Traffic is beyond {} that rule {} of chain {} sets", what, rule.position + 1, rule.chain);
     finding.evidence.push_back(fmt::format("{} packets were beyond it so far, {} of them during this observation", packets, growth));
     if (stop != nullptr && !above) finding.evidence.push_back("what is beyond it is stopped by " + rules_.Place(*stop));
+    finding.cause = "what is beyond the limit is stopped, and what is within passes: it works sometimes";
+    report_.findings.push_back(std::move(finding));
+  }
+
+  void Uncounted(RuleRef ref, const Decision* stop) {
+    const std::vector<AskedPacket> failing = rules_.SeenToFail();
+    if (failing.empty()) {
+      report_.not_checked.push_back({rules_.commands.Place(ref), "no rule counts what is beyond its limit: --observe 10s, while it fails, tells"});
+      return;
+    }
+    const Rule& rule = rules_.walker.rule(ref);
+    Finding finding = Begin(ref, 0.75);
+    finding.title = fmt::format("Traffic is beyond the limit that rule {} of chain {} sets", rule.position + 1, rule.chain);
+    finding.evidence.push_back("no rule counts what is beyond it; on the wire " + Traffic(failing.front().packet) + " was seen to fail, which all other rules let pass");
+    if (stop != nullptr) finding.evidence.push_back("what is beyond it is stopped by " + rules_.Place(*stop));
     finding.cause = "what is beyond the limit is stopped, and what is within passes: it works sometimes";
     report_.findings.push_back(std::move(finding));
   }
@@ -157,6 +178,7 @@ class LimitCheck {
   }
 
   const RuleCase& rules_;
+  std::set<RuleRef> met_;  // on the way of what was asked, or seen
   Report& report_;
   const ConditionMatcher matcher_;
 };

@@ -62,8 +62,25 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
   return nullptr;
 }
 
+bool AsksForTheSource(const RuleCondition& condition) {
+  const auto part_does = [](const std::vector<RuleCondition>& parts) { return std::any_of(parts.begin(), parts.end(), AsksForTheSource); };
+  return condition.kind == RuleCondition::Kind::kSource || std::any_of(condition.alternatives.begin(), condition.alternatives.end(), part_does);
+}
+
+// Whether the decision is about who asks: a ban, or a list of those who may.
+bool IsAboutTheSource(const RuleCase& rules, const Decision& decision) {
+  std::vector<RuleRef> refs = decision.jumps;
+  if (decision.rule) refs.push_back(*decision.rule);
+  return std::any_of(refs.begin(), refs.end(), [&](const RuleRef ref) {
+    const Rule& rule = rules.walker.rule(ref);
+    const bool by_map = std::any_of(rule.map.begin(), rule.map.end(), [](const MappedVerdict& mapped) {
+      return std::any_of(mapped.key.begin(), mapped.key.end(), AsksForTheSource);
+    });
+    return by_map || std::any_of(rule.conditions.begin(), rule.conditions.end(), AsksForTheSource);
+  });
+}
+
 void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty, Report& report) {
-  if (Has(report, "dnat-not-forwarded")) return;
   Finding finding;
   finding.id = "dnat-not-forwarded";
   finding.certainty = certainty;
@@ -76,21 +93,28 @@ void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Deci
   report.findings.push_back(std::move(finding));
 }
 
-void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const Packet& asked, double certainty, Report& report) {
-  const bool late = stop.rule && walk.late_accept && walk.late_accept->rule && walk.late_accept->base == stop.base;
-  if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward") {
-    AddForwardedTranslation(rules, walk, stop, certainty, report);
-    certainty -= 0.03;
+// What lets the packet in does not help where its answers, too, are stopped: then both are let through.
+void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, std::vector<Fix>& fixes) {
+  const std::string& hook = rules.walker.chain(stop.base).hook;
+  if (fixes.empty() || (hook != "input" && hook != "forward" && hook != "output")) return;
+  const Walk answers = rules.Through(AnswerTo(asked, walk));
+  const Decision* stops_answers = answers.stop();
+  if (stops_answers == nullptr) return;
+  const Fix also = AcceptEstablished(rules, rules.walker.chain(stops_answers->base));
+  for (Fix& fix : fixes) {
+    fix.command += " && " + also.command;
+    if (!fix.undo.empty()) fix.undo += "; " + also.undo;
+    fix.risk += "; " + also.risk;
   }
-  if (late && !Has(report, "late-accept")) {
-    report.findings.push_back(LateAccept(rules, walk, stop, certainty));
-    certainty -= 0.02;
-  }
+}
+
+void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report) {
   for (const Finding& each : report.findings) {
     if (each.id == IdOf(stop) && !each.evidence.empty() && each.evidence.front() == rules.Place(stop)) return;
   }
   Finding finding = StoppedBy(rules, stop, walk.packet, certainty);
-  finding.title += ": " + Traffic(asked);
+  finding.title += ": " + Traffic(asked.packet);
+  LetAnswersThrough(rules, walk, stop, asked, finding.fix);
   if (walk.path.size() > 1) finding.evidence.push_back("passed before: " + WayThrough(rules, walk));
   report.findings.push_back(std::move(finding));
 }
@@ -108,25 +132,46 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
     // A policy that drops what nobody said much about is how a firewall should be.
     const bool says_little = !question.destination_port && !question.protocol;
     if (says_little && !whole) {
-      if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) AddStopped(rules, walk, *named, asked.packet, 0.75, report);
+      if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) AddStopped(rules, walk, *named, asked, 0.75, report);
       return;
     }
-    AddStopped(rules, walk, *stop, asked.packet, (whole ? 0.98 : question.source ? 0.6 : 0.5) * scale, report);
+    AddStopped(rules, walk, *stop, asked, (whole ? 0.98 : question.source ? 0.6 : 0.5) * scale, report);
     return;
   }
   if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) {
     const bool grows = named->rule && rules.Growth(*named->rule) > 0;
-    AddStopped(rules, walk, *named, asked.packet, (grows ? 0.9 : 0.75) * scale, report);
+    AddStopped(rules, walk, *named, asked, (grows ? 0.9 : 0.75) * scale, report);
     return;
   }
   // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
   for (const Decision& stop : walk.stops) {
     const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
-    if (growth > 0) AddStopped(rules, walk, stop, asked.packet, 0.5 * scale, report);
+    if (growth > 0) AddStopped(rules, walk, stop, asked, 0.5 * scale, report);
   }
 }
 
 }  // namespace
+
+void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report) {
+  const bool late = stop.rule && walk.late_accept && walk.late_accept->rule && walk.late_accept->base == stop.base;
+  // Who is banned by address is stopped on purpose, before what is open to everybody: to let that come first would lift all bans.
+  const bool on_purpose = stop.rule && IsAboutTheSource(rules, stop) && !(late && IsAboutTheSource(rules, *walk.late_accept));
+  if (on_purpose) {
+    AddPlainStop(rules, walk, stop, asked, certainty, report);
+    certainty *= 0.5;
+  }
+  if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward" && !Has(report, "dnat-not-forwarded")) {
+    AddForwardedTranslation(rules, walk, stop, certainty, report);
+    LetAnswersThrough(rules, walk, stop, asked, report.findings.back().fix);
+    certainty -= 0.03;
+  }
+  if (late && !Has(report, "late-accept")) {
+    report.findings.push_back(LateAccept(rules, walk, stop, certainty));
+    LetAnswersThrough(rules, walk, stop, asked, report.findings.back().fix);
+    certainty -= 0.02;
+  }
+  if (!on_purpose) AddPlainStop(rules, walk, stop, asked, certainty, report);
+}
 
 const char* IdOf(const Decision& stop) {
   if (!stop.rule) return "drop-policy";
@@ -184,7 +229,13 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const AskedPacket& one = asked[i];
     const Walk& walk = walks[i];
-    outcome.destination_translated = outcome.destination_translated || walk.destination_nat;
+    if (walk.destination_nat || walk.destination_nat_open) {
+      outcome.destination_translated = true;
+      outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;
+      const std::optional<NumberRange>& port = walk.packet.destination_port;
+      const bool to_here = walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
+      if (to_here && walk.passes == Match::kYes) outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+    }
     TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
@@ -195,6 +246,13 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
     if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
   }
   return outcome;
+}
+
+void CheckWatchedTraffic(const RuleCase& rules, Report& report) {
+  for (const AskedPacket& seen : rules.SeenToFail()) {
+    const Walk walk = rules.Through(seen);
+    if (const Decision* stop = walk.stop()) AddStopped(rules, walk, *stop, seen, 0.9, report);
+  }
 }
 
 }  // namespace conntally::diagnose

@@ -7,9 +7,15 @@ namespace conntally::diagnose {
 
 // "reject-rule", "drop-rule", "drop-policy"
 const char* IdOf(const Decision& stop);
+// The packet that answers one that went this way, on its way through this host.
+AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk);
+// Lets packets of established connections pass the chain before all else.
+Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base);
 // What a client hears of it.
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
 Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);
+// The findings that tell why the packet is stopped there, the likeliest first: what else explains it comes with it.
+void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report);
 // An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
 Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kToldMax = 5;           // rules, of those that stop the most
 constexpr std::uint64_t kPolicyGrowthMin = 3;  // stray multicast and the like come to every policy
+constexpr std::uint64_t kTidyingGrowthMin = 10;  // connections that end leave a stray packet or two
 constexpr std::uint64_t kManyPackets = 100;   // that a rule has stopped since it was made
 
 // The base chain that leads to the rule's chain, itself perhaps.
@@ -98,6 +99,7 @@ void CheckRulesThatStop(const RuleCase& rules, Report& report) {
       const std::uint64_t growth = rules.Growth(ref), packets = rules.Packets(ref).value_or(0);
       const bool suspicious = packets >= kManyPackets && !IsBlocklist(rules, rule) && !IsHousekeeping(rule) && !TakesEverything(rule);
       if (growth == 0 && !suspicious) continue;
+      if (growth < kTidyingGrowthMin && IsHousekeeping(rule)) continue;
       growing.push_back({{rule.verdict, Match::kYes, true, {}, ref, {}}, growth, packets});
     }
   }

@@ -92,7 +92,11 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   const Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
   if (seen.answered > seen.unanswered) return;
   double certainty = 0;
-  if (!IsPrivate(*packet.destination)) {
+  // Sent back to the network that it came from: the server answers its neighbour by itself, from an address that was not asked.
+  const bool hairpin = walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index && packet.in->index != 0;
+  if (hairpin) {
+    certainty = 0.92;
+  } else if (!IsPrivate(*packet.destination)) {
     const auto own = packet.out ? rules.AddressOn(packet.out->index, packet.family) : std::nullopt;
     certainty = own && IsPrivate(*own) && seen.unanswered == 0 ? 0.6 : 0.93;
   } else if (seen.unanswered > 0) {

@@ -18,7 +18,7 @@ class Case:
     first: str = ""             # the finding's id; empty: a sound firewall
     says: str = ""              # in its evidence
     told: str = "open"          # what a client is told
-    way: str = "in"             # in: client to host; through: client to server; out: server to client; own: host to client
+    way: str = "in"             # in: client to host; through: client to server; out: server to client; own: host to client; hairpin: server to host
     port: int = 80
     address: str = ""           # other than the way's
     arguments: tuple = None     # other than the way's
@@ -57,6 +57,78 @@ def hold(count):
     return act
 
 
+UFW = iptables("""-A INPUT -j ufw-before-input
+-A INPUT -j ufw-user-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate INVALID -j DROP
+-A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT
+-A ufw-before-input -j ufw-not-local
+-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
+-A ufw-not-local -m addrtype --dst-type BROADCAST -j RETURN
+-A ufw-not-local -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW BLOCK] "
+-A ufw-not-local -j DROP
+-A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --set --name DEFAULT --mask 255.255.255.255 --rsource
+-A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j REJECT
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+-A ufw-user-input -p tcp -m multiport --dports 80,443 -j ACCEPT
+""", policies=("DROP", "DROP", "ACCEPT"), chains=":ufw-before-input - [0:0]\n:ufw-user-input - [0:0]\n:ufw-not-local - [0:0]\n")
+DOCKER = iptables("""-A FORWARD -o lan0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o lan0 -j DOCKER
+-A FORWARD -i lan0 ! -o lan0 -j ACCEPT
+-A DOCKER -d 10.0.0.2/32 ! -i lan0 -o lan0 -p tcp -m tcp --dport 80 -j ACCEPT
+""", nat="""-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 10.0.0.0/24 ! -o lan0 -j MASQUERADE
+-A DOCKER ! -i lan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.2:80
+""", policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER - [0:0]\n").replace(
+    ":POSTROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n")
+KUBERNETES = iptables("-A FORWARD -j KUBE-FORWARD\n-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n", nat=f"""-A PREROUTING -j KUBE-SERVICES
+-A POSTROUTING -j KUBE-POSTROUTING
+-A KUBE-SERVICES -d {HOST}/32 -p tcp -m tcp --dport 8443 -j KUBE-SVC
+-A KUBE-SVC -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-SVC -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-1
+-A KUBE-SVC -j KUBE-SEP-2
+-A KUBE-SEP-1 -p tcp -m tcp -j DNAT --to-destination {SERVER}:80
+-A KUBE-SEP-2 -p tcp -m tcp -j DNAT --to-destination {SERVER}:443
+-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
+-A KUBE-POSTROUTING -j MASQUERADE --random-fully
+""", chains=":KUBE-FORWARD - [0:0]\n").replace(":POSTROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n" + "".join(f":KUBE-{name} - [0:0]\n" for name in ("SERVICES", "SVC", "SEP-1", "SEP-2", "POSTROUTING")))
+FIREWALLD = """
+table inet firewalld {
+chain filter_PREROUTING {
+type filter hook prerouting priority filter + 10; policy accept;
+icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+}
+chain filter_INPUT {
+type filter hook input priority filter + 10; policy accept;
+ct state { established, related } accept
+ct status dnat accept
+iifname "lo" accept
+ct state invalid drop
+jump filter_INPUT_ZONES
+reject with icmpx admin-prohibited
+}
+chain filter_INPUT_ZONES {
+iifname vmap { "wan0" : goto filter_IN_public, "lan0" : goto filter_IN_internal }
+goto filter_IN_public
+}
+chain filter_IN_internal {
+accept
+}
+chain filter_IN_public {
+jump filter_IN_public_allow
+meta l4proto { icmp, ipv6-icmp } accept
+reject with icmpx admin-prohibited
+}
+chain filter_IN_public_allow {
+tcp dport 80 accept
+}
+}
+"""
+
 FAULTS = [
     # nftables, INPUT
     Case("nft reject by port", nft_input("tcp dport 80 counter reject"), first="reject-rule", says="handle", told="refused"),
@@ -80,7 +152,17 @@ FAULTS = [
          address=HOST6),
     Case("nft prerouting drop", "table ip early {\nchain pre {\ntype filter hook prerouting priority raw;\niifname \"wan*\" tcp dport 80 counter drop\n}\n}\n", first="drop-rule",
          says="chain pre", told="silent"),
+    Case("nft device's ingress", "table netdev guard {\nchain in {\ntype filter hook ingress device wan0 priority 0;\ntcp dport 80 counter drop\n}\n}\n", first="drop-rule",
+         says="table netdev guard", told="silent"),
+    Case("nft ban before an accept for all", nft_input("ct state established,related accept\nip saddr @banned reject\ntcp dport 80 accept", "drop",
+         more=f"set banned {{ type ipv4_addr; elements = {{ {CLIENT} }} }}"), first="reject-rule", says="@banned", told="refused"),
+    Case("nft neighbour discovery not accepted", nft_input("ct state established,related accept\ntcp dport 80 accept", "drop"), first="drop-policy", says="policy drop", told="silent",
+         address=HOST6, before=lambda stage: stage.host.run("ip", "-6", "neigh", "flush", "dev", "wan0")),
+    Case("nft redirected to a closed port", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 80 redirect to :8999\n}\n}\n", first="no-listener",
+         says="redirects port 80", told="refused", cure=""),
     # nftables, OUTPUT and answers
+    Case("nft device's egress", "table netdev guard {\nchain out {\ntype filter hook egress device wan0 priority 0;\ntcp sport 80 counter drop\n}\n}\n",
+         first="established-not-accepted", says="table netdev guard", told="silent"),
     Case("nft output drop", nft_hook("output", "tcp dport 80 counter drop"), first="drop-rule", told="silent", way="own"),
     Case("nft answers not let out", nft_hook("output", "oifname \"lo\" accept\nmeta l4proto ipv6-icmp accept", "drop"), first="established-not-accepted", told="silent"),
     Case("nft answers to own connections", nft_input("iifname \"lo\" accept\ntcp dport 22 accept\nmeta l4proto ipv6-icmp accept", "drop"), first="established-not-accepted",
@@ -90,6 +172,9 @@ FAULTS = [
     Case("nft DNAT not forwarded", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\niifname wan0 tcp dport 8080 dnat to 10.0.0.2:80\n}\n}\n"
          + nft_hook("forward", "ct state established,related accept\ntcp dport 443 accept", "drop"), first="dnat-not-forwarded", told="silent", port=8080),
     Case("nft no masquerade", nft_hook("forward", "counter accept"), first="no-masquerade", told="silent", way="out"),
+    Case("nft stops both ways", nft_hook("forward", "tcp dport 22 accept\ncounter drop"), first="drop-rule", told="silent", way="through"),
+    Case("nft DNAT back into its own network", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 8080 dnat to 10.0.0.2:80\n}\n}\n" + nft_hook("forward", "counter accept"),
+         first="no-masquerade", told="silent", way="hairpin", port=8080),
     Case("nft ct count reached", nft_input("tcp dport 80 ct state new add @held { ip saddr ct count over 4 } counter reject with tcp reset",
          more="set held { type ipv4_addr; size 1000; flags dynamic; }"), first="source-at-limit", told="refused", before=hold(4), cure=""),
     # iptables-nft
@@ -109,6 +194,10 @@ FAULTS = [
     Case("iptables-nft no ESTABLISHED for answers", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
          "iptables-nft", "established-not-accepted", "", "silent", "own"),
     Case("ip6tables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"), "ip6tables-nft", "reject-rule", "table ip6", "refused", address=HOST6),
+    Case("iptables-nft DOCKER-USER bans a net", iptables("-A FORWARD -j DOCKER-USER\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -o lan0 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+         "-A DOCKER-USER -s 192.0.2.0/24 -i wan0 -j DROP\n-A DOCKER-USER -j RETURN", nat=DNAT, policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER-USER - [0:0]\n"), "iptables-nft",
+         "drop-rule", "chain DOCKER-USER, line 1", "silent", port=8080),
+    Case("ufw-like, port not opened", UFW, "iptables-nft", "drop-policy", "chain INPUT", "silent", port=8080),
     # legacy
     Case("legacy DROP", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 80 -j DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"), "iptables-legacy",
          "drop-rule", "line 4", "silent"),
@@ -143,6 +232,11 @@ UNASKED = [
     Case("hashlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -m hashlimit --hashlimit-above 1/min --hashlimit-burst 1 --hashlimit-mode srcip "
          "--hashlimit-name tight -j DROP"), "iptables-legacy", "source-at-limit", "hashlimit", "silent", arguments=WATCH, meanwhile=True,
          before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)]),
+    Case("nothing counts it, seen", nft_input("tcp dport 80 drop"), first="drop-rule", says="chain input, line 1", told="silent", arguments=WATCH, meanwhile=True),
+    Case("nft policy, seen", nft_hook("forward", "ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", way="through", arguments=WATCH,
+         meanwhile=True),
+    Case("limit that nothing counts, seen", nft_input("tcp dport 80 ct state new limit rate over 1/minute burst 1 packets drop"), first="source-at-limit", says="seen to fail", told="silent",
+         arguments=("--source", CLIENT, "--dport", 80, *WATCH), meanwhile=True, before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)], cure=""),
     Case("a port alone", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", arguments=("--dport", 80)),
     Case("a source alone, banned", nft_input("ip saddr @banned reject with tcp reset", more=f"set banned {{ type ipv4_addr; flags timeout; elements = {{ {CLIENT} timeout 1h }} }}"),
          first="reject-rule", says="@banned", told="refused", arguments=("--source", CLIENT)),
@@ -150,33 +244,6 @@ UNASKED = [
     Case("LOG left over", iptables('-A INPUT -p tcp -m tcp --dport 80 -j LOG --log-prefix "DEBUG: "'), "iptables-nft", "debug-log-rule", "DEBUG", "open", arguments=()),
 ]
 
-UFW = iptables("""-A INPUT -j ufw-before-input
--A INPUT -j ufw-user-input
--A ufw-before-input -i lo -j ACCEPT
--A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A ufw-before-input -m conntrack --ctstate INVALID -j DROP
--A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT
--A ufw-before-input -j ufw-not-local
--A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
--A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
--A ufw-not-local -m addrtype --dst-type BROADCAST -j RETURN
--A ufw-not-local -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW BLOCK] "
--A ufw-not-local -j DROP
--A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --set --name DEFAULT --mask 255.255.255.255 --rsource
--A ufw-user-input -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 --name DEFAULT --mask 255.255.255.255 --rsource -j REJECT
--A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
--A ufw-user-input -p tcp -m multiport --dports 80,443 -j ACCEPT
-""", policies=("DROP", "DROP", "ACCEPT"), chains=":ufw-before-input - [0:0]\n:ufw-user-input - [0:0]\n:ufw-not-local - [0:0]\n")
-DOCKER = iptables("""-A FORWARD -o lan0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A FORWARD -o lan0 -j DOCKER
--A FORWARD -i lan0 ! -o lan0 -j ACCEPT
--A DOCKER -d 10.0.0.2/32 ! -i lan0 -o lan0 -p tcp -m tcp --dport 80 -j ACCEPT
-""", nat="""-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
--A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
--A POSTROUTING -s 10.0.0.0/24 ! -o lan0 -j MASQUERADE
--A DOCKER ! -i lan0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.2:80
-""", policies=("ACCEPT", "DROP", "ACCEPT"), chains=":DOCKER - [0:0]\n").replace(
-    ":POSTROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n")
 SOUND = [
     Case("no rules at all", ""),
     Case("nft default drop, right accepts", nft_input("ct state vmap { established : accept, related : accept, invalid : drop }\niif lo accept\nmeta l4proto { icmp, ipv6-icmp } accept\n"
@@ -191,6 +258,11 @@ SOUND = [
          policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-legacy"),
     Case("docker-like, into a container", DOCKER, "iptables-nft", port=8080),
     Case("docker-like, out of a container", DOCKER, "iptables-nft", way="out"),
+    Case("kubernetes-like, one of two endpoints", KUBERNETES, "iptables-nft", port=8443),
+    Case("redirected on a host", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 81 redirect to :8080\n}\n}\n"
+         + nft_input("ct state established,related accept\ntcp dport 8080 accept", "drop"), port=81),
+    Case("firewalld-like", FIREWALLD),
+    Case("firewalld-like, IPv6", FIREWALLD, address=HOST6),
     Case("router with masquerade", "table ip nat {\nchain post {\ntype nat hook postrouting priority srcnat;\noifname wan0 masquerade\n}\n}\n"
          + nft_hook("forward", "ct state established,related accept\niifname lan0 accept", "drop"), way="out"),
     Case("IPv6 default drop, right accepts", nft_input("ct state established,related accept\nicmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept\n"
@@ -205,14 +277,14 @@ def arguments_of(case):
         return case.arguments
     ipv6 = ":" in case.address
     client, server = (CLIENT6, SERVER6) if ipv6 else (CLIENT, SERVER)
-    return {"in": ("--source", client, "--dport", case.port), "through": ("--source", client, "--destination", server, "--dport", case.port),
+    return {"hairpin": ("--source", SERVER, "--destination", HOST, "--dport", case.port), "in": ("--source", client, "--dport", case.port), "through": ("--source", client, "--destination", server, "--dport", case.port),
             "out": ("--source", server, "--destination", client, "--dport", case.port), "own": ("--destination", client, "--dport", case.port)}[case.way]
 
 
 def attempt(stage, case):
     ipv6 = ":" in case.address
     client, host, server = (CLIENT6, HOST6, SERVER6) if ipv6 else (CLIENT, HOST, SERVER)
-    origin, address = {"in": (stage.client, host), "through": (stage.client, server), "out": (stage.server, client), "own": (stage.host, client)}[case.way]
+    origin, address = {"hairpin": (stage.server, HOST), "in": (stage.client, host), "through": (stage.client, server), "out": (stage.server, client), "own": (stage.host, client)}[case.way]
     return stage.connect(origin, address, case.port)
 
 

@@ -23,6 +23,9 @@ def test_every_path_answers_as_documented():
         for query in ("limit=0", "limit=1000001", "limit=x", "sort=colour", "source=300.0.0.0/8"):
             answer = daemon.get(f"/api/v1/sources?{query}")
             assert answer.status == 400 and "error" in answer.json(), (query, answer.status, answer.text)
+        for path in ("/api/v1/alerts?x=1", "/api/v1/status?limit=1", "/api/v1/rules?x=1", "/api/v1/history?x=1"):
+            answer = daemon.get(path)
+            assert answer.status == 400 and "error" in answer.json(), (path, answer.status, answer.text)
         few = daemon.sources(limit=3, source="10.0.0.0/28")
         assert len(few["sources"]) == 3 and few["total"] == 15 and few["synced"] is True, few
         assert set(few["sources"][0]) >= {"source", "connections", "unreplied", "opened", "closed", "new_rate",

@@ -54,6 +54,11 @@ class Firewall {
     chain.hook = std::move(hook), chain.priority = priority, chain.policy = policy, chain.type = std::move(type);
     return Add(std::move(chain), std::move(table), std::move(name), std::move(rules), family, backend);
   }
+  // Of the chain that was added last.
+  Firewall& Devices(std::vector<std::string> names, RuleBackend backend = RuleBackend::kNftables) {
+    rulesets_[backend].chains.back().devices = std::move(names);
+    return *this;
+  }
   Firewall& Own(std::string table, std::string name, std::vector<BuiltRule> rules, RuleFamily family = RuleFamily::kIp,
                 RuleBackend backend = RuleBackend::kNftables) {
     return Add({}, std::move(table), std::move(name), std::move(rules), family, backend);

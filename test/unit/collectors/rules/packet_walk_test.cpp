@@ -165,6 +165,40 @@ TEST_CASE("a destination that is translated is followed to where it goes") {
   CHECK_FALSE(Of(firewall, later, routing).destination_nat);
 }
 
+TEST_CASE("of several destinations chosen at random the last stands for all") {
+  const auto to = [](const char* address) {
+    BuiltRule rule = Does(Verdict::kNat, {Tcp()});
+    const auto parsed = *IpAddress::Parse(address);
+    rule.rule.nat = NatTarget{NatTarget::Kind::kDestination, AddressRange{parsed, parsed}, NumberRange{80, 80}};
+    return rule;
+  };
+  BuiltRule perhaps = Leads(Verdict::kJump, "first");
+  perhaps.rule.fully_understood = false;
+  perhaps.rule.not_understood = "statistic";
+  Firewall firewall;
+  firewall.Base("nat", "PREROUTING", "prerouting", -100, Verdict::kAccept, {perhaps, Leads(Verdict::kJump, "second")}, RuleFamily::kIp, "nat");
+  firewall.Own("nat", "first", {to("10.0.0.2")});
+  firewall.Own("nat", "second", {to("10.0.0.3")});
+  WalkRouting routing;
+  routing.is_local = [](const IpAddress&) -> std::optional<bool> { return false; };
+  const Walk walk = Of(firewall, Syn(8443), routing);
+  CHECK(walk.destination_nat_open);
+  CHECK(walk.destination_nat);
+  CHECK(walk.packet.destination == IpAddress::Parse("10.0.0.3"));
+  CHECK(walk.forwarded);
+}
+
+TEST_CASE("chains of devices see what comes in, or leaves, by theirs, before conntrack does") {
+  Firewall firewall;
+  firewall.Base("guard", "in", "ingress", 0, Verdict::kAccept, {Does(Verdict::kDrop, {State(kStateNew)}), Does(Verdict::kDrop, {ToPort(80)})}, RuleFamily::kNetdev);
+  firewall.Devices({"eth0"});
+  CHECK(RuleOf(Of(firewall, Syn(80))) == 1);
+  CHECK(Of(firewall, Syn(81)).passes == Match::kYes);
+  Packet elsewhere = Syn(80);
+  elsewhere.in = PacketInterface{3, "eth1"};
+  CHECK(Of(firewall, elsewhere).passes == Match::kYes);
+}
+
 TEST_CASE("marks that rules set are seen by later ones") {
   BuiltRule marks = Does(Verdict::kContinue, {ToPort(80)});
   marks.rule.mark = MarkChange{true, 0, 0x10};

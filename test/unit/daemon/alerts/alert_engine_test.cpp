@@ -159,6 +159,17 @@ TEST_CASE("a pending alert outlives a missed reading or two, and no more") {
   CHECK(other.States() == Strings{"warning pending"});
 }
 
+TEST_CASE("peaks that never last for the `for` do not fire, however often they come") {
+  Simulation simulation;
+  for (int i = 0; i < 20; ++i) {
+    simulation.LookFor(2s, {{"a", 0.99}});
+    simulation.Look({{"a", 0.1}});
+  }
+  CHECK(simulation.Count(AlertState::kFiring) == 0);
+  simulation.LookFor(11s, {{"a", 0.99}});
+  CHECK(simulation.Count(AlertState::kFiring) > 0);
+}
+
 TEST_CASE("time that was not looked at neither fires nor clears") {
   Simulation simulation;
   simulation.LookFor(3s, {{"a", 0.85}});

@@ -13,6 +13,7 @@ struct AskedRules {
   diagnose::HostFacts host;
   Firewall firewall;
   std::string root = "/nonexistent";
+  const WatchedPackets* watched = nullptr;
 
   AskedRules() {
     Link lo, wan;
@@ -54,7 +55,7 @@ struct AskedRules {
       route.link = 2;
       return route;
     };
-    diagnose::CheckRules({question, host, before, after, root, no_route}, report);
+    diagnose::CheckRules({question, host, before, after, root, no_route, watched}, report);
     std::stable_sort(report.findings.begin(), report.findings.end(), [](const auto& a, const auto& b) { return a.certainty > b.certainty; });
     return report;
   }

@@ -75,6 +75,21 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   const PacketWalker walker(snapshot);
   const auto fixes = FirewallCommands(walker, {}).LetThrough(StopAt(1, RuleBackend::kNftables), Syn(80));
   REQUIRE(fixes.size() == 3);
-  CHECK(fixes[0].command == "ufw allow proto tcp from 192.0.2.7 to any port 80");
+  CHECK(fixes[0].command == "ufw insert 1 allow proto tcp from 192.0.2.7 to any port 80");
   CHECK(fixes[1].risk.find("ufw") != std::string::npos);
+  // A command that is not here helps nobody.
+  CHECK(FirewallCommands(walker, {false, false, {"ufw"}}).LetThrough(StopAt(1, RuleBackend::kNftables), Syn(80)).size() == 2);
+}
+
+TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what is forwarded") {
+  Firewall firewall;
+  firewall.Base("firewalld", "filter_INPUT", "input", 10, Verdict::kAccept, {Leads(Verdict::kGoto, "filter_IN_public_deny")}, RuleFamily::kInet);
+  firewall.Base("firewalld", "filter_FORWARD", "forward", 10, Verdict::kAccept, {Does(Verdict::kReject)}, RuleFamily::kInet);
+  firewall.Own("firewalld", "filter_IN_public_deny", {Does(Verdict::kReject)}, RuleFamily::kInet);
+  const RuleSnapshot snapshot = firewall.Now();
+  const PacketWalker walker(snapshot);
+  const FirewallCommands commands(walker, {});
+  CHECK(commands.LetThrough(StopAt(2, RuleBackend::kNftables), Syn(80))[0].command == "firewall-cmd --zone=public --add-port=80/tcp");
+  const Decision forward{Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
+  CHECK(commands.LetThrough(forward, Syn(80))[0].command.starts_with("nft insert rule inet firewalld filter_FORWARD"));
 }

@@ -58,6 +58,45 @@ TEST_CASE("an accept that comes too late comes before the rule that it comes aft
   CHECK(asked.Ids()[0] == "late-accept");
 }
 
+TEST_CASE("who is banned by address is told so, whatever is accepted from everybody behind the ban") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kDrop,
+                      {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {From("192.0.2.7", "192.0.2.9")}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
+  CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"reject-rule", "late-accept"});
+  AskedRules excepted;
+  excepted.firewall.Base("filter", "input", "input", 0, Verdict::kDrop,
+                         {Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")}), Does(Verdict::kAccept, {From("192.0.2.7", "192.0.2.7"), ToPort(80)})});
+  CHECK(excepted.Ask("192.0.2.7", 80).Ids()[0] == "late-accept");
+}
+
+TEST_CASE("where a rule stops both ways, its cure lets the answers through, too") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
+  asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {});
+  CHECK(asked.Ask("192.0.2.7", 80).Look().findings[0].fix[0].command ==
+        "nft insert rule ip filter input handle 10 ip saddr 192.0.2.7 tcp dport 80 accept && nft insert rule ip filter output ct state established,related accept");
+}
+
+TEST_CASE("what is seen to fail is looked up in the rules, though nothing was asked and nothing counts") {
+  AskedRules asked;
+  BuiltRule drops = Does(Verdict::kDrop, {Tcp(), ToPort(80)});
+  drops.rule.has_counter = false;
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {drops});
+  WatchedPackets watched;
+  watched.lasted = std::chrono::seconds(2);
+  WatchedFlow& flow = watched.flows.emplace_back();
+  flow.source = *IpAddress::Parse("192.0.2.7");
+  flow.destination = *IpAddress::Parse("192.0.2.1");
+  flow.protocol = 6, flow.destination_port = 80, flow.in_link = 2, flow.requests = 1;
+  CHECK(asked.Ids().empty());
+  asked.watched = &watched;
+  const auto report = asked.Look();
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings[0].title.find("TCP from 192.0.2.7 to port 80") != std::string::npos);
+  flow.answer = WatchedFlow::Answer::kAccepted;
+  CHECK(asked.Ids().empty());
+}
+
 TEST_CASE("answers that may not leave are told, where the first packet may come in") {
   AskedRules asked;
   asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {Does(Verdict::kAccept, {Tcp(), ToPort(443)})});
