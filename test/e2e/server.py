@@ -36,9 +36,17 @@ class Server:
             print(f"--- log of {self.program}\n{self.log}")
         self.folder.cleanup()
 
+    def command(self):
+        """A package that is only unpacked sees what else it brings where it would be installed, in the namespace's own mounts."""
+        unpacked = pathlib.Path(self.binary).resolve().parents[2]
+        if unpacked == pathlib.Path("/"):
+            return [self.binary]
+        overlay = f"mount -t overlay overlay -o lowerdir={unpacked}/usr/share:/usr/share /usr/share"
+        return ["sh", "-c", overlay + ' 2>/dev/null; exec "$@"', self.program, self.binary]
+
     def start(self):
         with open(self.home / "log", "ab") as log:
-            self.process = self.namespace.spawn(self.binary, *self.arguments(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self.process = self.namespace.spawn(*self.command(), *self.arguments(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         wait_until(self._is_ready, 30, f"{self.program} is ready", every=0.1)
 
     def stop(self):
