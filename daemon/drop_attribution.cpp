@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -94,6 +96,22 @@ class SourcesInSets {
 
 namespace {
 
+// Behind which priority of each hook the packet cannot have come.
+class HookCutoffs {
+ public:
+  void Add(HookSet hook, std::int32_t priority) {
+    if (hook != HookSet(HookSet::kDevice)) cutoffs_.try_emplace(hook, priority);  // several hooks, as far as is known
+  }
+  // Chains of one priority may stand in any order.
+  bool IsBeyond(HookSet hook, std::int32_t priority) const {
+    const auto cutoff = cutoffs_.find(hook);
+    return cutoff != cutoffs_.end() && priority > cutoff->second;
+  }
+
+ private:
+  std::map<HookSet, std::int32_t> cutoffs_;
+};
+
 // One packet's way through one backend's chains.
 class Walk {
  public:
@@ -107,37 +125,37 @@ class Walk {
        SourcesInSets& sets, std::vector<Candidate>& candidates)
       : key_(key), interfaces_(interfaces), before_(before), after_(after), sets_(sets), candidates_(candidates) {}
 
-  void AllChains() {
-    for (std::size_t i = 0; i < after_.ruleset->chains.size(); ++i) {
-      const RuleChain& chain = after_.ruleset->chains[i];
-      if (!chain.base || !IsOfFamily(chain.family, key_.source) || !key_.hooks.Meets(HookOf(chain))) continue;
-      const bool ended = Chain(chain, Likelihood::kYes, 0) == Outcome::kEnds;
-      if (ended || chain.policy != Verdict::kDrop) continue;
-      const bool counted = chain.has_policy_counter && before_.policies[i] && after_.policies[i];
-      if (counted && *before_.policies[i] == *after_.policies[i]) continue;
-      candidates_.push_back({});
-    }
+  // A base chain, unless the packet was surely dropped before it on the same hook.
+  void BaseChain(std::size_t index, HookCutoffs& cutoffs) {
+    const RuleChain& chain = after_.ruleset->chains[index];
+    const HookSet hook = HookOf(chain);
+    if (!IsOfFamily(chain.family, key_.source) || !key_.hooks.Meets(hook) || cutoffs.IsBeyond(hook, chain.priority)) return;
+    const Outcome outcome = Chain(chain, Likelihood::kYes, 0);
+    // Chains of type nat see the first packet of a connection alone.
+    if (outcome == Outcome::kDropped && chain.type != "nat") cutoffs.Add(hook, chain.priority);
+    if (outcome == Outcome::kAccepted || outcome == Outcome::kDropped || chain.policy != Verdict::kDrop) return;
+    const bool counted = chain.has_policy_counter && before_.policies[index] && after_.policies[index];
+    if (counted && *before_.policies[index] == *after_.policies[index]) return;
+    candidates_.push_back({});
   }
 
  private:
-  enum class Outcome { kGoesOn, kEnds };
+  enum class Outcome { kGoesOn, kReturns, kAccepted, kDropped };  // what is not certain goes on
 
+  // kGoesOn: back to whoever jumped here, or to the policy.
   Outcome Chain(const RuleChain& chain, Likelihood reached, int depth) {
     for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
       const Rule& rule = after_.ruleset->rules[i];
       const Likelihood match = Both(reached, MatchOf(rule));
       if (match == Likelihood::kNo) continue;
-      Verdict verdict = rule.verdict;
-      const Outcome outcome = rule.map_understood ? TakeMapped(rule, i, match, depth, verdict) : Take(rule, i, verdict, rule.jump_target, match, depth);
-      if (outcome == Outcome::kGoesOn) continue;
-      // A return ends this chain alone.
-      return verdict == Verdict::kReturn && depth > 0 ? Outcome::kGoesOn : Outcome::kEnds;
+      const Outcome outcome = rule.map_understood ? TakeMapped(rule, i, match, depth) : Take(rule, i, rule.verdict, rule.jump_target, match, depth);
+      if (outcome != Outcome::kGoesOn) return outcome == Outcome::kReturns ? Outcome::kGoesOn : outcome;
     }
     return Outcome::kGoesOn;
   }
 
-  // What the map's elements make of the packet; `verdict` is that of the one that is certain, if there is one.
-  Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth, Verdict& verdict) {
+  // What the map's elements make of the packet.
+  Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth) {
     bool drops = false;
     for (const MappedVerdict& mapped : rule.map) {
       const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kUnknown : AllHold(rule, mapped.key));
@@ -145,36 +163,25 @@ class Walk {
       const bool drop = mapped.verdict == Verdict::kDrop || mapped.verdict == Verdict::kReject;
       if (drop && drops) continue;  // one candidate, whichever of its elements it was
       drops = drops || drop;
-      if (Take(rule, index, mapped.verdict, mapped.jump_target, element, depth) == Outcome::kEnds) {
-        verdict = mapped.verdict;
-        return Outcome::kEnds;
-      }
+      const Outcome outcome = Take(rule, index, mapped.verdict, mapped.jump_target, element, depth);
+      if (outcome != Outcome::kGoesOn) return outcome;
     }
     return Outcome::kGoesOn;
   }
 
   Outcome Take(const Rule& rule, std::size_t index, Verdict verdict, const std::string& jump_target, Likelihood match, int depth) {
-    const Outcome ends = match == Likelihood::kYes ? Outcome::kEnds : Outcome::kGoesOn;
+    const auto if_certain = [&](Outcome outcome) { return match == Likelihood::kYes ? outcome : Outcome::kGoesOn; };
     switch (verdict) {
       case Verdict::kDrop:
       case Verdict::kReject:
-        // A jump into a chain that only drops, and counts nothing itself: the rules there do.
-        if (!jump_target.empty() && !after_.counters[index]) return Take(rule, index, Verdict::kJump, jump_target, match, depth);
+        // A jump to where everything is dropped, which does not count itself: a rule there may.
+        if (!jump_target.empty() && !rule.has_counter) return Jump(rule, jump_target, false, match, depth);
         AddDrop(rule, index, match);
-        return ends;
-      case Verdict::kAccept:
-      case Verdict::kReturn: return ends;
-      case Verdict::kJump:
-      case Verdict::kGoto: {
-        const RuleChain* target = Find(rule, jump_target);
-        if (target == nullptr || depth >= kJumpsMax) {
-          candidates_.push_back({});
-          return Outcome::kGoesOn;
-        }
-        const Outcome inside = Chain(*target, match, depth + 1);
-        return match == Likelihood::kYes && (verdict == Verdict::kGoto || inside == Outcome::kEnds) ? Outcome::kEnds
-                                                                                                     : Outcome::kGoesOn;
-      }
+        return if_certain(Outcome::kDropped);
+      case Verdict::kAccept: return if_certain(Outcome::kAccepted);
+      case Verdict::kReturn: return if_certain(Outcome::kReturns);
+      case Verdict::kJump: return Jump(rule, jump_target, false, match, depth);
+      case Verdict::kGoto: return Jump(rule, jump_target, true, match, depth);
       case Verdict::kMap:
       case Verdict::kQueue:
       case Verdict::kOther: candidates_.push_back({}); return Outcome::kGoesOn;
@@ -183,6 +190,18 @@ class Walk {
       case Verdict::kNat: return Outcome::kGoesOn;
     }
     return Outcome::kGoesOn;
+  }
+
+  // From where a goto leads, packets do not come back to this chain, but to the one that jumped to it.
+  Outcome Jump(const Rule& rule, const std::string& target_name, bool leaves, Likelihood match, int depth) {
+    const RuleChain* target = Find(rule, target_name);
+    if (target == nullptr || depth >= kJumpsMax) {
+      candidates_.push_back({});
+      return Outcome::kGoesOn;
+    }
+    const Outcome inside = Chain(*target, match, depth + 1);
+    if (inside != Outcome::kGoesOn || match != Likelihood::kYes || !leaves) return inside;
+    return Outcome::kReturns;
   }
 
   void AddDrop(const Rule& rule, std::size_t index, Likelihood match) {
@@ -297,13 +316,21 @@ DropAttributor::~DropAttributor() = default;
 
 DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets) {
   std::vector<Walk::Candidate> candidates;
+  std::vector<Walk> walks;
+  std::vector<std::tuple<std::int32_t, std::size_t, std::size_t>> chains;  // base ones: priority, walk, index
   for (const auto& [backend, now] : after_.backends) {
     if (!now.present || !now.ruleset || now.ruleset->chains.empty()) continue;
     const auto then = before_.backends.find(backend);
     const bool same = now.success && then != before_.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
     if (!same) return {};
-    Walk(key, interfaces, then->second, now, *sets_, candidates).AllChains();
+    walks.emplace_back(key, interfaces, then->second, now, *sets_, candidates);
+    for (std::size_t i = 0; i < now.ruleset->chains.size(); ++i) {
+      if (now.ruleset->chains[i].base) chains.push_back({now.ruleset->chains[i].priority, walks.size() - 1, i});
+    }
   }
+  std::sort(chains.begin(), chains.end());
+  HookCutoffs cutoffs;
+  for (const auto& [priority, walk, chain] : chains) walks[walk].BaseChain(chain, cutoffs);
   if (candidates.empty()) return {.rule = {}, .may_follow = true};
   const Walk::Candidate& first = candidates.front();
   if (candidates.size() > 1 || first.rule == nullptr || first.match < Likelihood::kUnseen) return {};

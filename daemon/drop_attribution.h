@@ -1,8 +1,8 @@
 // Which rule dropped a packet of which only the key is known: the join of what the eBPF program counts with what the rules say and
 // have counted. Pure; one thread at a time.
 //
-// The base chains of the hooks that are possible are walked as the packet would have walked them, into the chains they jump to. Each
-// drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter stood
+// The base chains of the hooks that are possible are walked by priority, as the packet would have walked them, into the chains they jump
+// to. Each drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter stood
 // still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a set that was in it
 // before and after. The answer is a rule only when it is the one candidate that is left, every condition of it is understood
 // and none is known not to hold, and its counter rose by as many packets or more. Else it is none: nothing is guessed.

@@ -179,6 +179,12 @@ Status NftReader::Rebuild(std::uint32_t generation) {
   if (done) done = ReadChains(*ruleset);
   if (done) done = ReadSets();
   if (done) done = ReadRules(*ruleset);
+  if (done && FollowUpdates(*ruleset)) {
+    ruleset->rules.clear();
+    building_.objects.clear();
+    keys_.clear();
+    done = ReadRules(*ruleset);
+  }
   if (done) done = AddTexts(*ruleset);
   if (!done) return done;
   FinishRuleset(*ruleset);
@@ -226,7 +232,7 @@ Status NftReader::ReadRules(Ruleset& ruleset) {
 }
 
 Status NftReader::ReadSets() {
-  std::vector<SetToRead> anonymous, named;
+  std::vector<SetToRead> anonymous;
   auto sets = std::make_shared<std::vector<RuleSet>>();
   auto done = Query(*socket_, {NftMessage(NFT_MSG_GETSET), 0, true}, [&](Bytes message) {
     const auto set = DecodeNftSet(message);
@@ -236,18 +242,19 @@ Status NftReader::ReadSets() {
     content.anonymous = (set->flags & NFT_SET_ANONYMOUS) != 0;
     content.verdicts = set->verdicts;
     content.key_bytes = set->key_bytes;
+    const bool dynamic = (set->flags & NFT_SET_EVAL) != 0, expires = (set->flags & NFT_SET_TIMEOUT) != 0;
+    content.elements_change = dynamic || expires;
     if (content.anonymous || set->verdicts) return anonymous.push_back(std::move(read));
     const bool ipv4 = set->key_type == kNftTypeIpv4 && set->key_bytes == 4;
-    const bool dynamic = (set->flags & (NFT_SET_EVAL | NFT_SET_TIMEOUT)) != 0;
     if (!ipv4 && !(set->key_type == kNftTypeIpv6 && set->key_bytes == 16)) {
-      content.elements_stand = !dynamic && (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == 0;
+      content.elements_stand = !content.elements_change && (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == 0;
       if (content.elements_stand) anonymous.push_back(std::move(read));
       return;
     }
     sets->push_back({false, read.family, read.table, read.name, ipv4 ? Family::kIpv4 : Family::kIpv6, dynamic, true,
-                     (set->flags & NFT_SET_TIMEOUT) != 0, false, {}});
+                     expires, false, {}});
     read.index = sets->size() - 1;
-    named.push_back(std::move(read));
+    building_.named.push_back(std::move(read));
   });
   for (const SetToRead& set : anonymous) {
     if (!done) return done;
@@ -258,15 +265,40 @@ Status NftReader::ReadSets() {
     // Those of a named one are copied into each rule that looks into it.
     content.complete = elements_read_ < kElementsMax && !catch_all_ && (content.anonymous || content.elements.size() <= kNamedElementsMax);
   }
-  for (SetToRead& set : named) {
+  for (const SetToRead& set : building_.named) {
     if (!done) return done;
     done = ReadElements(set, *sets);
     const RuleSet& read = (*sets)[set.index];
     const bool counts = std::any_of(read.elements.begin(), read.elements.end(), [](const SetElement& e) { return e.counter.has_value(); });
-    if (read.dynamic || counts) building_.changing.push_back(std::move(set));
+    if (read.dynamic || read.expires || counts) building_.changing.push_back(set);
   }
   building_.sets = std::move(sets);
   return done;
+}
+
+// Rules may fill sets that are not declared dynamic: of such a one nothing stands, either.
+bool NftReader::FollowUpdates(const Ruleset& ruleset) {
+  bool decoded_wrongly = false;
+  std::shared_ptr<std::vector<RuleSet>> sets;
+  for (const Rule& rule : ruleset.rules) {
+    for (const SetUpdate& update : rule.set_updates) {
+      const auto content = contents_.find({rule.family, rule.table, update.set});
+      if (content == contents_.end() || content->second.elements_change) continue;
+      content->second.elements_change = true;
+      decoded_wrongly = decoded_wrongly || content->second.elements_stand || content->second.verdicts;
+      content->second.elements_stand = false;
+      const auto set = std::find_if(building_.named.begin(), building_.named.end(), [&](const SetToRead& named) {
+        return named.family == rule.family && named.table == rule.table && named.name == update.set;
+      });
+      if (set == building_.named.end()) continue;
+      if (!sets) sets = std::make_shared<std::vector<RuleSet>>(*building_.sets);
+      (*sets)[set->index].dynamic = true;
+      const bool known = std::any_of(building_.changing.begin(), building_.changing.end(), [&](const SetToRead& changing) { return changing.index == set->index; });
+      if (!known) building_.changing.push_back(*set);
+    }
+  }
+  if (sets) building_.sets = std::move(sets);
+  return decoded_wrongly;
 }
 
 Status NftReader::ReadElements(const SetToRead& set, std::vector<RuleSet>& sets) {

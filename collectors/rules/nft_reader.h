@@ -47,7 +47,8 @@ class NftReader {
     bool has_objects = false;
     bool has_policy_counters = false;
     std::shared_ptr<const std::vector<RuleSet>> sets;
-    std::vector<SetToRead> changing;  // sets whose elements packets change
+    std::vector<SetToRead> named;     // sets of addresses
+    std::vector<SetToRead> changing;  // those of them whose elements packets or time change
   };
   using Objects = std::map<std::string, RuleCounter, std::less<>>;
 
@@ -59,6 +60,8 @@ class NftReader {
   Status ReadChains(Ruleset& ruleset);
   Status ReadRules(Ruleset& ruleset);
   Status ReadSets();
+  // Whether rules have to be decoded anew, now that it is known which sets they fill.
+  bool FollowUpdates(const Ruleset& ruleset);
   Status ReadElements(const SetToRead& set, std::vector<RuleSet>& sets);
   Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table, const std::string& name,
                                                            bool intervals, RuleSet* named);

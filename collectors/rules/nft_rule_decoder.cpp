@@ -505,10 +505,10 @@ class RuleDecoder {
     if (content == nullptr) return;
     const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
     const Field* field = fields.size() == 1 ? &fields[0] : nullptr;
-    map_known_ = !fields.empty() && content->complete;
+    map_known_ = !fields.empty() && content->complete && !content->elements_change;
     if (field != nullptr) rule_.map_key = field->kind;
     std::optional<Verdict> only;
-    bool mixed = content->elements.empty() || !content->complete;
+    bool mixed = content->elements.empty() || !content->complete || content->elements_change;
     for (const NftSetContent::Element& element : content->elements) {
       MappedVerdict mapped;
       mapped.verdict = element.verdict;

@@ -19,6 +19,7 @@ namespace conntally {
 struct NftSetContent {
   bool anonymous = false;
   bool elements_stand = false;  // also of a named one: neither packets nor time change them, and they are not addresses
+  bool elements_change = false;  // by packets or time, without a new generation
   bool verdicts = false;
   bool complete = true;
   std::uint32_t key_bytes = 0;

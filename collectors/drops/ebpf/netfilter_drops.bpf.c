@@ -130,6 +130,7 @@ static __always_inline void place(struct drop_record_key *key, struct sk_buff *s
   const unsigned int came_in = (unsigned int)BPF_CORE_READ(skb, skb_iif);
   const unsigned int at = dev ? (unsigned int)BPF_CORE_READ(dev, ifindex) : 0;
   const unsigned int leaves = dst ? (unsigned int)BPF_CORE_READ(dst, dev, ifindex) : 0;
+  const int ipv6_multicast = key->hooks != 0; /* noted by parse_ipv6 */
   key->in_interface = came_in;
   if (!came_in) {
     key->out_interface = leaves ? leaves : at;
@@ -138,7 +139,9 @@ static __always_inline void place(struct drop_record_key *key, struct sk_buff *s
   } else if (!dst) {
     key->hooks = HOOK_PREROUTING | HOOK_DEVICE;
   } else if (is_local(dst, key->family)) {
-    key->hooks = at == leaves ? HOOK_PREROUTING | HOOK_INPUT : HOOK_INPUT;
+    key->hooks = at == leaves ? HOOK_PREROUTING | HOOK_INPUT | HOOK_DEVICE : HOOK_INPUT;
+  } else if (ipv6_multicast && at == came_in) {
+    key->hooks = HOOK_INPUT; /* its route is not marked local; when forwarded it is with the device that it leaves by */
   } else {
     key->out_interface = leaves;
     key->hooks = at == came_in && at != leaves ? HOOK_FORWARD : HOOK_FORWARD | HOOK_POSTROUTING | HOOK_DEVICE;
@@ -182,6 +185,7 @@ static __always_inline int parse_ipv6(struct drop_record_key *key, const unsigne
   if (read_at(ip, sizeof ip, head, offset, tail) != 0 || ip[0] >> 4 != 6) return -1;
   key->family = 6;
   __builtin_memcpy(key->source, ip + 8, 16);
+  if (ip[24] == 0xff) key->hooks = HOOK_INPUT;
   __u8 next = ip[6];
   offset += sizeof ip;
 #pragma unroll

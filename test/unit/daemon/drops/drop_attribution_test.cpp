@@ -203,6 +203,7 @@ TEST_CASE("a jump into a chain that only drops is the rule where it counts, else
     Firewall firewall("input");
     Rule jump = Rule_("dport 22 jump dropper", Verdict::kDrop, {Port(22)});
     jump.jump_target = "dropper";
+    jump.has_counter = counts;
     firewall.Add(jump, counts ? std::optional<std::uint64_t>(9) : std::nullopt);
     firewall.Add(Rule_("last", Verdict::kDrop, {}), 9);
     firewall.Begin({}, "dropper");
@@ -210,6 +211,58 @@ TEST_CASE("a jump into a chain that only drops is the rule where it counts, else
     CHECK(firewall.Of(Packet("10.0.0.1", 22)) == (counts ? "dport 22 jump dropper" : "inner"));
     CHECK(firewall.Of(Packet("10.0.0.1", 23)) == "last");
   }
+}
+
+TEST_CASE("a goto comes back to whoever jumped before it, and at last to the policy") {
+  const auto to = [](const char* text, Verdict verdict, const char* target, std::vector<RuleCondition> conditions) {
+    Rule rule = Rule_(text, verdict, std::move(conditions));
+    rule.jump_target = target;
+    return rule;
+  };
+  Firewall firewall("input", Verdict::kDrop);
+  firewall.Add(to("jump", Verdict::kJump, "first", {}), 9);
+  firewall.Add(Rule_("after the jump", Verdict::kDrop, {Port(22)}), 9);
+  firewall.Add(to("goto", Verdict::kGoto, "second", {Port(80)}), 9);
+  firewall.Add(Rule_("return", Verdict::kReturn, {Port(81)}), 9);
+  firewall.Add(Rule_("last", Verdict::kDrop, {}), 9);
+  firewall.Begin({}, "first");
+  firewall.Add(to("goto", Verdict::kGoto, "second", {}), 9);
+  firewall.Add(Rule_("after the goto", Verdict::kDrop, {}), 9);
+  firewall.Begin({}, "second");
+  firewall.Add(Rule_("inner", Verdict::kDrop, {Port(23)}), 9);
+  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "after the jump");
+  CHECK(firewall.Of(Packet("10.0.0.1", 23)) == "inner");
+  CHECK(firewall.Of(Packet("10.0.0.1", 24)) == "last");
+
+  // The policy is what drops these, so a chain of another hook must not be named.
+  RuleChain other;
+  other.base = true;
+  other.hook = "prerouting";
+  firewall.Begin(std::move(other), "other");
+  firewall.Add(Rule_("of the other hook", Verdict::kDrop, {}), 9);
+  constexpr std::uint8_t kBoth = HookSet::kPrerouting | HookSet::kInput;
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80, kBoth)));
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 81, kBoth)));
+}
+
+TEST_CASE("what is surely dropped meets no later chain of the hook") {
+  const auto with_later = [](std::int32_t priority, const char* type) {
+    Firewall firewall("input");
+    firewall.ruleset.chains[0].type = type;
+    firewall.Add(Rule_("early", Verdict::kDrop, {Port(22)}), 9);
+    RuleChain later;
+    later.base = true;
+    later.hook = "input";
+    later.priority = priority;
+    later.policy = Verdict::kDrop;
+    firewall.Begin(std::move(later), "later");
+    firewall.Add(Rule_("late", Verdict::kDrop, {Port(23)}), 9);
+    return firewall;
+  };
+  CHECK(with_later(1, "filter").Of(Packet("10.0.0.1", 22)) == "early");
+  CHECK(with_later(1, "filter").Of(Packet("10.0.0.1", 23)) == "late");
+  CHECK_FALSE(with_later(0, "filter").Of(Packet("10.0.0.1", 22)));  // of one priority, either may stand first
+  CHECK_FALSE(with_later(1, "nat").Of(Packet("10.0.0.1", 22)));     // which sees first packets alone
 }
 
 TEST_CASE("interfaces are known by name, with or without a wildcard, and conditions may be negated") {
