@@ -74,24 +74,29 @@ class SourcesInSets {
   std::optional<bool> Holds(const RuleSet& set, const IpAddress& source) {
     const auto [known, added] = ranges_.try_emplace(&set);
     if (added) known->second = RangesOf(set);
-    if (!known->second) return std::nullopt;
-    const bool holds = known->second->Contains(source);
+    if (known->second.exceptions.Contains(source)) {
+      const Membership membership = MembershipOf(source, set);
+      return membership != Membership::kMaybe ? std::optional(membership == Membership::kYes) : std::nullopt;
+    }
+    const bool holds = known->second.elements.Contains(source);
     return holds || set.complete ? std::optional(holds) : std::nullopt;
   }
 
  private:
-  static std::optional<AddressRanges> RangesOf(const RuleSet& set) {
-    std::vector<AddressRange> ranges;
-    for (const SetElement& element : set.elements) {
-      if (element.no_match) return std::nullopt;
-      ranges.push_back(element.addresses);
-    }
-    return AddressRanges(std::move(ranges));
+  struct Ranges {
+    AddressRanges elements;
+    AddressRanges exceptions;  // ipset's `nomatch`: what the narrowest element says counts there
+  };
+
+  static Ranges RangesOf(const RuleSet& set) {
+    std::vector<AddressRange> elements, exceptions;
+    for (const SetElement& element : set.elements) (element.no_match ? exceptions : elements).push_back(element.addresses);
+    return {AddressRanges(std::move(elements)), AddressRanges(std::move(exceptions))};
   }
 
   const RuleSnapshot& before_;
   const RuleSnapshot& after_;
-  std::unordered_map<const RuleSet*, std::optional<AddressRanges>> ranges_;
+  std::unordered_map<const RuleSet*, Ranges> ranges_;
 };
 
 namespace {
@@ -158,7 +163,8 @@ class Walk {
   Outcome TakeMapped(const Rule& rule, std::size_t index, Likelihood match, int depth) {
     bool drops = false;
     for (const MappedVerdict& mapped : rule.map) {
-      const Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kUnknown : AllHold(rule, mapped.key));
+      Likelihood element = Both(match, mapped.key.empty() ? Likelihood::kUnknown : AllHold(rule, mapped.key));
+      if (mapped.may_be_gone) element = Both(element, Likelihood::kUnknown);
       if (element == Likelihood::kNo) continue;
       const bool drop = mapped.verdict == Verdict::kDrop || mapped.verdict == Verdict::kReject;
       if (drop && drops) continue;  // one candidate, whichever of its elements it was

@@ -80,9 +80,9 @@ class CoverOfSource {
     Cover best{Membership::kNo, false, true};
     for (const MappedVerdict& mapped : rule.map) {
       if (mapped.verdict != Verdict::kDrop && mapped.verdict != Verdict::kReject) continue;
-      const auto key = PacketPaths::ConditionsOf(rule, mapped);
-      if (!key) return {Membership::kMaybe, true, true};
-      const Cover cover = Of(rule, *key);
+      if (!rule.map_understood || mapped.key.empty()) return {Membership::kMaybe, true, true};
+      Cover cover = Of(rule, mapped.key);
+      if (mapped.may_be_gone) cover.holds = std::min(cover.holds, Membership::kMaybe);
       if (cover.holds == Membership::kNo) continue;
       best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source, best.other_conditions && cover.other_conditions};
     }

@@ -61,7 +61,7 @@ bool PacketPaths::LetsGo(const Rule& rule, Verdict verdict, std::string_view tar
 }
 
 std::optional<std::vector<RuleCondition>> PacketPaths::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
-  if (!rule.map_understood || mapped.key.empty()) return std::nullopt;
+  if (!rule.map_understood || mapped.key.empty() || mapped.may_be_gone) return std::nullopt;
   return mapped.key;
 }
 

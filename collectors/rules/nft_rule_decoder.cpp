@@ -505,14 +505,15 @@ class RuleDecoder {
     if (content == nullptr) return;
     const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
     const Field* field = fields.size() == 1 ? &fields[0] : nullptr;
-    map_known_ = !fields.empty() && content->complete && !content->elements_change;
+    map_known_ = !fields.empty() && content->complete;
     if (field != nullptr) rule_.map_key = field->kind;
     std::optional<Verdict> only;
-    bool mixed = content->elements.empty() || !content->complete || content->elements_change;
+    bool mixed = content->elements.empty() || !content->complete;
     for (const NftSetContent::Element& element : content->elements) {
       MappedVerdict mapped;
       mapped.verdict = element.verdict;
       mapped.jump_target = element.jump_target;
+      mapped.may_be_gone = content->elements_change;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
         mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
@@ -697,7 +698,9 @@ std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elem
   for (const NftElement& element : elements) {
     if (!element.key.empty()) points.push_back({Octets(element.key.begin(), element.key.end()), &element});
   }
-  std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.key < b.key; });
+  // Where one interval ends and the next begins, the end comes first.
+  const auto is_end = [](const Point& point) { return (point.element->flags & NFT_SET_ELEM_INTERVAL_END) != 0; };
+  std::sort(points.begin(), points.end(), [&](const Point& a, const Point& b) { return a.key != b.key ? a.key < b.key : is_end(a) && !is_end(b); });
   std::vector<NftSetContent::Element> ranges;
   for (std::size_t i = 0; i < points.size(); ++i) {
     const NftElement& element = *points[i].element;

@@ -116,6 +116,7 @@ struct MappedVerdict {
   std::optional<NumberRange> numbers = {};     // of one keyed by port, protocol ...
   std::string interface = {};                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
   std::vector<RuleCondition> key = {};         // of any map whose key is understood: what the packet must be
+  bool may_be_gone = false;                    // of a map whose elements time out
 };
 
 // What a rule of verdict kNat makes of a connection's addresses.

@@ -106,6 +106,87 @@ def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
         assert daemon.metrics().value("conntally_source_dropped_packets_total", **labels) == 30
 
 
+def named_drops(load, sends):
+    """`sends`: {source: (port, the rule that drops it)}, in the order of the rules that `load` loads."""
+    with client_and_host() as (client, host):
+        load(host)
+        with Daemon(host, "rules: {poll_interval: 1s}\ndrops: {kernel_log: false}\n") as daemon:
+            daemon.wait_ready()
+            daemon.wait_for_log("eBPF counts")
+            time.sleep(3)  # the rules are read
+            expected = {}
+            for packets, (source, (port, rule)) in enumerate(sends.items(), start=20):
+                send(client, source, packets, port)
+                expected[source, rule, "ebpf"] = packets
+            wait_for(daemon, expected, 20)
+
+
+def test_the_rule_is_named_where_sets_and_verdict_maps_decide():
+    def load(host):
+        host.nft("""
+            table inet t {
+              set timed { type ipv4_addr; flags timeout; elements = { 10.3.0.1 timeout 1h }; }
+              set filled { type ipv4_addr; }
+              set ports { type inet_service; elements = { 7102, 7103 }; }
+              map fate { type ipv4_addr : verdict; flags interval; elements = { 10.5.0.0/24 : drop, 10.5.1.0/24 : jump inner }; }
+              map pairs { type inet_proto . inet_service : verdict; elements = { tcp . 7104 : drop, udp . 7104 : drop }; }
+              chain inner { counter drop comment "inner"; }
+              chain first { goto second; }
+              chain second { udp dport 7105 counter drop; }
+              chain input {
+                type filter hook input priority 0
+                ip saddr @timed counter drop
+                ip saddr vmap @fate
+                counter ip saddr { 10.6.0.0/24 } drop
+                udp dport @ports counter drop
+                counter meta l4proto . th dport vmap @pairs
+                jump first
+                udp dport 7106 counter drop comment "after a goto"
+              }
+              chain later {
+                type filter hook input priority 10; policy drop;
+                iif lo accept
+              }
+            }
+        """)
+        # Rules that were added later may fill a set that is not declared to be filled.
+        for rule in ("udp dport 7107 add @filled { ip saddr }", "ip saddr @filled counter drop"):
+            host.run("nft", "add", "rule", "inet", "t", "input", *rule.split())
+
+    named_drops(load, {
+        "10.3.0.1": (7200, "ip saddr @timed counter drop"),
+        "10.5.0.1": (7200, None),  # its map has no counter
+        "10.5.1.1": (7200, 'counter drop comment "inner"'),
+        "10.6.0.1": (7200, "counter ip saddr 10.6.0.0/24 drop"),
+        "10.0.0.1": (7103, "udp dport @ports counter drop"),
+        "10.0.0.2": (7104, "counter meta l4proto . th dport vmap @pairs"),
+        "10.0.0.3": (7105, "udp dport 7105 counter drop"),
+        "10.0.0.4": (7106, 'udp dport 7106 counter drop comment "after a goto"'),
+        "10.0.0.5": (7107, None),  # not in the set before
+    })
+
+
+def check_ipsets(tool):
+    def load(host):
+        host.run("ipset", "create", "nets", "hash:net")
+        host.run("ipset", "add", "nets", "10.7.0.0/16")
+        host.run("ipset", "add", "nets", "10.7.9.0/24", "nomatch")
+        host.run("ipset", "create", "addresses", "hash:ip")
+        host.run("ipset", "add", "addresses", "10.8.0.1")
+        host.run(f"{tool}-restore", input="*filter\n-A INPUT -m set --match-set nets src -j DROP\n"
+                 "-A INPUT -m set --match-set addresses src -j REJECT\nCOMMIT\n")
+
+    named_drops(load, {"10.7.1.1": (7200, "-m set --match-set nets src -j DROP")})
+    named_drops(load, {"10.8.0.1": (7200, "-m set --match-set addresses src -j REJECT --reject-with icmp-port-unreachable")})
+
+
+def test_the_rule_is_named_where_an_ipset_decides():
+    if not shutil.which("ipset"):
+        raise Skip("needs the command ipset")
+    check_ipsets("iptables-legacy")
+    check_ipsets("iptables-nft")
+
+
 def test_300_000_drops_of_10_000_sources_are_exact():
     with client_and_host() as (client, host), Daemon(host) as daemon:
         host.nft("table inet t { chain input { type filter hook input priority 0; iifname lo accept; meta l4proto udp drop; }; }\n")
