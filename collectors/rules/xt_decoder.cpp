@@ -278,6 +278,7 @@ bool Hashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
     // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c, cost_to_bytes.
     const std::uint32_t units = interval >= 1 ? static_cast<std::uint32_t>(UINT32_MAX / interval) : UINT32_MAX;
     limit.rate_per_second = units == 0 ? 0 : static_cast<double>(std::uint64_t{units - 1} << XT_HASHLIMIT_BYTE_SHIFT);
+    limit.burst = burst * static_cast<std::uint64_t>(limit.rate_per_second);  // the kernel has it in seconds' worth
   } else {
     limit.rate_per_second = interval <= 0 ? 0 : scale / interval;
   }

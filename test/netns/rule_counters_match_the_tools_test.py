@@ -86,6 +86,24 @@ def test_native_rules():
                           verdict="drop", comment="a set")
 
 
+def check_byte_rates(tool, backend):
+    with Namespace() as namespace:
+        for rate, burst in (("512kb/s", "1mb"), ("96b/s", "288b")):
+            namespace.run(tool, "-A", "INPUT", "-p", "udp", "-m", "hashlimit", "--hashlimit-above", rate, "--hashlimit-burst", burst,
+                          "--hashlimit-mode", "srcip", "--hashlimit-name", f"{tool[-6:]}{rate[:3]}", "-j", "DROP")
+        with Daemon(namespace, QUICK) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda: len(rules_of(daemon, backend=backend)) == 2, 5, "the rules are read")
+            limits = [limit for rule in rules_of(daemon, backend=backend) for limit in rule["limits"]]
+            found = [(limit["rate_per_second"], limit["burst"], limit["of"]) for limit in limits]
+            assert found == [(524288, 1048576, "bytes"), (96, 288, "bytes")], found
+
+
+def test_rates_of_bytes():
+    check_byte_rates("iptables-legacy", "iptables-legacy")
+    check_byte_rates("iptables-nft", "nftables")
+
+
 RULES = """
 *filter
 :INPUT ACCEPT [0:0]
