@@ -10,6 +10,8 @@
 #include <array>
 #include <optional>
 
+#include "collectors/rules/nft_field.h"
+#include "collectors/rules/nft_limits.h"
 #include "collectors/rules/xt_decoder.h"
 
 namespace conntally {
@@ -18,85 +20,11 @@ namespace {
 using Kind = RuleCondition::Kind;
 using Octets = std::vector<std::byte>;
 
-// NFTA_* of one expression, by type.
-class Attributes {
- public:
-  explicit Attributes(Bytes bytes) {
-    AttributeWalk walk(bytes);
-    for (Attribute attribute; walk.Next(attribute);) {
-      if (attribute.type < fields_.size()) fields_[attribute.type] = attribute;
-    }
-  }
-  bool has(int type) const { return fields_[Index(type)].type != 0; }
-  Bytes bytes(int type) const { return fields_[Index(type)].payload; }
-  std::uint32_t number(int type) const { return static_cast<std::uint32_t>(wide(type)); }
-  std::uint64_t wide(int type) const { return NftNumber(bytes(type)).value_or(0); }
-  std::string_view text(int type) const { return NftText(bytes(type)); }
-
- private:
-  static std::size_t Index(int type) { return static_cast<std::size_t>(type); }
-  std::array<Attribute, 24> fields_{};
-};
-
-// What a register holds.
-struct Field {
-  std::optional<Kind> kind;    // nullopt: something that is not decoded
-  bool network_order = true;   // else the host's
-  bool mark = false;           // a part of an address, an unknown ...
-  Family family = Family::kIpv4;  // of addresses
-  std::size_t width = 0;       // of the whole field, in bytes
-  std::size_t loaded = 0;      // of what is in the register
-  Octets mask;                 // empty: none
-  std::vector<Field> parts;    // fields that were loaded together, side by side
-  Octets value;                // of a constant
-  std::string_view what;       // by which it was loaded
-};
-
-std::size_t RegisterSlot(std::uint32_t number) {
-  if (number >= NFT_REG_1 && number <= NFT_REG_4) return (number - NFT_REG_1) * 4;
-  if (number >= NFT_REG32_00 && number <= NFT_REG32_15) return number - NFT_REG32_00;
-  return 16;
-}
-
-std::uint32_t NumberOf(Bytes value, bool network_order) {
-  std::uint32_t number = 0;
-  for (std::size_t i = 0; i < std::min<std::size_t>(value.size(), 4); ++i) {
-    const std::size_t at = network_order ? i : value.size() - 1 - i;
-    number = number << 8 | std::to_integer<std::uint32_t>(value[at]);
-  }
-  return number;
-}
-
-IpAddress AddressOf(Bytes value, Family family, std::uint8_t fill) {
-  IpAddress address;
-  address.family = family;
-  const std::size_t width = AddressBits(family) / 8;
-  for (std::size_t i = 0; i < width; ++i) {
-    address.bytes[i] = i < value.size() ? std::to_integer<std::uint8_t>(value[i]) : fill;
-  }
-  return address;
-}
-
-// How many leading bits a mask has; nullopt when it is not contiguous.
-std::optional<unsigned> LeadingBits(Bytes mask) {
-  unsigned bits = 0;
-  bool ended = false;
-  for (const std::byte octet : mask) {
-    for (int bit = 7; bit >= 0; --bit) {
-      const bool one = (std::to_integer<unsigned>(octet) >> bit & 1U) != 0;
-      if (one && ended) return std::nullopt;
-      if (one) ++bits;
-      ended = ended || !one;
-    }
-  }
-  return bits;
-}
-
 class RuleDecoder {
  public:
   RuleDecoder(const NftRule& message, const NftSetContents& sets) : message_(message), sets_(sets) {
-    if (message.family == RuleFamily::kIp) layer3_ = Family::kIpv4;
-    if (message.family == RuleFamily::kIp6) layer3_ = Family::kIpv6;
+    if (message.family == RuleFamily::kIp) headers_.layer3 = Family::kIpv4;
+    if (message.family == RuleFamily::kIp6) headers_.layer3 = Family::kIpv6;
   }
 
   Rule Decode() {
@@ -121,7 +49,7 @@ class RuleDecoder {
   void NotUnderstood() { NotUnderstood(step_); }
 
   void Step(const NftExpression& expression) {
-    const Attributes a(expression.data);
+    const NftAttributes a(expression.data);
     const std::string_view name = expression.name;
     step_ = name;
     // These let every packet go on.
@@ -129,9 +57,10 @@ class RuleDecoder {
                                                            "log", "reject", "notrack", "last", "match", "target"};
     // An xt match sees to it itself, and so do references to objects.
     if (std::find(kPassing.begin(), kPassing.end(), name) == kPassing.end()) rule_.counting_set.clear();
-    if (name == "meta") return Meta(a);
-    if (name == "payload") return Payload(a);
-    if (name == "ct") return Conntrack(a);
+    if (name == "meta") return a.has(NFTA_META_SREG) ? SetMeta(a) : Load(a.number(NFTA_META_DREG), MetaField(a));
+    // Both may write instead: into the packet, or into its connection.
+    if (name == "payload") return a.has(NFTA_PAYLOAD_SREG) ? void() : Load(a.number(NFTA_PAYLOAD_DREG), PayloadField(a, headers_));
+    if (name == "ct") return a.has(NFTA_CT_SREG) ? void() : Load(a.number(NFTA_CT_DREG), ConntrackField(a));
     if (name == "bitwise") return Bitwise(a);
     if (name == "cmp") return Compare(a);
     if (name == "range") return Range(a);
@@ -140,14 +69,14 @@ class RuleDecoder {
     if (name == "counter") return void(rule_.has_counter = true);
     if (name == "objref") return ObjectReference(a);
     if (name == "dynset") return DynamicSet(a);
-    if (name == "limit") return rule_.limits.push_back(RateLimit(a, RuleLimit::Per::kEverything));
-    if (name == "connlimit") return rule_.limits.push_back(ConnectionLimit(a, RuleLimit::Per::kEverything));
+    if (name == "limit") return rule_.limits.push_back(NftRateLimit(a, RuleLimit::Per::kEverything));
+    if (name == "connlimit") return rule_.limits.push_back(NftConnectionLimit(a, RuleLimit::Per::kEverything));
     if (name == "log") return Log(a);
-    if (name == "fib") return RoutingTable(a);
+    if (name == "fib") return Load(a.number(NFTA_FIB_DREG), RoutingField(a));
     if (name == "reject") return Reject(a);
     if (name == "queue") return void(rule_.verdict = Verdict::kQueue);
     if (name == "nat" || name == "masq" || name == "redir") return Nat(name, a);
-    if (name == "match") return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), layer3_, rule_);
+    if (name == "match") return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), headers_.layer3, rule_);
     if (name == "target") return DecodeXtTarget(a.text(NFTA_TARGET_NAME), a.number(NFTA_TARGET_REV), a.bytes(NFTA_TARGET_INFO), rule_);
     if (name == "notrack") return void(rule_.untracks = true);
     if (name == "last" || name == "dup") return;
@@ -155,12 +84,12 @@ class RuleDecoder {
     registers_ = {};  // whichever it wrote: none is trusted any more
   }
 
-  Field* At(std::uint32_t number) {
-    const std::size_t slot = RegisterSlot(number);
+  NftField* At(std::uint32_t number) {
+    const std::size_t slot = NftRegisterSlot(number);
     return slot < registers_.size() ? &registers_[slot] : nullptr;
   }
-  void Load(std::uint32_t number, Field field) {
-    if (Field* slot = At(number)) {
+  void Load(std::uint32_t number, NftField field) {
+    if (NftField* slot = At(number)) {
       if (field.what.empty()) field.what = step_;
       *slot = std::move(field);
     } else {
@@ -168,62 +97,25 @@ class RuleDecoder {
     }
   }
 
-  void Meta(const Attributes& a) {
-    if (a.has(NFTA_META_SREG)) return SetMeta(a);
-    Field field;
-    switch (a.number(NFTA_META_KEY)) {
-      case NFT_META_L4PROTO: field.kind = Kind::kProtocol, field.width = 1; break;
-      case NFT_META_NFPROTO: field.kind = Kind::kFamily, field.width = 1; break;
-      case NFT_META_PROTOCOL: field.kind = Kind::kFamily, field.width = 2; break;  // an EtherType: see NumbersOf
-      case NFT_META_IIFNAME: field.kind = Kind::kInInterface, field.width = 16; break;
-      case NFT_META_OIFNAME: field.kind = Kind::kOutInterface, field.width = 16; break;
-      case NFT_META_IIF: field.kind = Kind::kInInterfaceIndex, field.width = 4, field.network_order = false; break;
-      case NFT_META_OIF: field.kind = Kind::kOutInterfaceIndex, field.width = 4, field.network_order = false; break;
-      case NFT_META_MARK: field.kind = Kind::kMark, field.width = 4, field.network_order = false; break;
-      case NFT_META_PKTTYPE: field.kind = Kind::kPacketType, field.width = 1; break;
-      case NFT_META_SKUID:
-      case NFT_META_SKGID: step_ = "the socket's owner"; break;
-      default: break;
-    }
-    field.loaded = field.width;
-    Load(a.number(NFTA_META_DREG), field);
-  }
-
   // No condition, but what later rules see.
-  void SetMeta(const Attributes& a) {
+  void SetMeta(const NftAttributes& a) {
     if (a.number(NFTA_META_KEY) == NFT_META_NFTRACE) rule_.traces = true;
     if (a.number(NFTA_META_KEY) != NFT_META_MARK) return;
-    const Field* from = At(a.number(NFTA_META_SREG));
+    const NftField* from = At(a.number(NFTA_META_SREG));
     const bool constant = from != nullptr && from->value.size() == 4;
     rule_.mark = constant ? MarkChange{true, 0, NumberOf(from->value, false)} : MarkChange{};
   }
 
-  // What routing says of an address of the packet.
-  void RoutingTable(const Attributes& a) {
-    const auto result = a.number(NFTA_FIB_RESULT), flags = a.number(NFTA_FIB_FLAGS);
-    Field field;
-    field.network_order = false;
-    const bool source = (flags & NFTA_FIB_F_SADDR) != 0;
-    constexpr std::uint32_t kReverse = NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF;
-    if (result == NFT_FIB_RESULT_ADDRTYPE && (flags & NFTA_FIB_F_IIF) == 0) {
-      field.kind = source ? Kind::kSourceType : Kind::kDestinationType, field.width = 4;
-    } else if (result == NFT_FIB_RESULT_OIF && (flags & kReverse) == kReverse && (flags & NFTA_FIB_F_PRESENT) != 0) {
-      field.kind = Kind::kReversePath, field.width = 1;
-    }
-    field.loaded = field.width;
-    Load(a.number(NFTA_FIB_DREG), field);
-  }
-
-  void Reject(const Attributes& a) {
+  void Reject(const NftAttributes& a) {
     rule_.verdict = Verdict::kReject;
     rule_.tcp_reset = a.number(NFTA_REJECT_TYPE) == NFT_REJECT_TCP_RST;
   }
 
-  void Nat(std::string_view name, const Attributes& a) {
+  void Nat(std::string_view name, const NftAttributes& a) {
     rule_.verdict = Verdict::kNat;
     NatTarget target;
     const auto constant = [&](int type) -> Octets {
-      const Field* field = a.has(type) ? At(a.number(type)) : nullptr;
+      const NftField* field = a.has(type) ? At(a.number(type)) : nullptr;
       if (field != nullptr && !field->value.empty()) return field->value;
       target.known = target.known && !a.has(type);
       return {};
@@ -242,76 +134,16 @@ class RuleDecoder {
       target.kind = a.number(NFTA_NAT_TYPE) == NFT_NAT_DNAT ? NatTarget::Kind::kDestination : NatTarget::Kind::kSource;
       const Family family = a.number(NFTA_NAT_FAMILY) == NFPROTO_IPV6 ? Family::kIpv6 : Family::kIpv4;
       const Octets from = constant(NFTA_NAT_REG_ADDR_MIN), to = a.has(NFTA_NAT_REG_ADDR_MAX) ? constant(NFTA_NAT_REG_ADDR_MAX) : from;
-      if (!from.empty() && !to.empty()) target.addresses = AddressRange{AddressOf(from, family, 0), AddressOf(to, family, 0)};
+      if (!from.empty() && !to.empty()) target.addresses = AddressRange{AddressOf(from, family), AddressOf(to, family)};
       ports(NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_REG_PROTO_MAX);
     }
     rule_.nat = target;
   }
 
-  // A field of the packet that begins at `offset`; no kind: none that is known. `width` is the field's, `most` how much is wanted of it.
-  Field FieldAt(std::uint32_t base, std::uint32_t offset, std::size_t most) const {
-    Field field;
-    const auto is = [&](Kind kind, std::size_t width) { field.kind = kind, field.width = width; };
-    if (base == NFT_PAYLOAD_NETWORK_HEADER && layer3_ == Family::kIpv4) {
-      if (offset == 12) is(Kind::kSource, 4);
-      if (offset == 16) is(Kind::kDestination, 4);
-      if (offset == 9) is(Kind::kProtocol, 1);
-    }
-    if (base == NFT_PAYLOAD_NETWORK_HEADER && layer3_ == Family::kIpv6) {
-      field.family = Family::kIpv6;
-      if (offset == 8) is(Kind::kSource, 16);
-      if (offset == 24) is(Kind::kDestination, 16);
-      if (offset == 6) is(Kind::kProtocol, 1);
-    }
-    if (base == NFT_PAYLOAD_TRANSPORT_HEADER) {
-      const bool ports = protocol_ == IPPROTO_TCP || protocol_ == IPPROTO_UDP || protocol_ == IPPROTO_SCTP ||
-                         protocol_ == IPPROTO_DCCP || protocol_ == IPPROTO_UDPLITE || !protocol_;
-      const bool icmp = protocol_ == IPPROTO_ICMP || protocol_ == IPPROTO_ICMPV6;
-      if (offset == 0 && ports && most >= 2) is(Kind::kSourcePort, 2);
-      if (offset == 2 && ports && most >= 2) is(Kind::kDestinationPort, 2);
-      if (offset == 0 && icmp) is(Kind::kIcmpType, 1);
-      if (offset == 1 && icmp) is(Kind::kIcmpCode, 1);
-      if (offset == 13 && protocol_ == IPPROTO_TCP) is(Kind::kTcpFlags, 1);
-    }
-    field.loaded = std::min(field.width, most);
-    return field;
-  }
-
-  void Payload(const Attributes& a) {
-    if (a.has(NFTA_PAYLOAD_SREG)) return;  // writes into the packet
-    const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET), length = a.number(NFTA_PAYLOAD_LEN);
-    Field field = FieldAt(base, offset, length);
-    if (field.kind && length > field.width) {  // neighbours in one load, which nft does to save one
-      Field whole;
-      std::uint32_t at = 0;
-      while (at < length) {
-        const Field part = FieldAt(base, offset + at, length - at);
-        if (!part.kind || part.loaded != part.width) break;
-        at += static_cast<std::uint32_t>(part.width);
-        whole.parts.push_back(part);
-      }
-      if (at != length) whole.parts.clear();
-      field = std::move(whole);
-    }
-    field.loaded = length;
-    Load(a.number(NFTA_PAYLOAD_DREG), std::move(field));
-  }
-
-  void Conntrack(const Attributes& a) {
-    if (a.has(NFTA_CT_SREG)) return;
-    Field field;
-    if (a.number(NFTA_CT_KEY) == NFT_CT_STATE) {
-      field = {Kind::kConntrackState, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
-    } else if (a.number(NFTA_CT_KEY) == NFT_CT_STATUS) {
-      field = {Kind::kConntrackStatus, false, false, Family::kIpv4, 4, 4, {}, {}, {}, {}};
-    }
-    Load(a.number(NFTA_CT_DREG), field);
-  }
-
-  void Bitwise(const Attributes& a) {
-    const Field* from = At(a.number(NFTA_BITWISE_SREG));
+  void Bitwise(const NftAttributes& a) {
+    const NftField* from = At(a.number(NFTA_BITWISE_SREG));
     if (from == nullptr) return NotUnderstood();
-    Field field = *from;
+    NftField field = *from;
     const Bytes mask = NftDataValue(a.bytes(NFTA_BITWISE_MASK)), flip = NftDataValue(a.bytes(NFTA_BITWISE_XOR));
     const bool plain = a.number(NFTA_BITWISE_OP) == 0 && field.mask.empty() &&
                        std::all_of(flip.begin(), flip.end(), [](std::byte octet) { return octet == std::byte{0}; });
@@ -322,13 +154,13 @@ class RuleDecoder {
     Load(a.number(NFTA_BITWISE_DREG), field);
   }
 
-  void Compare(const Attributes& a) {
-    const Field* field = At(a.number(NFTA_CMP_SREG));
+  void Compare(const NftAttributes& a) {
+    const NftField* field = At(a.number(NFTA_CMP_SREG));
     const Bytes value = NftDataValue(a.bytes(NFTA_CMP_DATA));
     const auto operation = a.number(NFTA_CMP_OP);
     if (field != nullptr && !field->parts.empty() && operation == NFT_CMP_EQ && value.size() == field->loaded) {
       std::size_t at = 0;
-      for (const Field& part : field->parts) {
+      for (const NftField& part : field->parts) {
         Equal(part, value.subspan(at, part.width), false);
         at += part.width;
       }
@@ -359,7 +191,7 @@ class RuleDecoder {
     AddRanges(*field, {{low, high, {}, {}}}, false);
   }
 
-  void Equal(const Field& field, Bytes value, bool negated) {
+  void Equal(const NftField& field, Bytes value, bool negated) {
     const Kind kind = *field.kind;
     if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
       if (!field.mask.empty()) return NotUnderstood();
@@ -400,7 +232,7 @@ class RuleDecoder {
     AddRanges(field, {{octets, octets, {}, {}}}, negated);
   }
 
-  void EqualAddress(const Field& field, Bytes value, bool negated) {
+  void EqualAddress(const NftField& field, Bytes value, bool negated) {
     const std::size_t bytes = field.mask.empty() ? value.size() : std::min(field.mask.size(), value.size());
     unsigned bits = static_cast<unsigned>(bytes * 8);
     if (!field.mask.empty()) {
@@ -408,15 +240,15 @@ class RuleDecoder {
       if (!leading) return NotUnderstood();
       bits = *leading;
     }
-    AddressRange range{AddressOf(value, field.family, 0), AddressOf(value, field.family, 0)};
+    AddressRange range{AddressOf(value, field.family), AddressOf(value, field.family)};
     for (unsigned bit = bits; bit < AddressBits(field.family); ++bit) {
       range.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
     }
     Add({*field.kind, negated, {range}, {}, {}, {}, false});
   }
 
-  void Range(const Attributes& a) {
-    const Field* field = At(a.number(NFTA_RANGE_SREG));
+  void Range(const NftAttributes& a) {
+    const NftField* field = At(a.number(NFTA_RANGE_SREG));
     const Bytes from = NftDataValue(a.bytes(NFTA_RANGE_FROM_DATA)), to = NftDataValue(a.bytes(NFTA_RANGE_TO_DATA));
     if (field == nullptr || !field->kind || !field->mask.empty() || from.size() != field->width || to.size() != from.size()) {
       return NotUnderstood();
@@ -425,21 +257,21 @@ class RuleDecoder {
               a.number(NFTA_RANGE_OP) == NFT_RANGE_NEQ);
   }
 
-  void Lookup(const Attributes& a) {
+  void Lookup(const NftAttributes& a) {
     const std::uint32_t from = a.number(NFTA_LOOKUP_SREG);
-    const Field* field = At(from);
+    const NftField* field = At(from);
     const std::string name(a.text(NFTA_LOOKUP_SET));
     const auto found = sets_.find({message_.family, std::string(message_.table), name});
     const NftSetContent* content = found != sets_.end() ? &found->second : nullptr;
     const bool map = a.has(NFTA_LOOKUP_DREG);
-    if (map && RegisterSlot(a.number(NFTA_LOOKUP_DREG)) == 16) return VerdictMap(from, content);
+    if (map && NftRegisterSlot(a.number(NFTA_LOOKUP_DREG)) == kNftVerdictSlot) return VerdictMap(from, content);
     if (map) {
       NotUnderstood("a map of values");
       return Load(a.number(NFTA_LOOKUP_DREG), {});
     }
     const bool negated = (a.number(NFTA_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
     if (content == nullptr || field == nullptr) return NotUnderstood("set " + name);
-    const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
+    const std::vector<NftField> fields = FieldsOfKey(from, content->key_bytes);
     if ((content->anonymous || content->elements_stand) && content->complete && !fields.empty()) {
       if (fields.size() == 1) return AddRanges(fields[0], content->elements, negated);
       return AddTuples(fields, content->elements, negated);
@@ -452,13 +284,13 @@ class RuleDecoder {
   }
 
   // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is not known.
-  std::vector<Field> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const {
+  std::vector<NftField> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const {
     constexpr std::size_t kSlotBytes = 4;
-    std::vector<Field> fields;
-    std::size_t slot = RegisterSlot(number);
+    std::vector<NftField> fields;
+    std::size_t slot = NftRegisterSlot(number);
     for (std::size_t bytes = 0; bytes < key_bytes;) {
       if (slot >= registers_.size()) return {};
-      const Field& field = registers_[slot];
+      const NftField& field = registers_[slot];
       if (!field.kind || !field.mask.empty() || field.width == 0 || field.loaded != field.width) return {};
       fields.push_back(field);
       const std::size_t slots = (field.width + kSlotBytes - 1) / kSlotBytes;
@@ -471,12 +303,12 @@ class RuleDecoder {
   }
 
   // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are known.
-  std::vector<RuleCondition> ConditionsOf(const std::vector<Field>& fields, const NftSetContent::Element& element) {
+  std::vector<RuleCondition> ConditionsOf(const std::vector<NftField>& fields, const NftSetContent::Element& element) {
     if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false)};
     constexpr std::size_t kSlotBytes = 4;
     std::vector<RuleCondition> conditions;
     std::size_t at = 0;
-    for (const Field& field : fields) {
+    for (const NftField& field : fields) {
       if (at + field.width > element.first.size()) return {};
       const auto part = [&](const Octets& octets) {
         const auto begin = octets.begin() + static_cast<std::ptrdiff_t>(at);
@@ -488,7 +320,7 @@ class RuleDecoder {
     return conditions;
   }
 
-  void AddTuples(const std::vector<Field>& fields, const std::vector<NftSetContent::Element>& elements, bool negated) {
+  void AddTuples(const std::vector<NftField>& fields, const std::vector<NftSetContent::Element>& elements, bool negated) {
     RuleCondition condition{Kind::kTuple, negated, {}, {}, {}, {}, false};
     for (const NftSetContent::Element& element : elements) condition.alternatives.push_back(ConditionsOf(fields, element));
     Add(std::move(condition));
@@ -503,8 +335,8 @@ class RuleDecoder {
     rule_.verdict = Verdict::kMap;
     maps_ = true;
     if (content == nullptr) return;
-    const std::vector<Field> fields = FieldsOfKey(from, content->key_bytes);
-    const Field* field = fields.size() == 1 ? &fields[0] : nullptr;
+    const std::vector<NftField> fields = FieldsOfKey(from, content->key_bytes);
+    const NftField* field = fields.size() == 1 ? &fields[0] : nullptr;
     map_known_ = !fields.empty() && content->complete;
     if (field != nullptr) rule_.map_key = field->kind;
     std::optional<Verdict> only;
@@ -516,7 +348,7 @@ class RuleDecoder {
       mapped.may_be_gone = content->elements_change;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
-        mapped.addresses = AddressRange{AddressOf(element.first, field->family, 0), AddressOf(element.last, field->family, 0)};
+        mapped.addresses = AddressRange{AddressOf(element.first, field->family), AddressOf(element.last, field->family)};
       } else if (field != nullptr && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
         mapped.interface = std::string(NftText(element.first)) + (element.first != element.last ? "*" : "");
       } else if (field != nullptr && field->width <= 4) {
@@ -529,9 +361,9 @@ class RuleDecoder {
     if (!mixed && (*only == Verdict::kDrop || *only == Verdict::kAccept)) rule_.verdict = *only;
   }
 
-  void Immediate(const Attributes& a) {
-    if (RegisterSlot(a.number(NFTA_IMMEDIATE_DREG)) != 16) {
-      Field constant;
+  void Immediate(const NftAttributes& a) {
+    if (NftRegisterSlot(a.number(NFTA_IMMEDIATE_DREG)) != kNftVerdictSlot) {
+      NftField constant;
       const Bytes value = NftDataValue(a.bytes(NFTA_IMMEDIATE_DATA));
       constant.value.assign(value.begin(), value.end());
       return Load(a.number(NFTA_IMMEDIATE_DREG), std::move(constant));
@@ -543,7 +375,7 @@ class RuleDecoder {
     rule_.jump_target = verdict->chain;
   }
 
-  void ObjectReference(const Attributes& a) {
+  void ObjectReference(const NftAttributes& a) {
     const auto type = a.number(NFTA_OBJREF_IMM_TYPE);
     if (type == NFT_OBJECT_COUNTER) rule_.has_counter = true;
     const bool harmless = type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_TIMEOUT;
@@ -552,30 +384,9 @@ class RuleDecoder {
     rule_.counting_set.clear();
   }
 
-  static RuleLimit ConnectionLimit(const Attributes& a, RuleLimit::Per per) {
-    RuleLimit limit;
-    limit.kind = RuleLimit::Kind::kNftCtCount;
-    limit.per = per;
-    limit.connections = a.number(NFTA_CONNLIMIT_COUNT);
-    limit.matches_above = (a.number(NFTA_CONNLIMIT_FLAGS) & NFT_CONNLIMIT_F_INV) != 0;
-    return limit;
-  }
-
-  static RuleLimit RateLimit(const Attributes& a, RuleLimit::Per per) {
-    RuleLimit limit;
-    limit.kind = RuleLimit::Kind::kLimit;
-    limit.per = per;
-    const auto unit = std::max<std::uint64_t>(a.wide(NFTA_LIMIT_UNIT), 1);  // seconds
-    limit.rate_per_second = static_cast<double>(a.wide(NFTA_LIMIT_RATE)) / static_cast<double>(unit);
-    limit.burst = a.number(NFTA_LIMIT_BURST);
-    limit.rate_of_bytes = a.number(NFTA_LIMIT_TYPE) == NFT_LIMIT_PKT_BYTES;
-    limit.matches_above = (a.number(NFTA_LIMIT_FLAGS) & NFT_LIMIT_F_INV) != 0;
-    return limit;
-  }
-
-  void DynamicSet(const Attributes& a) {
+  void DynamicSet(const NftAttributes& a) {
     const std::string name(a.text(NFTA_DYNSET_SET_NAME));
-    const Field* field = At(a.number(NFTA_DYNSET_SREG_KEY));
+    const NftField* field = At(a.number(NFTA_DYNSET_SREG_KEY));
     SetUpdate update{name, false, false};
     RuleLimit::Per per = RuleLimit::Per::kOther;
     std::uint8_t prefix = 0;
@@ -596,8 +407,8 @@ class RuleDecoder {
       const auto decoded = DecodeNftExpression(nest);
       if (!decoded || decoded->name != "counter") rule_.counting_set.clear();
       if (!decoded || (decoded->name != "connlimit" && decoded->name != "limit")) return;
-      const Attributes inner(decoded->data);
-      RuleLimit limit = decoded->name == "limit" ? RateLimit(inner, per) : ConnectionLimit(inner, per);
+      const NftAttributes inner(decoded->data);
+      RuleLimit limit = decoded->name == "limit" ? NftRateLimit(inner, per) : NftConnectionLimit(inner, per);
       limit.set = name;
       if (prefix != 0) (field->family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix) = prefix;
       rule_.limits.push_back(std::move(limit));
@@ -608,23 +419,23 @@ class RuleDecoder {
     rule_.set_updates.push_back(std::move(update));
   }
 
-  void Log(const Attributes& a) {
+  void Log(const NftAttributes& a) {
     rule_.log_prefix = a.text(NFTA_LOG_PREFIX);
     if (a.has(NFTA_LOG_GROUP)) rule_.nflog_group = static_cast<std::uint16_t>(a.number(NFTA_LOG_GROUP));
     if (rule_.verdict == Verdict::kContinue) rule_.verdict = Verdict::kLog;
   }
 
-  void AddRanges(const Field& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
+  void AddRanges(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
     Add(RangesCondition(field, elements, negated));
   }
 
-  RuleCondition RangesCondition(const Field& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
+  RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
     RuleCondition condition{*field.kind, negated, {}, {}, {}, {}, false};
     for (const NftSetContent::Element& element : elements) {
       switch (*field.kind) {
         case Kind::kSource:
         case Kind::kDestination:
-          condition.addresses.push_back({AddressOf(element.first, field.family, 0), AddressOf(element.last, field.family, 0)});
+          condition.addresses.push_back({AddressOf(element.first, field.family), AddressOf(element.last, field.family)});
           break;
         case Kind::kInInterface:
         case Kind::kOutInterface:
@@ -657,9 +468,9 @@ class RuleDecoder {
   void Add(RuleCondition condition) {
     if (!condition.negated && condition.numbers.size() == 1 && condition.numbers[0].first == condition.numbers[0].last) {
       const std::uint32_t number = condition.numbers[0].first;
-      if (condition.kind == Kind::kFamily && number == NFPROTO_IPV4) layer3_ = Family::kIpv4;
-      if (condition.kind == Kind::kFamily && number == NFPROTO_IPV6) layer3_ = Family::kIpv6;
-      if (condition.kind == Kind::kProtocol) protocol_ = number;
+      if (condition.kind == Kind::kFamily && number == NFPROTO_IPV4) headers_.layer3 = Family::kIpv4;
+      if (condition.kind == Kind::kFamily && number == NFPROTO_IPV6) headers_.layer3 = Family::kIpv6;
+      if (condition.kind == Kind::kProtocol) headers_.protocol = number;
     }
     rule_.conditions.push_back(std::move(condition));
   }
@@ -667,65 +478,14 @@ class RuleDecoder {
   const NftRule& message_;
   const NftSetContents& sets_;
   Rule rule_;
-  std::array<Field, 16> registers_;
+  std::array<NftField, 16> registers_;
   std::string_view step_;   // the expression that is being decoded
   bool maps_ = false;       // a verdict map ends the rule
   bool map_known_ = false;  // and all of its keys are known
-  std::optional<Family> layer3_;
-  std::optional<std::uint32_t> protocol_;
+  NftHeaders headers_;
 };
 
 }  // namespace
-
-Verdict VerdictOf(std::int32_t code) {
-  switch (code) {
-    case NF_DROP: return Verdict::kDrop;
-    case NF_ACCEPT: return Verdict::kAccept;
-    case NFT_RETURN: return Verdict::kReturn;
-    case NFT_JUMP: return Verdict::kJump;
-    case NFT_GOTO: return Verdict::kGoto;
-    case NFT_CONTINUE: return Verdict::kContinue;
-    default: return (code & 0xff) == NF_QUEUE ? Verdict::kQueue : Verdict::kOther;
-  }
-}
-
-std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elements, bool intervals) {
-  struct Point {
-    Octets key;
-    const NftElement* element;
-  };
-  std::vector<Point> points;
-  for (const NftElement& element : elements) {
-    if (!element.key.empty()) points.push_back({Octets(element.key.begin(), element.key.end()), &element});
-  }
-  // Where one interval ends and the next begins, the end comes first.
-  const auto is_end = [](const Point& point) { return (point.element->flags & NFT_SET_ELEM_INTERVAL_END) != 0; };
-  std::sort(points.begin(), points.end(), [&](const Point& a, const Point& b) { return a.key != b.key ? a.key < b.key : is_end(a) && !is_end(b); });
-  std::vector<NftSetContent::Element> ranges;
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    const NftElement& element = *points[i].element;
-    if ((element.flags & NFT_SET_ELEM_INTERVAL_END) != 0) continue;
-    NftSetContent::Element range{points[i].key, points[i].key, {}, {}};
-    if (!element.key_end.empty()) range.last.assign(element.key_end.begin(), element.key_end.end());
-    if (intervals && element.key_end.empty()) {
-      if (i + 1 < points.size()) {
-        range.last = points[i + 1].key;  // the first key beyond it: one less
-        for (std::size_t at = range.last.size(); at-- > 0;) {
-          range.last[at] = static_cast<std::byte>(std::to_integer<unsigned>(range.last[at]) + 255U);
-          if (range.last[at] != std::byte{0xff}) break;
-        }
-      } else {
-        std::fill(range.last.begin(), range.last.end(), std::byte{0xff});
-      }
-    }
-    if (element.verdict) {
-      range.verdict = VerdictOf(element.verdict->code);
-      range.jump_target = element.verdict->chain;
-    }
-    if (range.last.size() == range.first.size() && range.first <= range.last) ranges.push_back(std::move(range));
-  }
-  return ranges;
-}
 
 Rule DecodeRule(const NftRule& message, const NftSetContents& sets) { return RuleDecoder(message, sets).Decode(); }
 
