@@ -10,6 +10,7 @@
 #include <array>
 #include <optional>
 
+#include "collectors/rules/nft_condition.h"
 #include "collectors/rules/nft_field.h"
 #include "collectors/rules/nft_limits.h"
 #include "collectors/rules/xt_decoder.h"
@@ -169,82 +170,15 @@ class RuleDecoder {
     if (field != nullptr && !field->kind && !field->what.empty()) return NotUnderstood(field->what);
     if (field == nullptr || !field->kind || value.empty()) return NotUnderstood();
     if (operation == NFT_CMP_EQ || operation == NFT_CMP_NEQ) return Equal(*field, value, operation == NFT_CMP_NEQ);
-    // Orders: of numbers and addresses alone, and never of masked ones.
-    const std::size_t width = field->width;
-    Octets low(width, std::byte{0}), high(width, std::byte{0xff});
-    if (!field->mask.empty() || value.size() != width || *field->kind == Kind::kInInterface ||
-        *field->kind == Kind::kOutInterface || !field->network_order) {
-      return NotUnderstood();
-    }
-    const auto step = [&](Octets& octets, bool up) {  // the next number; NotUnderstood is never needed: nft doesn't write it
-      for (std::size_t i = octets.size(); i-- > 0;) {
-        octets[i] = static_cast<std::byte>(std::to_integer<unsigned>(octets[i]) + (up ? 1U : 255U));
-        if (octets[i] != (up ? std::byte{0} : std::byte{0xff})) return;
-      }
-    };
-    Octets bound(value.begin(), value.end());
-    if (operation == NFT_CMP_GT) step(bound, true);
-    if (operation == NFT_CMP_LT) step(bound, false);
-    if (operation == NFT_CMP_GT || operation == NFT_CMP_GTE) low = bound;
-    if (operation == NFT_CMP_LT || operation == NFT_CMP_LTE) high = bound;
-    if (low > high) return NotUnderstood();
-    AddRanges(*field, {{low, high, {}, {}}}, false);
+    auto condition = OrderCondition(*field, value, operation, rule_);
+    if (!condition) return NotUnderstood();
+    Add(*std::move(condition));
   }
 
   void Equal(const NftField& field, Bytes value, bool negated) {
-    const Kind kind = *field.kind;
-    if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
-      if (!field.mask.empty()) return NotUnderstood();
-      // A name with its NUL, or a beginning.
-      std::string name(NftText(value));
-      if (name.size() == value.size() && value.size() < 16) name += '*';
-      return Add({kind, negated, {}, {}, {name}, {}, false});
-    }
-    // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
-    if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
-      return Add({kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false});
-    }
-    if (kind == Kind::kReversePath) {  // "exists" or "missing", of one byte or four
-      const std::uint32_t exists = NumberOf(value, false) != 0 ? 1 : 0;
-      return Add({kind, negated, {}, {{exists, exists}}, {}, {}, false});
-    }
-    if (kind == Kind::kMark) {
-      const std::uint32_t mask = field.mask.empty() ? 0xffffffffU : NumberOf(field.mask, false);
-      return Add({kind, negated, {}, {{NumberOf(value, false), mask}}, {}, {}, false});
-    }
-    if (kind == Kind::kConntrackState || kind == Kind::kConntrackStatus) {
-      // `ct state a,b` is (state & (a|b)) != 0; `ct state == a` compares all bits: there is one only.
-      const std::uint32_t number = NumberOf(value, false);
-      if (!field.mask.empty() && number == 0) {
-        const std::uint32_t mask = NumberOf(field.mask, false);
-        return Add({kind, !negated, {}, {{mask, mask}}, {}, {}, false});
-      }
-      if (!field.mask.empty()) return NotUnderstood();
-      return Add({kind, negated, {}, {{number, number}}, {}, {}, false});
-    }
-    if (kind == Kind::kTcpFlags) {
-      const std::uint32_t mask = field.mask.empty() ? 0xff : NumberOf(field.mask, true);
-      return Add({kind, negated, {}, {{NumberOf(value, true), mask}}, {}, {}, false});
-    }
-    if (kind == Kind::kSource || kind == Kind::kDestination) return EqualAddress(field, value, negated);
-    if (!field.mask.empty() || value.size() != field.width) return NotUnderstood();
-    const Octets octets(value.begin(), value.end());
-    AddRanges(field, {{octets, octets, {}, {}}}, negated);
-  }
-
-  void EqualAddress(const NftField& field, Bytes value, bool negated) {
-    const std::size_t bytes = field.mask.empty() ? value.size() : std::min(field.mask.size(), value.size());
-    unsigned bits = static_cast<unsigned>(bytes * 8);
-    if (!field.mask.empty()) {
-      const auto leading = LeadingBits(Bytes(field.mask).first(bytes));
-      if (!leading) return NotUnderstood();
-      bits = *leading;
-    }
-    AddressRange range{AddressOf(value, field.family), AddressOf(value, field.family)};
-    for (unsigned bit = bits; bit < AddressBits(field.family); ++bit) {
-      range.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
-    }
-    Add({*field.kind, negated, {range}, {}, {}, {}, false});
+    auto condition = EqualCondition(field, value, negated, rule_);
+    if (!condition) return NotUnderstood();
+    Add(*std::move(condition));
   }
 
   void Range(const NftAttributes& a) {
@@ -304,7 +238,7 @@ class RuleDecoder {
 
   // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are known.
   std::vector<RuleCondition> ConditionsOf(const std::vector<NftField>& fields, const NftSetContent::Element& element) {
-    if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false)};
+    if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false, rule_)};
     constexpr std::size_t kSlotBytes = 4;
     std::vector<RuleCondition> conditions;
     std::size_t at = 0;
@@ -314,7 +248,7 @@ class RuleDecoder {
         const auto begin = octets.begin() + static_cast<std::ptrdiff_t>(at);
         return Octets(begin, begin + static_cast<std::ptrdiff_t>(field.width));
       };
-      conditions.push_back(RangesCondition(field, {{part(element.first), part(element.last), {}, {}}}, false));
+      conditions.push_back(RangesCondition(field, {{part(element.first), part(element.last), {}, {}}}, false, rule_));
       at += (field.width + kSlotBytes - 1) / kSlotBytes * kSlotBytes;
     }
     return conditions;
@@ -426,42 +360,7 @@ class RuleDecoder {
   }
 
   void AddRanges(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
-    Add(RangesCondition(field, elements, negated));
-  }
-
-  RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated) {
-    RuleCondition condition{*field.kind, negated, {}, {}, {}, {}, false};
-    for (const NftSetContent::Element& element : elements) {
-      switch (*field.kind) {
-        case Kind::kSource:
-        case Kind::kDestination:
-          condition.addresses.push_back({AddressOf(element.first, field.family), AddressOf(element.last, field.family)});
-          break;
-        case Kind::kInInterface:
-        case Kind::kOutInterface:
-          condition.interfaces.emplace_back(NftText(element.first));
-          if (element.first != element.last) condition.interfaces.back() += '*';  // "eth*" is a range of names
-          break;
-        case Kind::kTcpFlags: condition.numbers.push_back({NumberOf(element.first, true), 0xff}); break;
-        case Kind::kMark: {
-          if (element.first != element.last) NotUnderstood("a range of marks");
-          condition.numbers.push_back({NumberOf(element.first, false), 0xffffffffU});
-          break;
-        }
-        default:
-          condition.numbers.push_back({NumberOf(element.first, field.network_order), NumberOf(element.last, field.network_order)});
-      }
-    }
-    if (*field.kind == Kind::kFamily && field.width == 2) {  // EtherTypes: as families
-      for (NumberRange& range : condition.numbers) {
-        if (range.first != range.last || (range.first != 0x0800 && range.first != 0x86dd)) {
-          NotUnderstood("an EtherType");
-          break;
-        }
-        range.first = range.last = range.first == 0x0800 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-      }
-    }
-    return condition;
+    Add(RangesCondition(field, elements, negated, rule_));
   }
 
   // What later loads mean depends on what was asked before them.

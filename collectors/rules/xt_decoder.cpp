@@ -3,16 +3,10 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/x_tables.h>
-#include <linux/netfilter/xt_CT.h>
-#include <linux/netfilter/xt_NFLOG.h>
 #include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_comment.h>
-#include <linux/netfilter/xt_connlimit.h>
 #include <linux/netfilter/xt_conntrack.h>
-#include <linux/netfilter/xt_hashlimit.h>
 #include <linux/netfilter/xt_iprange.h>
-#include <linux/netfilter/xt_limit.h>
-#include <linux/netfilter/xt_LOG.h>
 #include <linux/netfilter/xt_mark.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_pkttype.h>
@@ -22,11 +16,9 @@
 #include <linux/netfilter/xt_tcpudp.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <iterator>
 
-#include "collectors/rules/xt_nat.h"
+#include "collectors/rules/xt_bytes.h"
+#include "collectors/rules/xt_limits.h"
 
 namespace conntally {
 namespace {
@@ -40,26 +32,6 @@ struct IcmpMatch {
   std::uint8_t invert;
 };
 
-template <typename T>
-std::optional<T> Read(Bytes info) {
-  if (info.size() < sizeof(T)) return std::nullopt;
-  T value;
-  std::memcpy(&value, info.data(), sizeof value);
-  return value;
-}
-
-template <std::size_t kSize>
-std::string TextOf(const char (&text)[kSize]) {
-  return std::string(text, strnlen(text, kSize));
-}
-
-IpAddress AddressOf(const nf_inet_addr& raw, Family family) {
-  IpAddress address;
-  address.family = family;
-  std::memcpy(address.bytes.data(), &raw, AddressBits(family) / 8);
-  return address;
-}
-
 void AddNumbers(Rule& rule, Kind kind, std::vector<NumberRange> numbers, bool negated) {
   rule.conditions.push_back({kind, negated, {}, std::move(numbers), {}, {}, false});
 }
@@ -70,7 +42,7 @@ void AddPorts(Rule& rule, Kind kind, const std::uint16_t (&ports)[2], bool negat
 }
 
 bool Tcp(Bytes info, Rule& rule) {
-  const auto match = Read<xt_tcp>(info);
+  const auto match = ReadXt<xt_tcp>(info);
   if (!match) return false;
   AddPorts(rule, Kind::kSourcePort, match->spts, (match->invflags & XT_TCP_INV_SRCPT) != 0);
   AddPorts(rule, Kind::kDestinationPort, match->dpts, (match->invflags & XT_TCP_INV_DSTPT) != 0);
@@ -81,7 +53,7 @@ bool Tcp(Bytes info, Rule& rule) {
 }
 
 bool Udp(Bytes info, Rule& rule) {
-  const auto match = Read<xt_udp>(info);
+  const auto match = ReadXt<xt_udp>(info);
   if (!match) return false;
   AddPorts(rule, Kind::kSourcePort, match->spts, (match->invflags & XT_UDP_INV_SRCPT) != 0);
   AddPorts(rule, Kind::kDestinationPort, match->dpts, (match->invflags & XT_UDP_INV_DSTPT) != 0);
@@ -89,7 +61,7 @@ bool Udp(Bytes info, Rule& rule) {
 }
 
 bool Icmp(Bytes info, Rule& rule) {
-  const auto match = Read<IcmpMatch>(info);
+  const auto match = ReadXt<IcmpMatch>(info);
   if (!match) return false;
   if (match->type != 0xff) AddNumbers(rule, Kind::kIcmpType, {{match->type, match->type}}, (match->invert & 1) != 0);
   const bool every_code = match->code[0] == 0 && match->code[1] == 0xff;
@@ -99,7 +71,7 @@ bool Icmp(Bytes info, Rule& rule) {
 }
 
 bool AddressType(std::uint32_t revision, Bytes info, Rule& rule) {
-  const auto match = Read<xt_addrtype_info_v1>(info);
+  const auto match = ReadXt<xt_addrtype_info_v1>(info);
   if (revision != 1 || !match) return false;
   const auto add = [&](Kind kind, std::uint16_t types, bool negated) {
     std::vector<NumberRange> numbers;
@@ -114,14 +86,14 @@ bool AddressType(std::uint32_t revision, Bytes info, Rule& rule) {
 }
 
 bool Mark(std::uint32_t revision, Bytes info, Rule& rule) {
-  const auto match = Read<xt_mark_mtinfo1>(info);
+  const auto match = ReadXt<xt_mark_mtinfo1>(info);
   if (revision != 1 || !match) return false;
   AddNumbers(rule, Kind::kMark, {{match->mark, match->mask}}, match->invert != 0);
   return true;
 }
 
 bool PacketType(Bytes info, Rule& rule) {
-  const auto match = Read<xt_pkttype_info>(info);
+  const auto match = ReadXt<xt_pkttype_info>(info);
   if (!match) return false;
   const auto type = static_cast<std::uint32_t>(match->pkttype);
   AddNumbers(rule, Kind::kPacketType, {{type, type}}, match->invert != 0);
@@ -129,14 +101,14 @@ bool PacketType(Bytes info, Rule& rule) {
 }
 
 bool ReversePath(Bytes info, Rule& rule) {
-  const auto match = Read<xt_rpfilter_info>(info);
+  const auto match = ReadXt<xt_rpfilter_info>(info);
   if (!match) return false;
   AddNumbers(rule, Kind::kReversePath, {{1, 1}}, (match->flags & XT_RPFILTER_INVERT) != 0);
   return (match->flags & XT_RPFILTER_LOOSE) == 0;
 }
 
 bool Multiport(std::uint32_t revision, Bytes info, Rule& rule) {
-  const auto match = Read<xt_multiport_v1>(info);
+  const auto match = ReadXt<xt_multiport_v1>(info);
   if (revision != 1 || !match || match->flags == XT_MULTIPORT_EITHER) return false;
   std::vector<NumberRange> ports;
   for (std::size_t i = 0; i < std::min<std::size_t>(match->count, XT_MULTI_PORTS); ++i) {
@@ -150,18 +122,18 @@ bool Multiport(std::uint32_t revision, Bytes info, Rule& rule) {
 }
 
 bool State(Bytes info, Rule& rule) {
-  const auto match = Read<xt_state_info>(info);
+  const auto match = ReadXt<xt_state_info>(info);
   if (match) AddNumbers(rule, Kind::kConntrackState, {{match->statemask, match->statemask}}, false);
   return match.has_value();
 }
 
 bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
   std::uint32_t flags = 0, invert = 0, states = 0;
-  if (const auto match = Read<xt_conntrack_mtinfo3>(info); match && revision == 3) {
+  if (const auto match = ReadXt<xt_conntrack_mtinfo3>(info); match && revision == 3) {
     flags = match->match_flags, invert = match->invert_flags, states = match->state_mask;
-  } else if (const auto older = Read<xt_conntrack_mtinfo2>(info); older && revision == 2) {
+  } else if (const auto older = ReadXt<xt_conntrack_mtinfo2>(info); older && revision == 2) {
     flags = older->match_flags, invert = older->invert_flags, states = older->state_mask;
-  } else if (const auto oldest = Read<xt_conntrack_mtinfo1>(info); oldest && revision == 1) {
+  } else if (const auto oldest = ReadXt<xt_conntrack_mtinfo1>(info); oldest && revision == 1) {
     flags = oldest->match_flags, invert = oldest->invert_flags, states = oldest->state_mask;
   } else {
     return false;
@@ -184,10 +156,10 @@ bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
 }
 
 bool IpRange(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
-  const auto match = Read<xt_iprange_mtinfo>(info);
+  const auto match = ReadXt<xt_iprange_mtinfo>(info);
   if (revision != 1 || !match || !family) return false;
   const auto add = [&](Kind kind, const nf_inet_addr& first, const nf_inet_addr& last, bool negated) {
-    rule.conditions.push_back({kind, negated, {{AddressOf(first, *family), AddressOf(last, *family)}}, {}, {}, {}, false});
+    rule.conditions.push_back({kind, negated, {{XtAddress(&first, *family), XtAddress(&last, *family)}}, {}, {}, {}, false});
   };
   if ((match->flags & IPRANGE_SRC) != 0) add(Kind::kSource, match->src_min, match->src_max, (match->flags & IPRANGE_SRC_INV) != 0);
   if ((match->flags & IPRANGE_DST) != 0) add(Kind::kDestination, match->dst_min, match->dst_max, (match->flags & IPRANGE_DST_INV) != 0);
@@ -195,14 +167,14 @@ bool IpRange(std::uint32_t revision, Bytes info, std::optional<Family> family, R
 }
 
 bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
-  const auto match = Read<xt_set_info_match_v1>(info);
+  const auto match = ReadXt<xt_set_info_match_v1>(info);
   if (revision < 1 || revision > 4 || !match) return false;
   const xt_set_info& set = match->match_set;
   // IPSET_DIM_ONE and the bit of its direction: source when set. Sets of more dimensions take more of the packet.
   const bool source = (set.flags & 2) != 0;
   rule.conditions.push_back({source ? Kind::kSource : Kind::kDestination, (set.flags & IPSET_INV_MATCH) != 0, {}, {}, {},
                              UnnamedIpset(set.index), true});
-  const auto newest = Read<xt_set_info_match_v4>(info);
+  const auto newest = ReadXt<xt_set_info_match_v4>(info);
   const bool counters = revision == 4 && newest && (newest->packets.op != 0 || newest->bytes.op != 0);
   const bool understood = set.dim == 1 && !counters && revision != 3;
   const std::uint32_t flags = newest ? newest->flags : 0;
@@ -214,85 +186,6 @@ bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
   return understood;
 }
 
-bool Connlimit(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
-  // The pointer at the end is the kernel's own and may be cut off.
-  constexpr std::size_t kBytes = sizeof(nf_inet_addr) + 8;
-  if (info.size() < kBytes) return false;
-  nf_inet_addr mask;
-  std::memcpy(&mask, info.data(), sizeof mask);
-  const auto connections = LoadHostOrder<std::uint32_t>(info.subspan(sizeof mask));
-  const auto flags = LoadHostOrder<std::uint32_t>(info.subspan(sizeof mask + 4));
-  RuleLimit limit;
-  limit.kind = RuleLimit::Kind::kConnlimit;
-  limit.connections = connections;
-  limit.matches_above = (flags & XT_CONNLIMIT_INVERT) == 0;
-  limit.per = revision >= 1 && (flags & XT_CONNLIMIT_DADDR) != 0 ? RuleLimit::Per::kDestination : RuleLimit::Per::kSource;
-  const auto bits_of = [&](Family which) {
-    std::uint8_t bits = 0;
-    const IpAddress address = AddressOf(mask, which);
-    while (bits < AddressBits(which) && (address.bytes[bits / 8] >> (7 - bits % 8) & 1) != 0) ++bits;
-    return bits;
-  };
-  if (family == Family::kIpv4) limit.ipv4_prefix = bits_of(Family::kIpv4);
-  if (family == Family::kIpv6) limit.ipv6_prefix = bits_of(Family::kIpv6);
-  rule.limits.push_back(limit);
-  return true;
-}
-
-bool Limit(Bytes info, Rule& rule) {
-  if (info.size() < 8) return false;
-  const auto interval = LoadHostOrder<std::uint32_t>(info);  // between packets, in 1/XT_LIMIT_SCALE s
-  RuleLimit limit;
-  limit.kind = RuleLimit::Kind::kLimit;
-  limit.matches_above = false;
-  limit.burst = LoadHostOrder<std::uint32_t>(info.subspan(4));
-  limit.rate_per_second = static_cast<double>(XT_LIMIT_SCALE) / std::max(interval, 1U);
-  rule.limits.push_back(limit);
-  return true;
-}
-
-bool Hashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
-  double scale = 0, interval = 0;
-  std::uint64_t burst = 0;
-  std::uint32_t mode = 0;
-  std::uint8_t source_bits = 0;
-  const auto take = [&](const auto& config, double its_scale) {
-    scale = its_scale, interval = static_cast<double>(config.avg), burst = config.burst;
-    mode = config.mode, source_bits = config.srcmask;
-  };
-  if (const auto third = Read<xt_hashlimit_mtinfo3>(info); third && revision == 3) {
-    take(third->cfg, 1'000'000);
-  } else if (const auto second = Read<xt_hashlimit_mtinfo2>(info); second && revision == 2) {
-    take(second->cfg, 1'000'000);
-  } else if (const auto first = Read<xt_hashlimit_mtinfo1>(info); first && revision == 1) {
-    take(first->cfg, 10'000);
-  } else {
-    return false;
-  }
-  RuleLimit limit;
-  limit.kind = RuleLimit::Kind::kHashlimit;
-  limit.matches_above = (mode & XT_HASHLIMIT_INVERT) != 0;
-  limit.rate_of_bytes = (mode & XT_HASHLIMIT_BYTES) != 0;
-  limit.burst = burst;
-  if (limit.rate_of_bytes) {
-    // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c, cost_to_bytes.
-    const std::uint32_t units = interval >= 1 ? static_cast<std::uint32_t>(UINT32_MAX / interval) : UINT32_MAX;
-    limit.rate_per_second = units == 0 ? 0 : static_cast<double>(std::uint64_t{units - 1} << XT_HASHLIMIT_BYTE_SHIFT);
-    limit.burst = burst * static_cast<std::uint64_t>(limit.rate_per_second);  // the kernel has it in seconds' worth
-  } else {
-    limit.rate_per_second = interval <= 0 ? 0 : scale / interval;
-  }
-  const std::uint32_t keys = mode & (XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_HASH_DIP | XT_HASHLIMIT_HASH_SPT | XT_HASHLIMIT_HASH_DPT);
-  limit.per = keys == XT_HASHLIMIT_HASH_SIP   ? RuleLimit::Per::kSource
-              : keys == XT_HASHLIMIT_HASH_DIP ? RuleLimit::Per::kDestination
-              : keys == 0                     ? RuleLimit::Per::kEverything
-                                              : RuleLimit::Per::kOther;
-  limit.ipv4_prefix = std::min<std::uint8_t>(source_bits, 32);
-  limit.ipv6_prefix = std::min<std::uint8_t>(source_bits, 128);
-  rule.limits.push_back(limit);
-  return true;
-}
-
 bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
   if (name == "tcp") return Tcp(info, rule);
   if (name == "udp" || name == "udplite") return Udp(info, rule);
@@ -302,15 +195,15 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
   if (name == "conntrack") return Conntrack(revision, info, rule);
   if (name == "iprange") return IpRange(revision, info, family, rule);
   if (name == "set") return Ipset(revision, info, rule);
-  if (name == "connlimit") return Connlimit(revision, info, family, rule);
-  if (name == "limit") return Limit(info, rule);
-  if (name == "hashlimit") return Hashlimit(revision, info, rule);
+  if (name == "connlimit") return DecodeXtConnlimit(revision, info, family, rule);
+  if (name == "limit") return DecodeXtLimit(info, rule);
+  if (name == "hashlimit") return DecodeXtHashlimit(revision, info, rule);
   if (name == "addrtype") return AddressType(revision, info, rule);
   if (name == "mark") return Mark(revision, info, rule);
   if (name == "pkttype") return PacketType(info, rule);
   if (name == "rpfilter") return ReversePath(info, rule);
   if (name == "comment") {
-    if (const auto comment = Read<xt_comment_info>(info)) rule.comment = TextOf(comment->comment);
+    if (const auto comment = ReadXt<xt_comment_info>(info)) rule.comment = XtText(comment->comment);
     return true;
   }
   return false;
@@ -328,60 +221,6 @@ void NotUnderstood(Rule& rule, std::string_view what) {
   constexpr std::size_t kBytesMax = 200;
   if (rule.not_understood.size() > kBytesMax) return;
   rule.not_understood.append(rule.not_understood.empty() ? "" : ", ").append(what);
-}
-
-namespace {
-
-// What a target that lets the packet go on changes in it.
-void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
-  if (name == "TRACE") rule.traces = true;
-  if (name == "NOTRACK") rule.untracks = true;
-  if (name == "CT") {
-    const auto target = Read<std::uint16_t>(info);
-    rule.untracks = target && (*target & XT_CT_NOTRACK) != 0;
-  }
-  if (name == "CONNMARK") {
-    const std::size_t mode_at = revision >= 2 ? 14 : 12;  // of struct xt_connmark_tginfo2 and 1
-    constexpr int kRestore = 2;
-    if (info.size() <= mode_at || std::to_integer<int>(info[mode_at]) == kRestore) rule.mark = MarkChange{};
-  }
-  if (name == "MARK") {
-    const auto target = Read<xt_mark_tginfo2>(info);
-    rule.mark = revision == 2 && target ? MarkChange{true, ~target->mask, target->mark} : MarkChange{};
-  }
-}
-
-}  // namespace
-
-void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
-  constexpr std::array<std::string_view, 6> kNat = {"DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "TPROXY"};
-  constexpr std::array<std::string_view, 17> kMarking = {"MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL",
-                                                         "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET", "TRACE", "TEE", "ECN", "AUDIT"};
-  const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  if (name == "REJECT") {
-    rule.verdict = Verdict::kReject;
-    constexpr std::uint32_t kIptTcpReset = 7, kIp6tTcpReset = 6;  // linux/netfilter_ipv4/ipt_REJECT.h, netfilter_ipv6/ip6t_REJECT.h
-    const auto with = Read<std::uint32_t>(info);
-    rule.tcp_reset = with && *with == (rule.family == RuleFamily::kIp6 ? kIp6tTcpReset : kIptTcpReset);
-  } else if (name == "LOG") {
-    rule.verdict = Verdict::kLog;
-    if (const auto log = Read<xt_log_info>(info)) rule.log_prefix = TextOf(log->prefix);
-  } else if (name == "NFLOG") {
-    rule.verdict = Verdict::kLog;
-    if (const auto log = Read<xt_nflog_info>(info)) {
-      rule.log_prefix = TextOf(log->prefix);
-      rule.nflog_group = log->group;
-    }
-  } else if (name == "NFQUEUE") {
-    rule.verdict = Verdict::kQueue;
-  } else if (among(kNat)) {
-    rule.verdict = Verdict::kNat;
-    rule.nat = DecodeXtNat(name, revision, info, rule.family);
-  } else if (among(kMarking)) {
-    Marking(name, revision, info, rule);
-  } else {
-    rule.verdict = Verdict::kOther;
-  }
 }
 
 std::string UnnamedIpset(std::uint16_t index) { return "#" + std::to_string(index); }

@@ -4,7 +4,7 @@
 // After it: these clash with it otherwise.
 #include <linux/netfilter/nf_nat.h>
 
-#include <cstring>
+#include "collectors/rules/xt_bytes.h"
 
 namespace conntally {
 namespace {
@@ -18,34 +18,19 @@ struct Range {
   std::uint16_t first_port = 0, last_port = 0;
 };
 
-template <typename T>
-std::optional<T> Read(Bytes info) {
-  if (info.size() < sizeof(T)) return std::nullopt;
-  T value;
-  std::memcpy(&value, info.data(), sizeof value);
-  return value;
-}
-
-IpAddress AddressOf(const void* raw, Family family) {
-  IpAddress address;
-  address.family = family;
-  std::memcpy(address.bytes.data(), raw, AddressBits(family) / 8);
-  return address;
-}
-
 // xt_nat.c: revision 0 is of IPv4 alone, later ones are of either family. MASQUERADE and REDIRECT have no such revisions: theirs
 // of IPv4 is the old structure, of IPv6 the new one.
 std::optional<Range> ReadRange(std::uint32_t revision, Bytes info, RuleFamily family) {
   if (revision == 0 && family == RuleFamily::kIp) {
-    const auto old = Read<nf_nat_ipv4_multi_range_compat>(info);
+    const auto old = ReadXt<nf_nat_ipv4_multi_range_compat>(info);
     if (!old || old->rangesize != 1) return std::nullopt;
     const nf_nat_ipv4_range& range = old->range[0];
-    return Range{range.flags, AddressOf(&range.min_ip, Family::kIpv4), AddressOf(&range.max_ip, Family::kIpv4), ntohs(range.min.all), ntohs(range.max.all)};
+    return Range{range.flags, XtAddress(&range.min_ip, Family::kIpv4), XtAddress(&range.max_ip, Family::kIpv4), ntohs(range.min.all), ntohs(range.max.all)};
   }
-  const auto range = Read<nf_nat_range>(info);
+  const auto range = ReadXt<nf_nat_range>(info);
   if (!range || revision > 2) return std::nullopt;
   const Family of = family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
-  return Range{range->flags, AddressOf(&range->min_addr, of), AddressOf(&range->max_addr, of), ntohs(range->min_proto.all), ntohs(range->max_proto.all)};
+  return Range{range->flags, XtAddress(&range->min_addr, of), XtAddress(&range->max_addr, of), ntohs(range->min_proto.all), ntohs(range->max_proto.all)};
 }
 
 }  // namespace

@@ -185,7 +185,7 @@ static __always_inline int parse_ipv6(struct drop_record_key *key, const unsigne
   if (read_at(ip, sizeof ip, head, offset, tail) != 0 || ip[0] >> 4 != 6) return -1;
   key->family = 6;
   __builtin_memcpy(key->source, ip + 8, 16);
-  if (ip[24] == 0xff) key->hooks = HOOK_INPUT;
+  if (ip[24] == 0xff) key->hooks = HOOK_INPUT; /* to multicast: a note for place(), which sets them */
   __u8 next = ip[6];
   offset += sizeof ip;
 #pragma unroll

@@ -1,0 +1,37 @@
+// The structures of xtables' matches and targets, out of bytes that may be cut short. Pure; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "collectors/netlink/attributes.h"
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+// nullopt when there are too few.
+template <typename T>
+std::optional<T> ReadXt(Bytes info) {
+  if (info.size() < sizeof(T)) return std::nullopt;
+  T value;
+  std::memcpy(&value, info.data(), sizeof value);
+  return value;
+}
+
+// Up to its NUL, if it has one.
+template <std::size_t kSize>
+std::string XtText(const char (&text)[kSize]) {
+  return std::string(text, strnlen(text, kSize));
+}
+
+// Of an in_addr, an in6_addr, or a union of both.
+inline IpAddress XtAddress(const void* raw, Family family) {
+  IpAddress address;
+  address.family = family;
+  std::memcpy(address.bytes.data(), raw, AddressBits(family) / 8);
+  return address;
+}
+
+}  // namespace conntally
