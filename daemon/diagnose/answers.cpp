@@ -1,5 +1,5 @@
-// Whether what belongs to a connection is let through: its answers, and what follows its first packet. Where a NEW packet passes and these
-// do not, connections hang after their first packet, which no list of open ports shows.
+#include "daemon/diagnose/answers.h"
+
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 

@@ -14,8 +14,8 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kLinksMax = 8;
-constexpr std::size_t kSeenMax = 4;
-constexpr std::size_t kSpreadMin = 16;
+constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
+constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
 
 bool SameRules(const RuleSnapshot& before, const RuleSnapshot& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/diagnose/answers.h"
 #include "daemon/diagnose/rule_findings.h"
 
 namespace conntally::diagnose {

@@ -7,10 +7,6 @@ namespace conntally::diagnose {
 
 // "reject-rule", "drop-rule", "drop-policy"
 const char* IdOf(const Decision& stop);
-// The packet that answers one that went this way, on its way through this host.
-AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk);
-// Lets packets of established connections pass the chain before all else.
-Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base);
 // What a client hears of it.
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
 Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);

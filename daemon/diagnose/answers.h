@@ -1,0 +1,15 @@
+// Whether what belongs to a connection is let through: its answers, and what follows its first packet. Where a NEW packet passes and these
+// do not, connections hang after their first packet, which no list of open ports shows.
+// Pure; any thread.
+#pragma once
+
+#include "daemon/diagnose/rule_case.h"
+
+namespace conntally::diagnose {
+
+// The packet that answers one that went this way, on its way through this host.
+AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk);
+// Lets packets of established connections pass the chain before all else.
+Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base);
+
+}  // namespace conntally::diagnose
