@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "config/config.h"
 
 namespace conntally {

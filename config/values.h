@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "collectors/tally/address.h"
 #include "config/notation.h"
 #include "config/reading.h"

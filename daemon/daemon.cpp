@@ -13,26 +13,26 @@
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
 #include "collectors/tally/tally.h"
-#include "daemon/alert_service.h"
-#include "daemon/alerts_api.h"
-#include "daemon/build_info.h"
-#include "daemon/drop_collector.h"
-#include "daemon/exposition.h"
-#include "daemon/history_api.h"
+#include "daemon/alerts/alert_service.h"
+#include "daemon/api/alerts_api.h"
+#include "daemon/api/history_api.h"
+#include "daemon/api/rules_api.h"
+#include "daemon/api/source_details.h"
+#include "daemon/api/sources_api.h"
+#include "daemon/api/status_api.h"
+#include "daemon/command_line/load_config.h"
+#include "daemon/drops/drop_collector.h"
+#include "daemon/exposition/exposition.h"
 #include "daemon/http/server.h"
-#include "daemon/load_config.h"
-#include "daemon/log.h"
-#include "daemon/observer.h"
-#include "daemon/page.h"
-#include "daemon/rule_collector.h"
-#include "daemon/rules_api.h"
-#include "daemon/service_manager.h"
-#include "daemon/source_details.h"
-#include "daemon/sources_api.h"
-#include "daemon/status_api.h"
-#include "daemon/table_collector.h"
+#include "daemon/log/log.h"
+#include "daemon/observation/observer.h"
+#include "daemon/observation/table_collector.h"
+#include "daemon/page/page.h"
+#include "daemon/process/build_info.h"
+#include "daemon/process/service_manager.h"
+#include "daemon/rules/rule_collector.h"
 
 namespace conntally {
 namespace {
@@ -88,7 +88,7 @@ class Daemon {
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
         observer_(config_, tally_, conntrack_, table_, rules_, drops_),
-        alerts_(config_, observer_) {}
+        alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); }) {}
 
   int Run(const FileDescriptor& signals) {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
@@ -153,7 +153,10 @@ class Daemon {
 
   Snapshot TakeSnapshot() {
     Snapshot snapshot = observer_.TakeSnapshot();
-    alerts_.Describe(snapshot);
+    snapshot.alerts = alerts_.figures();
+    CollectorReport report;
+    alerts_.Describe(report);
+    snapshot.trust.overflows.merge(report.overflows);
     const http::Server* server = serving_.load(std::memory_order_acquire);
     if (server == nullptr) return snapshot;  // the very first request, while the server is still being handed over
     const http::ServerStatistics http = server->statistics();

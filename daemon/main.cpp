@@ -2,11 +2,11 @@
 #include <span>
 #include <variant>
 
-#include "daemon/check_config.h"
-#include "daemon/command_line.h"
+#include "daemon/command_line/check_config.h"
+#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/status.h"
 #include "daemon/daemon.h"
 #include "daemon/diagnose/diagnose.h"
-#include "daemon/status.h"
 #include "daemon/top/top.h"
 
 namespace {

@@ -10,7 +10,7 @@
 
 #include "collectors/conntrack/flow_event.h"
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

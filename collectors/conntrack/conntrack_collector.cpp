@@ -13,7 +13,7 @@
 
 #include "collectors/conntrack/decode.h"
 #include "collectors/conntrack/reconciler.h"
-#include "collectors/netlink/network_namespace.h"
+#include "collectors/system/network_namespace.h"
 
 namespace conntally {
 namespace {

@@ -20,8 +20,8 @@
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/conntrack/gather_pace.h"
-#include "collectors/netlink/file_descriptor.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/file_descriptor.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

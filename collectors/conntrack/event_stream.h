@@ -17,8 +17,8 @@
 #include <span>
 #include <vector>
 
-#include "collectors/netlink/result.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

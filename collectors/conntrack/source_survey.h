@@ -16,7 +16,7 @@
 
 #include "collectors/conntrack/flow_event.h"
 #include "collectors/conntrack/flow_tracker.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "collectors/tally/flow_totals.h"
 
 namespace conntally {

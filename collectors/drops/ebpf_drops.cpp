@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/drops/capabilities.h"
 #include "collectors/drops/ebpf/drop_record.h"
 #include "collectors/drops/ebpf/object.h"
+#include "collectors/system/capabilities.h"
 
 namespace conntally {
 namespace {

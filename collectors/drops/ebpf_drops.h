@@ -16,7 +16,7 @@
 #include <memory>
 
 #include "collectors/drops/drop_event.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

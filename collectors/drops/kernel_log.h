@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "collectors/drops/kernel_log_line.h"
-#include "collectors/netlink/result.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

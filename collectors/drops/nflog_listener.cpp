@@ -13,9 +13,9 @@
 #include <string>
 #include <utility>
 
-#include "collectors/drops/capabilities.h"
 #include "collectors/drops/nflog_message.h"
 #include "collectors/netlink/messages.h"
+#include "collectors/system/capabilities.h"
 
 namespace conntally {
 namespace {

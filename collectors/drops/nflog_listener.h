@@ -13,8 +13,8 @@
 
 #include "collectors/drops/drop_event.h"
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collectors/host/network.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

@@ -11,7 +11,7 @@
 
 #include <array>
 
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
 
 namespace conntally {
 namespace {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "collectors/tally/address.h"
 
 namespace conntally {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

@@ -11,7 +11,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
 
 namespace conntally {
 
@@ -33,6 +35,23 @@ constexpr T LoadNetworkOrder(Bytes bytes) {
   if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
   if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
   if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
+}
+
+// A payload that is text: up to its NUL.
+inline std::string_view AttributeText(Bytes payload) {
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
+  return text.substr(0, text.find('\0'));
+}
+
+// A number in network order of the payload's width (1, 2, 4, 8 bytes), else nullopt.
+constexpr std::optional<std::uint64_t> AttributeNumber(Bytes payload) {
+  switch (payload.size()) {
+    case 1: return LoadNetworkOrder<std::uint8_t>(payload);
+    case 2: return LoadNetworkOrder<std::uint16_t>(payload);
+    case 4: return LoadNetworkOrder<std::uint32_t>(payload);
+    case 8: return LoadNetworkOrder<std::uint64_t>(payload);
+    default: return std::nullopt;
+  }
 }
 
 struct Attribute {

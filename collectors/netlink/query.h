@@ -11,8 +11,8 @@
 #include <functional>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

@@ -9,8 +9,8 @@
 #include <span>
 #include <variant>
 
-#include "collectors/netlink/file_descriptor.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/file_descriptor.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

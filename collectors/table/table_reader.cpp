@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "collectors/netlink/messages.h"
-#include "collectors/netlink/network_namespace.h"
 #include "collectors/netlink/query.h"
+#include "collectors/system/network_namespace.h"
 
 namespace conntally {
 namespace {

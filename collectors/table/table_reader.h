@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/netlink/result.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/result.h"
 
 namespace conntally {
 

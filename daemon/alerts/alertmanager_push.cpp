@@ -9,7 +9,7 @@
 #include <array>
 #include <cstdio>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "daemon/alerts/alertmanager_outbox.h"
 
 namespace conntally {

@@ -14,7 +14,7 @@
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
-#include "daemon/source_limit.h"
+#include "daemon/limits/source_limit.h"
 
 namespace conntally {
 

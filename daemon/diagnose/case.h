@@ -11,10 +11,10 @@
 #include "collectors/host/packet_watch.h"
 #include "collectors/rules/rule_snapshot.h"
 #include "config/config.h"
+#include "daemon/command_line/question.h"
 #include "daemon/diagnose/census.h"
 #include "daemon/diagnose/finding.h"
 #include "daemon/diagnose/host_facts.h"
-#include "daemon/diagnose/question.h"
 #include "daemon/diagnose/rule_outcome.h"
 #include "daemon/diagnose/running_daemon.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "daemon/protocol_names.h"
+#include "collectors/tally/protocol_names.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -5,15 +5,15 @@
 #include <thread>
 #include <variant>
 
-#include "collectors/netlink/network_namespace.h"
-#include "collectors/rules/ipset_reader.h"
-#include "collectors/rules/legacy_reader.h"
-#include "collectors/rules/nft_reader.h"
+#include "collectors/rules/iptables/ipset_reader.h"
+#include "collectors/rules/iptables/legacy_reader.h"
+#include "collectors/rules/nft/nft_reader.h"
+#include "collectors/system/network_namespace.h"
 #include "config/parse.h"
+#include "daemon/command_line/load_config.h"
 #include "daemon/diagnose/checks.h"
 #include "daemon/diagnose/report_text.h"
 #include "daemon/diagnose/rule_findings.h"
-#include "daemon/load_config.h"
 
 namespace conntally::diagnose {
 namespace {

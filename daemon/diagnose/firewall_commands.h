@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "collectors/rules/packet_walk.h"
+#include "collectors/rules/walk/packet_walk.h"
 #include "daemon/diagnose/finding.h"
 
 namespace conntally::diagnose {

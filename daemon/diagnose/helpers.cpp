@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "collectors/tally/protocol_names.h"
 #include "daemon/diagnose/checks.h"
-#include "daemon/protocol_names.h"
 
 namespace conntally::diagnose {
 namespace {

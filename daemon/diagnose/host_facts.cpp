@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <utility>
 
-#include "collectors/drops/capabilities.h"
 #include "collectors/drops/kernel_log.h"
 #include "collectors/host/listening_sockets.h"
 #include "collectors/host/network_reader.h"
-#include "collectors/host/proc_files.h"
+#include "collectors/system/capabilities.h"
+#include "collectors/system/proc_files.h"
 
 namespace conntally::diagnose {
 namespace {

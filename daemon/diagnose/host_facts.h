@@ -11,10 +11,10 @@
 
 #include "collectors/conntrack/connection_list.h"
 #include "collectors/host/network.h"
-#include "collectors/host/saved_sysctls.h"
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
+#include "collectors/system/saved_sysctls.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/diagnose/question.h"
+#include "daemon/command_line/question.h"
 
 namespace conntally::diagnose {
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "collectors/tally/protocol_names.h"
 #include "daemon/diagnose/checks.h"
-#include "daemon/protocol_names.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/protocol_names.h"
+#include "collectors/tally/protocol_names.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "daemon/command_line/question.h"
 #include "daemon/diagnose/finding.h"
-#include "daemon/diagnose/question.h"
 
 namespace conntally::diagnose {
 

@@ -8,11 +8,11 @@
 
 #include "collectors/host/network_reader.h"
 #include "collectors/host/packet_watch.h"
-#include "collectors/rules/packet_walk.h"
+#include "collectors/rules/walk/packet_walk.h"
+#include "daemon/command_line/question.h"
 #include "daemon/diagnose/finding.h"
 #include "daemon/diagnose/firewall_commands.h"
 #include "daemon/diagnose/host_facts.h"
-#include "daemon/diagnose/question.h"
 
 namespace conntally::diagnose {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "daemon/ask_daemon.h"
+#include "daemon/command_line/ask_daemon.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/diagnose/question.h"
+#include "daemon/command_line/question.h"
 
 namespace conntally::diagnose {
 

@@ -11,7 +11,7 @@
 #include <set>
 #include <sstream>
 
-#include "collectors/rules/rule_texts.h"
+#include "collectors/rules/text/rule_texts.h"
 #include "daemon/diagnose/case.h"
 #include "daemon/diagnose/rule_findings.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "collectors/netlink/result.h"
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
+#include "collectors/system/result.h"
 
 namespace conntally::http {
 

@@ -18,7 +18,7 @@
 #include <memory>
 #include <string>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "daemon/http/message.h"
 
 namespace conntally::http {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 #include "daemon/http/message.h"
 
 namespace conntally::http {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/netlink/result.h"
+#include "collectors/system/result.h"
 
 namespace conntally::top {
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <utility>
 
-#include "daemon/ask_daemon.h"
+#include "daemon/command_line/ask_daemon.h"
 
 namespace conntally::top {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
 #include "daemon/top/model.h"
 #include "daemon/top/view.h"
 

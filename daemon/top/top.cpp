@@ -13,9 +13,9 @@
 #include <string_view>
 #include <thread>
 
-#include "collectors/netlink/file_descriptor.h"
-#include "daemon/ask_daemon.h"
-#include "daemon/load_config.h"
+#include "collectors/system/file_descriptor.h"
+#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/load_config.h"
 #include "daemon/top/poller.h"
 #include "daemon/top/render.h"
 #include "daemon/top/terminal.h"

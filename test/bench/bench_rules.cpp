@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "collectors/netlink/query.h"
-#include "collectors/rules/legacy_reader.h"
-#include "collectors/rules/nft_reader.h"
+#include "collectors/rules/iptables/legacy_reader.h"
+#include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
 
 namespace {

@@ -7,14 +7,14 @@
 #include <span>
 
 #include "collectors/netlink/messages.h"
-#include "collectors/rules/described_rule.h"
-#include "collectors/rules/ipset_reader.h"
-#include "collectors/rules/legacy_blob.h"
-#include "collectors/rules/nft_rule_decoder.h"
-#include "collectors/rules/nft_texts.h"
+#include "collectors/rules/iptables/ipset_reader.h"
+#include "collectors/rules/iptables/legacy_blob.h"
+#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/nft_texts.h"
 #include "collectors/rules/rule_counters.h"
-#include "collectors/rules/rule_texts.h"
 #include "collectors/rules/ruleset_finish.h"
+#include "collectors/rules/text/described_rule.h"
+#include "collectors/rules/text/rule_texts.h"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/rules/packet_walk.h"
 #include "collectors/rules/ruleset_finish.h"
+#include "collectors/rules/walk/packet_walk.h"
 
 namespace conntally::test {
 

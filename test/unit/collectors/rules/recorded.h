@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "collectors/rules/legacy_blob.h"
-#include "collectors/rules/nft_rule_decoder.h"
+#include "collectors/rules/iptables/legacy_blob.h"
+#include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/ruleset_finish.h"
 #include "test/support/recording.h"
 
@@ -82,8 +82,8 @@ inline NftSetContents SetsOf(const std::vector<Buffer>& messages) {
       std::string table, name;
       AttributeWalk walk(Bytes(message).subspan(20));
       for (Attribute attribute; walk.Next(attribute);) {
-        if (attribute.type == 1) table = NftText(attribute.payload);
-        if (attribute.type == 2) name = NftText(attribute.payload);
+        if (attribute.type == 1) table = AttributeText(attribute.payload);
+        if (attribute.type == 2) name = AttributeText(attribute.payload);
       }
       const auto family = RuleFamilyOf(std::to_integer<std::uint8_t>(message[16])).value_or(RuleFamily::kInet);
       sets[{family, table, name}].elements = RangesOf(*elements, intervals[name]);

@@ -1,4 +1,4 @@
-#include "daemon/check_config.h"
+#include "daemon/command_line/check_config.h"
 
 #include <unistd.h>
 

@@ -1,9 +1,9 @@
-#include "daemon/command_line.h"
+#include "daemon/command_line/command_line.h"
 
 #include <initializer_list>
 #include <vector>
 
-#include "daemon/build_info.h"
+#include "daemon/process/build_info.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

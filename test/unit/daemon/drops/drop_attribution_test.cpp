@@ -1,4 +1,4 @@
-#include "daemon/drop_attribution.h"
+#include "daemon/drops/drop_attribution.h"
 
 #include "test/support/catch.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
 
 namespace conntally::http::test {
 

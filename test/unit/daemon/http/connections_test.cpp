@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "collectors/netlink/file_descriptor.h"
+#include "collectors/system/file_descriptor.h"
 #include "test/support/catch.h"
 
 using namespace conntally::http;

@@ -1,4 +1,4 @@
-#include "daemon/limits_in_rules.h"
+#include "daemon/limits/limits_in_rules.h"
 
 #include "test/support/catch.h"
 #include "test/unit/daemon/limits/written_rules.h"

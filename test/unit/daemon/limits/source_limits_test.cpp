@@ -1,4 +1,4 @@
-#include "daemon/source_limits.h"
+#include "daemon/limits/source_limits.h"
 
 #include "test/support/catch.h"
 #include "test/unit/daemon/limits/written_rules.h"

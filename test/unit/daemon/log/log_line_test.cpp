@@ -1,4 +1,4 @@
-#include "daemon/log_line.h"
+#include "daemon/log/log_line.h"
 
 #include <nlohmann/json.hpp>
 

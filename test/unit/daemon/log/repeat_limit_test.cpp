@@ -1,4 +1,4 @@
-#include "daemon/repeat_limit.h"
+#include "daemon/log/repeat_limit.h"
 
 #include "test/support/catch.h"
 

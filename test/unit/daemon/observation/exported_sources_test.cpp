@@ -1,4 +1,4 @@
-#include "daemon/exported_sources.h"
+#include "daemon/observation/exported_sources.h"
 
 #include <set>
 

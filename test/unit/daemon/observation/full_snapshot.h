@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "daemon/snapshot.h"
+#include "daemon/observation/snapshot.h"
 
 namespace conntally::test {
 

@@ -1,11 +1,9 @@
-#include "daemon/history.h"
+#include "daemon/observation/history.h"
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/drop_rules.h"
-#include "daemon/history_sources.h"
-#include "daemon/recent_rates.h"
-#include "daemon/source_details.h"
+#include "daemon/observation/history_sources.h"
+#include "daemon/observation/recent_rates.h"
 #include "test/support/catch.h"
 #include "test/unit/daemon/observation/filled_tally.h"
 
@@ -125,91 +123,4 @@ TEST_CASE("states are grouped without losing a connection") {
   CHECK(GroupOf(FlowStateIndex::Tcp(1)) == StateGroup::kTcpOpening);
   CHECK(GroupOf(FlowStateIndex::Tcp(7)) == StateGroup::kTcpClosing);
   CHECK(GroupOf(FlowStateIndex::Other(17, false)) == StateGroup::kUdpUnreplied);
-}
-
-namespace {
-
-std::shared_ptr<const RuleFigures> Figures(const std::shared_ptr<const Ruleset>& ruleset, std::vector<std::uint64_t> packets) {
-  auto figures = std::make_shared<RuleFigures>();
-  BackendFigures& backend = figures->backends[RuleBackend::kNftables];
-  backend.snapshot.ruleset = ruleset;
-  for (const std::uint64_t count : packets) backend.totals.push_back({.counter = RuleCounter{count, 0}, .first_handle = 0});
-  return figures;
-}
-
-std::shared_ptr<const Ruleset> Rules(std::vector<Verdict> verdicts) {
-  auto ruleset = std::make_shared<Ruleset>();
-  for (const Verdict verdict : verdicts) {
-    Rule& rule = ruleset->rules.emplace_back();
-    rule.verdict = verdict;
-    rule.text = "rule " + std::to_string(ruleset->rules.size());
-  }
-  return ruleset;
-}
-
-}  // namespace
-
-TEST_CASE("drop rules are ranked by how fast they count now, then by how much they have") {
-  DropRules drop_rules;
-  const DropRules::Time start{};
-  drop_rules.Add(start, nullptr);
-  const auto ruleset = Rules({Verdict::kDrop, Verdict::kAccept, Verdict::kReject, Verdict::kDrop, Verdict::kDrop});
-  drop_rules.Add(start, Figures(ruleset, {1'000'000, 5, 10, 0, 2'000'000}));
-  drop_rules.Add(start + 5s, Figures(ruleset, {1'000'000, 5'000, 60, 0, 2'000'000}));
-  const auto top = drop_rules.top();
-  REQUIRE(top.rules.size() == 3);
-  CHECK(top.rules[0].rule->text == "rule 3");
-  CHECK(top.rules[0].packets_per_second == Approx(10));
-  CHECK(top.rules[1].packets == 2'000'000);
-  CHECK(top.rules[2].packets == 1'000'000);
-}
-
-TEST_CASE("rates of drop rules begin anew when the rules change, or a counter falls") {
-  DropRules drop_rules;
-  const auto old_rules = Rules({Verdict::kDrop}), new_rules = Rules({Verdict::kDrop});
-  drop_rules.Add({}, Figures(old_rules, {10}));
-  drop_rules.Add(DropRules::Time{} + 5s, Figures(new_rules, {500}));
-  CHECK(drop_rules.top().rules.at(0).packets_per_second == 0);
-  drop_rules.Add(DropRules::Time{} + 10s, Figures(new_rules, {400}));
-  CHECK(drop_rules.top().rules.at(0).packets_per_second == 0);
-}
-
-TEST_CASE("a survey counts the sources asked for by protocol, port and state, and bounds what it tells apart") {
-  SourceSurvey survey({Address("192.0.2.0")}, {.ipv4_prefix = 24});
-  FlowEvent flow;
-  flow.key.source = Address("192.0.2.7").bytes;
-  flow.key.protocol = 6;
-  flow.key.destination_port = 443;
-  flow.tcp_state = TcpState::kEstablished;
-  survey.Add(flow);
-  survey.Add(flow);
-  flow.key.source = Address("198.51.100.1").bytes;
-  survey.Add(flow);
-  flow.key.source = Address("192.0.2.8").bytes;
-  for (int port = 1; port <= 2000; ++port) {
-    flow.key.destination_port = static_cast<std::uint16_t>(port + 1000);
-    survey.Add(flow);
-  }
-  const SurveyedConnections& connections = survey.sources().at(Address("192.0.2.0"));
-  CHECK(connections.connections == 2002);
-  CHECK(connections.kinds.size() == SurveyedConnections::kKindsMax);
-  CHECK(connections.others == 2002 - 2 - (SurveyedConnections::kKindsMax - 1));
-  const Json json = Json::parse(SurveyedJson("192.0.2.0/24", connections, 1, 2));
-  CHECK(json.at("kinds").size() == 2);
-  CHECK(json.at("kinds").at(0) == Json::parse(R"({"protocol": "tcp", "destination_port": 443, "state": "established", "connections": 2})"));
-  CHECK(json.at("others") == 2002 - 3);
-  CHECK(json.at("top_port").at("destination_port") == 443);
-}
-
-TEST_CASE("details are refused in words, and pending until somebody has looked") {
-  SourceDetails details({}, "/nonexistent");
-  const auto ask = [&](std::multimap<std::string, std::string> query) { return details.Answer({.path = "", .query = std::move(query)}); };
-  CHECK(ask({}).status == 400);
-  CHECK(ask({{"source", "192.0.2.1,"}}).status == 400);
-  CHECK(ask({{"source", "192.0.2.1"}, {"rows", "1025"}}).status == 400);
-  CHECK(ask({{"colour", "1"}}).status == 400);
-  const auto answer = ask({{"source", "192.0.2.1,2001:db8::1"}, {"rows", "0"}});
-  CHECK(answer.status == 200);
-  const Json json = Json::parse(std::get<std::string>(answer.body));
-  CHECK(json.at("sources").at(1) == Json::parse(R"({"source": "2001:db8::1", "pending": true})"));
 }

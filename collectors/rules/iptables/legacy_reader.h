@@ -1,0 +1,58 @@
+// Reads the legacy tables (iptables or ip6tables) that exist already. Asking the kernel for one that does not exist would create
+// it, and with it a hook that every packet passes: so only those are asked for that the kernel lists.
+//
+// Threads: one owner, which has entered the network namespace to be read.
+//
+// Sources: linux/netfilter_ipv4/ip_tables.h (IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES), linux/netfilter_ipv6/ip6_tables.h;
+// net/ipv4/netfilter/ip_tables.c (do_ipt_get_ctl: CAP_NET_ADMIN; any socket of the family will do).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collectors/netlink/socket.h"
+#include "collectors/rules/iptables/legacy_blob.h"
+#include "collectors/rules/rule_snapshot.h"
+#include "collectors/system/result.h"
+
+namespace conntally {
+
+class LegacyReader {
+ public:
+  static constexpr std::uint32_t kTableBytesMax = 256U << 20U;
+
+  // kIptablesLegacy or kIp6tablesLegacy.
+  explicit LegacyReader(RuleBackend backend);
+
+  RulesetSnapshot Read();
+
+ private:
+  struct Blob {
+    LegacyInfo info{};
+    std::vector<std::byte> entries;
+  };
+  // A table as it was when it last changed.
+  struct KnownTable {
+    Blob blob;                                   // its counters zeroed
+    std::vector<std::size_t> all_counters;       // offsets of them
+    std::vector<std::size_t> rule_counters;      // of the rules of the ruleset's part that is this table
+    std::vector<std::optional<std::size_t>> policy_counters;
+  };
+
+  Result<std::vector<std::string>> TableNames() const;
+  Result<Blob> ReadTable(const std::string& name);
+  Result<RulesetSnapshot> TryRead();
+  Status Rebuild(std::map<std::string, Blob> blobs);
+  void AddTexts(Ruleset& ruleset) const;
+
+  const RuleBackend backend_;
+  const RuleFamily family_;
+  FileDescriptor socket_;
+  std::map<std::string, KnownTable> known_;  // by name; the ruleset holds them in this order
+  std::shared_ptr<const Ruleset> ruleset_;
+  std::uint32_t generation_ = 0;
+};
+
+}  // namespace conntally

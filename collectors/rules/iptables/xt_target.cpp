@@ -1,0 +1,69 @@
+#include <linux/netfilter.h>
+#include <linux/netfilter/xt_CT.h>
+#include <linux/netfilter/xt_LOG.h>
+#include <linux/netfilter/xt_NFLOG.h>
+#include <linux/netfilter/xt_mark.h>
+
+#include <algorithm>
+#include <array>
+
+#include "collectors/rules/iptables/xt_bytes.h"
+#include "collectors/rules/iptables/xt_decoder.h"
+#include "collectors/rules/iptables/xt_nat.h"
+
+namespace conntally {
+namespace {
+
+// What a target that lets the packet go on changes in it.
+void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
+  if (name == "TRACE") rule.traces = true;
+  if (name == "NOTRACK") rule.untracks = true;
+  if (name == "CT") {
+    const auto target = ReadXt<std::uint16_t>(info);
+    rule.untracks = target && (*target & XT_CT_NOTRACK) != 0;
+  }
+  if (name == "CONNMARK") {
+    const std::size_t mode_at = revision >= 2 ? 14 : 12;  // of struct xt_connmark_tginfo2 and 1
+    constexpr int kRestore = 2;
+    if (info.size() <= mode_at || std::to_integer<int>(info[mode_at]) == kRestore) rule.mark = MarkChange{};
+  }
+  if (name == "MARK") {
+    const auto target = ReadXt<xt_mark_tginfo2>(info);
+    rule.mark = revision == 2 && target ? MarkChange{true, ~target->mask, target->mark} : MarkChange{};
+  }
+}
+
+}  // namespace
+
+void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
+  constexpr std::array<std::string_view, 6> kNat = {"DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "TPROXY"};
+  constexpr std::array<std::string_view, 17> kMarking = {"MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL",
+                                                         "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET", "TRACE", "TEE", "ECN", "AUDIT"};
+  const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (name == "REJECT") {
+    rule.verdict = Verdict::kReject;
+    constexpr std::uint32_t kIptTcpReset = 7, kIp6tTcpReset = 6;  // linux/netfilter_ipv4/ipt_REJECT.h, netfilter_ipv6/ip6t_REJECT.h
+    const auto with = ReadXt<std::uint32_t>(info);
+    rule.tcp_reset = with && *with == (rule.family == RuleFamily::kIp6 ? kIp6tTcpReset : kIptTcpReset);
+  } else if (name == "LOG") {
+    rule.verdict = Verdict::kLog;
+    if (const auto log = ReadXt<xt_log_info>(info)) rule.log_prefix = XtText(log->prefix);
+  } else if (name == "NFLOG") {
+    rule.verdict = Verdict::kLog;
+    if (const auto log = ReadXt<xt_nflog_info>(info)) {
+      rule.log_prefix = XtText(log->prefix);
+      rule.nflog_group = log->group;
+    }
+  } else if (name == "NFQUEUE") {
+    rule.verdict = Verdict::kQueue;
+  } else if (among(kNat)) {
+    rule.verdict = Verdict::kNat;
+    rule.nat = DecodeXtNat(name, revision, info, rule.family);
+  } else if (among(kMarking)) {
+    Marking(name, revision, info, rule);
+  } else {
+    rule.verdict = Verdict::kOther;
+  }
+}
+
+}  // namespace conntally

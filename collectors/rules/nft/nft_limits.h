@@ -1,0 +1,14 @@
+// The limits that nftables' expressions `connlimit` and `limit` set, in a rule or for each element of a set. Pure; any thread.
+//
+// Source: net/netfilter/nft_connlimit.c, nft_limit.c.
+#pragma once
+
+#include "collectors/rules/nft/nft_field.h"
+#include "collectors/rules/rule_snapshot.h"
+
+namespace conntally {
+
+RuleLimit NftConnectionLimit(const NftAttributes& a, RuleLimit::Per per);
+RuleLimit NftRateLimit(const NftAttributes& a, RuleLimit::Per per);
+
+}  // namespace conntally

@@ -1,0 +1,126 @@
+// nftables' netlink messages as values. Pure functions of bytes: what they return points into the message. Any thread.
+//
+// Source: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c (nf_tables_fill_*_info).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "collectors/netlink/attributes.h"
+#include "collectors/rules/rule_snapshot.h"
+
+namespace conntally {
+
+constexpr std::uint16_t NftMessage(int message) {
+  return static_cast<std::uint16_t>(10 /* NFNL_SUBSYS_NFTABLES */ << 8 | message);
+}
+
+// nullopt: a family that conntally does not know.
+std::optional<RuleFamily> RuleFamilyOf(std::uint8_t nfproto);
+std::uint8_t NfprotoOf(RuleFamily family);
+
+struct NftTable {
+  RuleFamily family = RuleFamily::kIp;
+  std::string_view name;
+};
+
+struct NftChain {
+  RuleFamily family = RuleFamily::kIp;
+  std::string_view table;
+  std::string_view name;
+  bool base = false;
+  std::uint32_t hook = 0;
+  std::int32_t priority = 0;
+  std::vector<std::string_view> devices;
+  std::string_view type;
+  std::uint32_t policy = 1;  // NF_ACCEPT
+  std::optional<RuleCounter> counter;
+};
+
+struct NftRule {
+  RuleFamily family = RuleFamily::kIp;
+  std::string_view table;
+  std::string_view chain;
+  std::uint64_t handle = 0;
+  Bytes expressions;  // the payload of NFTA_RULE_EXPRESSIONS
+  Bytes userdata;
+};
+
+struct NftSet {
+  RuleFamily family = RuleFamily::kIp;
+  std::string_view table;
+  std::string_view name;
+  std::uint32_t flags = 0;       // NFT_SET_*
+  std::uint32_t key_type = 0;    // nft's own numbers of data types; see kNftTypeIpv4
+  std::uint32_t key_bytes = 0;
+  bool verdicts = false;         // a verdict map
+};
+inline constexpr std::uint32_t kNftTypeIpv4 = 7, kNftTypeIpv6 = 8;  // nft's include/datatype.h, TYPE_IPADDR and TYPE_IP6ADDR
+
+struct NftVerdict {
+  std::int32_t code = 0;
+  std::string_view chain;
+};
+
+struct NftElement {
+  std::uint32_t flags = 0;  // NFT_SET_ELEM_*
+  Bytes key;
+  Bytes key_end;
+  std::optional<NftVerdict> verdict;
+  std::optional<RuleCounter> counter;
+};
+
+struct NftObject {
+  RuleFamily family = RuleFamily::kIp;
+  std::string_view table;
+  std::string_view name;
+  std::uint32_t type = 0;  // NFT_OBJECT_*
+  RuleCounter counter;     // of NFT_OBJECT_COUNTER
+};
+
+// nullopt for a message that is malformed, of another kind, or of a family that conntally does not know.
+std::optional<std::uint32_t> DecodeNftGeneration(Bytes message);
+std::optional<NftTable> DecodeNftTable(Bytes message);
+std::optional<NftChain> DecodeNftChain(Bytes message);
+std::optional<NftRule> DecodeNftRule(Bytes message);
+std::optional<NftSet> DecodeNftSet(Bytes message);
+std::optional<NftObject> DecodeNftObject(Bytes message);
+// The elements of one message of a dump of them.
+std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message);
+
+// One expression of a rule: its name and its attributes.
+struct NftExpression {
+  std::string_view name;
+  Bytes data;
+};
+class NftExpressionWalk {
+ public:
+  explicit NftExpressionWalk(Bytes expressions) : walk_(expressions) {}
+  bool Next(NftExpression& expression);
+  bool malformed() const { return malformed_ || walk_.malformed(); }
+
+ private:
+  AttributeWalk walk_;
+  bool malformed_ = false;
+};
+std::optional<NftExpression> DecodeNftExpression(Bytes nest);
+
+// Packets and bytes: the attributes of a `counter` expression, of a chain's counters, of a counter object.
+std::optional<RuleCounter> DecodeNftCounter(Bytes attributes);
+// The data of an NFTA_DATA_* nest: a value, or a verdict.
+Bytes NftDataValue(Bytes nest);
+std::optional<NftVerdict> DecodeNftVerdict(Bytes nest);
+
+// What a rule counts: its last counter (nft itself prints them all; more than one is an oddity), or a named one.
+struct NftRuleCount {
+  std::optional<RuleCounter> counter;
+  std::string_view object;  // the name of a counter object
+};
+NftRuleCount CountOf(const NftRule& rule);
+
+// The bytes of `expressions` with every figure that packets change set to zero: equal bytes are equal rules.
+std::vector<std::byte> WithoutCounts(Bytes expressions);
+
+}  // namespace conntally

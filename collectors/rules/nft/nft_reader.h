@@ -1,0 +1,83 @@
+// Reads nftables' rules and their counters from the kernel. While the ruleset's generation stays, a read walks one dump of the
+// rules for their counters and nothing else; when it changes, everything is read anew, and texts are asked for only of rules that
+// were not there before. Every request reads: none resets a counter.
+//
+// Threads: one owner, which has entered the network namespace to be read.
+//
+// Sources: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "collectors/netlink/socket.h"
+#include "collectors/rules/nft/nft_messages.h"
+#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/rule_snapshot.h"
+
+namespace conntally {
+
+class NftReader {
+ public:
+  static constexpr std::size_t kRulesMax = 262'144;
+  static constexpr std::size_t kElementsMax = 1'048'576;  // over all sets
+  static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
+
+  // Counters and rules of one generation, or what failed.
+  RulesetSnapshot Read();
+
+ private:
+  struct SetToRead {
+    RuleFamily family;
+    std::string table;
+    std::string name;
+    bool intervals;
+    std::size_t index;  // in the list of sets
+  };
+  // What holds for a generation.
+  struct Known {
+    std::uint32_t generation = 0;
+    std::shared_ptr<const Ruleset> ruleset;
+    std::vector<std::string> objects;  // by rule: family, table and name of its named counter, or nothing
+    bool has_objects = false;
+    bool has_policy_counters = false;
+    std::shared_ptr<const std::vector<RuleSet>> sets;
+    std::vector<SetToRead> named;     // sets of addresses
+    std::vector<SetToRead> changing;  // those of them whose elements packets or time change
+  };
+  using Objects = std::map<std::string, RuleCounter, std::less<>>;
+
+  Result<RulesetSnapshot> TryRead();
+  Result<std::uint32_t> Generation();
+  // nullopt: the ruleset is no more what is known.
+  Result<std::optional<RulesetSnapshot>> Refresh();
+  Status Rebuild(std::uint32_t generation);
+  Status ReadChains(Ruleset& ruleset);
+  Status ReadRules(Ruleset& ruleset);
+  Status ReadSets();
+  // Whether rules have to be decoded anew, now that it is known which sets they fill.
+  bool FollowUpdates(const Ruleset& ruleset);
+  Status ReadElements(const SetToRead& set, std::vector<RuleSet>& sets);
+  Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table, const std::string& name,
+                                                           bool intervals, RuleSet* named);
+  Result<Objects> ReadObjects();
+  Status AddTexts(Ruleset& ruleset);
+
+  std::optional<NetlinkSocket> socket_;
+  std::optional<Known> known_;
+  std::size_t elements_read_ = 0;
+  bool catch_all_ = false;  // in the set that was read last
+
+  // While rebuilding.
+  Known building_;
+  NftSetContents contents_;
+  std::vector<std::string> keys_;  // by rule: what its text depends on
+  std::unordered_map<std::string, std::string> texts_;  // by such keys, of the last generation
+};
+
+}  // namespace conntally

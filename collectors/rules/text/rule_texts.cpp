@@ -1,0 +1,134 @@
+#include "collectors/rules/text/rule_texts.h"
+
+#include <nftables/libnftables.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <memory>
+
+#include "collectors/rules/text/subprocess.h"
+
+namespace conntally {
+namespace {
+
+std::string_view Trimmed(std::string_view line) {
+  const auto begin = line.find_first_not_of(" \t");
+  if (begin == line.npos) return {};
+  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+}
+
+template <typename Visit>
+void ForEachLine(std::string_view text, Visit visit) {
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    visit(text.substr(0, end));
+    if (end == text.npos) break;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// The handle of "... # handle 12", which is cut off.
+std::uint64_t TakeHandle(std::string_view& line) {
+  constexpr std::string_view kMark = " # handle ";
+  const auto at = line.rfind(kMark);
+  if (at == line.npos) return 0;
+  const std::string_view digits = line.substr(at + kMark.size());
+  std::uint64_t handle = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), handle);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return 0;
+  line = line.substr(0, at);
+  return handle;
+}
+
+}  // namespace
+
+NftTexts ParseNftListing(std::string_view listing) {
+  NftTexts texts;
+  bool in_chain = false;
+  std::string pending;  // a rule that goes over several lines
+  ForEachLine(listing, [&](std::string_view raw) {
+    std::string_view line = Trimmed(raw);
+    if (!in_chain) {
+      // "chain NAME { # handle 1"; sets and objects have lines of their own that are none of ours.
+      in_chain = line.starts_with("chain ") && line.find('{') != line.npos;
+      pending.clear();
+      return;
+    }
+    if (line == "}" && pending.empty()) {
+      in_chain = false;
+      return;
+    }
+    const std::uint64_t handle = TakeHandle(line);
+    if (handle != 0) {
+      pending += line;
+      texts[handle] = std::move(pending);
+      pending.clear();
+    } else if (line.starts_with("type ") && line.find(" hook ") != line.npos) {
+      pending.clear();
+    } else if (!line.empty() && !line.starts_with("comment \"") && !line.starts_with("#")) {
+      pending += line;
+      pending += ' ';
+    }
+  });
+  return texts;
+}
+
+SaveTexts ParseSaveListing(std::string_view listing) {
+  SaveTexts texts;
+  std::string table;
+  ForEachLine(listing, [&](std::string_view line) {
+    if (line.starts_with('*')) {
+      table = line.substr(1);
+    } else if (line.starts_with("-A ")) {
+      line.remove_prefix(3);
+      const auto end = line.find(' ');
+      const std::string chain(line.substr(0, end));
+      texts[{table, chain}].emplace_back(end == line.npos ? std::string_view() : line.substr(end + 1));
+    }
+  });
+  return texts;
+}
+
+namespace {
+
+// The name becomes part of a command, where a semicolon or a brace would mean something.
+bool IsPlainName(const std::string& name) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
+  };
+  return !name.empty() && std::all_of(name.begin(), name.end(), plain);
+}
+
+}  // namespace
+
+Result<NftTexts> ListNftTable(RuleFamily family, const std::string& table) {
+  if (!IsPlainName(table)) return Error{"the name of table '" + table + "' is none that nft could list"};
+  const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> context(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
+  if (!context) return Error{"cannot start libnftables"};
+  nft_ctx_set_dry_run(context.get(), true);  // listing is all that it may do
+  // Terse: no elements of named sets, which are neither needed nor few.
+  nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_HANDLE | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE);
+  nft_ctx_buffer_output(context.get());
+  nft_ctx_buffer_error(context.get());
+  const std::string command = std::string("list table ") + NameOf(family) + " " + table;
+  if (nft_run_cmd_from_buffer(context.get(), command.c_str()) != 0) {
+    const std::string_view why = nft_ctx_get_error_buffer(context.get());
+    return Error{"libnftables cannot " + command + ": " + std::string(why.substr(0, why.find('\n')))};
+  }
+  return ParseNftListing(nft_ctx_get_output_buffer(context.get()));
+}
+
+Result<SaveTexts> ListSaved(SaveTool tool) {
+  constexpr std::size_t kOutputBytesMax = 256U << 20U;
+  constexpr auto kPatience = std::chrono::seconds(20);
+  const char* name = tool == SaveTool::kIptablesNft      ? "iptables-nft-save"
+                     : tool == SaveTool::kIp6tablesNft   ? "ip6tables-nft-save"
+                     : tool == SaveTool::kIptablesLegacy ? "iptables-legacy-save"
+                                                         : "ip6tables-legacy-save";
+  const auto output = OutputOf(name, {kOutputBytesMax, kPatience});
+  if (!output) return output.error();
+  return ParseSaveListing(*output);
+}
+
+}  // namespace conntally

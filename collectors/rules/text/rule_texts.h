@@ -1,0 +1,36 @@
+// The rules' texts as the firewall's own tools print them, counters left out, so that equal rules have equal texts.
+//
+// Native nftables rules: libnftables, in this process. Rules of iptables-nft and of the legacy tables: only iptables' own code
+// prints them as they were typed, it prints to stdout and may exit, so it runs as a process of its own (iptables-nft-save and its
+// kin, which only read). Both are slow and used only for rules whose text is not yet known, never for a poll of counters.
+//
+// The parsers are pure. The others ask in the calling thread's network namespace; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "collectors/rules/rule_snapshot.h"
+#include "collectors/system/result.h"
+
+namespace conntally {
+
+// By handle.
+using NftTexts = std::map<std::uint64_t, std::string>;
+// By table and chain; the texts are in the chain's order, without "-A CHAIN".
+using SaveTexts = std::map<std::pair<std::string, std::string>, std::vector<std::string>>;
+
+NftTexts ParseNftListing(std::string_view listing);
+SaveTexts ParseSaveListing(std::string_view listing);
+
+// Of one table.
+Result<NftTexts> ListNftTable(RuleFamily family, const std::string& table);
+
+enum class SaveTool : std::uint8_t { kIptablesNft, kIp6tablesNft, kIptablesLegacy, kIp6tablesLegacy };
+Result<SaveTexts> ListSaved(SaveTool tool);
+
+}  // namespace conntally

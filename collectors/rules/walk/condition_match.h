@@ -1,0 +1,40 @@
+// Whether a rule takes a packet of which not everything need be known: yes, no, or nobody can tell, and then why not. Pure of the
+// snapshot; any thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/walk/packet.h"
+
+namespace conntally {
+
+enum class Match : std::uint8_t { kNo, kMaybe, kYes };  // in this order: the weakest of several counts
+inline Match Both(Match a, Match b) { return std::min(a, b); }
+inline Match Either(Match a, Match b) { return std::max(a, b); }
+inline Match Not(Match match) { return match == Match::kYes ? Match::kNo : match == Match::kNo ? Match::kYes : Match::kMaybe; }
+
+class ConditionMatcher {
+ public:
+  // The snapshot must outlive it.
+  explicit ConditionMatcher(const RuleSnapshot& snapshot);
+
+  // All conditions of the rule, its limits and its map aside. `why` is set when nobody can tell.
+  Match Conditions(const Rule& rule, const Packet& packet, std::string& why) const;
+  // What a verdict map's element asks.
+  Match Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet, std::string& why) const;
+  Match Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const;
+
+ private:
+  Match Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const;
+  Match InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address, std::string& why) const;
+
+  // By ipset or not, family (of nftables'), table, name.
+  std::map<std::tuple<bool, RuleFamily, std::string, std::string>, const RuleSet*> sets_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,322 @@
+#include "collectors/rules/walk/walk_run.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace conntally {
+namespace {
+
+constexpr std::int32_t kConntrackPriority = -200;  // NF_IP_PRI_CONNTRACK
+
+}  // namespace
+
+WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing) : walker_(walker), routing_(routing) {
+  true_state_ = packet.state;
+  walk_.packet = std::move(packet);
+}
+
+Walk WalkRun::Arrives() {
+  meant_out_ = std::exchange(walk_.packet.out, PacketInterface{});
+  ThroughHook(Hook::kIngress);
+  ThroughHook(Hook::kPrerouting);
+  Packet& packet = walk_.packet;
+  if (packet.destination && routing_.is_local && walk_.destination_nat) packet.destination_is_local = routing_.is_local(*packet.destination);
+  walk_.forwarded = packet.destination_is_local == false;
+  if (!walk_.forwarded) {
+    ThroughHook(Hook::kInput);
+    return Finish();
+  }
+  Route();
+  ThroughHook(Hook::kForward);
+  ThroughHook(Hook::kPostrouting);
+  ThroughHook(Hook::kEgress);
+  return Finish();
+}
+
+Walk WalkRun::Leaves() {
+  Packet& packet = walk_.packet;
+  packet.in = PacketInterface{};
+  if (!packet.out) Route();
+  ThroughHook(Hook::kOutput);
+  if (walk_.destination_nat) Route();
+  ThroughHook(Hook::kPostrouting);
+  ThroughHook(Hook::kEgress);
+  if (packet.destination_is_local == true) {
+    packet.in = std::exchange(packet.out, PacketInterface{});
+    nat_settled_[0] = nat_settled_[1] = true;
+    ThroughHook(Hook::kIngress);
+    ThroughHook(Hook::kPrerouting);
+    ThroughHook(Hook::kInput);
+  }
+  return Finish();
+}
+
+void WalkRun::Route() {
+  Packet& packet = walk_.packet;
+  packet.out = walk_.destination_nat ? std::nullopt : meant_out_;
+  if (!packet.destination || packet.out) return;
+  if (routing_.is_local) packet.destination_is_local = routing_.is_local(*packet.destination);
+  if (routing_.way_out) packet.out = routing_.way_out(*packet.destination);
+}
+
+Walk WalkRun::Finish() {
+  walk_.passes = alive_;
+  walk_.packet.state = true_state_;
+  return std::move(walk_);
+}
+
+bool WalkRun::OfFamily(RuleFamily family) const {
+  if (family == RuleFamily::kNetdev) return true;
+  return family == RuleFamily::kInet || family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
+}
+
+// A chain of devices sees what comes in by one of them, or leaves by it.
+bool WalkRun::IsOfDevice(const RuleChain& chain) const {
+  if (hook_ != Hook::kIngress && hook_ != Hook::kEgress) return true;
+  const std::optional<PacketInterface>& device = hook_ == Hook::kIngress ? walk_.packet.in : walk_.packet.out;
+  return device && std::find(chain.devices.begin(), chain.devices.end(), device->name) != chain.devices.end();
+}
+
+void WalkRun::ThroughHook(Hook hook) {
+  hook_ = hook;
+  const bool first = hook == Hook::kPrerouting || hook == Hook::kOutput;
+  for (const PacketWalker::Hooked& hooked : walker_.hooks_[hook]) {
+    if (alive_ == Match::kNo) return;
+    const RuleChain& chain = walker_.chain(hooked.ref);
+    if (!OfFamily(chain.family) || !IsOfDevice(chain)) continue;
+    if (first && hooked.priority > kConntrackPriority) tracked_ = true;
+    // nf_nat_inet_fn: only what makes a connection, and only until one chain has said something.
+    const bool of_source = hook == Hook::kInput || hook == Hook::kPostrouting;
+    if (hooked.nat && (true_state_ != kStateNew || untracked_ || nat_settled_[of_source ? 1 : 0])) continue;
+    walk_.packet.state = untracked_ ? kStateUntracked : tracked_ ? true_state_ : kStateInvalid;
+    BaseChain(hooked.ref);
+  }
+  if (hook != Hook::kIngress) tracked_ = true;
+}
+
+void WalkRun::BaseChain(ChainRef ref) {
+  const RuleChain& chain = walker_.chain(ref);
+  base_ = ref;
+  passed_base_ = Match::kNo;
+  looking_back_ = open_ = false;
+  walk_.path.push_back(ref);
+  const std::size_t stops = walk_.stops.size();
+  const Match rest = Chain(chain, ref.backend, alive_);
+  if (rest != Match::kNo) {
+    if (chain.policy == Verdict::kDrop) {
+      Stop(Verdict::kDrop, std::nullopt, rest);
+    } else {
+      passed_base_ = Either(passed_base_, rest);
+    }
+  }
+  const bool stopped = walk_.stops.size() > stops;
+  if (stopped) {
+    alive_ = passed_base_ == Match::kNo ? Match::kNo : Match::kMaybe;
+  } else if (open_) {
+    alive_ = Both(alive_, Match::kMaybe);
+  }
+}
+
+Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached) {
+  const std::vector<Rule>& rules = walker_.snapshot_.backends.at(backend).ruleset->rules;
+  const std::size_t ends_before = ends_;
+  Flow flow{reached, Match::kNo};
+  for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
+    if (flow.alive == Match::kNo && !looking_back_) break;
+    if (++steps_ > PacketWalker::kStepsMax) {
+      walk_.cut_short = true;
+      return Both(reached, Match::kMaybe);
+    }
+    const Rule& rule = rules[i];
+    const RuleRef ref{backend, i};
+    std::string why;
+    Match match = walker_.matcher_.Conditions(rule, walk_.packet, why);
+    if (match == Match::kNo) continue;
+    if (looking_back_) {
+      // Only what is certain counts here, and a chain ends as it would.
+      if (match != Match::kYes || !rule.limits.empty() || walk_.late_accept) continue;
+      Take(rule, ref, rule.verdict, rule.jump_target, match, flow);
+      if (rule.verdict == Verdict::kReturn || rule.verdict == Verdict::kGoto) break;
+      continue;
+    }
+    if (!rule.limits.empty()) {
+      walk_.limited.push_back(ref);
+      const bool reached_matches = rule.limits.front().matches_above;
+      if (reached_matches != routing_.limits_are_reached) continue;
+    }
+    const bool matters = rule.verdict != Verdict::kContinue && rule.verdict != Verdict::kLog;
+    if (match == Match::kMaybe && matters) NotTold(ref, why);
+    SideEffects(rule, match);
+    if (!rule.map.empty() || rule.verdict == Verdict::kMap) {
+      TakeMap(rule, ref, match, flow);
+    } else {
+      Take(rule, ref, rule.verdict, rule.jump_target, match, flow);
+    }
+  }
+  if (looking_back_) return Match::kNo;
+  if (ends_ == ends_before) return reached;
+  return Both(reached, Either(flow.alive, flow.returned));
+}
+
+void WalkRun::SideEffects(const Rule& rule, Match match) {
+  if (rule.mark) {
+    std::optional<std::uint32_t>& mark = walk_.packet.mark;
+    const bool known = rule.mark->known && match == Match::kYes && (mark || rule.mark->keep == 0);
+    mark = known ? std::optional((mark.value_or(0) & rule.mark->keep) ^ rule.mark->flip) : std::nullopt;
+  }
+  if (rule.untracks && match == Match::kYes && !tracked_) untracked_ = true;
+}
+
+void WalkRun::TakeMap(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
+  if (rule.map.empty()) {  // its elements are not known
+    return Open(ref, "its map could not be read", flow);
+  }
+  for (const MappedVerdict& mapped : rule.map) {
+    std::string why;
+    const Match taken = Both(match, walker_.matcher_.Key(rule, mapped, walk_.packet, why));
+    if (taken == Match::kNo) continue;
+    if (taken == Match::kMaybe) NotTold(ref, why);
+    Take(rule, ref, mapped.verdict, mapped.jump_target, taken, flow);
+    if (taken == Match::kYes) return;
+  }
+}
+
+void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match, Flow& flow) {
+  // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
+  if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, match, flow);
+  const auto end = [&] {
+    ++ends_;
+    flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+  };
+  switch (verdict) {
+    case Verdict::kAccept: return Accept(ref, match, flow);
+    case Verdict::kDrop:
+    case Verdict::kReject:
+      if (looking_back_) return;
+      Stop(verdict, ref, Both(flow.alive, match));
+      walk_.stops.back().takes_all_that_comes = match == Match::kYes && jumps_certain_;
+      end();
+      looking_back_ = flow.alive == Match::kNo && flow.returned == Match::kNo;
+      return;
+    case Verdict::kReturn:
+      flow.returned = Either(flow.returned, Both(flow.alive, match));
+      flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+      return;
+    case Verdict::kNat: return Nat(rule, ref, match, flow);
+    case Verdict::kQueue:
+    case Verdict::kOther:
+    case Verdict::kMap:
+      if (looking_back_) return;
+      return Open(ref, verdict == Verdict::kQueue ? "a program decides (queue)" : "its target is not known", flow);
+    case Verdict::kJump:
+    case Verdict::kGoto:
+    case Verdict::kContinue:
+    case Verdict::kLog: return;
+  }
+}
+
+void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
+  if (looking_back_) {
+    walk_.late_accept = Decision{Verdict::kAccept, Match::kYes, true, base_, ref, jumps_};
+    return;
+  }
+  ++ends_;
+  passed_base_ = Either(passed_base_, Both(flow.alive, match));
+  flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+}
+
+void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match, Flow& flow) {
+  const RuleChain* chain = walker_.ChainNamed(ref.backend, rule.family, rule.table, target);
+  if (chain == nullptr || jumps_.size() >= kJumpsMax) {
+    return Open(ref, chain == nullptr ? "it leads to a chain that was not read" : "it leads too deep", flow);
+  }
+  const bool was_looking_back = looking_back_;
+  const std::size_t ends_before = ends_;
+  const bool were_certain = std::exchange(jumps_certain_, jumps_certain_ && match == Match::kYes);
+  jumps_.push_back(ref);
+  const Match back = Chain(*chain, ref.backend, Both(flow.alive, match));
+  jumps_.pop_back();
+  jumps_certain_ = were_certain;
+  if (was_looking_back) return;
+  if (looking_back_ && match != Match::kYes) looking_back_ = false;  // it was stopped in there only if it went in there
+  if (!and_return) {
+    flow.returned = Either(flow.returned, back);
+    flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+  } else if (match == Match::kYes) {
+    flow.alive = back;
+  } else if (ends_ != ends_before) {
+    flow.alive = Both(flow.alive, Match::kMaybe);
+  }
+}
+
+void WalkRun::Open(RuleRef ref, const std::string& why, Flow& flow) {
+  NotTold(ref, why);
+  ++ends_;
+  open_ = true;
+  passed_base_ = Either(passed_base_, Match::kMaybe);
+  flow.alive = Both(flow.alive, Match::kMaybe);
+}
+
+void WalkRun::Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty) {
+  walk_.stops.push_back({verdict, certainty, true, base_, rule, jumps_});
+}
+
+void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
+  if (looking_back_) return;
+  const NatTarget target = rule.nat.value_or(NatTarget{});
+  const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
+  const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
+  // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
+  const bool last_of_several = !of_source && walk_.destination_nat_open;
+  const bool known = understood && (flow.alive == Match::kYes || last_of_several);
+  if (!known && match == Match::kYes) NotTold(ref, "what it makes of addresses is not known");
+  if (of_source) {
+    if (known) {
+      walk_.source_nat = ref;
+      if (walk_.packet.status) *walk_.packet.status |= kStatusSourceNat;
+    } else {
+      walk_.source_nat_open = true;
+    }
+    nat_settled_[1] = nat_settled_[1] || known;
+  } else if (known) {
+    walk_.destination_nat = ref;
+    nat_settled_[0] = true;
+    if (walk_.packet.status || last_of_several) walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
+    ChangeDestination(target);
+  } else {
+    walk_.destination_nat_open = true;
+    walk_.packet.destination.reset();  // it may be another from here on
+    walk_.packet.destination_port.reset();
+    walk_.packet.status.reset();
+  }
+  ++ends_;  // nat accepts what it translates
+  passed_base_ = Either(passed_base_, Both(flow.alive, match));
+  flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+}
+
+void WalkRun::ChangeDestination(const NatTarget& target) {
+  Packet& packet = walk_.packet;
+  if (target.kind == NatTarget::Kind::kRedirect) {
+    packet.destination_is_local = true;
+    packet.destination.reset();  // the first of the interface's
+    if (hook_ == Hook::kOutput) {
+      packet.destination = IpAddress::Parse(packet.family == Family::kIpv4 ? "127.0.0.1" : "::1");
+    }
+  } else if (target.addresses) {
+    packet.destination = target.addresses->first == target.addresses->last ? std::optional(target.addresses->first) : std::nullopt;
+    const IpAddress& any = target.addresses->first;
+    if (routing_.is_local) packet.destination_is_local = routing_.is_local(any);
+  } else if (!target.known) {
+    packet.destination.reset();
+  }
+  if (target.ports) packet.destination_port = target.ports;
+  if (!target.known) packet.destination_port.reset();
+}
+
+void WalkRun::NotTold(RuleRef ref, const std::string& why) {
+  if (looking_back_ || walk_.unevaluated.size() >= PacketWalker::kUnevaluatedMax) return;
+  if (!walk_.unevaluated.empty() && walk_.unevaluated.back().rule == ref) return;
+  walk_.unevaluated.push_back({ref, why});
+}
+
+}  // namespace conntally

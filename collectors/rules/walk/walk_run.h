@@ -1,0 +1,65 @@
+// One packet on its way: the state of a walk (packet_walk.h), which is all that its users need. One thread.
+#pragma once
+
+#include <vector>
+
+#include "collectors/rules/walk/packet_walk.h"
+
+namespace conntally {
+
+class WalkRun {
+ public:
+  WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing);
+  Walk Arrives();
+  Walk Leaves();
+
+ private:
+  using Hook = PacketWalker::Hook;
+  static constexpr std::size_t kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE; the legacy tables allow more, which nobody uses
+
+  void ThroughHook(Hook hook);
+  void BaseChain(ChainRef ref);
+  // How certainly the packet comes back from the chain, when it comes into it as certainly as `reached`.
+  Match Chain(const RuleChain& chain, RuleBackend backend, Match reached);
+  // What one rule makes of it. `alive`: how certainly the packet goes on to the next rule.
+  struct Flow {
+    Match alive = Match::kYes;
+    Match returned = Match::kNo;  // to the caller of the chain
+  };
+  void Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match, Flow& flow);
+  void TakeMap(const Rule& rule, RuleRef ref, Match match, Flow& flow);
+  void Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match, Flow& flow);
+  void Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty);
+  // The rule may do anything with it.
+  void Open(RuleRef ref, const std::string& why, Flow& flow);
+  void Accept(RuleRef ref, Match match, Flow& flow);
+  void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
+  void ChangeDestination(const NatTarget& target);
+  void SideEffects(const Rule& rule, Match match);
+  void NotTold(RuleRef ref, const std::string& why);
+  bool OfFamily(RuleFamily family) const;
+  bool IsOfDevice(const RuleChain& chain) const;
+  void Route();
+  Walk Finish();
+
+  const PacketWalker& walker_;
+  const WalkRouting& routing_;
+  Walk walk_;
+  std::optional<PacketInterface> meant_out_;  // as the caller said
+  Match alive_ = Match::kYes;      // that the packet got to the present base chain
+  Hook hook_ = Hook::kPrerouting;
+  ChainRef base_;
+  Match passed_base_ = Match::kNo;  // that the present base chain lets it pass
+  bool open_ = false;               // some rule of it may do anything with the packet
+  std::vector<RuleRef> jumps_;
+  bool jumps_certain_ = true;
+  bool looking_back_ = false;       // the packet was stopped: the rest is looked at for a rule that would have accepted it
+  bool tracked_ = false;            // conntrack has seen it
+  bool untracked_ = false;
+  bool nat_settled_[2] = {false, false};  // destination, source: the kernel asks no further nat chain
+  std::uint32_t true_state_ = kStateNew;
+  std::size_t ends_ = 0;            // of walks through chains, as they were met: to see whether one had any
+  std::size_t steps_ = 0;
+};
+
+}  // namespace conntally

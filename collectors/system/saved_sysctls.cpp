@@ -1,0 +1,68 @@
+#include "collectors/system/saved_sysctls.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string_view>
+
+namespace conntally {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLinesMax = 100'000;
+
+std::string_view Trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r");
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+void ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
+  std::ifstream file(path);
+  std::string line;
+  for (unsigned number = 1; std::getline(file, line) && saved.size() < kLinesMax; ++number) {
+    std::string_view text = Trimmed(line);
+    if (text.empty() || text.front() == '#' || text.front() == ';') continue;
+    if (text.front() == '-') text = Trimmed(text.substr(1));  // an error is not one
+    const auto equals = text.find('=');
+    if (equals == text.npos) continue;
+    saved.push_back({SysctlPath(std::string(Trimmed(text.substr(0, equals)))), std::string(Trimmed(text.substr(equals + 1))), path, number});
+  }
+}
+
+}  // namespace
+
+std::string SysctlPath(std::string key) {
+  const auto first = key.find_first_of("./");
+  if (first == key.npos || key[first] == '/') return key;
+  for (char& letter : key) letter = letter == '.' ? '/' : letter == '/' ? '.' : letter;
+  return key;
+}
+
+bool MatchesSysctl(const std::string& pattern, const std::string& path) {
+  return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0;
+}
+
+Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
+  std::map<std::string, std::string> files;  // by name, as they are ordered across the folders
+  for (const char* folder : {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(root + folder, error)) {
+      if (entry.path().extension() == ".conf") files.emplace(entry.path().filename().string(), entry.path().string());
+    }
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return Error{"cannot read " + root + folder + ": " + error.message(), error.value()};
+    }
+  }
+  std::vector<SavedSysctl> saved;
+  for (const auto& [name, path] : files) ReadFile(path, saved);
+  // systemd reads it as 99-sysctl.conf, procps last of all.
+  if (!files.contains("99-sysctl.conf")) ReadFile(root + "/etc/sysctl.conf", saved);
+  return saved;
+}
+
+}  // namespace conntally

@@ -1,0 +1,90 @@
+#include "daemon/alerts/alert_service.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+namespace conntally {
+namespace {
+
+AlertEngine::Moment Now() {
+  return {std::chrono::steady_clock::now(), std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
+}
+
+void Log(const AlertTransition& transition) {
+  const Alert& alert = transition.alert;
+  const char* state = NameOf(alert.state);
+  std::string labels = fmt::format("alert={} severity={}", NameOf(alert.subject.kind), NameOf(alert.severity));
+  if (!alert.subject.source.empty()) labels += " source=" + alert.subject.source;
+  if (!alert.subject.rule.empty()) labels += " rule=\"" + alert.subject.rule + '"';
+  const auto level = alert.state == AlertState::kFiring && !alert.inhibited ? spdlog::level::warn : spdlog::level::info;
+  spdlog::log(level, "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", state, alert.inhibited ? " (inhibited by its critical tier)" : "", labels,
+              alert.value, alert.threshold, alert.description);
+}
+
+}  // namespace
+
+void AlertService::Start() {
+  push_.Start();
+  thread_ = std::thread([this] { Run(); });
+}
+
+void AlertService::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  woken_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  push_.Stop();
+}
+
+void AlertService::set_config(const Config& config) {
+  const std::lock_guard lock(mutex_);
+  config_ = config;
+}
+
+std::shared_ptr<const AlertFigures> AlertService::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void AlertService::Describe(CollectorReport& report) const {
+  report.overflows["alerts"] = figures()->turned_away;
+  report.overflows["alert_notifications"] = push_.given_up();
+}
+
+void AlertService::Run() {
+  pthread_setname_np(pthread_self(), "alerts");
+  auto next = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex_);
+  while (!woken_.wait_until(lock, next, [this] { return stopping_; })) {
+    lock.unlock();
+    Look();
+    lock.lock();
+    next += kInterval;
+    // A machine that slept: no catching up.
+    if (const auto now = std::chrono::steady_clock::now(); next < now) next = now + kInterval;
+  }
+}
+
+void AlertService::Look() {
+  Config config;
+  {
+    const std::lock_guard lock(mutex_);
+    config = config_;
+  }
+  const AlertRules rules(config.alerts);
+  const AlertEvidence evidence = gather_(rules);
+  for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), Now())) Log(transition);
+  auto figures = std::make_shared<AlertFigures>();
+  push_.Update(engine_.alerts(), config.alertmanager);
+  figures->alerts = engine_.alerts();
+  figures->turned_away = engine_.turned_away() + reader_.turned_away();
+  figures->notifications = push_.figures();
+  const std::lock_guard lock(mutex_);
+  figures_ = std::move(figures);
+}
+
+}  // namespace conntally

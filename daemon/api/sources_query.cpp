@@ -1,0 +1,63 @@
+#include "daemon/api/sources_query.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+#include <string>
+
+namespace conntally {
+
+Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
+  SourcesQuery query;
+  std::set<std::string> seen;
+  for (const auto& [name, value] : request.query) {
+    if (!seen.insert(name).second) return Error{"'" + name + "' is given twice"};
+    if (name == "sort") {
+      using Sort = SourcesQuery::Sort;
+      static const std::map<std::string, Sort, std::less<>> kSorts = {{"connections", Sort::kConnections},
+                                                                     {"new_rate", Sort::kNewRate},
+                                                                     {"unreplied", Sort::kUnreplied},
+                                                                     {"drops", Sort::kDrops}};
+      const auto sort = kSorts.find(value);
+      if (sort == kSorts.end()) return Error{"sort is one of connections, new_rate, unreplied, drops"};
+      query.sort = sort->second;
+    } else if (name == "limit") {
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
+      const bool whole = error == std::errc{} && end == value.data() + value.size();
+      if (!whole || query.limit < 1 || query.limit > SourcesQuery::kLimitMax) {
+        return Error{"limit is a number from 1 to 1000000"};
+      }
+    } else if (name == "source") {
+      query.within = Prefix::Parse(value);
+      if (!query.within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24"};
+    } else {
+      return Error{"no parameter '" + name + "'; there are sort, limit, source"};
+    }
+  }
+  return query;
+}
+
+std::vector<KnownSource> TopSources(std::vector<KnownSource> sources, const SourcesQuery& query) {
+  const auto value = [&](const KnownSource& source) {
+    const SourceFigures& figures = source.figures;
+    switch (query.sort) {
+      case SourcesQuery::Sort::kConnections: return static_cast<double>(figures.connections);
+      case SourcesQuery::Sort::kNewRate: return figures.new_rate;
+      case SourcesQuery::Sort::kUnreplied: return static_cast<double>(figures.unreplied);
+      case SourcesQuery::Sort::kDrops: return static_cast<double>(source.drops.packets);
+    }
+    return 0.0;
+  };
+  const auto before = [&](const KnownSource& a, const KnownSource& b) {
+    const double of_a = value(a), of_b = value(b);
+    return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
+  };
+  const std::size_t count = std::min(query.limit, sources.size());
+  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), before);
+  sources.resize(count);
+  sources.shrink_to_fit();  // a slow client keeps them for long
+  return sources;
+}
+
+}  // namespace conntally

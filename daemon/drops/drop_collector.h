@@ -1,0 +1,77 @@
+// The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the kernel's
+// log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and stops none of the others.
+//
+// Threads: Start and Stop on the owner's; all else on any.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "collectors/drops/drop_tally.h"
+#include "collectors/netlink/socket.h"
+#include "collectors/system/collector_report.h"
+#include "config/config.h"
+#include "daemon/rules/rule_collector.h"
+
+namespace conntally {
+
+class DropCollector {
+ public:
+  struct Options {
+    Config::Drops drops;
+    std::uint8_t ipv4_prefix = 32;
+    std::uint8_t ipv6_prefix = 128;
+    std::string network_namespace_path;  // empty: the process's own
+    std::string kernel_log_path = "/dev/kmsg";
+    const RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules
+  };
+
+  explicit DropCollector(Options options);
+  ~DropCollector();
+  DropCollector(const DropCollector&) = delete;
+  DropCollector& operator=(const DropCollector&) = delete;
+
+  void Start();
+  void Stop();
+
+  const DropTally& tally() const { return tally_; }
+
+  // Adds how the ways stand, and what they lost.
+  void Describe(CollectorReport& report) const;
+  // Lines of the kernel's log that tell of a full table.
+  std::uint64_t table_full_messages() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Ways;
+
+  void Run();
+  void AttachEbpf(Ways& ways);
+  void OpenKernelLog(Ways& ways);
+  void BindNflogGroups(Ways& ways);
+  void WaitForWork(const Ways& ways, Clock::time_point until);
+  void ReceiveLogged(Ways& ways);
+  std::uint64_t DrainEbpf(Ways& ways);
+  void FollowRules(Ways& ways);
+  void AttributeToRules(Ways& ways);
+  void Publish(const std::string& way, CollectorStatus status);
+  void PublishFigures(const Ways& ways);
+  bool stopping() const;
+
+  const Options options_;
+  DropTally tally_;
+  FileDescriptor stop_;  // an eventfd
+  std::thread thread_;
+
+  mutable std::mutex mutex_;  // of what follows
+  std::map<std::string, CollectorStatus> statuses_;
+  std::map<std::string, std::uint64_t> overflows_;
+  std::uint64_t table_full_messages_ = 0;
+};
+
+}  // namespace conntally

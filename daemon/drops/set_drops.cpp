@@ -1,0 +1,115 @@
+#include "daemon/drops/set_drops.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "collectors/rules/walk/packet_paths.h"
+
+namespace conntally {
+namespace {
+
+// How often a text names something, as a word of its own after `before`.
+std::size_t Mentions(std::string_view text, std::string_view before, std::string_view name) {
+  const std::string wanted = std::string(before).append(name);
+  std::size_t count = 0;
+  for (std::size_t at = text.find(wanted); at != text.npos; at = text.find(wanted, at + 1)) {
+    const std::size_t end = at + wanted.size();
+    if (end == text.size() || text[end] == ' ' || text[end] == '"') ++count;
+  }
+  return count;
+}
+
+// Of nftables' sets those of one table are asked for, of ipsets all rules.
+std::size_t Mentions(const Ruleset& ruleset, const Rule& counting) {
+  std::size_t count = 0;
+  for (const Rule& rule : ruleset.rules) {
+    if (counting.counting_ipset) {
+      count += Mentions(rule.text, "-set ", counting.counting_set);  // --match-set, --add-set ...
+    } else if (rule.family == counting.family && rule.table == counting.table) {
+      count += Mentions(rule.text, "@", counting.counting_set) + Mentions(rule.text, "meter ", counting.counting_set);
+    }
+  }
+  return count;
+}
+
+}  // namespace
+
+std::size_t SetDrops::AddressHash::operator()(const IpAddress& address) const {
+  // Elements are the kernel's own, few can choose them, and the table is bounded: no secret is needed.
+  return std::hash<std::string_view>()({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()});
+}
+
+std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
+  FindCountingRules(figures);
+  std::vector<SetCountedDrop> drops;
+  next_.clear();
+  elements_ = 0;
+  const bool ipset_of_ipsets = figures.ipsets != nullptr && std::any_of(figures.ipsets->begin(), figures.ipsets->end(),
+                                                                        [](const RuleSet& set) { return set.of_sets; });
+  for (const auto& [backend, counting] : counting_) {
+    const RulesetSnapshot& snapshot = figures.backends.at(backend).snapshot;
+    for (const std::size_t index : counting.rules) {
+      const Rule& rule = counting.ruleset->rules[index];
+      const Key key{backend, rule.family, rule.table, rule.handle, rule.text, rule.counting_set};
+      RuleCondition named;
+      named.set = rule.counting_set;
+      named.ipset = rule.counting_ipset;
+      const RuleSet* set = FindSet(rule, named, snapshot.sets.get(), figures.ipsets.get());
+      if (set != nullptr && set->complete && !(set->ipset && ipset_of_ipsets)) TakeSet(key, *set, drops);
+    }
+  }
+  known_ = std::move(next_);
+  return drops;
+}
+
+void SetDrops::FindCountingRules(const RuleFigures& figures) {
+  std::erase_if(counting_, [&](const auto& known) { return !figures.backends.contains(known.first); });
+  bool changed = false;
+  for (const auto& [backend, of_backend] : figures.backends) {
+    CountingRules& counting = counting_[backend];
+    changed = changed || counting.ruleset != of_backend.snapshot.ruleset;
+    counting.ruleset = of_backend.snapshot.ruleset;
+  }
+  if (!changed) return;
+  for (auto& [backend, counting] : counting_) {
+    counting.rules.clear();
+    for (std::size_t i = 0; counting.ruleset != nullptr && i < counting.ruleset->rules.size(); ++i) {
+      const Rule& rule = counting.ruleset->rules[i];
+      if (rule.counting_set.empty() || (rule.verdict != Verdict::kDrop && rule.verdict != Verdict::kReject)) continue;
+      std::size_t mentions = 0;
+      for (const auto& [other, of_other] : counting_) {
+        if (of_other.ruleset != nullptr && (rule.counting_ipset || other == backend)) mentions += Mentions(*of_other.ruleset, rule);
+      }
+      if (mentions == 1) counting.rules.push_back(i);
+    }
+  }
+}
+
+bool SetDrops::IsOfOneSource(const SetElement& element) const {
+  const AddressRange& range = element.addresses;
+  const std::uint8_t length = range.first.family == Family::kIpv4 ? ipv4_prefix_ : ipv6_prefix_;
+  return Masked(range.first, length) == Masked(range.last, length);
+}
+
+void SetDrops::TakeSet(const Key& key, const RuleSet& set, std::vector<SetCountedDrop>& drops) {
+  const bool counts = std::any_of(set.elements.begin(), set.elements.end(), [](const SetElement& element) { return element.counter.has_value(); });
+  const auto before = known_.find(key);
+  if (!counts && !set.elements.empty()) return;
+  Counters& counters = next_[key];
+  for (const SetElement& element : set.elements) {
+    if (!element.counter || element.no_match || !IsOfOneSource(element)) continue;
+    if (elements_ >= kElementsMax) {
+      ++turned_away_;
+      continue;
+    }
+    ++elements_;
+    const std::uint64_t packets = element.counter->packets;
+    counters[element.addresses.first] = packets;
+    if (before == known_.end()) continue;  // who knows since when it counts
+    const auto last = before->second.find(element.addresses.first);
+    const std::uint64_t counted = last != before->second.end() && last->second <= packets ? packets - last->second : packets;
+    if (counted != 0) drops.push_back({element.addresses.first, RuleLabel(std::get<4>(key)), counted});
+  }
+}
+
+}  // namespace conntally

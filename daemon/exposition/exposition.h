@@ -1,0 +1,22 @@
+// The Prometheus exposition: a snapshot as metric families, and those as text. Pure functions; any thread.
+//
+// Format: text 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+
+#include "daemon/observation/snapshot.h"
+
+namespace conntally {
+
+inline constexpr const char* kExpositionContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+// Every metric of conntally is named here, and nowhere else.
+std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot);
+
+std::string Exposition(const Snapshot& snapshot);
+
+}  // namespace conntally

@@ -1,0 +1,309 @@
+#include "daemon/limits/limits_in_rules.h"
+
+#include <netinet/in.h>
+// After it: it clashes with it otherwise.
+#include <linux/netfilter.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "collectors/rules/walk/packet_paths.h"
+
+namespace conntally {
+namespace {
+
+using Kind = RuleCondition::Kind;
+using Conditions = CoveredConnections::Conditions;
+
+constexpr int kJumpsMax = 16;           // NFT_JUMP_STACK_SIZE
+constexpr std::size_t kExceptionsMax = 16;  // of one limit
+constexpr std::uint32_t kStateNew = 8;
+constexpr std::uint32_t kSyn = 2;
+
+// What a condition says of a connection.
+enum class Meaning {
+  kTuple,        // what its tuple decides
+  kAlways,       // its first packet satisfies it
+  kNotAtFirst,   // its first packet does not
+  kUndecidable,
+};
+
+struct Decided {
+  Meaning meaning = Meaning::kUndecidable;
+  ConnectionCondition condition = {};  // with kTuple
+};
+
+AddressRanges Loopback() {
+  return AddressRanges({RangeOf(*Prefix::Parse("127.0.0.0/8")), RangeOf(*Prefix::Parse("::1"))});
+}
+
+class LimitReader {
+ public:
+  LimitReader(const RuleFigures& figures, const RulesetSnapshot& snapshot, bool destinations_change, bool forwards)
+      : figures_(figures), snapshot_(snapshot), ruleset_(*snapshot.ruleset), paths_(ruleset_),
+        destinations_change_(destinations_change), forwards_(forwards) {}
+
+  // nullopt: it limits no source's connections.
+  std::optional<LimitInRule> Read(const Rule& rule, const RuleLimit& limit) {
+    const bool counts = limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount;
+    if (!counts || limit.per != RuleLimit::Per::kSource || limit.connections == 0 || !Enforces(rule, limit)) return std::nullopt;
+    const auto family = FamilyOf(rule);
+    if (!family) return std::nullopt;
+    found_ = {};
+    found_.origin = limit.kind == RuleLimit::Kind::kConnlimit ? LimitOrigin::kConnlimit : LimitOrigin::kNft;
+    found_.connections = limit.connections;
+    found_.rule = rule.text;
+    found_.approximate = !rule.fully_understood || rule.limits.size() > 1 || !rule.map.empty();
+    found_.covered.family = *family;
+    found_.covered.prefix = *family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix;
+    never_ = false;
+    const RuleChain* chain = paths_.Find(rule.family, rule.table, rule.chain);
+    if (chain == nullptr) return std::nullopt;
+    destinations_known_ = !destinations_change_;
+    Narrow(rule, rule.conditions);
+    if (!Follow(*chain, chain->first_rule + rule.position, 0) || never_) return std::nullopt;
+    return std::move(found_);
+  }
+
+ private:
+  // `above 10 drop` and `upto 10 accept`, but not `above 10 log`.
+  static bool Enforces(const Rule& rule, const RuleLimit& limit) {
+    const bool fills_another_set = std::any_of(rule.set_updates.begin(), rule.set_updates.end(),
+                                               [&](const SetUpdate& update) { return update.set != limit.set; });
+    switch (rule.verdict) {
+      case Verdict::kDrop:
+      case Verdict::kReject: return limit.matches_above;
+      case Verdict::kAccept:
+      case Verdict::kReturn: return !limit.matches_above;
+      case Verdict::kContinue: return limit.matches_above && fills_another_set;  // a list of whom to block
+      case Verdict::kLog: return false;
+      default: return true;
+    }
+  }
+
+  static std::optional<Family> FamilyOf(const Rule& rule) {
+    if (rule.family == RuleFamily::kIp) return Family::kIpv4;
+    if (rule.family == RuleFamily::kIp6) return Family::kIpv6;
+    if (rule.family != RuleFamily::kInet) return std::nullopt;
+    for (const RuleCondition& condition : rule.conditions) {
+      if (condition.kind != Kind::kFamily || condition.negated || condition.numbers.size() != 1) continue;
+      return condition.numbers[0].first == NFPROTO_IPV4 ? Family::kIpv4 : Family::kIpv6;
+    }
+    return std::nullopt;
+  }
+
+  // What leads packets to the rule at `index` of the chain. False when nothing does.
+  bool Follow(const RuleChain& chain, std::size_t index, int depth) {
+    Except(chain, index);
+    if (chain.base) {
+      // On a router, connections to itself and through it take different hooks.
+      if (forwards_ && (chain.hook == "input" || chain.hook == "forward")) found_.approximate = true;
+      return true;
+    }
+    const auto& entrances = paths_.EntrancesOf(chain);
+    if (entrances.empty() || depth >= kJumpsMax) return false;
+    if (entrances.size() > 1) {
+      found_.approximate = true;
+      return true;
+    }
+    const Rule& rule = ruleset_.rules[entrances[0].rule];
+    Narrow(rule, rule.conditions);
+    if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.approximate = true;
+    if (entrances[0].key) Narrow(rule, *entrances[0].key);
+    if (!rule.map.empty() && !entrances[0].key) found_.approximate = true;
+    return Follow(*entrances[0].chain, entrances[0].rule, depth + 1);
+  }
+
+  void Narrow(const Rule& rule, const std::vector<RuleCondition>& conditions) {
+    for (const RuleCondition& condition : conditions) {
+      const Decided decided = Decide(rule, condition);
+      if (decided.meaning == Meaning::kTuple) found_.covered.all.push_back(decided.condition);
+      if (decided.meaning == Meaning::kUndecidable) found_.approximate = true;
+      if (decided.meaning != Meaning::kNotAtFirst) continue;
+      // Never its family; or only packets of connections that are open already, which it counts all the same.
+      (condition.kind == Kind::kFamily ? never_ : found_.approximate) = true;
+    }
+  }
+
+  // The rules before it, whose packets never come to it.
+  void Except(const RuleChain& chain, std::size_t before) {
+    for (std::size_t i = chain.first_rule; i < before; ++i) {
+      const Rule& rule = ruleset_.rules[i];
+      if (!rule.map.empty()) {
+        ExceptMapped(rule);
+      } else if (paths_.LetsGo(rule)) {
+        ExceptAll(rule, rule.conditions, rule.fully_understood && rule.limits.empty());
+      }
+    }
+  }
+
+  void ExceptMapped(const Rule& rule) {
+    for (const MappedVerdict& mapped : rule.map) {
+      if (!paths_.LetsGo(rule, mapped)) continue;
+      std::vector<RuleCondition> conditions = rule.conditions;
+      const auto key = PacketPaths::ConditionsOf(rule, mapped);
+      if (key) conditions.insert(conditions.end(), key->begin(), key->end());
+      ExceptAll(rule, conditions, key.has_value() && rule.limits.empty());
+    }
+  }
+
+  void ExceptAll(const Rule& rule, const std::vector<RuleCondition>& conditions, bool whole) {
+    // Of jumps it is not known here which packets come back.
+    if (rule.verdict == Verdict::kJump || rule.verdict == Verdict::kQueue || rule.verdict == Verdict::kNat) whole = false;
+    Conditions exception;
+    for (const RuleCondition& condition : conditions) {
+      const Decided decided = Decide(rule, condition);
+      if (decided.meaning == Meaning::kNotAtFirst) return;  // the first packet comes to the limit, and counts
+      if (decided.meaning != Meaning::kTuple) {
+        whole = whole && condition.kind == Kind::kFamily;
+        continue;
+      }
+      if (IsApart(decided.condition)) return;
+      exception.push_back(decided.condition);
+    }
+    if (whole && found_.covered.none.size() < kExceptionsMax) {
+      never_ = never_ || exception.empty();  // nothing comes past it
+      found_.covered.none.push_back(std::move(exception));
+    } else {
+      found_.approximate = true;
+    }
+  }
+
+  // Whether no covered connection can satisfy it.
+  bool IsApart(const ConnectionCondition& condition) const {
+    if (condition.negated) return false;
+    return std::any_of(found_.covered.all.begin(), found_.covered.all.end(), [&](const ConnectionCondition& covered) {
+      if (covered.of != condition.of || covered.negated) return false;
+      if (condition.numbers.empty()) return !covered.addresses.Meeting(condition.addresses);
+      return std::none_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& a) {
+        return std::any_of(covered.numbers.begin(), covered.numbers.end(), [&](const NumberRange& b) { return a.first <= b.last && b.first <= a.last; });
+      });
+    });
+  }
+
+  Decided Decide(const Rule& rule, const RuleCondition& condition) const {
+    using Of = ConnectionCondition::Of;
+    const auto numbers = [&](Of of) { return Decided{Meaning::kTuple, {of, condition.negated, {}, condition.numbers}}; };
+    const auto first_packet = [&](bool holds) { return Decided{holds != condition.negated ? Meaning::kAlways : Meaning::kNotAtFirst}; };
+    switch (condition.kind) {
+      case Kind::kSource: return Addresses(rule, condition, Of::kSource);
+      case Kind::kDestination: return destinations_known_ ? Addresses(rule, condition, Of::kDestination) : Decided{};
+      case Kind::kProtocol: return numbers(Of::kProtocol);
+      case Kind::kSourcePort: return numbers(Of::kSourcePort);
+      case Kind::kDestinationPort: return destinations_known_ ? numbers(Of::kDestinationPort) : Decided{};
+      case Kind::kFamily: {
+        const std::uint32_t ours = found_.covered.family == Family::kIpv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                                        [&](const NumberRange& families) { return families.Contains(ours); }));
+      }
+      case Kind::kConntrackState:
+        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                                        [](const NumberRange& states) { return (states.first & kStateNew) != 0; }));
+      case Kind::kTcpFlags:
+        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                                        [](const NumberRange& flags) { return (kSyn & flags.last) == flags.first; }));
+      case Kind::kInInterface:
+        // What comes from this very host is its own addresses'; of others nobody knows where they come from.
+        if (condition.interfaces == std::vector<std::string>{"lo"}) return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
+        return {};
+      // Nothing that a connection shows.
+      case Kind::kOutInterface:
+      case Kind::kInInterfaceIndex:
+      case Kind::kOutInterfaceIndex:
+      case Kind::kIcmpType:
+      case Kind::kIcmpCode:
+      case Kind::kMark:
+      case Kind::kConntrackStatus:
+      case Kind::kSourceType:
+      case Kind::kDestinationType:
+      case Kind::kPacketType:
+      case Kind::kReversePath:
+      case Kind::kTuple: return {};
+    }
+    return {};
+  }
+
+  Decided Addresses(const Rule& rule, const RuleCondition& condition, ConnectionCondition::Of of) const {
+    if (condition.set.empty()) return {Meaning::kTuple, {of, condition.negated, AddressRanges(condition.addresses), {}}};
+    const RuleSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
+    if (set == nullptr || !set->complete) return {};
+    std::vector<AddressRange> ranges;
+    for (const SetElement& element : set->elements) {
+      if (element.no_match) return {};
+      ranges.push_back(element.addresses);
+    }
+    return {Meaning::kTuple, {of, condition.negated, AddressRanges(std::move(ranges)), {}}};
+  }
+
+  const RuleFigures& figures_;
+  const RulesetSnapshot& snapshot_;
+  const Ruleset& ruleset_;
+  const PacketPaths paths_;
+  const bool destinations_change_;
+  const bool forwards_;
+  LimitInRule found_;
+  bool destinations_known_ = true;
+  bool never_ = false;
+};
+
+// Whether some rule sends packets elsewhere than they were bound for: then a rule after it sees another destination than the connection's
+// original tuple has.
+bool ChangesDestinations(const RuleFigures& figures) {
+  for (const auto& [backend, of_backend] : figures.backends) {
+    if (!of_backend.snapshot.ruleset) continue;
+    const Ruleset& ruleset = *of_backend.snapshot.ruleset;
+    for (const RuleChain& chain : ruleset.chains) {
+      if (chain.base && (chain.hook == "postrouting" || chain.hook == "input")) continue;  // sources alone
+      for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
+        if (ruleset.rules[i].verdict == Verdict::kNat) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool LimitInRule::Concerns(const AddressRange& sources) const {
+  if (sources.first.family != covered.family) return false;
+  using Of = ConnectionCondition::Of;
+  const auto all_satisfy = [&](const ConnectionCondition& condition) {
+    return condition.of == Of::kSource && (condition.negated ? !condition.addresses.Meeting(sources) : condition.addresses.Holding(sources));
+  };
+  for (const ConnectionCondition& condition : covered.all) {
+    if (condition.of != Of::kSource) continue;
+    if (condition.negated ? condition.addresses.Holding(sources) : !condition.addresses.Meeting(sources)) return false;
+  }
+  return std::none_of(covered.none.begin(), covered.none.end(),
+                      [&](const Conditions& exception) { return std::all_of(exception.begin(), exception.end(), all_satisfy); });
+}
+
+LimitsInRules FindLimits(const RuleFigures& rules, bool forwards) {
+  LimitsInRules found;
+  auto covered = std::make_shared<std::vector<CoveredConnections>>();
+  std::optional<bool> destinations_change;
+  for (const auto& [backend, of_backend] : rules.backends) {
+    const RulesetSnapshot& snapshot = of_backend.snapshot;
+    if (!snapshot.present || !snapshot.ruleset) continue;
+    const auto& all = snapshot.ruleset->rules;
+    if (std::all_of(all.begin(), all.end(), [](const Rule& rule) { return rule.limits.empty(); })) continue;
+    if (!destinations_change) destinations_change = ChangesDestinations(rules);
+    LimitReader reader(rules, snapshot, *destinations_change, forwards);
+    for (const Rule& rule : all) {
+      for (const RuleLimit& limit : rule.limits) {
+        auto read = reader.Read(rule, limit);
+        if (!read) continue;
+        if (found.limits.size() == LimitsInRules::kLimitsMax) {
+          ++found.turned_away;
+          continue;
+        }
+        covered->push_back(read->covered);
+        found.limits.push_back(std::move(*read));
+      }
+    }
+  }
+  found.covered = std::move(covered);
+  return found;
+}
+
+}  // namespace conntally

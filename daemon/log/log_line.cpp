@@ -1,0 +1,52 @@
+#include "daemon/log/log_line.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace conntally {
+namespace {
+
+std::string Timestamp(std::chrono::system_clock::time_point when) {
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(when).time_since_epoch();
+  const auto whole_seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  const std::time_t seconds = whole_seconds.count();
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, (since_epoch - whole_seconds).count());
+}
+
+// Control characters as question marks: C0, DEL, and C1, which UTF-8 writes as C2 80 to C2 9F.
+std::string Printable(std::string_view text) {
+  std::string printable;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+    const bool c1 = byte == 0xC2 && next >= 0x80 && next <= 0x9F;
+    printable += byte < ' ' || byte == 0x7F || c1 ? '?' : text[i];
+    if (c1) ++i;
+  }
+  return printable;
+}
+
+std::string TextLine(const LogEntry& entry) {
+  std::string line = fmt::format("{} {} {}", Timestamp(entry.time), entry.level, Printable(entry.text));
+  if (entry.held_back > 0) line += fmt::format(" ({} like it held back)", entry.held_back);
+  return line + '\n';
+}
+
+std::string JsonLine(const LogEntry& entry) {
+  nlohmann::ordered_json line = {{"time", Timestamp(entry.time)}, {"level", entry.level}, {"message", entry.text}};
+  if (entry.held_back > 0) line["held_back"] = entry.held_back;
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace
+
+std::string LogLine(const LogEntry& entry, Config::LogFormat format) {
+  return format == Config::LogFormat::kJson ? JsonLine(entry) : TextLine(entry);
+}
+
+}  // namespace conntally

@@ -1,0 +1,104 @@
+// Observer: looks at the collectors and the tallies and says what there is, as snapshots. Owns what spans them: which
+// sources are exported, how old an idle one may get, which limits are configured.
+//
+// Threads: Tick on the main thread, once a second. TakeSnapshot, GatherEvidence, Sources and set_config on any.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/conntrack/conntrack_collector.h"
+#include "collectors/tally/tally.h"
+#include "config/config.h"
+#include "daemon/alerts/alert_rules.h"
+#include "daemon/alerts/evidence.h"
+#include "daemon/drops/drop_collector.h"
+#include "daemon/limits/source_limits.h"
+#include "daemon/observation/exported_sources.h"
+#include "daemon/observation/history.h"
+#include "daemon/observation/recent_rates.h"
+#include "daemon/observation/snapshot.h"
+#include "daemon/observation/table_collector.h"
+#include "daemon/rules/drop_rules.h"
+#include "daemon/rules/rule_collector.h"
+
+namespace conntally {
+
+class Observer {
+ public:
+  // All outlive the observer.
+  Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
+           const DropCollector& drops);
+
+  void Tick();
+  Snapshot TakeSnapshot();
+  // What the alerts judge.
+  AlertEvidence GatherEvidence(const AlertRules& rules);
+
+  // Every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it, where
+  // sources are grouped).
+  std::vector<KnownSource> Sources(const std::optional<Prefix>& within);
+
+  // How a source is written: its address, or its group's prefix.
+  std::string NameOf(const IpAddress& source) const;
+  // The limits upon the source's connections, the most used first.
+  std::vector<SourceLimit> LimitsOf(const SourceFigures& source) const;
+
+  // The drops of every source that is tracked for them.
+  std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
+
+  // The rules and what they counted; null before they are read for the first time.
+  std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
+
+  // The last hour; of one source (or of its group).
+  std::string HistoryJson() const { return history_.Json(); }
+  std::string HistoryJson(const IpAddress& source) const;
+
+  // Takes over what may change while the daemon runs.
+  void set_config(const Config& config);
+  void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
+
+  bool ready() const { return conntrack_.health().reconciled.load(std::memory_order_relaxed); }
+  // Whether nothing is known to be stale.
+  bool synced() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Prefix GroupOf(const IpAddress& source) const;
+  std::shared_ptr<const Config> config() const;
+  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall, Clock::time_point now);
+  void DescribeTallies(Snapshot& snapshot);
+  void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
+  void DescribeCollectors(Snapshot& snapshot);
+  void DescribeConntrack(Snapshot& snapshot) const;
+  void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
+  void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);
+
+  mutable std::mutex config_mutex_;
+  std::shared_ptr<const Config> config_;
+  const std::uint8_t ipv4_prefix_;
+  const std::uint8_t ipv6_prefix_;
+  Tally& tally_;
+  ConntrackCollector& conntrack_;
+  TableCollector& table_;
+  RuleCollector& rules_;
+  const DropCollector& drops_;
+  SourceLimits limits_;
+  ExportedSources exported_;  // only with a view of the tally
+  Clock::time_point last_tick_ = Clock::now();
+  Clock::time_point next_history_{};
+  History history_;
+  mutable std::mutex recent_mutex_;  // of the two that follow
+  RecentRates rates_;
+  DropRules drop_rules_;
+  std::atomic<bool> reload_successful_{true};
+};
+
+}  // namespace conntally

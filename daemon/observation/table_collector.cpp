@@ -1,0 +1,49 @@
+#include "daemon/observation/table_collector.h"
+
+#include <spdlog/spdlog.h>
+
+namespace conntally {
+
+// With mutex_ held.
+std::optional<TableStatistics> TableCollector::Read() {
+  const auto began = std::chrono::steady_clock::now();
+  Result<TableStatistics> statistics = Error{};
+  if (!reader_) {
+    if (auto opened = TableReader::Open(network_namespace_path_)) {
+      reader_ = std::move(*opened);
+    } else {
+      statistics = opened.error();
+    }
+  }
+  if (reader_) statistics = reader_->Read();
+  status_.duration_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  status_.success = static_cast<bool>(statistics);
+  if (statistics) {
+    status_.failure.clear();
+    return *statistics;
+  }
+  reader_.reset();  // its socket may hold the rest of an answer
+  const std::string failure = "no table statistics: " + statistics.error().message;
+  if (status_.failure != failure) spdlog::error("table: {}", failure);
+  status_.failure = failure;
+  return std::nullopt;
+}
+
+std::optional<TableStatistics> TableCollector::Sample() {
+  const std::lock_guard lock(mutex_);
+  auto statistics = Read();
+  if (statistics) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  return statistics;
+}
+
+void TableCollector::Describe(Snapshot& snapshot) {
+  const std::lock_guard lock(mutex_);
+  snapshot.table = Read();
+  if (snapshot.table) {
+    snapshot.table_entries_per_second = growth_.EntriesPerSecond();
+    snapshot.table_seconds_until_full = growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
+  }
+  snapshot.collectors["table"] = status_;
+}
+
+}  // namespace conntally

@@ -1,0 +1,16 @@
+#include "daemon/process/build_info.h"
+
+namespace conntally {
+
+// The macros are this file's own, from daemon/CMakeLists.txt.
+BuildInfo GetBuildInfo() { return {CONNTALLY_VERSION, CONNTALLY_REVISION, CONNTALLY_COMPILER}; }
+
+std::string VersionText() {
+  const BuildInfo build = GetBuildInfo();
+  std::string text = "conntally, version ";
+  text.append(build.version).append(" (revision ").append(build.revision).append(")\n");
+  text.append("  compiler: ").append(build.compiler).append("\n");
+  return text;
+}
+
+}  // namespace conntally

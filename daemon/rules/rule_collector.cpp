@@ -1,0 +1,159 @@
+#include "daemon/rules/rule_collector.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "collectors/rules/iptables/ipset_reader.h"
+#include "collectors/system/network_namespace.h"
+
+namespace conntally {
+namespace {
+
+RuleBackend BackendOf(Config::RuleBackend backend) {
+  switch (backend) {
+    case Config::RuleBackend::kNftables: return RuleBackend::kNftables;
+    case Config::RuleBackend::kIptablesLegacy: return RuleBackend::kIptablesLegacy;
+    case Config::RuleBackend::kIp6tablesLegacy: return RuleBackend::kIp6tablesLegacy;
+  }
+  return RuleBackend::kNftables;
+}
+
+}  // namespace
+
+void RuleCollector::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void RuleCollector::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  woken_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void RuleCollector::set_config(const Config::Rules& config) {
+  {
+    const std::lock_guard lock(mutex_);
+    config_ = config;
+  }
+  woken_.notify_all();
+}
+
+std::shared_ptr<const RuleFigures> RuleCollector::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void RuleCollector::Describe(CollectorReport& report) const {
+  const std::lock_guard lock(mutex_);
+  if (!failure_.empty()) {
+    for (const Config::RuleBackend backend : config_.backends) report.statuses[NameOf(BackendOf(backend))] = {false, 0, failure_};
+    return;
+  }
+  if (!figures_) return;
+  for (const auto& [backend, figures] : figures_->backends) {
+    const RulesetSnapshot& read = figures.snapshot;
+    if (read.present) report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure};
+  }
+  report.overflows["rule_series"] = figures_->series_turned_away;
+}
+
+void RuleCollector::Run() {
+  pthread_setname_np(pthread_self(), "rules");
+  if (!network_namespace_path_.empty()) {
+    if (const auto entered = EnterNetworkNamespace(network_namespace_path_); !entered) {
+      spdlog::error("rules: {}", entered.error().message);
+      const std::lock_guard lock(mutex_);
+      failure_ = entered.error().message;
+      return;
+    }
+  }
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const Config::Rules config = config_;
+    lock.unlock();
+    const auto next = std::chrono::steady_clock::now() + config.poll_interval;
+    Poll(config);
+    lock.lock();
+    woken_.wait_until(lock, next, [&] { return stopping_ || config_ != config; });
+  }
+}
+
+void RuleCollector::Poll(const Config::Rules& config) {
+  RuleSnapshot snapshot;
+  for (const Config::RuleBackend wanted : config.backends) {
+    const RuleBackend backend = BackendOf(wanted);
+    switch (backend) {
+      case RuleBackend::kNftables: snapshot.backends[backend] = nftables_.Read(); break;
+      case RuleBackend::kIptablesLegacy: snapshot.backends[backend] = iptables_legacy_.Read(); break;
+      case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = ip6tables_legacy_.Read(); break;
+    }
+  }
+  AddIpsets(snapshot);
+  ReadSysctls();
+  Report(snapshot);
+  counters_.set_series_max(config.series_max);
+  counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
+  const std::lock_guard lock(mutex_);
+  figures_ = counters_.figures();
+}
+
+std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {
+  const std::int64_t most = connections_per_source_max_.load(std::memory_order_relaxed);
+  return most < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(most));
+}
+
+// /proc/sys/net is that of the thread that opens it.
+void RuleCollector::ReadSysctls() {
+  const auto read = [&](const char* name) {
+    std::int64_t value = -1;
+    std::ifstream(sysctl_root_ + name) >> value;
+    return value;
+  };
+  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0, std::memory_order_relaxed);
+  connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
+}
+
+void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
+  bool used = false;
+  for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
+  if (!used) return;
+  auto sets = ReadIpsets(NftReader::kElementsMax);
+  if (sets) {
+    snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+  } else {
+    spdlog::error("rules: cannot read ipsets: {}", sets.error().message);
+  }
+}
+
+// All states in one line, when one of them has changed.
+void RuleCollector::Report(const RuleSnapshot& snapshot) {
+  bool changed = false, failed = false;
+  std::string line;
+  for (const auto& [backend, read] : snapshot.backends) {
+    const std::string state = read.success ? "read" : read.failure;
+    changed = changed || state != reported_[backend];
+    failed = failed || (!read.success && read.present);
+    reported_[backend] = state;
+    if (!line.empty()) line += "; ";
+    line += NameOf(backend);
+    if (read.success) {
+      line += ": " + std::to_string(read.ruleset->rules.size()) + " rules";
+    } else {
+      line += std::string(read.present ? " fails: " : " is skipped: ") + read.failure;
+    }
+  }
+  if (!changed) return;
+  if (failed) {
+    spdlog::error("rules: {}", line);
+  } else {
+    spdlog::info("rules: {}", line);
+  }
+}
+
+}  // namespace conntally

@@ -1,0 +1,75 @@
+// The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of its own, and
+// keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named once in the log.
+//
+// Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done under it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "collectors/rules/iptables/legacy_reader.h"
+#include "collectors/rules/nft/nft_reader.h"
+#include "collectors/rules/rule_counters.h"
+#include "collectors/system/collector_report.h"
+#include "config/config.h"
+
+namespace conntally {
+
+class RuleCollector {
+ public:
+  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string sysctl_root = "/proc/sys")
+      : network_namespace_path_(std::move(network_namespace_path)), sysctl_root_(std::move(sysctl_root)), config_(config) {}
+  ~RuleCollector() { Stop(); }
+
+  void Start();
+  void Stop();
+
+  // From the next poll on.
+  void set_config(const Config::Rules& config);
+
+  // Adds a status for each backend that there is.
+  void Describe(CollectorReport& report) const;
+
+  std::shared_ptr<const RuleFigures> figures() const;
+
+  // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's, and
+  // net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
+  bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
+  std::optional<std::uint64_t> connections_per_source_max() const;
+
+ private:
+  void Run();
+  void Poll(const Config::Rules& config);
+  void ReadSysctls();
+  static void AddIpsets(RuleSnapshot& snapshot);
+  void Report(const RuleSnapshot& snapshot);
+
+  const std::string network_namespace_path_;
+  const std::string sysctl_root_;
+  std::thread thread_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable woken_;
+  Config::Rules config_;
+  bool stopping_ = false;
+  std::shared_ptr<const RuleFigures> figures_;
+  std::string failure_;  // why no backend can be read
+  std::atomic<bool> forwards_{false};
+  std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
+
+  // The thread's own.
+  NftReader nftables_;
+  LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
+  LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
+  RuleCounters counters_{0};
+  std::map<RuleBackend, std::string> reported_;
+};
+
+}  // namespace conntally

@@ -1,0 +1,79 @@
+"""Which room may include which: the one-way flow, held. Who adds an arrow adds it here, where a reader sees it."""
+
+import collections
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+# In the order of the flow: a room names only rooms that stand before it, so there is no cycle.
+MAY_INCLUDE = {
+    "collectors/system": "",
+    "collectors/netlink": "collectors/system",
+    "collectors/tally": "",
+    "collectors/conntrack": "collectors/system collectors/netlink collectors/tally",
+    "collectors/table": "collectors/system collectors/netlink",
+    "collectors/drops/ebpf": "",
+    "collectors/drops": "collectors/system collectors/netlink collectors/tally collectors/drops/ebpf",
+    "collectors/host": "collectors/system collectors/netlink collectors/tally",
+    "collectors/rules": "collectors/tally",
+    "collectors/rules/text": "collectors/system collectors/netlink collectors/rules",
+    "collectors/rules/iptables": "collectors/system collectors/netlink collectors/tally collectors/rules collectors/rules/text",
+    "collectors/rules/nft": "collectors/system collectors/netlink collectors/rules collectors/rules/text collectors/rules/iptables",
+    "collectors/rules/walk": "collectors/tally collectors/rules",
+    "config": "collectors/system collectors/tally",
+    "daemon/process": "",
+    "daemon/log": "config",
+    "daemon/command_line": "collectors/system collectors/tally config daemon/process",
+    "daemon/http": "collectors/system",
+    "daemon/rules": "COLLECTORS config",
+    "daemon/drops": "COLLECTORS config daemon/rules",
+    "daemon/limits": "COLLECTORS config",
+    "daemon/alerts": "COLLECTORS config daemon/limits",
+    "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
+    "daemon/exposition": "collectors/tally collectors/rules daemon/observation",
+    "daemon/api": "COLLECTORS daemon/http daemon/rules daemon/alerts daemon/observation",
+    "daemon/page": "daemon/http daemon/observation",
+    "daemon/diagnose": "COLLECTORS config daemon/command_line",
+    "daemon/top": "collectors/system collectors/tally config daemon/command_line",
+    "daemon": "COLLECTORS config DAEMON",
+}
+
+
+def allowed():
+    rooms = {}
+    for room, text in MAY_INCLUDE.items():
+        names = set(text.split())
+        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"):
+            if word in names:
+                names = names - {word} | {known for known in rooms if known.startswith(folder)}
+        ahead = names - set(rooms)
+        assert not ahead, f"{room} names {ahead}, which do not stand before it"
+        rooms[room] = names
+    return rooms
+
+
+def arrows():
+    found = collections.defaultdict(list)
+    for folder in "collectors", "config", "daemon":
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix not in (".h", ".cpp", ".c"):
+                continue
+            room = str(path.parent.relative_to(ROOT))
+            for included in re.findall(r'^#include "((?:collectors|config|daemon|test)/[^"]+)"', path.read_text(), re.M):
+                to = str(pathlib.PurePath(included).parent)
+                if to != room:
+                    found[room, to].append(f"{path.relative_to(ROOT)} includes {included}")
+    return found
+
+
+def main():
+    rooms = allowed()
+    found = arrows()
+    wrong = [f"{line}: {room} may not include {to}" for (room, to), lines in found.items() if to not in rooms.get(room, ()) for line in lines]
+    print("\n".join(wrong) or f"{len(found)} arrows between {len(rooms)} rooms, all as they are to be")
+    sys.exit(bool(wrong) or not found)
+
+
+main()
