@@ -7,12 +7,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "collectors/rules/walk/packet_paths.h"
+#include "collectors/rules/walk/chain_graph.h"
+#include "collectors/rules/walk/set_membership.h"
 
 namespace conntally {
 namespace {
 
-constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE
 constexpr std::uint32_t kNfprotoIpv4 = 2;
 constexpr std::uint32_t kNfprotoIpv6 = 10;
 
@@ -75,8 +75,8 @@ class SourcesInSets {
     const auto [known, added] = ranges_.try_emplace(&set);
     if (added) known->second = RangesOf(set);
     if (known->second.exceptions.Contains(source)) {
-      const Membership membership = MembershipOf(source, set);
-      return membership != Membership::kMaybe ? std::optional(membership == Membership::kYes) : std::nullopt;
+      const Match membership = MembershipOf(source, set);
+      return membership != Match::kMaybe ? std::optional(membership == Match::kYes) : std::nullopt;
     }
     const bool holds = known->second.elements.Contains(source);
     return holds || set.complete ? std::optional(holds) : std::nullopt;

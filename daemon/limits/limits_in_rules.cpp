@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "collectors/rules/walk/packet_paths.h"
+#include "collectors/rules/walk/chain_graph.h"
+#include "collectors/rules/walk/set_membership.h"
 
 namespace conntally {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 using Kind = RuleCondition::Kind;
 using Conditions = CoveredConnections::Conditions;
 
-constexpr int kJumpsMax = 16;           // NFT_JUMP_STACK_SIZE
 constexpr std::size_t kExceptionsMax = 16;  // of one limit
 constexpr std::uint32_t kStateNew = 8;
 constexpr std::uint32_t kSyn = 2;
@@ -141,7 +141,7 @@ class LimitReader {
     for (const MappedVerdict& mapped : rule.map) {
       if (!paths_.LetsGo(rule, mapped)) continue;
       std::vector<RuleCondition> conditions = rule.conditions;
-      const auto key = PacketPaths::ConditionsOf(rule, mapped);
+      const auto key = ChainGraph::ConditionsOf(rule, mapped);
       if (key) conditions.insert(conditions.end(), key->begin(), key->end());
       ExceptAll(rule, conditions, key.has_value() && rule.limits.empty());
     }
@@ -238,7 +238,7 @@ class LimitReader {
   const RuleFigures& figures_;
   const RulesetSnapshot& snapshot_;
   const Ruleset& ruleset_;
-  const PacketPaths paths_;
+  const ChainGraph paths_;
   const bool destinations_change_;
   const bool forwards_;
   LimitInRule found_;

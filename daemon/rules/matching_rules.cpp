@@ -4,18 +4,17 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "collectors/rules/walk/packet_paths.h"
+#include "collectors/rules/walk/chain_graph.h"
+#include "collectors/rules/walk/set_membership.h"
 
 namespace conntally {
 namespace {
 
 using Kind = RuleCondition::Kind;
 
-constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE
-
 // How far a source is covered, by a rule or by the ways to a chain.
 struct Cover {
-  Membership holds = Membership::kYes;
+  Match holds = Match::kYes;
   bool any_source = true;
   bool other_conditions = false;
 };
@@ -37,26 +36,26 @@ class CoverOfSource {
     } else if (rule.verdict != Verdict::kDrop && rule.verdict != Verdict::kReject) {
       return std::nullopt;
     }
-    const RuleChain* chain = cover.holds != Membership::kNo ? paths_.Find(rule.family, rule.table, rule.chain) : nullptr;
+    const RuleChain* chain = cover.holds != Match::kNo ? paths_.Find(rule.family, rule.table, rule.chain) : nullptr;
     if (chain == nullptr) return std::nullopt;
     cover = Both(cover, WayTo(*chain, 0));
-    return cover.holds != Membership::kNo ? std::optional(cover) : std::nullopt;
+    return cover.holds != Match::kNo ? std::optional(cover) : std::nullopt;
   }
 
  private:
   Cover Of(const Rule& rule, const std::vector<RuleCondition>& conditions) const {
     const bool ipv4 = source_.family == Family::kIpv4;
-    if (rule.family == RuleFamily::kArp || rule.family == (ipv4 ? RuleFamily::kIp6 : RuleFamily::kIp)) return {Membership::kNo};
+    if (rule.family == RuleFamily::kArp || rule.family == (ipv4 ? RuleFamily::kIp6 : RuleFamily::kIp)) return {Match::kNo};
     Cover cover;
     cover.other_conditions = (!rule.fully_understood && rule.map.empty()) || !rule.limits.empty();
     for (const RuleCondition& condition : conditions) {
       if (condition.kind == Kind::kFamily) {
         const std::uint32_t family = ipv4 ? 2 : 10;  // NFPROTO_IPV4, NFPROTO_IPV6
         const bool among = std::any_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& range) { return range.Contains(family); });
-        if (among == condition.negated) return {Membership::kNo};
+        if (among == condition.negated) return {Match::kNo};
       } else if (condition.kind == Kind::kSource) {
         cover.any_source = false;
-        const Membership holds = Holds(rule, condition);
+        const Match holds = Holds(rule, condition);
         cover.holds = std::min(cover.holds, condition.negated ? Not(holds) : holds);
       } else {
         cover.other_conditions = true;
@@ -65,25 +64,25 @@ class CoverOfSource {
     return cover;
   }
 
-  Membership Holds(const Rule& rule, const RuleCondition& condition) const {
+  Match Holds(const Rule& rule, const RuleCondition& condition) const {
     if (condition.set.empty()) {
       return std::any_of(condition.addresses.begin(), condition.addresses.end(), [&](const AddressRange& range) { return range.Contains(source_); })
-                 ? Membership::kYes
-                 : Membership::kNo;
+                 ? Match::kYes
+                 : Match::kNo;
     }
     const RuleSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
-    return set != nullptr ? MembershipOf(source_, *set) : Membership::kMaybe;
+    return set != nullptr ? MembershipOf(source_, *set) : Match::kMaybe;
   }
 
   // By the best of a verdict map's elements that drop.
   Cover Mapped(const Rule& rule) const {
-    Cover best{Membership::kNo, false, true};
+    Cover best{Match::kNo, false, true};
     for (const MappedVerdict& mapped : rule.map) {
       if (mapped.verdict != Verdict::kDrop && mapped.verdict != Verdict::kReject) continue;
-      if (!rule.map_understood || mapped.key.empty()) return {Membership::kMaybe, true, true};
+      if (!rule.map_understood || mapped.key.empty()) return {Match::kMaybe, true, true};
       Cover cover = Of(rule, mapped.key);
-      if (mapped.may_be_gone) cover.holds = std::min(cover.holds, Membership::kMaybe);
-      if (cover.holds == Membership::kNo) continue;
+      if (mapped.may_be_gone) cover.holds = std::min(cover.holds, Match::kMaybe);
+      if (cover.holds == Match::kNo) continue;
       best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source, best.other_conditions && cover.other_conditions};
     }
     return best;
@@ -94,15 +93,15 @@ class CoverOfSource {
     const auto [known, added] = ways_.try_emplace(&chain);
     Cover& way = known->second;
     if (!added || chain.base) return way;
-    way = {Membership::kNo, false, true};
+    way = {Match::kNo, false, true};
     if (depth >= kJumpsMax) return way;
-    for (const PacketPaths::Entrance& entrance : paths_.EntrancesOf(chain)) {
+    for (const ChainGraph::Entrance& entrance : paths_.EntrancesOf(chain)) {
       const Rule& rule = snapshot_.ruleset->rules[entrance.rule];
       Cover cover = Of(rule, rule.conditions);
       if (entrance.key) cover = Both(cover, Of(rule, *entrance.key));
       if (!entrance.key && !rule.map.empty()) cover.other_conditions = true;
       cover = Both(cover, WayTo(*entrance.chain, depth + 1));
-      if (cover.holds == Membership::kNo) continue;
+      if (cover.holds == Match::kNo) continue;
       way = {std::max(way.holds, cover.holds), way.any_source || cover.any_source, way.other_conditions && cover.other_conditions};
     }
     return way;
@@ -111,7 +110,7 @@ class CoverOfSource {
   const RuleFigures& figures_;
   const RulesetSnapshot& snapshot_;
   const IpAddress& source_;
-  const PacketPaths paths_;
+  const ChainGraph paths_;
   std::map<const RuleChain*, Cover> ways_;
 };
 
@@ -127,7 +126,7 @@ std::vector<MatchingRule> RulesThatDrop(const RuleFigures& rules, const IpAddres
       const Rule& rule = snapshot.ruleset->rules[i];
       if (const auto cover = covers.Dropped(rule)) {
         matching.push_back({&rule, i < of_backend.totals.size() ? &of_backend.totals[i] : nullptr, cover->any_source,
-                            cover->holds == Membership::kYes, cover->other_conditions});
+                            cover->holds == Match::kYes, cover->other_conditions});
       }
     }
   }

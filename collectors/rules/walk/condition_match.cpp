@@ -2,7 +2,10 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <optional>
+
+#include "collectors/rules/walk/set_membership.h"
 
 namespace conntally {
 namespace {
@@ -11,8 +14,6 @@ using Kind = RuleCondition::Kind;
 
 // linux/rtnetlink.h
 constexpr std::uint32_t kUnicast = 1, kLocal = 2, kBroadcast = 3, kMulticast = 5;
-
-Match Known(bool holds) { return holds ? Match::kYes : Match::kNo; }
 
 Match Unknown(std::string& why, const char* what) {
   why = what;
@@ -198,17 +199,9 @@ Match ConditionMatcher::InSet(const Rule& rule, const RuleCondition& condition, 
     if (set.complete && set.elements.empty()) return Match::kNo;
     return Unknown(why, condition.kind == Kind::kSource ? "the source is not known" : "the destination is not known");
   }
-  if (address->family != set.address_family) return Match::kNo;
-  // Of several that contain the address the narrowest counts: an exception stands in a wider one.
-  const SetElement* narrowest = nullptr;
-  for (const SetElement& element : set.elements) {
-    if (!element.addresses.Contains(*address)) continue;
-    if (narrowest == nullptr || narrowest->addresses.first <= element.addresses.first) narrowest = &element;
-  }
-  if (narrowest != nullptr) return Known(!narrowest->no_match);
-  if (set.complete) return Match::kNo;
-  why = "the set " + condition.set + " could not be read whole";
-  return Match::kMaybe;
+  const Match membership = MembershipOf(*address, set);
+  if (membership == Match::kMaybe) why = "the set " + condition.set + " could not be read whole";
+  return membership;
 }
 
 }  // namespace conntally

@@ -2,21 +2,16 @@
 // snapshot; any thread.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <tuple>
 
 #include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/walk/match.h"
 #include "collectors/rules/walk/packet.h"
 
 namespace conntally {
-
-enum class Match : std::uint8_t { kNo, kMaybe, kYes };  // in this order: the weakest of several counts
-inline Match Both(Match a, Match b) { return std::min(a, b); }
-inline Match Either(Match a, Match b) { return std::max(a, b); }
-inline Match Not(Match match) { return match == Match::kYes ? Match::kNo : match == Match::kNo ? Match::kYes : Match::kMaybe; }
 
 class ConditionMatcher {
  public:

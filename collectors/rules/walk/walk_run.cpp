@@ -227,7 +227,7 @@ void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
 
 void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match, Flow& flow) {
   const RuleChain* chain = walker_.ChainNamed(ref.backend, rule.family, rule.table, target);
-  if (chain == nullptr || jumps_.size() >= kJumpsMax) {
+  if (chain == nullptr || std::ssize(jumps_) >= kJumpsMax) {
     return Open(ref, chain == nullptr ? "it leads to a chain that was not read" : "it leads too deep", flow);
   }
   const bool was_looking_back = looking_back_;

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "collectors/rules/walk/chain_graph.h"
 #include "collectors/rules/walk/packet_walk.h"
 
 namespace conntally {
@@ -15,7 +16,6 @@ class WalkRun {
 
  private:
   using Hook = PacketWalker::Hook;
-  static constexpr std::size_t kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE; the legacy tables allow more, which nobody uses
 
   void ThroughHook(Hook hook);
   void BaseChain(ChainRef ref);

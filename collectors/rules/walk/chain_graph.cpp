@@ -1,15 +1,10 @@
-#include "collectors/rules/walk/packet_paths.h"
+#include "collectors/rules/walk/chain_graph.h"
 
 #include <algorithm>
 
 namespace conntally {
-namespace {
 
-constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE
-
-}  // namespace
-
-PacketPaths::PacketPaths(const Ruleset& ruleset) : ruleset_(ruleset) {
+ChainGraph::ChainGraph(const Ruleset& ruleset) : ruleset_(ruleset) {
   for (const RuleChain& chain : ruleset.chains) chains_[{chain.family, chain.table, chain.name}] = &chain;
   for (const RuleChain& chain : ruleset.chains) {
     for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
@@ -24,18 +19,18 @@ PacketPaths::PacketPaths(const Ruleset& ruleset) : ruleset_(ruleset) {
   }
 }
 
-const RuleChain* PacketPaths::Find(RuleFamily family, std::string_view table, std::string_view name) const {
+const RuleChain* ChainGraph::Find(RuleFamily family, std::string_view table, std::string_view name) const {
   const auto found = chains_.find({family, table, name});
   return found != chains_.end() ? found->second : nullptr;
 }
 
-const std::vector<PacketPaths::Entrance>& PacketPaths::EntrancesOf(const RuleChain& chain) const {
+const std::vector<ChainGraph::Entrance>& ChainGraph::EntrancesOf(const RuleChain& chain) const {
   static const std::vector<Entrance> kNone;
   const auto found = entrances_.find(&chain);
   return found != entrances_.end() ? found->second : kNone;
 }
 
-bool PacketPaths::LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const {
+bool ChainGraph::LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const {
   switch (verdict) {
     case Verdict::kAccept:
     case Verdict::kNat:
@@ -60,30 +55,9 @@ bool PacketPaths::LetsGo(const Rule& rule, Verdict verdict, std::string_view tar
   return false;
 }
 
-std::optional<std::vector<RuleCondition>> PacketPaths::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
+std::optional<std::vector<RuleCondition>> ChainGraph::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
   if (!rule.map_understood || mapped.key.empty() || mapped.may_be_gone) return std::nullopt;
   return mapped.key;
-}
-
-const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets) {
-  const std::vector<RuleSet>* list = condition.ipset ? ipsets : sets;
-  if (list == nullptr) return nullptr;
-  const auto found = std::find_if(list->begin(), list->end(), [&](const RuleSet& set) {
-    return set.name == condition.set && (condition.ipset || (set.family == rule.family && set.table == rule.table));
-  });
-  return found != list->end() ? &*found : nullptr;
-}
-
-Membership MembershipOf(const IpAddress& address, const RuleSet& set) {
-  const SetElement* narrowest = nullptr;
-  for (const SetElement& element : set.elements) {
-    if (!element.addresses.Contains(address)) continue;
-    const bool narrower = narrowest == nullptr || (narrowest->addresses.first <= element.addresses.first &&
-                                                   element.addresses.last <= narrowest->addresses.last);
-    if (narrower) narrowest = &element;
-  }
-  if (narrowest != nullptr) return narrowest->no_match ? Membership::kNo : Membership::kYes;
-  return set.complete ? Membership::kNo : Membership::kMaybe;
 }
 
 }  // namespace conntally

@@ -14,10 +14,12 @@
 
 namespace conntally {
 
-class PacketPaths {
+inline constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE; the legacy tables allow more, which nobody uses
+
+class ChainGraph {
  public:
   // The ruleset outlives it.
-  explicit PacketPaths(const Ruleset& ruleset);
+  explicit ChainGraph(const Ruleset& ruleset);
 
   // nullptr: there is none.
   const RuleChain* Find(RuleFamily family, std::string_view table, std::string_view name) const;
@@ -45,16 +47,5 @@ class PacketPaths {
   std::map<ChainKey, const RuleChain*> chains_;
   std::map<const RuleChain*, std::vector<Entrance>> entrances_;
 };
-
-// The set that a condition of the rule names; nullptr when it is not known. Either list may be null.
-const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets);
-
-// Whether an address is in a set, as far as its elements are known; of those that hold it the narrowest decides, which may be an
-// exception.
-enum class Membership : std::uint8_t { kNo, kMaybe, kYes };
-Membership MembershipOf(const IpAddress& address, const RuleSet& set);
-constexpr Membership Not(Membership membership) {
-  return membership == Membership::kYes ? Membership::kNo : membership == Membership::kNo ? Membership::kYes : membership;
-}
 
 }  // namespace conntally

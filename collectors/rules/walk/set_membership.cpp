@@ -1,0 +1,31 @@
+#include "collectors/rules/walk/set_membership.h"
+
+#include <algorithm>
+
+namespace conntally {
+namespace {
+
+bool IsWithin(const AddressRange& inner, const AddressRange& outer) { return outer.first <= inner.first && inner.last <= outer.last; }
+
+}  // namespace
+
+Match MembershipOf(const IpAddress& address, const RuleSet& set) {
+  const SetElement* narrowest = nullptr;
+  for (const SetElement& element : set.elements) {
+    if (!element.addresses.Contains(address)) continue;
+    if (narrowest == nullptr || IsWithin(element.addresses, narrowest->addresses)) narrowest = &element;
+  }
+  if (narrowest != nullptr) return Known(!narrowest->no_match);
+  return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
+}
+
+const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets) {
+  const std::vector<RuleSet>* list = condition.ipset ? ipsets : sets;
+  if (list == nullptr) return nullptr;
+  const auto found = std::find_if(list->begin(), list->end(), [&](const RuleSet& set) {
+    return set.name == condition.set && (condition.ipset || (set.family == rule.family && set.table == rule.table));
+  });
+  return found != list->end() ? &*found : nullptr;
+}
+
+}  // namespace conntally
