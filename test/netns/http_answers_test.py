@@ -48,7 +48,7 @@ def test_promtool_finds_no_fault_with_the_metrics():
 def test_the_readme_lists_every_metric_there_is_and_no_other():
     name = r"(?:conntally|process)_[a-z_]+"
     named_in_code = set()
-    for file in (ROOT / "daemon").glob("*.cpp"):
+    for file in (ROOT / "daemon").rglob("*.cpp"):
         named_in_code.update(re.findall(f'"({name})"', file.read_text()))
     readme = (ROOT / "README.md").read_text()
     table = readme[readme.index("## Metrics"):readme.index("## How it works")]
