@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collectors/netlink/network_namespace.h"
+#include "config/address_notation.h"
 #include "daemon/protocol_names.h"
 
 namespace conntally {
@@ -41,8 +42,11 @@ Result<Query> ParseQuery(const http::Request& request) {
   for (const auto& [name, value] : request.query) {
     if (name == "source") {
       for (const auto part : std::views::split(value, ',')) {
-        const auto source = Prefix::Parse(std::string_view(part.begin(), part.end()));
-        if (!source) return Error{"source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas"};
+        const auto source = ParsePrefix(std::string_view(part.begin(), part.end()), HostBits::kRefused);
+        if (!source) {
+          return Error{"source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas; " +
+                       source.error().message};
+        }
         query.sources.push_back(source->address);
       }
     } else if (name == "rows") {

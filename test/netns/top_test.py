@@ -76,7 +76,7 @@ def test_keys_sort_filter_open_freeze_and_show_rules():
         terminal.press("/10.0.0.4/30" + ENTER)
         terminal.wait_for("10.0.0.4", "10.0.0.7", "within 10.0.0.4/30", gone=("127.0.0.9", "10.0.0.8 "))
         terminal.press("/nonsense" + ENTER)
-        terminal.wait_for("'nonsense' is no address")
+        terminal.wait_for('"nonsense" does not begin with an IP address')
         terminal.press(ESCAPE)
         terminal.wait_for("127.0.0.9")
         terminal.press("r")
