@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include "config/address_notation.h"
+
 namespace conntally::config {
 namespace {
 
@@ -39,20 +41,6 @@ std::string FormatDecimal(double value) {
   std::array<char, 32> text{};
   const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} ? std::string(text.data(), end) : std::to_string(value);
-}
-
-Result<Prefix> ParseCidr(std::string_view text) {
-  if (const auto prefix = Prefix::Parse(text)) return *prefix;
-  const std::size_t slash = text.find('/');
-  const auto address = IpAddress::Parse(text.substr(0, slash));
-  if (!address) return Error{Quoted(text) + " does not begin with an IP address"};
-  const auto length = ParseInteger(text.substr(slash + 1), 0, AddressBits(address->family));
-  if (!length)
-    return Error{Quoted(text) + " has no prefix length from 0 to " +
-                 std::to_string(AddressBits(address->family))};
-  const auto bits = static_cast<std::uint8_t>(length.value());
-  const Prefix masked{Masked(*address, bits), bits};
-  return Error{Quoted(text) + " has bits set behind its prefix, perhaps " + masked.ToString() + " was meant"};
 }
 
 std::optional<std::string> FindLabelProblem(const Node& key) {
@@ -143,7 +131,7 @@ Schema<milliseconds> Duration(milliseconds low, milliseconds high) {
 
 Schema<Prefix> Cidr() {
   return Scalar<Prefix>("an IPv4 or IPv6 prefix, such as 192.0.2.0/24, 2001:db8::/32 or 192.0.2.7",
-                        ParseCidr);
+                        [](std::string_view text) { return ParsePrefix(text, HostBits::kRefused); });
 }
 
 Schema<std::string> ListenAddressText() {

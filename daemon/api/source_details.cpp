@@ -13,6 +13,7 @@
 
 #include "collectors/system/network_namespace.h"
 #include "collectors/tally/protocol_names.h"
+#include "config/address_notation.h"
 
 namespace conntally {
 namespace {
@@ -41,8 +42,11 @@ Result<Query> ParseQuery(const http::Request& request) {
   for (const auto& [name, value] : request.query) {
     if (name == "source") {
       for (const auto part : std::views::split(value, ',')) {
-        const auto source = Prefix::Parse(std::string_view(part.begin(), part.end()));
-        if (!source) return Error{"source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas"};
+        const auto source = ParsePrefix(std::string_view(part.begin(), part.end()), HostBits::kRefused);
+        if (!source) {
+          return Error{"source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas; " +
+                       source.error().message};
+        }
         query.sources.push_back(source->address);
       }
     } else if (name == "rows") {

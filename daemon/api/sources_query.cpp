@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "config/address_notation.h"
+
 namespace conntally {
 
 Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
@@ -29,8 +31,9 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
         return Error{"limit is a number from 1 to 1000000"};
       }
     } else if (name == "source") {
-      query.within = Prefix::Parse(value);
-      if (!query.within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24"};
+      const auto within = ParsePrefix(value, HostBits::kRefused);
+      if (!within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24; " + within.error().message};
+      query.within = *within;
     } else {
       return Error{"no parameter '" + name + "'; there are sort, limit, source"};
     }

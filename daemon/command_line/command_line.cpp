@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
 #include "daemon/process/build_info.h"
@@ -241,9 +242,10 @@ Command ReadTop(const Grammar& grammar) {
 }
 
 std::optional<IpAddress> ReadAddress(std::string_view flag, const std::string& text, std::string& problem) {
-  const auto address = IpAddress::Parse(text);
-  if (!address) problem = std::string(flag) + ": " + Quoted(text) + " is not an address; allowed: an IPv4 or IPv6 address";
-  return address;
+  const auto address = ParseAddress(text);
+  if (address) return *address;
+  problem = std::string(flag) + ": " + address.error().message + "; allowed: an IPv4 or IPv6 address";
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> ReadNumber(const std::string& text, std::uint64_t least, std::uint64_t most) {

@@ -1,7 +1,8 @@
 #include "daemon/top/view.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "config/address_notation.h"
 
 namespace conntally::top {
 namespace {
@@ -68,11 +69,11 @@ void Type(Key key, View& view) {
       return;
     case KeyCode::kEscape: view.prompt.reset(); return;
     case KeyCode::kEnter: {
-      const auto filter = ParseFilter(text);
+      const auto filter = ParsePrefix(text, HostBits::kCleared);
       if (!filter && !text.empty()) {
-        view.message = "'" + text + "' is no address and no CIDR such as 192.0.2.0/24 or 2001:db8::/32";
+        view.message = filter.error().message + "; wanted: an address or a CIDR such as 192.0.2.0/24";
       } else {
-        view.filter = filter;
+        view.filter = filter ? std::optional(*filter) : std::nullopt;
         view.screen = Screen::kSources;
         view.selected.clear();
         view.selected_row = 0;
@@ -123,19 +124,6 @@ std::vector<const Source*> ShownSources(const Model& model, const View& view) {
   }
   std::ranges::stable_sort(shown, std::greater{}, [&](const Source* source) { return ValueOf(*source, view.sort); });
   return shown;
-}
-
-std::optional<Prefix> ParseFilter(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  const auto address = IpAddress::Parse(text.substr(0, slash));
-  if (!address) return std::nullopt;
-  const unsigned bits = AddressBits(address->family);
-  unsigned length = bits;
-  if (slash != text.npos) {
-    const auto [end, error] = std::from_chars(text.data() + slash + 1, text.data() + text.size(), length);
-    if (error != std::errc{} || end != text.data() + text.size() || length > bits) return std::nullopt;
-  }
-  return Prefix{Masked(*address, length), static_cast<std::uint8_t>(length)};
 }
 
 void Apply(Key key, const Model& model, std::size_t page_rows, View& view) {

@@ -39,9 +39,6 @@ struct View {
 // The sources that the view shows, in its order.
 std::vector<const Source*> ShownSources(const Model& model, const View& view);
 
-// A CIDR as people type it: host bits are ignored. nullopt for anything else.
-std::optional<Prefix> ParseFilter(std::string_view text);
-
 // `page_rows`: how many rows of a list are seen at once.
 void Apply(Key key, const Model& model, std::size_t page_rows, View& view);
 

@@ -7,6 +7,7 @@ import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
 from browser import Browser, find_chromium
+from firewall import wait_for_polls
 from harness import *
 
 PAGE = "http://127.0.0.1:9105/"
@@ -56,7 +57,7 @@ class Staged:
         ct_load(self.namespace, "create", "--count", 2_000, "--sources", 20)
         ct_load(self.namespace, "create", "--count", 200, "--first", 200_000, "--sources", 1)
         self.daemon.wait_for_log("eBPF counts")
-        time.sleep(0.5)
+        wait_for_polls(self.daemon)
         for port, packets in ((5353, 40), (5354, 20), (5355, 10)):
             send(self.namespace, "127.0.0.9", port, packets)
         wait_until(lambda: len(self.daemon.sources(sort="drops", limit=1)["sources"][0]["drops"]) >= 3, 20, "drops and their rules")
@@ -181,8 +182,9 @@ def test_it_says_when_the_daemon_is_gone_and_recovers_by_itself():
 def test_without_a_script_it_still_tells_the_main_figures():
     with Staged() as staged, Browser(staged.namespace, scripts=False) as browser:
         browser.open(PAGE)
-        browser.listen(1)
-        text = browser.call("DOM.getOuterHTML", nodeId=browser.call("DOM.getDocument", depth=-1)["root"]["nodeId"])["outerHTML"]
+        source = lambda: browser.call("DOM.getOuterHTML", nodeId=browser.call("DOM.getDocument", depth=-1)["root"]["nodeId"])["outerHTML"]
+        wait_until(lambda: "</html>" in source() and "conntally" in source(), 15, "the page is there", every=0.2)
+        text = source()
         for part in ("<td>10.0.0.1</td>", "Yes: the tallies are as the kernel's table", "reload for newer figures"):
             assert part in text, (part, text)
         assert SCRIPT not in text and "&lt;script&gt;" in text

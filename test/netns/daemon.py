@@ -97,6 +97,7 @@ class Daemon:
         return wait_until(lambda: text in self.log, seconds, f"log line with {text!r}")
 
     def get(self, path, timeout=30.0, method="GET", headers=None):
+        timeout *= SLOWNESS
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         connection.sock = self.namespace.connect(self.host, self.port, timeout)
         try:

@@ -77,7 +77,7 @@ def table_nearly_full(stage):
 def table_full_soon(stage):
     small_table(stage, 20_000)
     namespace = stage.namespace(TRACK)
-    stage.meanwhile(lambda: ct_load(namespace, "create", "--sources", 300, "--rate", 1000, "--count", 4000), delay=0)
+    stage.meanwhile(lambda: ct_load(namespace, "create", "--sources", 300, "--rate", 1000, "--count", 4000))
     stage.arguments = ["--observe", "2500ms"]
     stage.expected_texts = ["will be full in"]
     return namespace

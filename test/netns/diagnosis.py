@@ -15,7 +15,7 @@ import threading
 import time
 
 from daemon import BINARY
-from namespaces import Namespace, run, veth
+from namespaces import Namespace, veth, wait_until
 
 # What makes conntrack track, and changes nothing else.
 TRACK = """
@@ -70,7 +70,7 @@ class Stage(contextlib.ExitStack):
 
     def __init__(self):
         super().__init__()
-        self.arguments, self.options, self.expected_texts = [], {}, []
+        self.arguments, self.options, self.expected_texts, self.beside = [], {}, [], []
 
     def namespace(self, rules=None, role="ns"):
         made = self.enter_context(Namespace(role))
@@ -116,17 +116,26 @@ class Stage(contextlib.ExitStack):
         self.callback(connection.close)
         return connection
 
-    def meanwhile(self, function, delay=0.3):
-        """Runs beside the diagnosis, from shortly after its beginning."""
+    def meanwhile(self, function):
+        """Runs beside the diagnosis, which must be one that observes, from when it watches the wire."""
+        self.beside.append(function)
 
-        def later():
-            time.sleep(delay)
-            with contextlib.suppress(OSError):
-                function()
+    def say(self, namespace):
+        """The diagnosis of what is staged."""
+        threads = [threading.Thread(target=_when_watched, args=(namespace, function), daemon=True) for function in self.beside]
+        for thread in threads:
+            thread.start()
+        said = diagnose(namespace, *self.arguments, **self.options)
+        for thread in threads:
+            thread.join()
+        return said
 
-        thread = threading.Thread(target=later, daemon=True)
-        thread.start()
-        self.callback(thread.join)
+
+def _when_watched(namespace, function):
+    # One line a packet socket, below a heading. Counters and rules are read before it is opened.
+    wait_until(lambda: len(namespace.run("cat", "/proc/net/packet").stdout.splitlines()) > 1, 10, "the wire is watched")
+    with contextlib.suppress(OSError):
+        function()
 
 
 def raw_tcp(namespace, packets, family=socket.AF_INET):
@@ -206,7 +215,7 @@ def _tell(function, expected):
     try:
         with Stage() as stage:
             namespace = function(stage)
-            said = diagnose(namespace, *stage.arguments, **stage.options)
+            said = stage.say(namespace)
             problems = [f"not a command: {command}" for command in commands_of(said) if not is_valid(namespace, command)]
     except (RuntimeError, OSError, AssertionError) as error:  # the other stages are told all the same
         print(f"  {name:58} could not be staged")

@@ -20,7 +20,7 @@ def matching(daemon, source):
 
 
 def wait_for_rules(daemon, source, expected):
-    wait_until(lambda: matching(daemon, source) == expected, 5, f"{source}: {expected}, but found {matching(daemon, source)}")
+    wait_until(lambda: matching(daemon, source) == expected, 5, lambda: f"{source}: {expected}, but found {matching(daemon, source)}")
 
 
 def test_nftables():
@@ -91,7 +91,7 @@ def test_a_rules_sources():
         host.nft("table inet t { chain input { type filter hook input priority 0; udp dport 7101 counter drop; udp dport 7102 counter drop; }; }\n")
         daemon.wait_for_log("eBPF counts")
         daemon.wait_ready()
-        time.sleep(2.5)
+        wait_for_polls(daemon)
         for last in range(1, 13):
             send(client, f"10.0.0.{last}", last, 7101)
         send(client, "2001:db8::1", 40, 7102)
@@ -101,7 +101,7 @@ def test_a_rules_sources():
 
         expected = {"udp dport 7101 counter drop": [(f"10.0.0.{last}", last, "ebpf") for last in range(12, 2, -1)],
                     "udp dport 7102 counter drop": [("2001:db8::1", 40, "ebpf")]}
-        wait_until(lambda: sources() == expected, 15, f"{expected}, but found {sources()}")
+        wait_until(lambda: sources() == expected, 15, lambda: f"{expected}, but found {sources()}")
 
 
 main()

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 
-from namespaces import Namespace, veth
+from namespaces import Namespace, know_each_other, veth
 
 HOST = "192.0.2.1"
 HOST6 = "2001:db8:1::1"
@@ -15,12 +15,11 @@ IPV6_FREEBIND = (socket.IPPROTO_IPV6, 78)
 def client_and_host():
     with Namespace("client") as client, Namespace("host") as host:
         veth(client, "to-host", ["192.0.2.2/24", "2001:db8:1::2/64"], host, "to-client", [f"{HOST}/24", f"{HOST6}/64"])
+        know_each_other(client, "to-host", ["192.0.2.2", "2001:db8:1::2"], host, "to-client", [HOST, HOST6])
         client.ip("route", "add", "local", "10.0.0.0/8", "dev", "lo")
         client.ip("-6", "route", "add", "local", "2001:db8::/64", "dev", "lo")
         host.ip("route", "add", "10.0.0.0/8", "via", "192.0.2.2")
         host.ip("-6", "route", "add", "2001:db8::/64", "via", "2001:db8:1::2")
-        client.run("ping", "-c1", "-W2", HOST, check=False)  # the neighbour is found before anything counts
-        client.run("ping", "-6", "-c1", "-W2", HOST6, check=False)
         yield client, host
 
 

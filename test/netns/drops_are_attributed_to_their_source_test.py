@@ -2,6 +2,7 @@
 """Every packet that netfilter drops is counted once, for who sent it, by each way there is to see it."""
 
 from dropped_traffic import HOST, client_and_host, dropped, send
+from firewall import wait_for_polls
 from harness import *
 
 NO_EBPF = "drops: {ebpf: off, kernel_log: false, nflog_groups: [5]}\n"
@@ -91,7 +92,7 @@ def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
         host.run("iptables-legacy", "-A", "INPUT", "-i", "to-client", "-p", "udp", "--dport", "7104", "-j", "REJECT")
         daemon.wait_ready()
         daemon.wait_for_log("eBPF counts")
-        time.sleep(3)  # the rules are read
+        wait_for_polls(daemon)
         rules = {dict(labels)["rule"] for labels in daemon.metrics().series("conntally_rule_packets_total")}
         expected = {}
         for packets, port in enumerate((7101, 7102, 7103, 7104), start=30):
@@ -113,7 +114,7 @@ def named_drops(load, sends):
         with Daemon(host, "rules: {poll_interval: 1s}\ndrops: {kernel_log: false}\n") as daemon:
             daemon.wait_ready()
             daemon.wait_for_log("eBPF counts")
-            time.sleep(3)  # the rules are read
+            wait_for_polls(daemon)
             expected = {}
             for packets, (source, (port, rule)) in enumerate(sends.items(), start=20):
                 send(client, source, packets, port)
@@ -266,7 +267,7 @@ def test_a_log_rule_before_an_accept_tells_of_no_drop():
         host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "7104", "-j", "ACCEPT")
         daemon.wait_for_log("NFLOG group 5")
         daemon.wait_ready()
-        time.sleep(3)  # the rules are read
+        wait_for_polls(daemon)
         for port in (7101, 7103, 7104):
             send(client, "10.0.0.1", 50, port)
         wait_for(daemon, {("10.0.0.1", "dropped", "nflog"): 50})

@@ -4,6 +4,7 @@
 import contextlib
 
 from dropped_traffic import client_and_host, dropped, send
+from firewall import wait_for_polls
 from harness import *
 
 CONFIG = "rules: {poll_interval: 500ms}\ndrops: {ebpf: off, kernel_log: false%s}\n"
@@ -13,7 +14,7 @@ def wait_for(daemon, expected):
     with contextlib.suppress(AssertionError):
         wait_until(lambda: dropped(daemon) == expected, 10, "the drops")
     assert dropped(daemon) == expected, f"{expected}, but found {dropped(daemon)}"
-    time.sleep(3)
+    wait_for_polls(daemon, 6)
     assert dropped(daemon) == expected, f"not for long: {dropped(daemon)}"
 
 
@@ -41,7 +42,7 @@ def test_nftables():
         send(client, "10.0.0.3", 3, 7102)
         with Daemon(host, CONFIG % "") as daemon:
             daemon.wait_ready()
-            time.sleep(2)
+            wait_for_polls(daemon)
             send(client, "10.0.0.1", 20, 7100)
             send(client, "10.0.0.2", 21, 7100)
             send(client, "2001:db8::1", 22, 7101)
@@ -80,7 +81,7 @@ def check_ipset(tool):
         host.run(tool, "-A", "INPUT", "-p", "udp", "-m", "udp", "--dport", "7101", "-m", "set", "--match-set", "bad", "src", "-j", "DROP")
         host.run(tool, "-A", "INPUT", "-m", "set", "--match-set", "first", "src", "-p", "udp", "-m", "udp", "--dport", "7102", "-j", "DROP")
         daemon.wait_ready()
-        time.sleep(2)
+        wait_for_polls(daemon)
         for port in (7101, 7102):
             send(client, "10.0.0.1", 20, port)
             send(client, "10.0.0.2", 20, port)
@@ -105,7 +106,7 @@ def test_what_a_log_rule_tells_of_as_well_counts_once():
         """)
         daemon.wait_for_log("NFLOG group 5")
         daemon.wait_ready()
-        time.sleep(2)
+        wait_for_polls(daemon)
         for _ in range(10):
             send(client, "10.0.0.1", 20, 7101)
             send(client, "10.0.0.2", 20, 7102)

@@ -3,6 +3,8 @@
 import re
 import socket
 
+from namespaces import wait_until
+
 QUICK = "rules: {poll_interval: 100ms}\n"
 
 
@@ -47,6 +49,19 @@ def nft_counters(namespace, family, table):
         counter = (int(count[1]), int(count[2])) if count else objects[named[1]] if named else None
         rules[int(found[2])] = (re.sub(r"counter packets \d+ bytes \d+", "counter", found[1]), counter)
     return rules
+
+
+def wait_for_polls(daemon, count=3, collector="nftables"):
+    """Until the rules have been read anew so often: each reading takes a time of its own. The first may have begun before this."""
+    taken = [None]
+
+    def read():
+        last = daemon.metrics().value("conntally_collector_duration_seconds", collector=collector)
+        if last != taken[-1]:
+            taken.append(last)
+        return len(taken) > count + 1
+
+    wait_until(read, 30, lambda: f"{count} readings of the rules; there were {len(taken) - 2}")
 
 
 def rules_of(daemon, **wanted):

@@ -13,7 +13,7 @@ def test_where_there_is_none():
     with Namespace() as namespace, Daemon(namespace, QUICK) as daemon:
         daemon.wait_ready()
         wait_until(lambda: "nftables" in daemon.get("/api/v1/rules").json()["backends"], 5, "the first poll")
-        time.sleep(1)
+        wait_for_polls(daemon)
         daemon.metrics()
         assert names(namespace) == [[], []], names(namespace)
         assert rules_of(daemon) == []
@@ -27,7 +27,7 @@ def test_where_there_is_one():
         with Daemon(namespace, QUICK) as daemon:
             daemon.wait_ready()
             wait_until(lambda: len(rules_of(daemon)) == 1, 5, "the one rule")
-            time.sleep(0.5)
+            wait_for_polls(daemon)
             assert names(namespace) == before, names(namespace)
             # One that comes later is found.
             namespace.run("ip6tables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "1", "-j", "DROP")
@@ -43,7 +43,7 @@ def test_nothing_of_nftables_is_changed():
         with Daemon(namespace, QUICK) as daemon:
             daemon.wait_ready()
             wait_until(lambda: len(rules_of(daemon)) == 1, 5, "the rule")
-            time.sleep(0.5)
+            wait_for_polls(daemon)
             assert daemon.metrics().value("conntally_ruleset_changes_total", backend="nftables") == 0
         assert namespace.run("nft", "-a", "list", "ruleset").stdout == listing
 

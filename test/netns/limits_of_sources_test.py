@@ -46,7 +46,7 @@ class Client:
         for _ in range(count):
             opened = self.namespace.socket(family, kind)
             opened.setsockopt(*freebind, 1)
-            opened.settimeout(0.25)
+            opened.settimeout(0.25 * SLOWNESS)
             opened.bind((source, 0))
             try:
                 opened.connect((host, port))
@@ -73,11 +73,11 @@ def limits_of(daemon, source):
 
 
 def wait_for_limits(daemon, source, expected, seconds=15):
-    wait_until(lambda: limits_of(daemon, source) == expected, seconds, f"{source}: {expected}, but found {limits_of(daemon, source)}")
+    wait_until(lambda: limits_of(daemon, source) == expected, seconds, lambda: f"{source}: {expected}, but found {limits_of(daemon, source)}")
 
 
 def wait_for_connections(daemon, source, count):
-    wait_until(lambda: daemon.sources(source=source)["sources"][0]["connections"] == count, 2, f"{count} connections of {source}")
+    wait_until(lambda: daemon.sources(source=source)["sources"][0]["connections"] == count, 5, f"{count} connections of {source}")
 
 
 def check_metrics(daemon, source, origin, limit, counted):

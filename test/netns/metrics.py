@@ -2,6 +2,8 @@
 
 import re
 
+from namespaces import NotThere
+
 _LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)",?')
 _ESCAPE = re.compile(r"\\(.)")
@@ -40,7 +42,7 @@ class Metrics:
         """The one value of exactly this series."""
         key = (name, frozenset(labels.items()))
         if key not in self.values:
-            raise AssertionError(f"no series {name} {labels}; there are {list(self.series(name).items())[:5]}")
+            raise NotThere(f"no series {name} {labels}; there are {list(self.series(name).items())[:5]}")
         return self.values[key]
 
     def sum(self, name, **labels):

@@ -18,8 +18,8 @@ import threading
 import time
 
 PREFIX = "conntally-test-"
-# How much slower than a release build things may be: sanitizers.
-SLOWNESS = float(os.environ.get("CONNTALLY_TEST_SLOWNESS", "1"))
+# How much slower than a release build on an ordinary machine things may be: a slow machine, times what a sanitizer costs.
+SLOWNESS = float(os.environ.get("CONNTALLY_TEST_SLOWNESS", "1")) * float(os.environ.get("CONNTALLY_BUILD_SLOWNESS", "1"))
 LOCK_FILE = pathlib.Path("/run/lock/conntally-test.lock")
 SYSCTL_NOTE = pathlib.Path("/run/conntally-test-sysctls.json")
 
@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def run(*command, check=True, input=None, timeout=120):
     """Runs a command to its end; what it printed is in the error when it fails."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, input=input, text=True, capture_output=True, timeout=timeout)
+    done = subprocess.run(command, input=input, text=True, capture_output=True, timeout=timeout * SLOWNESS)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -55,8 +55,10 @@ class Namespace:
         run("ip", "netns", "add", self.name)
         atexit.register(self.close)
         self.ip("link", "set", "lo", "up")
-        # Link-local addresses are usable at once, without a second of looking for duplicates.
+        # Link-local addresses are usable at once, without a second of looking for duplicates; and nobody asks for routers,
+        # which a rule would drop and a test would count.
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
+        self.sysctl("net.ipv6.conf.default.router_solicitations", 0)
         return self
 
     def __exit__(self, *_):
@@ -130,6 +132,15 @@ def veth(left, left_name, left_addresses, right, right_name, right_addresses):
         namespace.ip("link", "set", name, "up")
 
 
+def know_each_other(left, left_name, left_addresses, right, right_name, right_addresses):
+    """Both ends of a cable have the other's addresses as neighbours for ever: nobody asks for one while drops are counted."""
+    for namespace, name, other, other_name, addresses in (
+        (left, left_name, right, right_name, right_addresses), (right, right_name, left, left_name, left_addresses)):
+        link = json.loads(other.ip("-json", "link", "show", other_name).stdout)[0]["address"]
+        for address in addresses:
+            namespace.ip("neigh", "replace", address, "lladdr", link, "dev", name, "nud", "permanent")
+
+
 def _remove_namespace(name):
     pids = run("ip", "netns", "pids", name, check=False)
     for pid in pids.stdout.split():
@@ -147,30 +158,37 @@ def _write_sysctls(values):
         pathlib.Path("/proc/sys", *key.split(".")).write_text(f"{value}\n")
 
 
+def _noted_sysctls():
+    return json.loads(SYSCTL_NOTE.read_text()) if SYSCTL_NOTE.exists() else {}
+
+
 def _restore_sysctls():
-    if not SYSCTL_NOTE.exists():
-        return
-    _write_sysctls(json.loads(SYSCTL_NOTE.read_text()))
-    SYSCTL_NOTE.unlink()
+    _write_sysctls(_noted_sysctls())
+    SYSCTL_NOTE.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def machine_sysctls(**values):
     """Changes settings of the whole machine for a while, e.g. net__netfilter__nf_conntrack_max=2_000_000.
 
-    The old values are on disk before anything changes: should this process be killed, the next run restores them.
+    The machine's own values are on disk before anything changes: should this process be killed, the next run restores them.
+    Such changes may be nested.
     """
     wanted = {key.replace("__", "."): value for key, value in values.items()}
     old = {key: pathlib.Path("/proc/sys", *key.split(".")).read_text().strip() for key in wanted}
-    assert not SYSCTL_NOTE.exists(), "one change at a time"
-    SYSCTL_NOTE.write_text(json.dumps(old))
+    noted = _noted_sysctls()
+    SYSCTL_NOTE.write_text(json.dumps({**old, **noted}))
     atexit.register(_restore_sysctls)
     try:
         _write_sysctls(wanted)
         yield
     finally:
-        _restore_sysctls()
-        atexit.unregister(_restore_sysctls)
+        _write_sysctls(old)
+        if noted:
+            SYSCTL_NOTE.write_text(json.dumps(noted))
+        else:
+            SYSCTL_NOTE.unlink(missing_ok=True)
+            atexit.unregister(_restore_sysctls)
 
 
 @contextlib.contextmanager
@@ -187,12 +205,22 @@ def alone_on_this_machine():
         yield
 
 
+class NotThere(AssertionError):
+    """What was asked for is not there: perhaps not yet, for whoever waits for it."""
+
+
 def wait_until(condition, seconds, doing, every=0.02):
-    """Polls until condition() is true and returns the seconds it took."""
+    """Polls until condition() is true and returns the seconds it took. What it asks for may be missing for a while: a series
+    before the first poll, a key, an element. `doing` is what is waited for, or gives it when it has not come."""
     seconds *= SLOWNESS
     start = time.monotonic()
-    while not condition():
+    while True:
+        missing = None
+        try:
+            if condition():
+                return time.monotonic() - start
+        except (NotThere, LookupError, StopIteration) as error:
+            missing = error
         if time.monotonic() - start > seconds:
-            raise AssertionError(f"{doing}: not within {seconds:.0f} s")
+            raise AssertionError(f"{doing() if callable(doing) else doing}: not within {seconds:.0f} s") from missing
         time.sleep(every)
-    return time.monotonic() - start

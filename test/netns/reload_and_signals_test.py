@@ -43,7 +43,7 @@ def test_counters_survive_a_reload():
         daemon.wait_equal(5)
         before = daemon.metrics()
         daemon.signal(signal.SIGHUP)
-        time.sleep(0.5)
+        daemon.wait_for_log("reload: configuration taken over")
         check_invariants(daemon.metrics(), before)
         assert daemon.metrics().sum("conntally_connections_opened_total") == 100
 
@@ -52,10 +52,10 @@ def test_sigterm_ends_it_within_two_seconds_under_load():
     with Namespace() as namespace, Daemon(namespace) as daemon:
         daemon.wait_ready()
         with namespace.spawn(CT_LOAD, "churn", "--rate", "50000", "--seconds", "30", stdout=-3) as load:
-            time.sleep(1)
+            wait_until(lambda: daemon.metrics().sum("conntally_connections_opened_total") > 1_000, 10, "the load is there")
             start = time.monotonic()
             daemon.signal(signal.SIGTERM)
-            assert daemon.process.wait(30) == 0
+            assert daemon.process.wait(30 * SLOWNESS) == 0
             claim("ended", time.monotonic() - start, 2)
             load.kill()
 

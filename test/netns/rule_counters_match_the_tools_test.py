@@ -138,7 +138,7 @@ def check_iptables(tool, backend, address):
                     counters.setdefault((rule["table"], rule["chain"], rule["rule"]), []).append(counter_of(rule))
                 return counters
 
-            wait_until(lambda: ours() == saved_counters(namespace, f"{tool}-save")[0], 5, f"the counters of {tool}-save -c:\n"
+            wait_until(lambda: ours() == saved_counters(namespace, f"{tool}-save")[0], 5, lambda: f"the counters of {tool}-save -c:\n"
                        f"{saved_counters(namespace, f'{tool}-save')[0]}\nours {ours()}")
             assert len(ours()) == 9, ours()
             verdicts = {rule["rule"].split("--dport ")[-1].split(" ")[0]: rule["verdict"] for rule in rules_of(daemon, chain="INPUT")}
@@ -198,8 +198,8 @@ def test_sets():
             def sets():
                 return {row["set"]: row for row in daemon.get("/api/v1/rules").json()["sets"]}
 
-            wait_until(lambda: sets().get("bad", {}).get("counter") == {"packets": 6, "bytes": 6 * 29}, 5, f"the ipset's counter: {sets()}")
-            wait_until(lambda: (sets()["seen"]["counter"] or {}).get("packets") == 6, 5, f"the dynamic set's counter: {sets()}")
+            wait_until(lambda: sets().get("bad", {}).get("counter") == {"packets": 6, "bytes": 6 * 29}, 5, lambda: f"the ipset's counter: {sets()}")
+            wait_until(lambda: (sets()["seen"]["counter"] or {}).get("packets") == 6, 5, lambda: f"the dynamic set's counter: {sets()}")
             assert sets()["bad"]["elements"] == 2 and sets()["bad"]["complete"], sets()
             rule = rules_of(daemon, backend="iptables-legacy")[0]
             assert rule["rule"] == "-p udp -m set --match-set bad src -j DROP" and rule["fully_understood"], rule

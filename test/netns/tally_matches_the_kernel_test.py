@@ -40,7 +40,7 @@ def test_fifty_thousand_connections_of_a_thousand_sources_equal_the_kernels():
         daemon.wait_ready()
         with scraped_all_along(daemon):
             held = speak(network)
-            ct_load(network.gateway, "create", *BULK, "--rate", 50_000)
+            ct_load(network.gateway, "create", *BULK, "--rate", 50_000 / SLOWNESS)
             ct_load(network.gateway, "create", *AGAIN)
             claim("equal after the last connection", daemon.wait_equal(10), 2)
             # What no event tells at once, the next comparison does.

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from namespaces import SLOWNESS, die_with_parent
+from namespaces import SLOWNESS, die_with_parent, wait_until
 
 
 class Screen:
@@ -124,12 +124,16 @@ class Terminal:
         return "\n".join(self.screen.display)
 
     def wait_for(self, *parts, seconds=10, gone=()):
-        end = time.monotonic() + seconds * SLOWNESS
-        while True:
+        self.wait_that(lambda: all(part in self.text for part in parts) and not any(part in self.text for part in gone),
+                       lambda: f"not shown: {[part for part in parts if part not in self.text]}, or still {gone}", seconds)
+        return self.text
+
+    def wait_that(self, condition, what, seconds=10):
+        def holds():
             self.read()
-            if all(part in self.text for part in parts) and not any(part in self.text for part in gone):
-                return self.text
-            assert time.monotonic() < end, f"not shown: {[part for part in parts if part not in self.text]}, or still {gone}:\n{self.text}"
+            return condition()
+
+        wait_until(holds, seconds, lambda: f"{what() if callable(what) else what}:\n{self.text}", every=0)
 
     def wait_end(self, seconds=5):
         end = time.monotonic() + seconds * SLOWNESS

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 
-from namespaces import Namespace, veth
+from namespaces import SLOWNESS, Namespace, veth
 
 SERVER = "198.51.100.2"
 SERVER6 = "2001:db8:2::2"
@@ -148,7 +148,7 @@ class Network(contextlib.ExitStack):
     def _bound(self, source, kind, protocol=0):
         made = self.client.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, kind, protocol)
         made.setsockopt(*(IPV6_FREEBIND if ":" in source else IP_FREEBIND), 1)
-        made.settimeout(5)
+        made.settimeout(5 * SLOWNESS)
         made.bind((source, 0))
         return made
 

@@ -114,6 +114,13 @@ TEST_CASE("a CIDR with host bits proposes the masked one") {
   Contains(FaultOf("sources: {exclude: [example.org/8]}"), "does not begin with an IP address");
 }
 
+TEST_CASE("an IPv4-mapped prefix is the IPv4 one, which it is given twice with") {
+  CHECK(Accepted("sources: {exclude: ['::ffff:10.0.0.0/104']}").sources.exclude == std::vector{Prefix::Parse("10.0.0.0/8").value()});
+  CHECK(Accepted("limits: [{source: '::ffff:192.0.2.7', connections: 5}]").limits.at(0).source.ToString() == "192.0.2.7");
+  Contains(FaultOf("sources: {exclude: [10.0.0.0/8, '::ffff:10.0.0.0/104']}"), "10.0.0.0/8 is given twice");
+  Contains(FaultOf("sources: {exclude: ['::ffff:10.0.0.0/8']}"), "is an IPv4-mapped address with a prefix length below 96");
+}
+
 TEST_CASE("equal prefixes are refused, nested ones are not") {
   CHECK(FaultOf("sources:\n  exclude:\n    - 10.0.0.0/8\n    - 10.0.0.0/9\n    - 10.0.0.0/8\n") ==
         "5:7: sources.exclude[2]: 10.0.0.0/8 is given twice, first on line 3; allowed: once");

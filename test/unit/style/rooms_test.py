@@ -33,7 +33,7 @@ MAY_INCLUDE = {
     "daemon/alerts": "COLLECTORS config daemon/limits",
     "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
     "daemon/exposition": "collectors/tally collectors/rules daemon/observation",
-    "daemon/api": "COLLECTORS daemon/http daemon/rules daemon/alerts daemon/observation",
+    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/alerts daemon/observation",
     "daemon/page": "daemon/http daemon/observation",
     "daemon/diagnose": "COLLECTORS config daemon/command_line",
     "daemon/top": "collectors/system collectors/tally config daemon/command_line",

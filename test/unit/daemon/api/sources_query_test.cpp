@@ -52,6 +52,7 @@ TEST_CASE("each parameter is taken") {
   CHECK(Parse("sort=drops"));
   CHECK(Parse("sort=unreplied"));
   CHECK(Parse("source=192.0.2.7")->within->length == 32);
+  CHECK(Parse("source=::ffff:10.0.0.0/104")->within == Prefix::Parse("10.0.0.0/8"));
 }
 
 TEST_CASE("a bad value is refused with what is allowed") {
@@ -62,7 +63,7 @@ TEST_CASE("a bad value is refused with what is allowed") {
   for (const char* sort : {"sort=", "sort=Connections", "sort=bytes"}) {
     CHECK(ErrorOf(sort) == "sort is one of connections, new_rate, unreplied, drops");
   }
-  for (const char* source : {"source=", "source=host", "source=192.0.2.7/24", "source=192.0.2.0/33"}) {
+  for (const char* source : {"source=", "source=host", "source=192.0.2.7/24", "source=192.0.2.0/33", "source=::ffff:10.0.0.0/64"}) {
     CHECK(ErrorOf(source).find("source is an address, or a prefix") == 0);
   }
 }
