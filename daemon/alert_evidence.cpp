@@ -53,7 +53,7 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   table_.Describe(snapshot);
   DescribeConntrack(snapshot);
   rules_.Describe(snapshot);
-  drops_.Describe(snapshot);
+  DescribeDrops(snapshot);
   AlertEvidence evidence;
   evidence.now = Clock::now();
   evidence.table = snapshot.table;

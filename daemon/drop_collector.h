@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "daemon/rule_collector.h"
 #include "daemon/snapshot.h"
+#include "daemon/table_full_lines.h"
 
 namespace conntally {
 
@@ -40,6 +41,9 @@ class DropCollector {
   void Stop();
 
   const DropTally& tally() const { return tally_; }
+
+  // As far as the kernel's log told.
+  TableFullLineCounts table_full_lines() const;
 
   // Fills in what is not of one source: how the ways stand, what they lost, how many packets in all.
   void Describe(Snapshot& snapshot) const;
@@ -69,7 +73,7 @@ class DropCollector {
   mutable std::mutex mutex_;  // of what follows
   std::map<std::string, CollectorStatus> statuses_;
   std::map<std::string, std::uint64_t> overflows_;
-  std::uint64_t table_full_messages_ = 0;
+  TableFullLineCounts table_full_lines_;
 };
 
 }  // namespace conntally

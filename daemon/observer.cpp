@@ -83,6 +83,7 @@ void Observer::Remember(const Tally::View& view, const std::optional<TableStatis
     const std::lock_guard lock(recent_mutex_);
     rates_.Add(now, counters);
     drop_rules_.Add(now, rules_.figures());
+    table_full_lines_.Add(now, drops_.table_full_lines(), table ? &*table : nullptr);
     sample.rates = rates_.PerSecond();
   }
   if (now < next_history_ || !ready()) return;
@@ -101,7 +102,7 @@ Snapshot Observer::TakeSnapshot() {
   DescribeConntrack(snapshot);
   rules_.Describe(snapshot);
   DescribeTallies(snapshot);
-  drops_.Describe(snapshot);
+  DescribeDrops(snapshot);
   snapshot.process = ReadProcessFigures();
   const BuildInfo build = GetBuildInfo();
   snapshot.build = {std::string(build.version), std::string(build.revision), std::string(build.compiler)};
@@ -128,6 +129,12 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   });
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
+}
+
+void Observer::DescribeDrops(Snapshot& snapshot) const {
+  drops_.Describe(snapshot);
+  const std::lock_guard lock(recent_mutex_);
+  snapshot.table_full_messages = table_full_lines_.total();
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {

@@ -27,6 +27,7 @@
 #include "daemon/snapshot.h"
 #include "daemon/source_limits.h"
 #include "daemon/table_collector.h"
+#include "daemon/table_full_lines.h"
 
 namespace conntally {
 
@@ -75,6 +76,7 @@ class Observer {
   std::shared_ptr<const Config> config() const;
   void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall, Clock::time_point now);
   void DescribeTallies(Snapshot& snapshot);
+  void DescribeDrops(Snapshot& snapshot) const;
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
@@ -94,9 +96,10 @@ class Observer {
   Clock::time_point last_tick_ = Clock::now();
   Clock::time_point next_history_{};
   History history_;
-  mutable std::mutex recent_mutex_;  // of the two that follow
+  mutable std::mutex recent_mutex_;  // of the three that follow
   RecentRates rates_;
   DropRules drop_rules_;
+  TableFullLines table_full_lines_;
   std::atomic<bool> reload_successful_{true};
 };
 
