@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <array>
 
 namespace conntally {
 namespace {
@@ -89,6 +90,7 @@ void ConnectionCensus::Begin() {
   zoned_.assign(census_->of->size(), {});
   next_partition_ = 0;
   sources_ = 0;
+  left_out_.clear();
   spent_ = {};
 }
 
@@ -102,14 +104,24 @@ void ConnectionCensus::CountPartition(const FlowTable& flows, std::size_t partit
       const IpAddress group = Masked(key.SourceAddress(), covered.prefix);
       if (const auto known = counts.find(group); known != counts.end()) {
         ++known->second;
-      } else if (sources_ < kSourcesMax) {
+      } else if (sources_ < sources_max_) {
         counts.emplace(group, 1);
         ++sources_;
       } else {
-        sources_turned_away_.fetch_add(1, std::memory_order_relaxed);
+        LeaveOut(i, key.zone, group);
       }
     }
   });
+}
+
+void ConnectionCensus::LeaveOut(std::size_t limit, std::uint16_t zone, const IpAddress& group) {
+  if (left_out_.size() >= kLeftOutMax) return;
+  std::array<std::uint8_t, 19> bytes;
+  std::copy(group.bytes.begin(), group.bytes.end(), bytes.begin());
+  bytes[16] = static_cast<std::uint8_t>(limit);
+  bytes[17] = static_cast<std::uint8_t>(zone >> 8);
+  bytes[18] = static_cast<std::uint8_t>(zone);
+  left_out_.insert(hash_(std::as_bytes(std::span(bytes))));
 }
 
 // The kernel counts each zone, and each group that the limit makes, for itself: the most used is what a source has.
@@ -131,6 +143,8 @@ void ConnectionCensus::Publish() {
     counts = std::move(grouped);
   }
   zoned_.clear();
+  turned_away_.EndRound(left_out_.size());
+  sources_turned_away_.store(turned_away_.total(), std::memory_order_relaxed);
   std::shared_ptr<const Census> previous = std::move(census_);
   const std::lock_guard lock(mutex_);
   std::swap(last_, previous);

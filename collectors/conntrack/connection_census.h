@@ -20,11 +20,13 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/ranges.h"
+#include "collectors/tally/turned_away.h"
 
 namespace conntally {
 
@@ -72,8 +74,10 @@ struct Census {
 class ConnectionCensus {
  public:
   static constexpr std::size_t kSourcesMax = 1 << 20;  // over all limits; more are left out, and counted
+  static constexpr std::size_t kLeftOutMax = 65'536;   // that are told apart, so that each is counted once
 
-  ConnectionCensus(SourceGrouping grouping, KeyedHash hash) : grouping_(grouping), hash_(hash) {}
+  ConnectionCensus(SourceGrouping grouping, KeyedHash hash, std::size_t sources_max = kSourcesMax)
+      : grouping_(grouping), hash_(hash), sources_max_(sources_max) {}
 
   // What to count from now on; empty: nothing.
   void Ask(std::shared_ptr<const std::vector<CoveredConnections>> covered);
@@ -92,10 +96,12 @@ class ConnectionCensus {
 
   void Begin();
   void CountPartition(const FlowTable& flows, std::size_t partition);
+  void LeaveOut(std::size_t limit, std::uint16_t zone, const IpAddress& group);
   void Publish();
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;
+  const std::size_t sources_max_;
   std::atomic<bool> asked_{false};  // relaxed: a hint that asked_for_ is worth a look
   std::atomic<std::uint64_t> sources_turned_away_{0};
   mutable std::mutex mutex_;
@@ -107,6 +113,8 @@ class ConnectionCensus {
   std::vector<std::unordered_map<std::uint16_t, Census::Counts>> zoned_;  // by limit, by zone but zone 0
   std::size_t next_partition_ = 0;
   std::size_t sources_ = 0;
+  std::unordered_set<std::uint64_t> left_out_;  // by the hash of limit, zone and group
+  TurnedAway turned_away_;
   Clock::duration spent_{};
   Clock::time_point next_{};
 };

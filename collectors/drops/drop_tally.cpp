@@ -6,9 +6,6 @@
 namespace conntally {
 namespace {
 
-// Shares that are always left for packets of no known rule, one of each way.
-constexpr std::size_t kUnnamedShares = kDropVias;
-
 double Faded(double recent, std::chrono::steady_clock::duration age) {
   return recent * std::exp(-std::chrono::duration<double>(age) / DropTally::kRateWindow);
 }
@@ -37,16 +34,24 @@ void DropTally::set_ebpf_counts(bool counts) {
   ebpf_counts_ = counts;
 }
 
-DropTally::RuleName DropTally::Intern(const std::string& rule) {
-  if (rule.empty()) return 0;
-  const auto known = rule_names_.find(rule);
-  if (known != rule_names_.end()) return known->second;
-  if (rules_.size() >= kRulesMax) {
-    ++figures_.rules_turned_away;
-    return 0;
+RuleName DropTally::Intern(const std::string& rule) {
+  if (names_.full() && !names_.Knows(rule)) MakeRoomForNames();
+  return names_.Of(rule);
+}
+
+void DropTally::MakeRoomForNames() {
+  RuleNames::Names in_use = names_.Unmarked();
+  table_.ForEachPayload([&](const Breakdown& breakdown) { breakdown.shares.Mark(in_use); });
+  for (const auto& [likeness, alike] : logged_) {
+    for (const Logged& logged : alike) in_use[logged.rule] = true;
   }
-  rules_.push_back(rule);
-  return rule_names_[rule] = static_cast<RuleName>(rules_.size() - 1);
+  const RuleNames::Names forgotten = names_.MakeRoom(in_use);
+  table_.ForEachPayload([&](Breakdown& breakdown) { figures_.rules_turned_away += breakdown.shares.Forget(forgotten); });
+  for (auto& [likeness, alike] : logged_) {
+    for (Logged& logged : alike) {
+      if (forgotten[logged.rule]) logged.rule = 0;
+    }
+  }
 }
 
 void DropTally::AddCounted(const CountedDrop& drop) {
@@ -234,43 +239,18 @@ void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::
   figures_.packets[static_cast<std::size_t>(via)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(source, packets);
   Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
-  AddShare(breakdown, via, rule, packets);
+  figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now.monotonic);
   if (breakdown.first_seen == std::chrono::sys_seconds{}) breakdown.first_seen = now.wall;
   breakdown.last_seen = now.wall;
   breakdown.recent = Faded(breakdown.recent, now.monotonic - breakdown.recent_at) + static_cast<double>(packets);
   breakdown.recent_at = now.monotonic;
 }
 
-void DropTally::AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets) {
-  const auto begin = breakdown.shares.begin();
-  const auto end = begin + breakdown.shares_used;
-  const auto find = [&](RuleName wanted) {
-    return std::find_if(begin, end, [&](const Share& share) { return share.via == via && share.rule == wanted; });
-  };
-  auto share = find(rule);
-  if (share == end && rule != 0) {
-    const auto named = static_cast<std::size_t>(std::count_if(begin, end, [](const Share& s) { return s.rule != 0; }));
-    if (named >= breakdown.shares.size() - kUnnamedShares) {
-      figures_.rules_turned_away += packets;
-      rule = 0;
-      share = find(rule);
-    }
-  }
-  if (share == end) {
-    *share = {rule, via, 0};
-    ++breakdown.shares_used;
-  }
-  share->packets += packets;
-}
-
 SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
   const Breakdown& breakdown = entry.payload;
-  SourceDrops drops{entry.source, {}, entry.certain(), entry.error, 0, breakdown.first_seen, breakdown.last_seen};
+  SourceDrops drops{entry.source, {}, entry.certain(), breakdown.shares.forgotten(), entry.error, 0, breakdown.first_seen, breakdown.last_seen};
   drops.rate = Faded(breakdown.recent, now - breakdown.recent_at) / static_cast<double>(kRateWindow.count());
-  for (std::size_t i = 0; i < breakdown.shares_used; ++i) {
-    const Share& share = breakdown.shares[i];
-    drops.shares.push_back({rules_[share.rule], share.via, share.packets});
-  }
+  breakdown.shares.ForEach([&](RuleName rule, DropVia via, std::uint64_t packets) { drops.shares.push_back({names_.Text(rule), via, packets}); });
   return drops;
 }
 

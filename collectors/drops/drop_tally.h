@@ -16,8 +16,8 @@
 // "At about the same time": the owner drains all ways in rounds. Counted packets wait one round for their names, logged ones two
 // for what they name, so a packet shows up one round late, and what was published never changes its rule: counters never fall.
 //
-// Bounds: `tracked_max` sources (Space-Saving), eight shares of each, kRulesMax names, kLoggedMax logged packets waiting; what they turn
-// away is counted, and a packet without room for its name is still counted, as of no rule.
+// Bounds: `tracked_max` sources (Space-Saving), a few rules of each by name (rule_shares.h), so many names of rules (rule_names.h), kLoggedMax
+// logged packets waiting; what they turn away is counted, and a packet without room for its name is still counted, as of no rule.
 //
 // Threads: any; a mutex keeps callers apart.
 #pragma once
@@ -34,6 +34,8 @@
 #include <vector>
 
 #include "collectors/drops/drop_event.h"
+#include "collectors/drops/rule_names.h"
+#include "collectors/drops/rule_shares.h"
 #include "collectors/tally/address.h"
 #include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/space_saving.h"
@@ -51,6 +53,7 @@ struct SourceDrops {
   IpAddress source;
   std::vector<DropShare> shares;  // summed, each dropped packet once
   std::uint64_t packets = 0;      // their sum: exact since first_seen
+  std::uint64_t forgotten = 0;    // of those of no rule, the ones that had its name once: they are no news
   std::uint64_t error = 0;        // how many more it may have been before, when another source had its entry
   double rate = 0;                // packets per second, smoothed over about kRateWindow
   std::chrono::sys_seconds first_seen{};
@@ -60,7 +63,6 @@ struct SourceDrops {
 class DropTally {
  public:
   static constexpr std::chrono::seconds kRateWindow{10};
-  static constexpr std::size_t kRulesMax = 4096;
   static constexpr std::size_t kLoggedMax = 65'536;
   static constexpr std::size_t kUnattributedMax = 8192;  // keys that wait for a rule; more are counted without one
   static constexpr std::chrono::seconds kAttributionWait{11};
@@ -114,23 +116,15 @@ class DropTally {
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
     std::uint64_t sources_evicted = 0;               // that lost their entry to another
-    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room
+    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room, or made room for another's
     std::uint64_t logged_turned_away = 0;            // logged packets that found no room to wait in
     std::uint64_t set_turned_away = 0;               // packets counted by sets that the logs may have told of, without room to know
   };
   Figures figures() const;
 
  private:
-  using RuleName = std::uint32_t;  // index of rules_; 0: none
-
-  struct Share {
-    RuleName rule = 0;
-    DropVia via = DropVia::kEbpf;
-    std::uint64_t packets = 0;
-  };
   struct Breakdown {
-    std::array<Share, 8> shares{};  // those in use come first
-    std::uint8_t shares_used = 0;
+    RuleShares shares;
     double recent = 0;  // packets, each fading with kRateWindow; as of `recent_at`
     std::chrono::steady_clock::time_point recent_at{};
     std::chrono::sys_seconds first_seen{};
@@ -160,6 +154,7 @@ class DropTally {
 
   static Likeness LikenessOf(const DropKey& key) { return {key.source, key.protocol, key.destination_port}; }
   RuleName Intern(const std::string& rule);
+  void MakeRoomForNames();
   void Remember(const LoggedPacket& packet);
   void SettleCounted(const CountedDrop& drop, Moment now);
   void SettleLogged(Moment now, std::uint64_t rounds);
@@ -169,7 +164,6 @@ class DropTally {
   void TakeOffLogged(SetCountedDrop& drop);
   void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
   void Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
-  void AddShare(Breakdown& breakdown, DropVia via, RuleName rule, std::uint64_t packets);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
   IpAddress Grouped(const IpAddress& source) const;
 
@@ -177,8 +171,7 @@ class DropTally {
   mutable std::mutex mutex_;
   bool ebpf_counts_ = false;
   Table table_;
-  std::vector<std::string> rules_{{}};
-  std::unordered_map<std::string, RuleName> rule_names_;
+  RuleNames names_;
   std::vector<CountedDrop> waiting_;  // of the round before
   std::vector<CountedDrop> arrived_;  // of this one
   std::unordered_map<Likeness, std::vector<Logged>, LikenessHash> logged_;

@@ -127,8 +127,15 @@ std::optional<LoggedPacket> ParseLogLine(std::string_view text) {
   return packet;
 }
 
-bool IsTableFullLine(std::string_view text) {
-  return text.find("nf_conntrack") != text.npos && text.find("table full") != text.npos;
+std::optional<TableFullLine> ParseTableFullLine(std::string_view text) {
+  // Not "nf_conntrack: expectation table full", which is another table.
+  constexpr std::string_view kFull = "conntrack: table full", kNamespace = " in netns ";
+  const auto full = text.find(kFull);
+  if (full == text.npos) return std::nullopt;
+  std::string_view rest = text.substr(full + kFull.size());
+  if (!rest.starts_with(kNamespace)) return TableFullLine{};
+  rest.remove_prefix(kNamespace.size());
+  return TableFullLine{ParseNumber<std::uint64_t>(TakeUntil(rest, ',')).value_or(0)};
 }
 
 }  // namespace conntally

@@ -28,7 +28,11 @@ std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record);
 // nullopt: another line. Interfaces stand there by name; the key has none.
 std::optional<LoggedPacket> ParseLogLine(std::string_view text);
 
-// "nf_conntrack: table full, dropping packet", in any version's words.
-bool IsTableFullLine(std::string_view text);
+// "nf_conntrack: table full, dropping packet"; newer kernels: "nf_conntrack: table full in netns 4026532284, dropping packet".
+struct TableFullLine {
+  std::uint64_t network_namespace = 0;  // whose table it is: the inode of its file under /proc/PID/ns; 0: the line does not say
+};
+// nullopt: another line.
+std::optional<TableFullLine> ParseTableFullLine(std::string_view text);
 
 }  // namespace conntally

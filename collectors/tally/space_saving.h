@@ -65,6 +65,10 @@ class SpaceSaving {
   void ForEach(Visitor&& visit) const {
     for (const Slot& slot : slots_) visit(slot.entry);
   }
+  template <typename Visitor>  // void(Payload&)
+  void ForEachPayload(Visitor&& visit) {
+    for (Slot& slot : slots_) visit(slot.entry.payload);
+  }
 
   std::size_t size() const { return slots_.size(); }
   // Sources that lost their entry to another.

@@ -216,13 +216,9 @@ void AlertReader::ReadDrops(const AlertRules& rules, const AlertEvidence& eviden
       std::string& via = vias[label];
       via += (via.empty() ? "" : ", ") + std::string(NameOf(share.via));
     }
+    if (source.drops.forgotten != 0) by_rule[""] -= source.drops.forgotten;
     for (const auto& [label, packets] : by_rule) {
-      const std::pair key(source.name, label);
-      if (!drop_rates_.contains(key) && drop_rates_.size() >= kDropRatesMax) {
-        ++drop_rates_turned_away_;
-        continue;
-      }
-      DropRate& followed = drop_rates_[key];
+      DropRate& followed = drop_rates_[{source.name, label}];
       followed.rate.Add(evidence.now, packets);
       followed.last_seen = evidence.now;
       const double rate = followed.rate.PerSecond(evidence.now);
@@ -234,6 +230,8 @@ void AlertReader::ReadDrops(const AlertRules& rules, const AlertEvidence& eviden
     }
   }
   std::erase_if(drop_rates_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > 2 * BatchedRate::kWindow; });
+  if (drop_rates_.size() <= kDropRatesMax) return;
+  drop_rates_forgotten_ += std::erase_if(drop_rates_, [&](const auto& entry) { return entry.second.last_seen != evidence.now; });
 }
 
 void AlertReader::ReadRules(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {

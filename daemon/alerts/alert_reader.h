@@ -23,10 +23,12 @@ class AlertReader {
  public:
   AlertReadings Read(const AlertRules& rules, const AlertEvidence& evidence);
 
-  std::uint64_t turned_away() const { return spikes_.rules_turned_away() + drop_rates_turned_away_; }
+  std::uint64_t turned_away() const { return spikes_.rules_turned_away() + drop_rates_forgotten_; }
 
  private:
-  static constexpr std::size_t kDropRatesMax = 4000;  // pairs of a source and a rule
+  // Pairs of a source and a rule: as many as one look may have, and then some that the last looks had.
+  static constexpr std::size_t kDropRatesMax = 8000;
+  static_assert(kDropRatesMax > AlertEvidence::kRankedMax * (RuleShares::kNamesMax + 1));
   static constexpr std::chrono::seconds kGrowthWindow{60};
   static constexpr std::chrono::seconds kGrowthStep{5};
 
@@ -51,7 +53,7 @@ class AlertReader {
   RisenLately full_messages_{AlertRules::kLossWindow};
   RisenLately events_lost_{AlertRules::kLossWindow};
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
-  std::uint64_t drop_rates_turned_away_ = 0;
+  std::uint64_t drop_rates_forgotten_ = 0;  // before their time
   RuleSpikes spikes_;
   std::shared_ptr<const RuleFigures> last_rules_;
   std::map<std::string, SteadyTime> wrong_since_;  // what is wrong with our data

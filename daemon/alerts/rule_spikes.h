@@ -6,13 +6,18 @@
 // Rules that say the same are one, since an alert names a rule by its text. Each is followed by itself, so that one more of them, with
 // whatever it counted before, is no spike.
 //
-// Pure but for its memory: kRulesMax rules of kBucketsMax rates. Threads: one owner.
+// Only rules that count are followed, kRulesMax at most: of one that is quiet it is enough to know since when. Where there is no room
+// for one more that counts, the one that has been quiet longest makes room: what it did before that is forgotten. One that finds no
+// room, since all that are followed count at the same time, is turned away; that is counted once for each rule.
+//
+// Pure but for its memory: some words for each rule, and kRulesMax times kBucketsMax rates. Threads: one owner.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,6 +49,7 @@ class RuleSpikes {
 
   // Of all rules with a past that the last reading had.
   std::vector<Spike> Spikes() const;
+  // Rules that found no room, or made room.
   std::uint64_t rules_turned_away() const { return turned_away_; }
 
  private:
@@ -57,12 +63,34 @@ class RuleSpikes {
     std::deque<double> past;  // rates, a bucket each
     Sample bucket{};          // where the present one begins
     SteadyTime last_seen;
+    SteadyTime last_rose;
   };
+  // What is known of each rule, followed or not.
+  struct Known {
+    bool counts = false;  // it was seen with a counter
+    bool turned_away = false;
+    std::uint32_t occurrence = 0;
+    std::uint64_t packets = 0;
+    SteadyTime quiet_since;
+  };
+  struct OfBackend {
+    std::shared_ptr<const Ruleset> ruleset;
+    std::vector<Known> rules;  // by index of the ruleset's
+  };
+  struct Newcomer {
+    Known* known = nullptr;
+    SteadyTime quiet_since;
+    std::uint64_t rise = 0;
+  };
+  using Newcomers = std::map<std::string, Newcomer>;  // by label
 
+  static void TakeOver(OfBackend& known, const BackendFigures& figures);
+  void Look(OfBackend& known, const BackendFigures& figures, SteadyTime now, Newcomers& newcomers);
+  void Admit(const Newcomers& newcomers, SteadyTime now);
   void Follow(Followed& rule, SteadyTime now);
 
-  std::map<std::string, Followed> rules_;              // by label
-  std::map<std::string, std::uint64_t> last_counters_;  // by what tells one rule from all others
+  std::map<std::string, Followed> rules_;  // by label
+  std::map<RuleBackend, OfBackend> known_;
   SteadyTime last_reading_{};
   std::uint64_t turned_away_ = 0;
 };

@@ -44,25 +44,16 @@ void KeepLast(std::vector<KernelLogFacts::Line>& lines, KernelLogFacts::Line lin
   lines.push_back(std::move(line));
 }
 
-// "table full in netns 4026532284, dropping packet"; older kernels do not say which.
-bool IsOfNamespace(std::string_view text, std::uint64_t id) {
-  constexpr std::string_view kMark = "in netns ";
-  const auto mark = text.find(kMark);
-  if (mark == text.npos || id == 0) return true;
-  std::uint64_t named = 0;
-  text.remove_prefix(mark + kMark.size());
-  std::from_chars(text.data(), text.data() + text.size(), named);
-  return named == id;
-}
-
 Result<KernelLogFacts> ReadKernelLog(const std::string& path, std::uint64_t namespace_id) {
   auto log = KernelLog::Open(path, KernelLog::From::kOldest);
   if (!log) return log.error();
   KernelLogFacts facts;
   const auto read = log->Read(kLogRecordsMax, [&](const KernelLogRecord& record) {
     KernelLogFacts::Line line{std::chrono::microseconds(record.since_boot_us), std::string(record.text)};
-    if (IsTableFullLine(record.text)) {
-      if (!IsOfNamespace(record.text, namespace_id)) return;
+    if (const auto full = ParseTableFullLine(record.text)) {
+      const bool names_us = full->network_namespace != 0 && full->network_namespace == namespace_id;
+      if (full->network_namespace != 0 && !names_us) return;
+      facts.table_full_names_us = names_us;
       ++facts.table_full_lines;
       // The first one stays.
       if (facts.table_full.size() >= kLogLinesKept) facts.table_full.erase(facts.table_full.begin() + 1);

@@ -44,6 +44,7 @@ struct KernelLogFacts {
     std::string text;
   };
   std::uint64_t table_full_lines = 0;    // of this namespace, or of one that the line does not name
+  bool table_full_names_us = false;      // they are of this one: the kernel's lines say so
   std::vector<Line> table_full;          // the first and the last of them
   std::vector<Line> martian_sources;     // the last few: "martian source 10.0.0.1 from 192.0.2.1, on dev eth0"
   std::vector<Line> syn_floods;          // the last few: "Possible SYN flooding on port ..."

@@ -74,8 +74,8 @@ std::vector<std::string> DescribeFill(const Case& facts, const Pressure& pressur
   if (facts.host.kernel_log && !facts.host.kernel_log->table_full.empty()) {
     const auto& log = *facts.host.kernel_log;
     const auto seconds = std::chrono::duration<double>(log.table_full.back().since_boot).count();
-    lines.push_back(fmt::format("the kernel's log says so {} times, the last time {} after boot: \"{}\"", log.table_full_lines,
-                                Lasting(seconds), log.table_full.back().text));
+    lines.push_back(fmt::format("the kernel's log says so {} times, {}the last time {} after boot: \"{}\"", log.table_full_lines,
+                                log.table_full_names_us ? "" : "without naming the network namespace, ", Lasting(seconds), log.table_full.back().text));
   }
   if (pressure.seconds_until_full) lines.push_back("full in " + Lasting(*pressure.seconds_until_full) + " if it goes on growing like this");
   for (std::string& line : DescribeHolders(facts)) lines.push_back(std::move(line));
@@ -128,7 +128,9 @@ void AddFull(const Case& facts, const Pressure& pressure, bool only_at_boot, Rep
     const bool has_time = facts.host.kernel_log && !facts.host.kernel_log->table_full.empty();
     if (has_time && !only_at_boot) {
       const bool recent = facts.host.uptime - facts.host.kernel_log->table_full.back().since_boot < kRecently;
-      finding.certainty += recent ? 0.1 : -0.1;
+      if (!recent) finding.certainty -= 0.1;
+      // A line of today may be of another namespace's table, and our losses of last week.
+      if (recent && facts.host.kernel_log->table_full_names_us) finding.certainty += 0.1;
     }
   }
   report.findings.push_back(std::move(finding));

@@ -84,6 +84,14 @@ Result<std::uint32_t> NamespaceInode(const std::string& path) {
   return static_cast<std::uint32_t>(status.st_ino);
 }
 
+void CountTableFull(const TableFullLine& line, TableFullLineCounts& lines) {
+  if (line.network_namespace == 0) {
+    ++lines.nobodys;
+  } else if (const auto own = NamespaceInode({}); own && *own == line.network_namespace) {
+    ++lines.ours;
+  }
+}
+
 }  // namespace
 
 // The collector's thread's own.
@@ -96,7 +104,7 @@ struct DropCollector::Ways {
   std::vector<std::uint16_t> unbound_groups;
   Clock::time_point next_bind{};
   std::string nflog_failure;
-  std::uint64_t table_full_messages = 0;
+  TableFullLineCounts table_full_lines;
   // The rules as they were read last, and the time before, and before that. A packet is told of up to a round or two after it was
   // dropped, so it lies between the first and the last of them.
   std::shared_ptr<const RuleFigures> last_figures;
@@ -226,8 +234,8 @@ void DropCollector::ReceiveLogged(Ways& ways) {
   const auto read = ways.kernel_log->Read(kLogRecordsAtOnce, [&](const KernelLogRecord& record) {
     if (const auto packet = ParseLogLine(record.text)) {
       if (!ways.let_through.contains(packet->prefix)) tally_.AddLogged(*packet);
-    } else if (IsTableFullLine(record.text)) {
-      ++ways.table_full_messages;
+    } else if (const auto full = ParseTableFullLine(record.text)) {
+      CountTableFull(*full, ways.table_full_lines);
     }
   });
   if (read) return;
@@ -317,18 +325,18 @@ void DropCollector::PublishFigures(const Ways& ways) {
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
   const std::lock_guard lock(mutex_);
   for (const auto& [what, count] : overflows) overflows_[what] = std::max(overflows_[what], count);
-  table_full_messages_ = ways.table_full_messages;
+  table_full_lines_ = ways.table_full_lines;
+}
+
+TableFullLineCounts DropCollector::table_full_lines() const {
+  const std::lock_guard lock(mutex_);
+  return table_full_lines_;
 }
 
 void DropCollector::Describe(CollectorReport& report) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [way, status] : statuses_) report.statuses[way] = status;
   for (const auto& [what, count] : overflows_) report.overflows[what] = count;
-}
-
-std::uint64_t DropCollector::table_full_messages() const {
-  const std::lock_guard lock(mutex_);
-  return table_full_messages_;
 }
 
 }  // namespace conntally

@@ -15,6 +15,7 @@
 #include "collectors/drops/drop_tally.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/system/collector_report.h"
+#include "collectors/table/table_full_lines.h"
 #include "config/config.h"
 #include "daemon/rules/rule_collector.h"
 
@@ -41,10 +42,11 @@ class DropCollector {
 
   const DropTally& tally() const { return tally_; }
 
+  // As far as the kernel's log told.
+  TableFullLineCounts table_full_lines() const;
+
   // Adds how the ways stand, and what they lost.
   void Describe(CollectorReport& report) const;
-  // Lines of the kernel's log that tell of a full table.
-  std::uint64_t table_full_messages() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -71,7 +73,7 @@ class DropCollector {
   mutable std::mutex mutex_;  // of what follows
   std::map<std::string, CollectorStatus> statuses_;
   std::map<std::string, std::uint64_t> overflows_;
-  std::uint64_t table_full_messages_ = 0;
+  TableFullLineCounts table_full_lines_;
 };
 
 }  // namespace conntally

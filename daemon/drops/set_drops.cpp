@@ -43,7 +43,7 @@ std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
   FindCountingRules(figures);
   std::vector<SetCountedDrop> drops;
   next_.clear();
-  elements_ = 0;
+  elements_ = left_out_ = 0;
   const bool ipset_of_ipsets = figures.ipsets != nullptr && std::any_of(figures.ipsets->begin(), figures.ipsets->end(),
                                                                         [](const RuleSet& set) { return set.of_sets; });
   for (const auto& [backend, counting] : counting_) {
@@ -59,6 +59,8 @@ std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
     }
   }
   known_ = std::move(next_);
+  turned_away_.EndRound(left_out_);
+  knows_all_ = left_out_ == 0;
   return drops;
 }
 
@@ -99,7 +101,7 @@ void SetDrops::TakeSet(const Key& key, const RuleSet& set, std::vector<SetCounte
   for (const SetElement& element : set.elements) {
     if (!element.counter || element.no_match || !IsOfOneSource(element)) continue;
     if (elements_ >= kElementsMax) {
-      ++turned_away_;
+      ++left_out_;
       continue;
     }
     ++elements_;
@@ -107,6 +109,7 @@ void SetDrops::TakeSet(const Key& key, const RuleSet& set, std::vector<SetCounte
     counters[element.addresses.first] = packets;
     if (before == known_.end()) continue;  // who knows since when it counts
     const auto last = before->second.find(element.addresses.first);
+    if (last == before->second.end() && !knows_all_) continue;  // it may have been left out
     const std::uint64_t counted = last != before->second.end() && last->second <= packets ? packets - last->second : packets;
     if (counted != 0) drops.push_back({element.addresses.first, RuleLabel(std::get<4>(key)), counted});
   }

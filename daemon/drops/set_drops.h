@@ -23,6 +23,7 @@
 
 #include "collectors/drops/drop_tally.h"
 #include "collectors/rules/rule_counters.h"
+#include "collectors/tally/turned_away.h"
 
 namespace conntally {
 
@@ -37,8 +38,8 @@ class SetDrops {
   std::vector<SetCountedDrop> Take(const RuleFigures& figures);
   // Whether any set counts drops, as of the last reading.
   bool any() const { return !known_.empty(); }
-  // Elements that there was no room for, in all readings.
-  std::uint64_t turned_away() const { return turned_away_; }
+  // Elements that there was no room for, of which nothing is told; one that has none in many readings counts once.
+  std::uint64_t turned_away() const { return turned_away_.total(); }
 
  private:
   // The rule that looks into the set: backend, family, table, handle, text; and the set.
@@ -62,7 +63,9 @@ class SetDrops {
   std::map<Key, Counters> known_;
   std::size_t elements_ = 0;  // in known_ while it is being made anew
   std::map<Key, Counters> next_;
-  std::uint64_t turned_away_ = 0;
+  std::size_t left_out_ = 0;  // likewise: elements that there was no room for
+  bool knows_all_ = true;     // none was left out the last time
+  TurnedAway turned_away_;
 };
 
 }  // namespace conntally

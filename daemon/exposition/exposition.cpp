@@ -130,7 +130,7 @@ void AddDrops(List& list, const Snapshot& snapshot) {
   }
   const auto kernel_log = snapshot.collectors.find("kernel_log");
   if (kernel_log != snapshot.collectors.end() && kernel_log->second.success) {
-    list.Counter("conntally_table_full_messages_total", "Lines in the kernel's log that tell of a full table; the kernel writes few of many.")
+    list.Counter("conntally_table_full_messages_total", "Lines in the kernel's log that tell of this table being full; the kernel writes few of many.")
         .Add(snapshot.table_full_messages);
   }
 }

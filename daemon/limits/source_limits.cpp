@@ -29,6 +29,7 @@ void SourceLimits::Follow(const std::shared_ptr<const RuleFigures>& rules, bool 
   auto found = std::make_shared<LimitsInRules>(FindLimits(*rules, forwards));
   if (const auto counts = census.last()) (void)CountedBy(*counts);  // what is replaced now is shown until the new is counted
   const std::lock_guard lock(mutex_);
+  turned_away_.EndRound(found->turned_away);
   // What is counted already goes on being counted.
   const bool as_before = asked_ != nullptr && *asked_->covered == *found->covered;
   if (as_before) {
@@ -54,7 +55,7 @@ std::shared_ptr<const LimitsInRules> SourceLimits::CountedBy(const Census& censu
 
 std::uint64_t SourceLimits::turned_away() const {
   const std::lock_guard lock(mutex_);
-  return asked_ != nullptr ? asked_->turned_away : 0;
+  return turned_away_.total();
 }
 
 bool SourceLimits::Any(const std::vector<Config::Limit>& configured) const {

@@ -44,6 +44,7 @@ class SourceLimits {
   std::shared_ptr<const LimitsInRules> asked_;
   mutable std::shared_ptr<const LimitsInRules> counted_;
   std::optional<std::uint64_t> sysctl_;
+  TurnedAway turned_away_;
 };
 
 }  // namespace conntally

@@ -83,6 +83,7 @@ void Observer::Remember(const Tally::View& view, const std::optional<TableStatis
     const std::lock_guard lock(recent_mutex_);
     rates_.Add(now, counters);
     drop_rules_.Add(now, rules_.figures());
+    table_full_lines_.Add(now, drops_.table_full_lines(), table ? &*table : nullptr);
     sample.rates = rates_.PerSecond();
   }
   if (now < next_history_ || !ready()) return;
@@ -109,12 +110,13 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
   snapshot.dropped_packets = drops_.tally().figures().packets;
-  snapshot.table_full_messages = drops_.table_full_messages();
   CollectorReport report;
   rules_.Describe(report);
   drops_.Describe(report);
   snapshot.collectors.merge(report.statuses);
   snapshot.trust.overflows.merge(report.overflows);
+  const std::lock_guard lock(recent_mutex_);
+  snapshot.table_full_messages = table_full_lines_.total();
 }
 
 void Observer::DescribeTallies(Snapshot& snapshot) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "collectors/conntrack/conntrack_collector.h"
+#include "collectors/table/table_full_lines.h"
 #include "collectors/tally/tally.h"
 #include "config/config.h"
 #include "daemon/alerts/alert_rules.h"
@@ -95,9 +96,10 @@ class Observer {
   Clock::time_point last_tick_ = Clock::now();
   Clock::time_point next_history_{};
   History history_;
-  mutable std::mutex recent_mutex_;  // of the two that follow
+  mutable std::mutex recent_mutex_;  // of the three that follow
   RecentRates rates_;
   DropRules drop_rules_;
+  TableFullLines table_full_lines_;
   std::atomic<bool> reload_successful_{true};
 };
 

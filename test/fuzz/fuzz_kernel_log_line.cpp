@@ -11,7 +11,7 @@
 namespace {
 
 void Check(std::string_view text) {
-  conntally::IsTableFullLine(text);
+  (void)conntally::ParseTableFullLine(text);
   const auto packet = conntally::ParseLogLine(text);
   if (!packet) return;
   const bool shown = std::all_of(packet->prefix.begin(), packet->prefix.end(),

@@ -164,9 +164,9 @@ TEST_CASE("past its bounds a packet loses its rule's name, and is counted all th
   for (int i = 0; i < 100; ++i) rounds.Logged(Key("10.0.0.1", 80), ("rule " + std::to_string(i)).c_str(), 2);
   rounds.End(4);
   const Shares shares = rounds.Of("10.0.0.1");
-  CHECK(shares.size() == 5);
-  CHECK(shares.front() == Share{"", DropVia::kNflog, 192});
-  CHECK(rounds.tally.figures().rules_turned_away == 192);
+  CHECK(shares.size() == RuleShares::kFreeMax + 1);
+  CHECK(shares.front() == Share{"", DropVia::kNflog, 200 - 2 * RuleShares::kFreeMax});
+  CHECK(rounds.tally.figures().rules_turned_away == 200 - 2 * RuleShares::kFreeMax);
 
   for (std::uint32_t i = 0; i < 2 * DropTally::kLoggedMax; ++i) {
     rounds.Logged(Key("10.9.0.1", static_cast<std::uint16_t>(i)), "flood", i < DropTally::kLoggedMax ? 1 : 2);
@@ -175,6 +175,45 @@ TEST_CASE("past its bounds a packet loses its rule's name, and is counted all th
   std::uint64_t sum = 0;
   for (const auto& [rule, via, packets] : rounds.Of("10.9.0.1")) sum += packets;
   CHECK(sum == 3 * DropTally::kLoggedMax);
+}
+
+TEST_CASE("a rule that drops is named, however many rules dropped a source's packets before") {
+  Rounds rounds(false);
+  const auto packets_of = [&](const char* rule) {
+    for (const auto& [name, via, packets] : rounds.Of("10.0.0.1")) {
+      if (name == rule) return packets;
+    }
+    return std::uint64_t{0};
+  };
+  for (int i = 0; i < 1000; ++i) rounds.Logged(Key("10.0.0.1", 80), ("rule " + std::to_string(i)).c_str(), 1);
+  rounds.Logged(Key("10.0.0.1", 80), "flood", 500);
+  rounds.End(4);
+  CHECK(packets_of("flood") == 500);
+}
+
+TEST_CASE("hosts with a rule a ban never run out of names") {
+  // First the sources that had them are forgotten, then all that there is room for are still tracked.
+  const std::uint32_t tracked_max = GENERATE(1000U, 4 * static_cast<std::uint32_t>(RuleNames::kMax));
+  Rounds rounds(false, {.tracked_max = tracked_max});
+  DropKey banned = Key("10.0.0.0", 80);
+  std::uint64_t of_lasting = 0;
+  for (std::uint32_t i = 1; i <= RuleNames::kMax + 2000; ++i) {
+    for (unsigned byte = 0; byte < 3; ++byte) banned.source.bytes[3 - byte] = static_cast<std::uint8_t>(i >> (8 * byte));
+    rounds.Logged(banned, ("ban " + std::to_string(i)).c_str(), 2);
+    if (i % 1000 != 0) continue;
+    rounds.Logged(Key("192.0.2.1", 80), "the lasting rule", 100);
+    of_lasting += 100;
+    rounds.End(3);
+  }
+  rounds.Logged(Key("192.0.2.2", 80), "one more", 5);
+  rounds.Logged(Key("192.0.2.1", 80), "", 1);
+  rounds.End(3);
+  CHECK(rounds.Of("192.0.2.2") == Shares{{"one more", DropVia::kNflog, 5}});
+  CHECK(rounds.Of("192.0.2.1") == Shares{{"", DropVia::kNflog, 1}, {"the lasting rule", DropVia::kNflog, of_lasting}});
+  // The first of them lost its name where there was no other way, and no packet.
+  const bool all_tracked = tracked_max > RuleNames::kMax;
+  if (all_tracked) CHECK(rounds.Of("10.0.0.1") == Shares{{"", DropVia::kNflog, 2}});
+  CHECK((rounds.tally.figures().rules_turned_away != 0) == all_tracked);
 }
 
 TEST_CASE("sources are counted together by their prefix") {

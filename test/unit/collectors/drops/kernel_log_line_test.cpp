@@ -79,7 +79,15 @@ TEST_CASE("what is no record is none") {
 }
 
 TEST_CASE("a full table is known in the words of all versions") {
-  CHECK(IsTableFullLine("nf_conntrack: table full, dropping packet"));
-  CHECK(IsTableFullLine("nf_conntrack: nf_conntrack: table full in netns 4026531840, dropping packet"));
-  CHECK_FALSE(IsTableFullLine("neighbour: arp_cache: neighbor table full!"));
+  const auto whose = [](const char* text) {
+    const auto line = ParseTableFullLine(text);
+    return line ? std::optional(line->network_namespace) : std::nullopt;
+  };
+  CHECK(whose("nf_conntrack: table full, dropping packet") == 0);
+  CHECK(whose("nf_conntrack: nf_conntrack: table full, dropping packet") == 0);
+  CHECK(whose("nf_conntrack: table full in netns 4026532284, dropping packet") == 4026532284);
+  CHECK(whose("nf_conntrack: nf_conntrack: table full in netns 4026531840, dropping packet") == 4026531840);
+  CHECK(whose("nf_conntrack: table full in netns ?, dropping packet") == 0);
+  CHECK(whose("neighbour: arp_cache: neighbor table full!") == std::nullopt);
+  CHECK(whose("nf_conntrack: expectation table full") == std::nullopt);
 }

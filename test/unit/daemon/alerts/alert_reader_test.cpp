@@ -268,6 +268,40 @@ TEST_CASE("dropped packets fire by source and rule, at the rule's own rate") {
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("packets whose rule's name was forgotten are no news of a rule that is not known") {
+  Host host;
+  SourceDrops drops;
+  drops.shares = {{"drop", DropVia::kEbpf, 90'000}, {"", DropVia::kEbpf, 5}};
+  host.evidence.dropped = {{"192.0.2.7", drops}};
+  host.Run(30s);
+  drops.shares = {{"", DropVia::kEbpf, 90'005}};
+  drops.forgotten = 90'000;
+  host.evidence.dropped = {{"192.0.2.7", drops}};
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("rates of sources that come and go are bounded, and newcomers are always judged") {
+  Host host;
+  const auto look = [&](int source, std::uint64_t packets) {
+    SourceDrops drops;
+    for (std::size_t rule = 0; rule <= RuleShares::kNamesMax; ++rule) drops.shares.push_back({"drop " + std::to_string(rule), DropVia::kEbpf, packets});
+    host.evidence.dropped.push_back({std::to_string(source), drops});
+  };
+  for (int second = 0; second < 10; ++second) {
+    host.evidence.dropped.clear();
+    for (int i = 0; i < static_cast<int>(AlertEvidence::kRankedMax); ++i) look(second * 1000 + i, 1);
+    host.Look();
+  }
+  CHECK(host.reader.turned_away() > 0);
+  for (int second = 0; second < 10; ++second) {
+    host.evidence.dropped.clear();
+    look(9000, 1 + static_cast<std::uint64_t>(second) * 200);
+    host.Look();
+  }
+  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "9000", "drop 0") != nullptr);
+}
+
 TEST_CASE("one burst of dropped packets is over before it could fire") {
   Host host;
   SourceDrops drops;

@@ -101,11 +101,12 @@ TEST_CASE("rules that accept, count or log do not spike") {
 TEST_CASE("one more rule with a text that is there already, and a large counter, is no spike") {
   RuleSpikes spikes;
   int second = 0;
-  for (; second < 300; second += 5) spikes.Add(Figures({{"drop", 100}}), SteadyTime{} + std::chrono::seconds(second));
+  std::uint64_t packets = 100;
+  for (; second < 300; second += 5) spikes.Add(Figures({{"drop", packets += 10}}), SteadyTime{} + std::chrono::seconds(second));
   for (int i = 0; i < 20; ++i, second += 5) {
-    spikes.Add(Figures({{"drop", 100}, {"drop", 90'000'000, Verdict::kDrop, "forward"}}), SteadyTime{} + std::chrono::seconds(second));
+    spikes.Add(Figures({{"drop", packets += 10}, {"drop", 90'000'000, Verdict::kDrop, "forward"}}), SteadyTime{} + std::chrono::seconds(second));
     REQUIRE(spikes.Spikes().size() == 1);
-    CHECK(spikes.Spikes()[0].times == 0);
+    CHECK(spikes.Spikes()[0].times == Approx(1));
   }
 }
 
@@ -120,10 +121,62 @@ TEST_CASE("a rule that is gone does not spike, and one that comes back keeps its
   CHECK(rule.times() == Approx(1).epsilon(0.1));
 }
 
-TEST_CASE("the rules that are followed are bounded, and the rest counted") {
+// Readings of many rules, five seconds apart.
+struct Many {
+  explicit Many(std::size_t rules) {
+    for (std::size_t i = 0; i < rules; ++i) fakes.push_back({"drop " + std::to_string(i), 7});
+  }
+  void Read(int readings, std::size_t first, std::size_t end, std::uint64_t rise) {
+    for (int i = 0; i < readings; ++i, second += 5) {
+      for (std::size_t rule = first; rule < end; ++rule) fakes[rule].packets += rise;
+      spikes.Add(Figures(fakes), SteadyTime{} + std::chrono::seconds(second));
+    }
+  }
+  double times(std::size_t rule) const {
+    for (const auto& spike : spikes.Spikes()) {
+      if (spike.rule == fakes[rule].text) return spike.times;
+    }
+    return -1;
+  }
+  std::vector<FakeRule> fakes;
   RuleSpikes spikes;
-  std::vector<FakeRule> many;
-  for (std::size_t i = 0; i < RuleSpikes::kRulesMax + 5; ++i) many.push_back({"drop " + std::to_string(i)});
-  spikes.Add(Figures(many), SteadyTime{});
-  CHECK(spikes.rules_turned_away() == 5);
+  int second = 0;
+};
+
+TEST_CASE("rules that count nothing take no room, however many they are and however often they are read") {
+  Many many(RuleSpikes::kRulesMax + 500);
+  many.Read(40, 0, 0, 0);
+  CHECK(many.spikes.rules_turned_away() == 0);
+  many.Read(8, many.fakes.size() - 1, many.fakes.size(), 500);
+  CHECK(many.times(many.fakes.size() - 1) == Approx(100));
+  CHECK(many.spikes.rules_turned_away() == 0);
+}
+
+TEST_CASE("a rule that counts pushes out the one that has been quiet longest, which comes back as quiet since") {
+  Many many(RuleSpikes::kRulesMax + 1);
+  many.Read(40, 0, 1, 50);
+  many.Read(1, 1, RuleSpikes::kRulesMax, 1);
+  CHECK(many.times(0) == Approx(0.75));
+  many.Read(40, RuleSpikes::kRulesMax, RuleSpikes::kRulesMax + 1, 500);
+  CHECK(many.spikes.rules_turned_away() == 1);
+  CHECK(many.times(0) == -1);
+  CHECK(many.times(RuleSpikes::kRulesMax) >= 1);
+  many.Read(8, 0, 1, 500);
+  CHECK(many.times(0) == Approx(100));
+}
+
+TEST_CASE("a rule that finds no room since all others count as well is counted once") {
+  Many many(RuleSpikes::kRulesMax + 5);
+  many.Read(1, 0, 0, 0);
+  many.Read(100, 0, many.fakes.size(), 3);
+  CHECK(many.spikes.rules_turned_away() == 5);
+}
+
+TEST_CASE("a quiet rule's past outlives a reload") {
+  Followed rule;
+  rule.Run(600, 0);
+  rule.spikes.Add(Figures({{"accept", 1, Verdict::kAccept}, {"drop", static_cast<std::uint64_t>(rule.packets)}}), SteadyTime{} + std::chrono::seconds(rule.second));
+  ++rule.second;
+  rule.Run(30, 50);
+  CHECK(rule.times() == Approx(50).epsilon(0.1));
 }

@@ -70,6 +70,20 @@ TEST_CASE("losses of the first minutes are a burst at boot") {
   CHECK(Ids(logged.Check(CheckTablePressure)) == Names{"table-full"});
 }
 
+TEST_CASE("a line that may be of another namespace's table makes no finding, and none more certain") {
+  Staged foreign;
+  foreign.host.uptime = std::chrono::hours(10);
+  foreign.host.kernel_log->table_full_lines = 1;
+  foreign.host.kernel_log->table_full = {{foreign.host.uptime - std::chrono::minutes(1), "nf_conntrack: table full, dropping packet"}};
+  CHECK(foreign.Check(CheckTablePressure).findings.empty());
+  foreign.Count(TableCounter::kDrop, 50, 50);
+  const auto unnamed = foreign.Check(CheckTablePressure);
+  foreign.host.kernel_log->table_full_names_us = true;
+  const auto named = foreign.Check(CheckTablePressure);
+  CHECK(Ids(unnamed) == Names{"table-full"});
+  CHECK(unnamed.findings[0].certainty < named.findings[0].certainty);
+}
+
 TEST_CASE("a table over its warning, or one that will be full soon, is nearly full") {
   Staged staged;
   staged.Fill(7400);

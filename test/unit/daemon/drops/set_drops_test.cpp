@@ -67,6 +67,22 @@ TEST_CASE("what was counted before the rule looked there is old") {
   CHECK(readings.Take({Counting("ip saddr @bad drop", "bad", Verdict::kDrop, 9)}, Counted("bad", {{"10.0.0.1", 101}, {"10.0.0.2", 50}})).empty());
 }
 
+TEST_CASE("elements without room are counted once, and their past is no drop once they have it") {
+  std::vector<std::pair<std::string, std::uint64_t>> packets;
+  for (std::size_t i = 0; i < SetDrops::kElementsMax + 3; ++i) {
+    packets.emplace_back("10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255), 100);
+  }
+  Readings readings;
+  const RuleSet all = Counted("bad", packets);
+  for (int i = 0; i < 3; ++i) CHECK(readings.Take(kRules, all).empty());
+  CHECK(readings.sets.turned_away() == 3);
+  packets.erase(packets.begin(), packets.begin() + 3);
+  CHECK(readings.Take(kRules, Counted("bad", packets)).empty());
+  packets.back().second += 5;
+  CHECK(readings.Take(kRules, Counted("bad", packets)) == Drops{packets.back().first + " 5"});
+  CHECK(readings.sets.turned_away() == 3);
+}
+
 TEST_CASE("a set that is not one dropping rule's alone tells nothing") {
   const RuleSet before = Counted("bad", {{"10.0.0.1", 1}}), after = Counted("bad", {{"10.0.0.1", 9}});
   for (const auto& rules : {std::vector{Counting("ip saddr @bad accept", "bad", Verdict::kAccept)},

@@ -12,7 +12,8 @@ const SourceGrouping kSingly{};
 
 // Connections of the table, and what is asked about them.
 struct Limited_ {
-  explicit Limited_(SourceGrouping grouping = kSingly) : census(grouping, KeyedHash(KeyedHash::Secret{3})) {}
+  explicit Limited_(SourceGrouping grouping = kSingly, std::size_t sources_max = ConnectionCensus::kSourcesMax)
+      : census(grouping, KeyedHash(KeyedHash::Secret{3}), sources_max) {}
 
   void Open(const std::string& source, std::uint16_t port, TcpState state = TcpState::kEstablished, std::uint16_t zone = 0) {
     FlowKey key;
@@ -114,4 +115,26 @@ TEST_CASE("limits of all origins stand side by side, the most used first") {
   CHECK(limits[1].connections == 50);
   CHECK(limits[1].counted == 40);
   CHECK(limits[2].origin == LimitOrigin::kSysctl);
+}
+
+TEST_CASE("sources that a census has no room for are counted once, however many connections and censuses they have") {
+  Limited_ limited(kSingly, 2);
+  for (int connection = 0; connection < 4; ++connection) {
+    for (const char* source : {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}) limited.Open(source, 80);
+  }
+  limited.Follow(One(Limited(Rule_("", Verdict::kDrop), 10)));
+  for (int i = 0; i < 5; ++i) limited.Count();
+  CHECK(limited.census.sources_turned_away() == 3);
+}
+
+TEST_CASE("limits that find no room are counted once, and the count does not fall when they are gone") {
+  Limited_ limited;
+  const auto with = [&](std::size_t limits) {
+    limited.Follow(WrittenRules().Chain("INPUT", "input", std::vector<Rule>(limits, Limited(Rule_("", Verdict::kDrop), 10))));
+    return limited.limits.turned_away();
+  };
+  CHECK(with(LimitsInRules::kLimitsMax + 3) == 3);
+  CHECK(with(LimitsInRules::kLimitsMax + 3) == 3);
+  CHECK(with(1) == 3);
+  CHECK(with(LimitsInRules::kLimitsMax + 2) == 5);
 }
