@@ -28,10 +28,8 @@ def rules_of(file, kind):
 
 
 def exposed_metrics():
-    """The README's table, which a test holds to the code."""
-    readme = (ROOT / "README.md").read_text()
-    table = readme[readme.index("## Metrics"):readme.index("## How it works")]
-    rows = "\n".join(line for line in table.splitlines() if line.startswith("|"))
+    """The table of METRICS.md, which a test holds to the code."""
+    rows = "\n".join(line for line in (PROMETHEUS / "METRICS.md").read_text().splitlines() if line.startswith("|"))
     names = set(re.findall(r"`((?:conntally|process)_[a-z_]+)`", rows))
     histogram = "conntally_connection_duration_seconds"
     return names | {f"{histogram}_{part}" for part in ("bucket", "sum", "count")}

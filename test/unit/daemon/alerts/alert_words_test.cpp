@@ -9,11 +9,11 @@ using namespace conntally;
 
 namespace {
 
-std::set<std::string> NamesInReadme() {
-  std::ifstream readme(CONNTALLY_README);
+std::set<std::string> NamesInList() {
+  std::ifstream list(CONNTALLY_LIST_OF_ALERTS);
   std::set<std::string> names;
   bool in_table = false;
-  for (std::string line; std::getline(readme, line);) {
+  for (std::string line; std::getline(list, line);) {
     if (line.starts_with("| alert |")) in_table = true;
     if (!line.starts_with("|")) in_table = false;
     const std::size_t end = line.find('`', 3);
@@ -24,11 +24,11 @@ std::set<std::string> NamesInReadme() {
 
 }  // namespace
 
-TEST_CASE("the README's table has every alert, and no other") {
+TEST_CASE("the list of alerts has every one, and no other") {
   std::set<std::string> names;
   for (std::size_t i = 0; i < kAlertKinds; ++i) names.insert(NameOf(static_cast<AlertKind>(i)));
   CHECK(names.size() == kAlertKinds);
-  CHECK(NamesInReadme() == names);
+  CHECK(NamesInList() == names);
 }
 
 TEST_CASE("every alert has a summary of its own and a section of the runbook") {

@@ -1,8 +1,9 @@
-// The README's table of findings, against the ids that the code gives.
+// The findings of conntally(8), against the ids that the code gives.
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "test/support/catch.h"
 
@@ -16,7 +17,7 @@ std::string ContentOf(const std::filesystem::path& path) {
 
 }  // namespace
 
-TEST_CASE("the README lists every finding that there is, and no other") {
+TEST_CASE("the manual page lists every finding that there is, and no other") {
   const std::filesystem::path root = CONNTALLY_SOURCE;
   std::set<std::string> given;
   const std::regex id("\"([a-z]+(?:-[a-z]+)+)\"");
@@ -29,12 +30,15 @@ TEST_CASE("the README lists every finding that there is, and no other") {
       if (!others.contains((*found)[1])) given.insert((*found)[1]);
     }
   }
-  const std::string readme = ContentOf(root / "README.md");
-  const std::size_t table = readme.find("| finding | what is wrong |");
-  REQUIRE(table != readme.npos);
-  const std::string rows = readme.substr(table, readme.find("\n\n", table) - table);
+  const std::string page = ContentOf(root / "systemd/man/conntally.8");
+  const std::size_t section = page.find(".SH FINDINGS");
+  REQUIRE(section != page.npos);
+  std::istringstream lines(page.substr(section, page.find(".SH", section + 1) - section));
   std::set<std::string> listed;
-  const std::regex quoted("`([a-z]+(?:-[a-z]+)+)`");
-  for (std::sregex_iterator found(rows.begin(), rows.end(), quoted), end; found != end; ++found) listed.insert((*found)[1]);
+  const std::regex word("[a-z]+(?:-[a-z]+)+");
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(".B")) continue;
+    for (std::sregex_iterator found(line.begin(), line.end(), word), end; found != end; ++found) listed.insert(found->str());
+  }
   CHECK(given == listed);
 }
