@@ -108,6 +108,15 @@ Snapshot Observer::TakeSnapshot() {
   return snapshot;
 }
 
+Snapshot Observer::TakeStanding() {
+  Snapshot snapshot;
+  DescribeConntrack(snapshot);
+  rules_.Describe(snapshot);
+  drops_.Describe(snapshot);
+  snapshot.collectors["table"] = table_.status();
+  return snapshot;
+}
+
 void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
   const Clock::time_point now = Clock::now();

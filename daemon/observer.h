@@ -60,6 +60,9 @@ class Observer {
   std::string HistoryJson() const { return history_.Json(); }
   std::string HistoryJson(const IpAddress& source) const;
 
+  // A snapshot of how the collectors stand, and nothing else: little work.
+  Snapshot TakeStanding();
+
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
   void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }

@@ -27,6 +27,9 @@ struct CollectorStatus {
   double duration_seconds = 0;  // of its last round
   std::string failure;          // why not, and what to do
   bool off = false;             // wanted only where it can be had, and here it cannot: `failure` says why, but nothing is wrong
+
+  // Before its first round it neither works nor fails.
+  bool failing() const { return !success && !off && !failure.empty(); }
 };
 
 // A source that is known by its connections, by its dropped packets, or by both.

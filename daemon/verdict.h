@@ -1,0 +1,19 @@
+// How far the figures can be trusted, in a sentence: the one that the page, the API, `status`, `top` and systemd tell. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "daemon/snapshot.h"
+
+namespace conntally {
+
+using CollectorStatuses = std::map<std::string, CollectorStatus>;
+
+// Of the tallies: "Yes: …", "Not yet: …" or "Not now: …", and why not.
+std::string Verdict(const Trust& trust, const CollectorStatuses& collectors);
+
+// "NAME fails: why; NAME fails: why"; empty when all work that are not off.
+std::string FailingCollectors(const CollectorStatuses& collectors);
+
+}  // namespace conntally
