@@ -62,7 +62,7 @@ Result<std::vector<std::string>> LegacyReader::TableNames() const {
     if (code != EACCES) return Error::FromErrno("cannot read " + path, code);
     std::ifstream modules("/proc/modules");
     if (!MayHaveLegacyTables(modules, family_)) return std::vector<std::string>();
-    return Error{"needs CAP_DAC_READ_SEARCH to know which legacy tables there are: " + path + " is root's to read", EACCES};
+    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN: " + path + " is root's to read", EACCES};
   }
   std::vector<std::string> names;
   for (std::string name; std::getline(file, name);) {
