@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spdlog/fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
 #include "daemon/api/status_api.h"
+#include "daemon/observation/collector_transitions.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/exposition/exposition.h"
@@ -32,7 +34,9 @@
 #include "daemon/page/page.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/service_manager.h"
+#include "daemon/command_line/restart_keys.h"
 #include "daemon/rules/rule_collector.h"
+#include "daemon/observation/trust_verdict.h"
 
 namespace conntally {
 namespace {
@@ -48,15 +52,6 @@ std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
     spdlog::error("{}", Describe(fault, command.config_file.path));
   }
   return std::nullopt;
-}
-
-// Keys that this process keeps as it started with.
-bool NeedsRestart(const Config& running, const Config& wanted) {
-  return running.web != wanted.web || running.sources.ipv4_prefix != wanted.sources.ipv4_prefix ||
-         running.sources.ipv6_prefix != wanted.sources.ipv6_prefix ||
-         running.sources.tracked_max != wanted.sources.tracked_max ||
-         running.conntrack.receive_buffer_bytes != wanted.conntrack.receive_buffer_bytes ||
-         running.conntrack.connections_max != wanted.conntrack.connections_max || running.drops != wanted.drops;
 }
 
 FileDescriptor CatchSignals() {
@@ -175,7 +170,7 @@ class Daemon {
       pollfd ready{signals.get(), POLLIN, 0};
       poll(&ready, 1, static_cast<int>(std::max<std::chrono::milliseconds>(limit, 0ms).count()));
       if ((ready.revents & POLLIN) != 0 && TakeSignals(signals)) return;
-      AnnounceReadiness();
+      TellStanding();
       if (Clock::now() < next_tick) continue;
       next_tick += 1s;
       if (next_tick < Clock::now()) next_tick = Clock::now() + 1s;  // the machine slept: no catching up
@@ -197,16 +192,23 @@ class Daemon {
     return false;
   }
 
-  void AnnounceReadiness() {
-    if (service_.ready_notified()) return;
-    const ConntrackHealth& health = conntrack_.health();
-    if (observer_.ready()) {
-      spdlog::info("ready: {} connections reconciled in {:.3f} s", health.flows.load(std::memory_order_relaxed),
-                   static_cast<double>(health.last_reconcile_duration_us.load(std::memory_order_relaxed)) / 1e6);
-      service_.NotifyReady("tallies follow the kernel");
-    } else if (const std::string failure = health.failure(); !failure.empty()) {
-      service_.NotifyReady("degraded: " + failure);
+  // The log and systemd: each change, once.
+  void TellStanding() {
+    const Snapshot standing = observer_.TakeStanding();
+    for (const CollectorTransitions::Line& line : reports_.Update(standing.collectors, Clock::now())) {
+      spdlog::log(line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, "{}", line.text);
     }
+    if (standing.trust.ready && !ready_told_) {
+      ready_told_ = true;
+      spdlog::info("ready: {} connections reconciled in {:.3f} s", standing.flows, standing.trust.reconcile_duration_seconds);
+    }
+    const std::string verdict = TrustVerdict(standing.trust, standing.collectors);
+    const std::string failing = FailingCollectors(standing.collectors);
+    const bool degraded = !failing.empty() || (standing.trust.ready && !standing.trust.synced);
+    service_.NotifyStatus(degraded ? "degraded: " + (failing.empty() ? verdict : failing)
+                          : standing.trust.ready ? "tallies follow the kernel" : "reading the kernel's table for the first time");
+    // When it can be relied upon, or when it is known why it cannot.
+    if (standing.trust.ready || standing.collectors.at("conntrack").failing()) service_.NotifyReady();
   }
 
   void Reload() {
@@ -214,9 +216,8 @@ class Daemon {
     std::optional<Config> wanted = LoadConfigOrLog(command_);
     observer_.set_reload_successful(wanted.has_value());
     if (wanted) {
-      if (NeedsRestart(config_, *wanted)) {
-        spdlog::warn("reload: web, conntrack.receive_buffer_bytes, conntrack.connections_max, the source prefixes, "
-                     "sources.tracked_max and drops change only with a restart; the rest is taken over now");
+      if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {
+        spdlog::warn("reload: {} changed, which takes a restart; the rest is taken over now", fmt::join(keys, ", "));
       }
       ConfigureLog(wanted->log);
       conntrack_.set_reconcile_interval(wanted->conntrack.reconcile_interval);
@@ -241,6 +242,8 @@ class Daemon {
   SourcesApi sources_api_{observer_};
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
+  CollectorTransitions reports_;
+  bool ready_told_ = false;
   std::atomic<const http::Server*> serving_{nullptr};
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above
 };

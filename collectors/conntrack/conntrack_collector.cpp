@@ -116,13 +116,15 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
   if (!opened) return opened.error();
   EventStream& stream = *opened;
   health_.receive_buffer_bytes.store(stream.receive_buffer_bytes(), std::memory_order_relaxed);
-  health_.subscribed.store(true, std::memory_order_relaxed);
-  health_.set_failure("");
-  if (stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
+  // After a failure it works only once the table has been read as well: else it would be said of each attempt that fails there.
+  if (health_.failure().empty()) health_.subscribed.store(true, std::memory_order_relaxed);
+  const std::uint64_t comparisons = reconciler.comparisons();
+  if (buffer_told_ != stream.receive_buffer_bytes() && stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
     spdlog::warn("conntrack: asked for a receive buffer of {} bytes, granted {}: raise net.core.rmem_max, or grant "
                  "CAP_NET_ADMIN in the initial user namespace",
                  options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
   }
+  buffer_told_ = stream.receive_buffer_bytes();
 
   Clock::time_point settings_read = Clock::now();
   GatherPace pace(stream.receive_buffer_bytes(), settings_read);
@@ -141,6 +143,10 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
     }
     reconciler.set_interval(std::chrono::milliseconds(reconcile_interval_ms_.load(std::memory_order_relaxed)));
     if (auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped;
+    if (!health_.subscribed.load(std::memory_order_relaxed) && reconciler.comparisons() != comparisons) {
+      health_.set_failure("");
+      health_.subscribed.store(true, std::memory_order_relaxed);
+    }
     PublishTables();
     if (now - settings_read > 1s) {
       ReadKernelSettings();
@@ -216,9 +222,7 @@ bool ConntrackCollector::WaitForStop(std::chrono::nanoseconds timeout, int also_
 }
 
 void ConntrackCollector::Fail(const Error& error) {
-  const std::string failure = error.message + "; " + Advice(error);
-  if (health_.failure() != failure) spdlog::error("conntrack: {}", failure);
-  health_.set_failure(failure);
+  health_.set_failure(error.message + "; " + Advice(error));
   health_.subscribed.store(false, std::memory_order_relaxed);
   health_.synced.store(false, std::memory_order_relaxed);
   health_.heartbeat.fetch_add(1, std::memory_order_relaxed);

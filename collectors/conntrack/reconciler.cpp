@@ -109,6 +109,7 @@ void Reconciler::Finish(Clock::time_point now) {
   finished_ = now;
   lasted_ = now - began_;
   first_done_ = true;
+  ++comparisons_;
   loss_unmended_ = loss_while_active_;
 
   Increment(health_.reconciles[static_cast<std::size_t>(reason_)]);

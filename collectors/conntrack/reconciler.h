@@ -32,6 +32,9 @@ class Reconciler {
   // The subscription is new: whatever happened before it is unknown.
   void Restart();
 
+  // Comparisons that were done to their end.
+  std::uint64_t comparisons() const { return comparisons_; }
+
   bool active() const { return phase_ != Phase::kIdle; }
   // When it wants to be called next while not active.
   Clock::time_point due() const;
@@ -55,6 +58,7 @@ class Reconciler {
   Phase phase_ = Phase::kIdle;
   DumpReason reason_ = DumpReason::kStart;
   bool first_done_ = false;
+  std::uint64_t comparisons_ = 0;
   bool loss_unmended_ = false;       // since before the comparison under way, if any
   bool loss_while_active_ = false;
   std::optional<NetlinkSocket> dump_;  // a socket of its own for each: a dump given up is gone with it

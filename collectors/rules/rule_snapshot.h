@@ -235,6 +235,7 @@ struct RuleSet {
 struct RulesetSnapshot {
   bool present = false;  // the kernel has this backend, and conntally may read it
   bool success = false;
+  bool lacks_capability = false;  // not present for want of one, which `failure` names
   std::string failure;   // why not
   double duration_seconds = 0;
   std::shared_ptr<const Ruleset> ruleset;             // never null when `present`

@@ -11,6 +11,7 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/api/timestamp.h"
+#include "daemon/observation/trust_verdict.h"
 
 namespace conntally {
 namespace {
@@ -94,6 +95,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"started", Rfc3339(WallSeconds(std::chrono::seconds(static_cast<std::int64_t>(snapshot.process.start_time_seconds))))},
       {"ready", trust.ready},
       {"synced", trust.synced},
+      {"verdict", TrustVerdict(trust, snapshot.collectors)},
       {"connections", snapshot.totals.ConnectionsSum()},
       {"unreplied", snapshot.unreplied},
       {"sources", snapshot.sources},

@@ -17,9 +17,7 @@ using Json = nlohmann::ordered_json;
 std::string ForPeople(const Json& status) {
   std::string text = fmt::format("conntally {}\n", status.at("version").get<std::string>());
   const auto line = [&](std::string_view name, const std::string& value) { text += fmt::format("{:<13} {}\n", name, value); };
-  line("synced", !status.at("ready").get<bool>()   ? "not yet: the kernel's table is being read for the first time"
-                 : status.at("synced").get<bool>() ? "yes"
-                                                   : "no: the tallies are known to be stale");
+  line("synced", status.at("verdict").get<std::string>());
   if (const Json& table = status.at("table"); !table.is_null()) {
     const Json& until_full = table.at("seconds_until_full");
     line("table", fmt::format("{} of {} entries, {}", table.at("entries").dump(), table.at("limit").dump(),

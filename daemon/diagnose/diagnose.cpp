@@ -71,7 +71,7 @@ bool TellWhatIsMissing(const HostFacts& host, const RuleSnapshot& rules, Report&
     missing("some connections", std::to_string(host.connections->left_out) + " were left out for want of room", false);
   }
   for (const auto& [backend, read] : rules.backends) {
-    if (!read.success && !read.failure.empty()) missing(NameOf(backend), read.failure, !host.can_administer_network || read.present);
+    if (!read.success && !read.failure.empty()) missing(NameOf(backend), read.failure, !host.can_administer_network || read.present || read.lacks_capability);
   }
   return enough;
 }

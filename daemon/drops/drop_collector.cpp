@@ -103,7 +103,6 @@ struct DropCollector::Ways {
   std::vector<NflogListener> nflog;
   std::vector<std::uint16_t> unbound_groups;
   Clock::time_point next_bind{};
-  std::string nflog_failure;
   TableFullLineCounts table_full_lines;
   // The rules as they were read last, and the time before, and before that. A packet is told of up to a round or two after it was
   // dropped, so it lies between the first and the last of them.
@@ -179,7 +178,7 @@ void DropCollector::AttachEbpf(Ways& ways) {
   }
   const bool wanted = options_.drops.ebpf == Config::Switch::kOn;
   const std::string& reason = attached.error().message;
-  spdlog::log(wanted ? spdlog::level::err : spdlog::level::warn, "drops: eBPF is off: {}", reason);
+  if (!wanted) spdlog::warn("drops: eBPF is off: {}", reason);
   Publish("ebpf", {false, 0, reason, !wanted});
 }
 
@@ -210,8 +209,6 @@ void DropCollector::BindNflogGroups(Ways& ways) {
     spdlog::info("drops: listening to NFLOG group {}", group);
     return true;
   });
-  if (failure != ways.nflog_failure && !failure.empty()) spdlog::error("drops: {}", failure);
-  ways.nflog_failure = failure;
   Publish("nflog", {failure.empty(), 0, failure});
 }
 
@@ -224,12 +221,14 @@ void DropCollector::WaitForWork(const Ways& ways, Clock::time_point until) {
 }
 
 void DropCollector::ReceiveLogged(Ways& ways) {
+  std::string failure;
   for (NflogListener& listener : ways.nflog) {
     const auto received = listener.Receive(kDatagramsAtOnce, [&](LoggedPacket&& packet) {
       if (!ways.let_through.contains(packet.prefix)) tally_.AddLogged(packet);
     });
-    if (!received) spdlog::error("drops: NFLOG group {}: {}", listener.group(), received.error().message);
+    if (!received) failure += fmt::format("{}NFLOG group {}: {}", failure.empty() ? "" : "; ", listener.group(), received.error().message);
   }
+  if (ways.unbound_groups.empty() && !ways.nflog.empty()) Publish("nflog", {failure.empty(), 0, failure});
   if (!ways.kernel_log) return;
   const auto read = ways.kernel_log->Read(kLogRecordsAtOnce, [&](const KernelLogRecord& record) {
     if (const auto packet = ParseLogLine(record.text)) {
@@ -239,7 +238,6 @@ void DropCollector::ReceiveLogged(Ways& ways) {
     }
   });
   if (read) return;
-  spdlog::error("drops: {}", read.error().message);
   Publish("kernel_log", {false, 0, read.error().message});
   ways.kernel_log.reset();
 }
@@ -299,9 +297,7 @@ void DropCollector::AttributeToRules(Ways& ways) {
 
 void DropCollector::Publish(const std::string& way, CollectorStatus status) {
   const std::lock_guard lock(mutex_);
-  CollectorStatus& known = statuses_[way];
-  if (!status.success && !status.failure.empty() && known.success) spdlog::error("drops: {}: {}", way, status.failure);
-  known = std::move(status);
+  statuses_[way] = std::move(status);
 }
 
 void DropCollector::PublishFigures(const Ways& ways) {

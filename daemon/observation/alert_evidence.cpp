@@ -61,7 +61,7 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   evidence.synced = snapshot.trust.synced;
   evidence.events_lost = snapshot.trust.events_lost;
   for (const auto& [name, status] : snapshot.collectors) {
-    if (!status.success && !status.off) evidence.failing.emplace(name, status.failure);
+    if (status.failing()) evidence.failing.emplace(name, status.failure);
   }
   evidence.rules = snapshot.rules;
   GatherSources(rules, evidence);

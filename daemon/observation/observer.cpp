@@ -110,13 +110,25 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
   snapshot.dropped_packets = drops_.tally().figures().packets;
+  DescribeStanding(snapshot);
+  const std::lock_guard lock(recent_mutex_);
+  snapshot.table_full_messages = table_full_lines_.total();
+}
+
+void Observer::DescribeStanding(Snapshot& snapshot) const {
   CollectorReport report;
   rules_.Describe(report);
   drops_.Describe(report);
   snapshot.collectors.merge(report.statuses);
   snapshot.trust.overflows.merge(report.overflows);
-  const std::lock_guard lock(recent_mutex_);
-  snapshot.table_full_messages = table_full_lines_.total();
+}
+
+Snapshot Observer::TakeStanding() {
+  Snapshot snapshot;
+  DescribeConntrack(snapshot);
+  DescribeStanding(snapshot);
+  snapshot.collectors["table"] = table_.status();
+  return snapshot;
 }
 
 void Observer::DescribeTallies(Snapshot& snapshot) {

@@ -61,6 +61,9 @@ class Observer {
   std::string HistoryJson() const { return history_.Json(); }
   std::string HistoryJson(const IpAddress& source) const;
 
+  // A snapshot of how the collectors stand, and nothing else: little work.
+  Snapshot TakeStanding();
+
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
   void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
@@ -78,6 +81,7 @@ class Observer {
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);
+  void DescribeStanding(Snapshot& snapshot) const;  // of rules and drops
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
   void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);

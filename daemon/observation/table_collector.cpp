@@ -1,6 +1,6 @@
 #include "daemon/observation/table_collector.h"
 
-#include <spdlog/spdlog.h>
+#include <cerrno>
 
 namespace conntally {
 
@@ -23,10 +23,14 @@ std::optional<TableStatistics> TableCollector::Read() {
     return *statistics;
   }
   reader_.reset();  // its socket may hold the rest of an answer
-  const std::string failure = "no table statistics: " + statistics.error().message;
-  if (status_.failure != failure) spdlog::error("table: {}", failure);
-  status_.failure = failure;
+  status_.failure = "no table statistics: " + statistics.error().message;
+  if (statistics.error().code == EPERM) status_.failure += "; needs CAP_NET_ADMIN";
   return std::nullopt;
+}
+
+CollectorStatus TableCollector::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
 }
 
 std::optional<TableStatistics> TableCollector::Sample() {

@@ -20,6 +20,9 @@ class TableCollector {
   // Once a second, for the trend. What was read; nullopt when nothing could be.
   std::optional<TableStatistics> Sample();
 
+  // As of the last reading.
+  CollectorStatus status() const;
+
   // Fills in the snapshot's table and this collector's status.
   void Describe(Snapshot& snapshot);
 
@@ -27,7 +30,7 @@ class TableCollector {
   std::optional<TableStatistics> Read();
 
   const std::string network_namespace_path_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::optional<TableReader> reader_;
   Growth growth_;
   CollectorStatus status_;

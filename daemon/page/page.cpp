@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "daemon/page/assets.h"
+#include "daemon/observation/trust_verdict.h"
 
 namespace conntally {
 namespace {
@@ -76,14 +77,8 @@ std::string LossesLine(const Snapshot& snapshot) {
 }
 
 std::string StateLine(const Snapshot& snapshot) {
-  std::string failures;
-  for (const auto& [name, status] : snapshot.collectors) {
-    if (!status.success && !status.off) failures += fmt::format("{}: {}. ", name, status.failure);
-  }
-  if (!failures.empty()) return failures;
-  if (!snapshot.trust.ready) return "Not yet: the kernel's table is being read for the first time.";
-  return snapshot.trust.synced ? "Yes: the tallies are as the kernel's table."
-                               : "Not now: events were lost, and the tallies are being compared with the kernel's table.";
+  const std::string failures = FailingCollectors(snapshot.collectors);
+  return TrustVerdict(snapshot.trust, snapshot.collectors) + (failures.empty() ? "" : " " + failures + ".");
 }
 
 // The first sources by connections, as the script's table has them.

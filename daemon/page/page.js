@@ -68,9 +68,7 @@ function showTrust(status) {
   const losses = status.losses, corrections = losses.reconcile_corrections;
   const turnedAway = Object.entries(losses.overflow).filter(([, number]) => number > 0).map(([what, number]) => `${what} ${count(number)}`);
   const ago = status.last_reconcile ? (Date.parse(status.now) - Date.parse(status.last_reconcile)) / 1000 : null;
-  const verdict = !status.ready ? "Not yet: the kernel's table is being read for the first time."
-    : status.synced ? "Yes: the tallies are as the kernel's table." : "Not now: events were lost, and the tallies are being compared with the kernel's table.";
-  setText(byId("trust-line"), `${verdict} ${count(losses.netlink_overruns)} events lost` +
+  setText(byId("trust-line"), `${status.verdict} ${count(losses.netlink_overruns)} events lost` +
     (ago === null ? "." : `; compared ${span(ago)} ago, ${count(corrections.missed)} missed and ${count(corrections.stale)} stale put right in all.`) +
     (turnedAway.length ? ` Beyond bounds: ${turnedAway.join(", ")}.` : ""));
   setClass(byId("trust-line"), !status.ready || !status.synced ? "bad" : losses.netlink_overruns > 0 ? "warning" : "");

@@ -3,6 +3,9 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace conntally {
 
 ServiceManager::ServiceManager() {
@@ -10,9 +13,18 @@ ServiceManager::ServiceManager() {
   watchdog_enabled_ = sd_watchdog_enabled(0, &interval_us) > 0;
 }
 
-void ServiceManager::NotifyReady(const std::string& status) {
-  sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
+void ServiceManager::NotifyReady() {
+  if (ready_notified_) return;
+  sd_notify(0, "READY=1");
   ready_notified_ = true;
+}
+
+void ServiceManager::NotifyStatus(std::string status) {
+  if (status == status_) return;
+  status_ = std::move(status);
+  std::string line = status_;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  sd_notify(0, ("STATUS=" + line).c_str());
 }
 
 void ServiceManager::NotifyReloading() {

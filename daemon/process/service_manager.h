@@ -10,8 +10,10 @@ class ServiceManager {
  public:
   ServiceManager();
 
-  // Once, when the service can be relied upon, or when it is known why it cannot.
-  void NotifyReady(const std::string& status);
+  // When the service can be relied upon, or when it is known why it cannot; systemd is told once.
+  void NotifyReady();
+  // What `systemctl status` shows; systemd is told when it is another than before.
+  void NotifyStatus(std::string status);
   void NotifyReloading();
   void NotifyReloaded();
   void NotifyStopping();
@@ -24,6 +26,7 @@ class ServiceManager {
  private:
   bool watchdog_enabled_ = false;
   bool ready_notified_ = false;
+  std::string status_;
   std::uint64_t last_heartbeat_ = 0;
 };
 

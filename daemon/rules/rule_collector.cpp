@@ -58,7 +58,9 @@ void RuleCollector::Describe(CollectorReport& report) const {
   if (!figures_) return;
   for (const auto& [backend, figures] : figures_->backends) {
     const RulesetSnapshot& read = figures.snapshot;
-    if (read.present) report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure};
+    if (read.present || read.lacks_capability) {
+      report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure, read.lacks_capability};
+    }
   }
   report.overflows["rule_series"] = figures_->series_turned_away;
 }
@@ -124,36 +126,29 @@ void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
   for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
   if (!used) return;
   auto sets = ReadIpsets(NftReader::kElementsMax);
-  if (sets) {
-    snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
-  } else {
-    spdlog::error("rules: cannot read ipsets: {}", sets.error().message);
+  const std::string failure = sets ? "" : sets.error().message;
+  if (sets) snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+  if (failure != ipsets_failure_) {
+    spdlog::log(sets ? spdlog::level::info : spdlog::level::err, "rules: ipsets: {}", sets ? "read again" : "cannot be read: " + failure);
   }
+  ipsets_failure_ = failure;
 }
 
-// All states in one line, when one of them has changed.
+// What is read and what is not, in one line, when that has changed. One that fails is told of with the other collectors.
 void RuleCollector::Report(const RuleSnapshot& snapshot) {
-  bool changed = false, failed = false;
+  bool changed = false;
   std::string line;
   for (const auto& [backend, read] : snapshot.backends) {
+    if (!read.success && read.present) continue;
     const std::string state = read.success ? "read" : read.failure;
     changed = changed || state != reported_[backend];
-    failed = failed || (!read.success && read.present);
     reported_[backend] = state;
     if (!line.empty()) line += "; ";
     line += NameOf(backend);
-    if (read.success) {
-      line += ": " + std::to_string(read.ruleset->rules.size()) + " rules";
-    } else {
-      line += std::string(read.present ? " fails: " : " is skipped: ") + read.failure;
-    }
+    line += read.success ? ": " + std::to_string(read.ruleset->rules.size()) + " rules"
+                         : (read.lacks_capability ? " is off: " : " is skipped: ") + read.failure;
   }
-  if (!changed) return;
-  if (failed) {
-    spdlog::error("rules: {}", line);
-  } else {
-    spdlog::info("rules: {}", line);
-  }
+  if (changed) spdlog::info("rules: {}", line);
 }
 
 }  // namespace conntally

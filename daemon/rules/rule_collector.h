@@ -48,7 +48,7 @@ class RuleCollector {
   void Run();
   void Poll(const Config::Rules& config);
   void ReadSysctls();
-  static void AddIpsets(RuleSnapshot& snapshot);
+  void AddIpsets(RuleSnapshot& snapshot);
   void Report(const RuleSnapshot& snapshot);
 
   const std::string network_namespace_path_;
@@ -70,6 +70,7 @@ class RuleCollector {
   LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;
+  std::string ipsets_failure_;  // empty: they were read last time
 };
 
 }  // namespace conntally

@@ -129,14 +129,14 @@ Row AlertsRow(const Model& model) {
 // Always there: how far to trust the rest.
 Row TrustRow(const DaemonStatus& status) {
   Row row = Labelled("data");
-  if (!status.ready) {
-    row.Add("reading the kernel's table for the first time", Style::kWarning);
-  } else if (!status.synced) {
-    row.Add("STALE: events were lost, comparing", Style::kCritical);
-  } else {
+  const bool exact = status.ready && status.synced;
+  if (exact) {
     row.Add("exact", Style::kGood);
+  } else {
+    row.Add((status.ready ? "STALE: " : "") + status.verdict, status.ready ? Style::kCritical : Style::kWarning);
   }
   for (const Collector& collector : status.collectors) {
+    if (collector.name == "conntrack" && !exact) continue;  // the verdict tells of it
     if (!collector.works && !collector.off) row.Add("  " + collector.name + " FAILS: " + collector.failure, Style::kCritical);
   }
   row.Add(fmt::format("  {} events lost", Thousands(status.events_lost)), status.events_lost > 0 ? Style::kWarning : Style::kPlain);

@@ -111,6 +111,7 @@ DaemonStatus ReadStatus(const Json& json) {
   status.now = Text(json, "now");
   status.ready = Flag(json, "ready");
   status.synced = Flag(json, "synced");
+  status.verdict = Text(json, "verdict");
   status.connections = Count(json, "connections");
   status.unreplied = Count(json, "unreplied");
   status.sources = Count(json, "sources");

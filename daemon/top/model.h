@@ -86,6 +86,7 @@ struct DaemonStatus {
   std::string now;
   bool ready = false;
   bool synced = false;
+  std::string verdict;  // why they are to be trusted, or not
   std::uint64_t connections = 0;
   std::uint64_t unreplied = 0;
   std::uint64_t sources = 0;

@@ -3,8 +3,10 @@
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
 from harness import *
@@ -20,6 +22,45 @@ def test_the_unit_is_understood_whole():
         unit.write_text(UNIT.read_text().replace("/usr/bin/conntally", "/bin/true"))
         told = run("systemd-analyze", "verify", "--man=no", unit)
         assert not [line for line in told.stderr.splitlines() if UNIT.name in line], told.stderr
+
+
+def install(stage, prefix):
+    """Stages what `cmake --install` puts below the prefix; returns what it said."""
+    environment = dict(os.environ, DESTDIR=stage)
+    command = ["cmake", "--install", BINARY.parent, "--prefix", prefix]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def settings(unit):
+    return dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line and not line.startswith("#"))
+
+
+def test_with_any_prefix_the_unit_names_what_was_installed():
+    for prefix in ("/usr", "/usr/local", "/opt/of our own"):
+        with tempfile.TemporaryDirectory() as stage:
+            install(stage, prefix)
+            staged = pathlib.Path(stage + prefix)
+            told = settings(staged / "lib/systemd/system/conntally.service")
+            assert told["ExecStart"].strip('"') == f"{prefix}/bin/conntally", told["ExecStart"]
+            assert os.access(staged / "bin/conntally", os.X_OK)
+            document = urllib.parse.unquote(told["Documentation"].split("file://")[1].replace("%%", "%"))
+            assert pathlib.Path(stage + document).is_file(), document
+            for name in ("drops.conf", "conntally.yaml"):
+                assert (staged / "share/doc/conntally" / name).is_file(), name
+
+
+def test_systemd_finds_what_was_installed_or_the_installation_says_that_it_does_not():
+    for prefix, found in (("/usr", True), ("/usr/local", True), ("/opt/conntally", False)):
+        with tempfile.TemporaryDirectory() as stage:
+            said = install(stage, prefix)
+            units = run("systemctl", f"--root={stage}", "list-unit-files", "--no-legend", "conntally.service", check=False).stdout
+            assert ("conntally.service" in units) == found, f"{prefix}: {units}"
+            for folder, setting in (("sysctl.d", "nf_conntrack_events = 1"), ("modules-load.d", "nf_conntrack_netlink")):
+                read = run("systemd-analyze", f"--root={stage}", "--no-pager", "cat-config", folder, check=False).stdout
+                assert (setting in read) == found, f"{prefix}: {folder}: {read}"
+            assert ("systemd does not look below" in said) != found, said
 
 
 def test_the_unit_is_exposed_no_more_than_it_must():

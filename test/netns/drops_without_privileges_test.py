@@ -32,7 +32,7 @@ def test_ebpf_says_what_it_lacks_and_nflog_counts_instead():
 def test_ebpf_that_was_asked_for_is_a_failure():
     with Namespace() as namespace, NobodysDaemon(namespace, NET_ADMIN, "drops: {ebpf: on}\n") as daemon:
         daemon.wait_ready()
-        daemon.wait_for_log("eBPF is off")
+        daemon.wait_for_log("collector ebpf fails: needs CAP_BPF")
         assert "CAP_BPF" in collectors(daemon)["ebpf"]["failure"]
         assert daemon.metrics().value("conntally_collector_success", collector="ebpf") == 0
 

@@ -30,6 +30,7 @@ def test_a_held_group_is_named_and_the_others_work():
                 holder.close()
                 works = lambda: daemon.metrics().value("conntally_collector_success", collector="nflog") == 1
                 wait_until(works, 15, "the group is taken")
+                daemon.wait_for_log("collector nflog works again, after ")
                 send(client, "10.0.0.2", 20, 7107)
                 wait_until(lambda: dropped(daemon).get(("10.0.0.2", "held", "nflog")) == 20, 5, "it counts now")
 

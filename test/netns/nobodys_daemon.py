@@ -7,8 +7,15 @@ from daemon import BINARY, Daemon
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]
 NOTHING = [*NOBODY, "--inh-caps", "-all", "--bounding-set", "-all"]
-NET_ADMIN = [*NOBODY, "--inh-caps", "-all,+net_admin", "--ambient-caps", "-all,+net_admin",
-             "--bounding-set", "-all,+net_admin"]
+
+
+def nobody_with(*capabilities):
+    """As nobody with these alone."""
+    wanted = ",".join(["-all", *(f"+{capability}" for capability in capabilities)])
+    return [*NOBODY, "--inh-caps", wanted, "--ambient-caps", wanted, "--bounding-set", wanted]
+
+
+NET_ADMIN = nobody_with("net_admin")
 
 
 class NobodysDaemon(Daemon):

@@ -36,6 +36,15 @@ def test_a_good_file_takes_effect_on_sighup_and_a_bad_one_leaves_the_old():
         check_invariants(daemon.metrics())
 
 
+def test_a_reload_names_the_keys_that_it_leaves_to_a_restart():
+    with Namespace() as namespace, Daemon(namespace, "sources: {export_top: 5}\n", ["--web.listen-address", "127.0.0.1:9105"]) as daemon:
+        daemon.wait_ready()
+        # The address is the flag's in both.
+        daemon.write_config("web: {listen_address: '127.0.0.1:9333'}\nsources: {export_top: 6, tracked_max: 9}\ndrops: {kernel_log: false}\n")
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_log("reload: sources.tracked_max, drops.kernel_log changed, which takes a restart;")
+
+
 def test_counters_survive_a_reload():
     with Namespace() as namespace, Daemon(namespace) as daemon:
         daemon.wait_ready()

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <string_view>
 
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/rules/ruleset_finish.h"
@@ -37,6 +38,17 @@ void Zero(std::vector<std::byte>& bytes, const std::vector<std::size_t>& counter
 
 }  // namespace
 
+bool MayHaveLegacyTables(std::istream& modules, RuleFamily family) {
+  const std::string_view core = family == RuleFamily::kIp ? "ip_tables " : "ip6_tables ";
+  const std::string_view table = family == RuleFamily::kIp ? "iptable_" : "ip6table_";
+  bool core_is_module = false;
+  for (std::string line; std::getline(modules, line);) {
+    if (line.starts_with(table)) return true;
+    core_is_module = core_is_module || line.starts_with(core);
+  }
+  return !core_is_module;
+}
+
 LegacyReader::LegacyReader(RuleBackend backend)
     : backend_(backend), family_(backend == RuleBackend::kIptablesLegacy ? RuleFamily::kIp : RuleFamily::kIp6) {}
 
@@ -46,8 +58,11 @@ Result<std::vector<std::string>> LegacyReader::TableNames() const {
   errno = 0;
   std::ifstream file(path);
   if (!file) {
-    if (errno == EACCES) return Error{"cannot read " + path + ": it needs CAP_DAC_READ_SEARCH or root", EACCES};
-    return Error::FromErrno("cannot read " + path, errno);
+    const int code = errno;
+    if (code != EACCES) return Error::FromErrno("cannot read " + path, code);
+    std::ifstream modules("/proc/modules");
+    if (!MayHaveLegacyTables(modules, family_)) return std::vector<std::string>();
+    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN: " + path + " is root's to read", EACCES};
   }
   std::vector<std::string> names;
   for (std::string name; std::getline(file, name);) {
@@ -97,10 +112,11 @@ RulesetSnapshot LegacyReader::Read() {
     snapshot = std::move(*read);
   } else {
     const int code = read.error().code;
-    snapshot.present = code != ENOENT;
+    snapshot.lacks_capability = code == EACCES || code == EPERM;
+    snapshot.present = code != ENOENT && !snapshot.lacks_capability;
     snapshot.failure = read.error().message;
     if (code == EPERM) snapshot.failure += ": it needs CAP_NET_ADMIN";
-    if (!snapshot.present) snapshot.failure = std::string("there is no ") + NameOf(backend_) + " in this kernel";
+    if (code == ENOENT) snapshot.failure = std::string("there is no ") + NameOf(backend_) + " in this kernel";
     snapshot.ruleset = std::make_shared<Ruleset>();
   }
   snapshot.sets = std::make_shared<std::vector<RuleSet>>();

@@ -7,6 +7,7 @@
 // net/ipv4/netfilter/ip_tables.c (do_ipt_get_ctl: CAP_NET_ADMIN; any socket of the family will do).
 #pragma once
 
+#include <istream>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,10 @@
 #include "collectors/system/result.h"
 
 namespace conntally {
+
+// Whether some namespace may have legacy tables of the family, by `modules`, which is /proc/modules and readable by all. False only when
+// it is certain: ip_tables is a module, so each table is one, too, and none is loaded.
+bool MayHaveLegacyTables(std::istream& modules, RuleFamily family);
 
 class LegacyReader {
  public:

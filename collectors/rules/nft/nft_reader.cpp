@@ -65,9 +65,11 @@ RulesetSnapshot NftReader::Read() {
   if (!result) {
     RulesetSnapshot failed;
     const int code = result.error().code;
-    failed.present = code != EPROTONOSUPPORT && code != EOPNOTSUPP;
-    failed.failure = code == EPERM ? result.error().message + ": reading nftables needs CAP_NET_ADMIN" : result.error().message;
-    if (!failed.present) failed.failure = "this kernel has no nftables";
+    const bool absent = code == EPROTONOSUPPORT || code == EOPNOTSUPP;
+    failed.lacks_capability = code == EPERM;
+    failed.present = !absent && !failed.lacks_capability;
+    failed.failure = failed.lacks_capability ? result.error().message + ": reading nftables needs CAP_NET_ADMIN" : result.error().message;
+    if (absent) failed.failure = "this kernel has no nftables";
     failed.ruleset = std::make_shared<Ruleset>();
     failed.sets = std::make_shared<std::vector<RuleSet>>();
     result = std::move(failed);
@@ -103,6 +105,8 @@ Result<std::uint32_t> NftReader::Generation() {
   const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETGEN), 0, false}, [&](Bytes message) {
     if (const auto decoded = DecodeNftGeneration(message)) generation = decoded;
   });
+  // So nfnetlink_rcv_msg answers for a subsystem that it does not have; nf_tables itself finds nothing wrong with this question.
+  if (!asked && asked.error().code == EINVAL) return Error{"the kernel has no nf_tables", EOPNOTSUPP};
   if (!asked) return asked.error();
   if (!generation) return Error{"the kernel does not tell nftables' generation", EOPNOTSUPP};
   return *generation;

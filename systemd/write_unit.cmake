@@ -1,0 +1,21 @@
+# At installation: writes `unit_to`, the unit `unit_from` with the places that this prefix gives. What is staged by DESTDIR will be at
+# the prefix itself in the end, so DESTDIR is in none of them.
+foreach(directory bindir docdir)
+  cmake_path(ABSOLUTE_PATH ${directory} BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}" NORMALIZE)
+endforeach()
+set(program "${bindir}/conntally")
+string(REPLACE "%" "%%" program "${program}")
+if(program MATCHES "[ \t]")
+  set(program "\"${program}\"")
+endif()
+string(REPLACE " " "%%20" documentation "file://${docdir}/README.md")
+
+file(READ "${unit_from}" unit)
+string(REPLACE "ExecStart=/usr/bin/conntally" "ExecStart=${program}" unit "${unit}")
+string(REPLACE "file:///usr/share/doc/conntally/README.md" "${documentation}" unit "${unit}")
+file(WRITE "${unit_to}" "${unit}")
+
+if(NOT CMAKE_INSTALL_PREFIX MATCHES "^(/|/usr(/local)?/*)$")
+  message(STATUS "systemd does not look below ${CMAKE_INSTALL_PREFIX}: enable the unit by its path there, with systemctl enable, and link "
+                 "lib/sysctl.d/30-conntally.conf into /etc/sysctl.d and lib/modules-load.d/conntally.conf into /etc/modules-load.d")
+endif()
