@@ -1,9 +1,10 @@
 #include "daemon/alert_service.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 namespace {
@@ -29,7 +30,7 @@ AlertService::AlertService(const Config& config, Observer& observer) : observer_
 
 void AlertService::Start() {
   push_.Start();
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("alerts", [this] { Run(); });
 }
 
 void AlertService::Stop() {
@@ -59,7 +60,6 @@ void AlertService::Describe(Snapshot& snapshot) const {
 }
 
 void AlertService::Run() {
-  pthread_setname_np(pthread_self(), "alerts");
   auto next = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!woken_.wait_until(lock, next, [this] { return stopping_; })) {

@@ -49,6 +49,7 @@ class DropCollector {
   struct Ways;
 
   void Run();
+  void OpenWanted(Ways& ways);
   void AttachEbpf(Ways& ways);
   void OpenKernelLog(Ways& ways);
   void BindNflogGroups(Ways& ways);

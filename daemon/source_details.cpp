@@ -1,6 +1,5 @@
 #include "daemon/source_details.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "collectors/netlink/network_namespace.h"
+#include "collectors/system/worker_thread.h"
 #include "daemon/protocol_names.h"
 
 namespace conntally {
@@ -88,11 +88,14 @@ std::string SurveyedJson(const std::string& name, const SurveyedConnections& con
 }
 
 void SourceDetails::Start() {
-  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+  thread_ = StartThread("details", [this] { Run(stop_.get_token()); }, [this](const Error& error) {
+    const std::lock_guard lock(mutex_);
+    failure_ = "cannot list connections: " + error.message;
+  });
 }
 
 void SourceDetails::Stop() {
-  thread_.request_stop();
+  stop_.request_stop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -171,7 +174,6 @@ void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::ti
 }
 
 void SourceDetails::Run(const std::stop_token& stop) {
-  pthread_setname_np(pthread_self(), "details");
   Status entered = Ok();
   if (!network_namespace_path_.empty()) entered = EnterNetworkNamespace(network_namespace_path_);
   while (!stop.stop_requested()) {
