@@ -33,6 +33,10 @@ def test_an_eventfd_that_is_refused_is_told():
     assert "Too many open files" in start(refusing("--inject=eventfd,eventfd2:error=EMFILE"))
 
 
+def test_signals_are_heard_without_a_descriptor_for_them():
+    assert start(refusing("--inject=signalfd,signalfd4,timerfd_create:error=EMFILE")) is None
+
+
 def test_a_thread_that_is_refused_is_told_whichever_it_is():
     refused = set()
     for number in range(1, 30):
@@ -54,6 +58,23 @@ def test_it_starts_with_little_memory_or_tells_that_it_is_too_little():
         return
     reasons = [start(["prlimit", f"--as={mebibytes << 20}"]) for mebibytes in (60, 84, 600)]
     assert "raise" in reasons[0] and reasons[-1] is None, reasons
+
+
+def test_memory_that_is_refused_later_is_tried_for_again():
+    if SLOWNESS > 1:
+        print("  not with a sanitizer, which wants more memory than there is")
+        return
+    # Without it the C library has address space in hand for each thread.
+    with Namespace() as namespace, Daemon(namespace, prefix=["env", "MALLOC_ARENA_MAX=1"]) as daemon:
+        daemon.wait_ready()
+        status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
+        has = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) << 10
+        run("prlimit", f"--as={has}:", "--pid", daemon.process.pid)
+        ct_load(namespace, "create", "--count", 50_000, "--sources", 5_000)
+        daemon.wait_for_log("conntrack: out of memory; trying again", 10)
+        run("prlimit", "--as=unlimited:", "--pid", daemon.process.pid)
+        claim("equal again", daemon.wait_equal(20), 10)
+        check_invariants(daemon.metrics())
 
 
 def test_a_kernel_log_that_is_not_handed_over_for_a_moment_is_read_again():
