@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,10 +19,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// A pipe, or what systemd gives its services as standard error.
+enum class Kind { kPipe, kSocket };
+
 struct Pipe {
-  Pipe() {
+  explicit Pipe(Kind kind = Kind::kPipe) {
     std::array<int, 2> ends{};
-    REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);
+    if (kind == Kind::kPipe) {
+      REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);
+    } else {
+      REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    }
     reading = FileDescriptor(ends[0]);
     writing = FileDescriptor(ends[1]);
     signal(SIGPIPE, SIG_IGN);
@@ -62,7 +70,7 @@ std::string Contents(const std::string& path) { return Read(FileDescriptor(open(
 }  // namespace
 
 TEST_CASE("lines are written in their order") {
-  const Pipe pipe;
+  const Pipe pipe(GENERATE(Kind::kPipe, Kind::kSocket));
   LineWriter writer(pipe.writing.get());
   writer.Start();
   std::thread reader([&] { CHECK(Read(pipe.reading, Lines(5000).size()) == Lines(5000)); });
@@ -72,7 +80,7 @@ TEST_CASE("lines are written in their order") {
 }
 
 TEST_CASE("what nobody reads is kept up to a bound, what is beyond it is lost and counted, and nobody waits") {
-  const Pipe pipe;
+  const Pipe pipe(GENERATE(Kind::kPipe, Kind::kSocket));
   const std::string before = Fill(pipe.writing);
   std::string kept;
   {
