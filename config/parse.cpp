@@ -1,13 +1,9 @@
 #include "config/parse.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <system_error>
 #include <utility>
 
+#include "collectors/system/regular_file.h"
 #include "config/document.h"
 #include "config/reading.h"
 #include "config/schema.h"
@@ -30,10 +26,6 @@ void KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
     const std::size_t column_max = line_bytes[fault.line - 1] + 1;
     fault.column = is_past_the_end ? column_max : std::min(fault.column, column_max);
   }
-}
-
-std::vector<ConfigFault> CannotRead(int code) {
-  return {{1, 1, "the file cannot be read: " + std::generic_category().message(code)}};
 }
 
 }  // namespace
@@ -60,18 +52,9 @@ ConfigOrFaults ParseConfig(std::string_view yaml) {
 }
 
 ConfigOrFaults LoadConfigFile(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
-  if (!file) return CannotRead(errno);
-  // One byte more than is allowed is enough for ParseConfig to refuse it, however long the file goes on.
-  std::string text;
-  std::array<char, 16'384> piece{};
-  while (text.size() <= config::kDocumentBytesMax) {
-    const std::size_t count = std::fread(piece.data(), 1, piece.size(), file.get());
-    text.append(piece.data(), count);
-    if (std::ferror(file.get()) != 0) return CannotRead(errno);
-    if (count < piece.size()) break;
-  }
-  return ParseConfig(text);
+  const auto text = ReadRegularFile(path, config::kDocumentBytesMax);
+  if (!text) return std::vector<ConfigFault>{{1, 1, "the file cannot be read: " + text.error().message}};
+  return ParseConfig(*text);
 }
 
 const std::vector<std::string>& ConfigKeys() { return config::ConfigSchema().keys; }

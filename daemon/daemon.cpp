@@ -1,42 +1,54 @@
 #include "daemon/daemon.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/ranges.h>
 #include <spdlog/spdlog.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/system/file_descriptor.h"
+#include "collectors/system/worker_thread.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
 #include "daemon/api/history_api.h"
 #include "daemon/api/rules_api.h"
+#include "daemon/api/rules_api.h"
+#include "daemon/api/source_details.h"
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
+#include "daemon/api/sources_api.h"
 #include "daemon/api/status_api.h"
-#include "daemon/observation/collector_transitions.h"
+#include "daemon/api/status_api.h"
 #include "daemon/command_line/load_config.h"
+#include "daemon/command_line/load_config.h"
+#include "daemon/command_line/restart_keys.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/exposition/exposition.h"
 #include "daemon/http/server.h"
 #include "daemon/log/log.h"
+#include "daemon/log/log.h"
+#include "daemon/observation/collector_transitions.h"
+#include "daemon/observation/observer.h"
 #include "daemon/observation/observer.h"
 #include "daemon/observation/table_collector.h"
+#include "daemon/observation/table_collector.h"
+#include "daemon/observation/trust_verdict.h"
+#include "daemon/page/page.h"
 #include "daemon/page/page.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/service_manager.h"
-#include "daemon/command_line/restart_keys.h"
+#include "daemon/process/service_manager.h"
+#include "daemon/process/start_failure.h"
 #include "daemon/rules/rule_collector.h"
-#include "daemon/observation/trust_verdict.h"
+#include "daemon/rules/rule_collector.h"
 
 namespace conntally {
 namespace {
@@ -54,13 +66,17 @@ std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
   return std::nullopt;
 }
 
-FileDescriptor CatchSignals() {
+sigset_t OurSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  return signals;
+}
+
+void KeepSignalsPending() {
+  const sigset_t signals = OurSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  return FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 class Daemon {
@@ -85,12 +101,10 @@ class Daemon {
         observer_(config_, tally_, conntrack_, table_, rules_, drops_),
         alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); }) {}
 
-  int Run(const FileDescriptor& signals) {
+  // Throws what a thread that cannot be had throws.
+  Status Run() {
     auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
-    if (!server) {
-      spdlog::error("{}", server.error().message);
-      return 1;
-    }
+    if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving http://{}/metrics", config_.web.listen_address);
@@ -99,7 +113,7 @@ class Daemon {
     drops_.Start();
     alerts_.Start();
     source_details_.Start();
-    Loop(signals);
+    KeepRunning("daemon", [this] { Loop(); });
     service_.NotifyStopping();
     server_.reset();
     source_details_.Stop();
@@ -108,7 +122,7 @@ class Daemon {
     rules_.Stop();
     conntrack_.Stop();
     spdlog::info("stopped");
-    return 0;
+    return Ok();
   }
 
  private:
@@ -158,18 +172,17 @@ class Daemon {
     snapshot.trust.overflows["http_connections"] = http.connections_turned_away;
     snapshot.trust.overflows["http_responses"] = http.responses_turned_away;
     snapshot.trust.overflows["http_deadlines"] = http.deadlines_missed;
+    snapshot.trust.overflows["log_lines"] = LogLinesLost();
     return snapshot;
   }
 
-  void Loop(const FileDescriptor& signals) {
+  void Loop() {
     Clock::time_point next_tick = Clock::now();
     for (;;) {
       const auto until_tick = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
       // Until systemd knows that the service is ready, look more often.
       const auto limit = service_.ready_notified() ? until_tick : std::min<std::chrono::milliseconds>(until_tick, 20ms);
-      pollfd ready{signals.get(), POLLIN, 0};
-      poll(&ready, 1, static_cast<int>(std::max<std::chrono::milliseconds>(limit, 0ms).count()));
-      if ((ready.revents & POLLIN) != 0 && TakeSignals(signals)) return;
+      if (AwaitStop(std::max<std::chrono::milliseconds>(limit, 0ms))) return;
       TellStanding();
       if (Clock::now() < next_tick) continue;
       next_tick += 1s;
@@ -179,17 +192,16 @@ class Daemon {
     }
   }
 
-  // True when one of them says stop.
-  bool TakeSignals(const FileDescriptor& signals) {
-    signalfd_siginfo taken{};
-    while (read(signals.get(), &taken, sizeof taken) == sizeof taken) {
-      if (taken.ssi_signo != SIGHUP) {
-        spdlog::info("stopping on {}", strsignal(static_cast<int>(taken.ssi_signo)));
-        return true;
-      }
-      Reload();
-    }
-    return false;
+  // Takes the next signal, if one comes within this time; true when it says stop. Without a descriptor: there may be none to be had.
+  bool AwaitStop(std::chrono::milliseconds at_most) {
+    const sigset_t signals = OurSignals();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
+    const timespec limit{seconds.count(), std::chrono::nanoseconds(at_most - seconds).count()};
+    const int taken = sigtimedwait(&signals, nullptr, &limit);
+    if (taken == SIGHUP) Reload();
+    if (taken != SIGINT && taken != SIGTERM) return false;
+    spdlog::info("stopping on {}", strsignal(taken));
+    return true;
   }
 
   // The log and systemd: each change, once.
@@ -213,7 +225,9 @@ class Daemon {
 
   void Reload() {
     service_.NotifyReloading();
-    std::optional<Config> wanted = LoadConfigOrLog(command_);
+    std::optional<Config> wanted;
+    const auto loaded = Caught([&] { wanted = LoadConfigOrLog(command_); });
+    if (!loaded) spdlog::error("reload: {}", loaded.error().message);
     observer_.set_reload_successful(wanted.has_value());
     if (wanted) {
       if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {
@@ -248,20 +262,39 @@ class Daemon {
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above
 };
 
+// False, with the reason logged, when it could not start.
+bool RunUntilStopped(const RunCommand& command) {
+  Status ran = Ok();
+  const auto started = Caught([&] {
+    Config::Log log;
+    log.level = command.overrides.log_level.value_or(log.level);
+    log.format = command.overrides.log_format.value_or(log.format);
+    ConfigureLog(log);
+    const std::optional<Config> config = LoadConfigOrLog(command);
+    if (!config) {
+      ran = Error{"the configuration has faults"};
+      return;
+    }
+    ConfigureLog(config->log);
+    const BuildInfo build = GetBuildInfo();
+    spdlog::info("conntally {} (revision {})", build.version, build.revision);
+    ran = ExpectRoomForFiles();
+    if (!ran) return;
+    ran = std::make_unique<Daemon>(command, *config)->Run();
+  });
+  if (started && ran) return true;
+  spdlog::error("{}", ExplainStartFailure(started ? ran.error() : started.error()));
+  return false;
+}
+
 }  // namespace
 
 int RunDaemon(const RunCommand& command) {
-  const FileDescriptor signals = CatchSignals();
-  Config::Log log;
-  log.level = command.overrides.log_level.value_or(log.level);
-  log.format = command.overrides.log_format.value_or(log.format);
-  ConfigureLog(log);
-  const std::optional<Config> config = LoadConfigOrLog(command);
-  if (!config) return 1;
-  ConfigureLog(config->log);
-  const BuildInfo build = GetBuildInfo();
-  spdlog::info("conntally {} (revision {})", build.version, build.revision);
-  return std::make_unique<Daemon>(command, *config)->Run(signals);
+  KeepSignalsPending();
+  std::set_terminate(LogAndAbort);
+  const bool ran = RunUntilStopped(command);
+  DrainLog();
+  return ran ? 0 : 1;
 }
 
 }  // namespace conntally

@@ -1,8 +1,14 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <iostream>
 #include <span>
 #include <variant>
 
+#include "collectors/system/worker_thread.h"
 #include "daemon/command_line/check_config.h"
+#include "daemon/command_line/check_config.h"
+#include "daemon/command_line/command_line.h"
 #include "daemon/command_line/command_line.h"
 #include "daemon/command_line/status.h"
 #include "daemon/daemon.h"
@@ -29,8 +35,23 @@ struct Execute {
   }
 };
 
+// Else the first files that are opened would take their numbers, and be written to as standard error.
+void KeepStandardDescriptorsOpen() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));  // the lowest number that is free
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return std::visit(Execute{}, conntally::ParseCommandLine(std::span(argv, static_cast<std::size_t>(argc))));
+  KeepStandardDescriptorsOpen();
+  int exit_code = 2;  // of diagnose: could not look
+  const auto done = conntally::Caught([&] {
+    const auto command = conntally::ParseCommandLine(std::span(argv, static_cast<std::size_t>(argc)));
+    if (!std::holds_alternative<conntally::DiagnoseCommand>(command)) exit_code = 1;
+    exit_code = std::visit(Execute{}, command);
+  });
+  if (!done) std::cerr << "conntally: " << done.error().message << '\n';
+  return exit_code;
 }

@@ -1,7 +1,6 @@
 #include "collectors/conntrack/conntrack_collector.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,8 @@
 #include "collectors/conntrack/decode.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 namespace {
@@ -70,12 +71,12 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
       census_(options_.grouping, KeyedHash::WithRandomSecret()),
       prepared_(kStride),
       reconcile_interval_ms_(options_.reconcile_interval.count()),
-      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      stop_(MakeEvent()) {}
 
 ConntrackCollector::~ConntrackCollector() { Stop(); }
 
 void ConntrackCollector::Start() {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("conntrack", [this] { Run(); }, [this](const Error& error) { Fail(error); });
 }
 
 void ConntrackCollector::Stop() {
@@ -90,7 +91,6 @@ void ConntrackCollector::set_reconcile_interval(std::chrono::milliseconds interv
 }
 
 void ConntrackCollector::Run() {
-  pthread_setname_np(pthread_self(), "conntrack");
   bool entered = options_.network_namespace_path.empty();
   Reconciler reconciler(tracker_, tally_, health_, options_.reconcile_interval);
   do {
@@ -102,7 +102,8 @@ void ConntrackCollector::Run() {
         continue;
       }
     }
-    const auto ended = RunSession(reconciler);
+    Status ended = Ok();
+    if (const auto ran = Caught([&] { ended = RunSession(reconciler); }); !ran) ended = ran;
     if (ended) return;
     Fail(ended.error());
     reconciler.Restart();

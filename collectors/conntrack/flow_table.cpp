@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -83,7 +84,7 @@ class FlowTable::Partition {
   void Erase(Flow& flow) {
     static_assert(std::is_standard_layout_v<Slot>);  // so a slot stands where its first member does
     EraseAt(static_cast<std::size_t>(reinterpret_cast<Slot*>(&flow) - slots_.get()));
-    if (capacity_ > 16 && size_ * 4 < capacity_) Resize(std::max<std::size_t>(16, capacity_ / 2));
+    if (capacity_ > 16 && size_ * 4 < capacity_) Shrink();
   }
 
   template <typename Predicate>
@@ -97,7 +98,8 @@ class FlowTable::Partition {
         ++i;
       }
     }
-    while (capacity_ > 16 && size_ * 4 < capacity_) Resize(std::max<std::size_t>(16, capacity_ / 2));
+    while (capacity_ > 16 && size_ * 4 < capacity_ && Shrink()) {
+    }
   }
 
   template <typename Visitor>
@@ -143,6 +145,17 @@ class FlowTable::Partition {
     --size_;
   }
 
+  // False when there is no memory for the smaller one: then it stays as it is.
+  bool Shrink() {
+    try {
+      Resize(std::max<std::size_t>(16, capacity_ / 2));
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  // All or nothing.
   void Resize(std::size_t capacity) {
     const std::unique_ptr<Slot[]> old = std::exchange(slots_, std::make_unique<Slot[]>(capacity));
     const std::size_t old_capacity = std::exchange(capacity_, capacity);
@@ -196,8 +209,9 @@ Flow* FlowTable::Find(const FlowKey& key, FlowHash hash) {
 
 Flow* FlowTable::Insert(const FlowKey& key, FlowHash hash) {
   if (size_ >= connections_max_) return nullptr;
+  Flow* flow = WithPartition(key.family, hash, [&](auto& partition) { return &partition.Insert(key, hash); });
   ++size_;
-  return WithPartition(key.family, hash, [&](auto& partition) { return &partition.Insert(key, hash); });
+  return flow;
 }
 
 void FlowTable::Erase(Flow& flow, Family family, FlowHash hash) {

@@ -134,8 +134,16 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   const FlowEvent& event = prepared.event;
   Flow* flow = flows_.Insert(event.key, prepared.hash);
   if (flow == nullptr) return nullptr;
-  const IpAddress source = SourceOf(event.key);
-  flow->source = batch.Acquire(source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
+  bool port_is_new = false;
+  try {
+    const IpAddress source = SourceOf(event.key);
+    flow->source = batch.Acquire(source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
+    port_is_new = flow->source != kNoSourceRow && HasPorts(flow->protocol) && ports_.Add(flow->source, event.key.destination_port);
+  } catch (...) {  // no memory: it never came in, and the next comparison brings it
+    if (flow->source != kNoSourceRow) batch.Release(flow->source);
+    flows_.Erase(*flow, event.key.family, prepared.hash);
+    throw;
+  }
   flow->id = event.id;
   flow->tcp_state = static_cast<std::uint8_t>(event.tcp_state) & 0xF;
   flow->replied = IsReplied(event);
@@ -147,7 +155,7 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
     return flow;
   }
   SourceDelta delta{.connections = 1, .unreplied = flow->replied ? 0 : 1};
-  if (HasPorts(flow->protocol) && ports_.Add(flow->source, event.key.destination_port)) delta.destination_ports = 1;
+  if (port_is_new) delta.destination_ports = 1;
   batch.AddSource(flow->source, delta);
   return flow;
 }

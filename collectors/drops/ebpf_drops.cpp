@@ -60,6 +60,8 @@ Error Explain(const char* doing, int code) {
   if (const std::string missing = MissingCapabilities(); !missing.empty()) {
     return {"needs CAP_BPF and CAP_PERFMON, and lacks " + missing, code};
   }
+  // What follows would want some, too, and blame the kernel.
+  if (code == EMFILE || code == ENFILE || code == ENOMEM) return Error::FromErrno(doing, code);
   struct stat types{};
   if (stat(kKernelTypes, &types) != 0) {
     return {std::string("the kernel does not describe its types: no ") + kKernelTypes + " (CONFIG_DEBUG_INFO_BTF)", code};

@@ -8,7 +8,7 @@
 namespace conntally {
 
 Status EnterNetworkNamespace(const std::string& path) {
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (fd.get() < 0) return Error::FromErrno("cannot open network namespace " + path, errno);
   if (setns(fd.get(), CLONE_NEWNET) == 0) return Ok();
   // No EPERM, which is taken for a want of CAP_NET_ADMIN.

@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 
 #include <fstream>
-#include <thread>
 
 #include "collectors/netlink/messages.h"
 #include "collectors/netlink/query.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 namespace {
@@ -82,17 +82,17 @@ std::optional<CpuCounters> DecodeCpuCounters(Bytes message) {
 }
 
 Result<TableReader> TableReader::Open(const std::string& network_namespace_path) {
-  // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
   Result<NetlinkSocket> socket = Error{};
-  std::thread([&] {
-    if (!network_namespace_path.empty()) {
-      if (const auto entered = EnterNetworkNamespace(network_namespace_path); !entered) {
-        socket = entered.error();
-        return;
-      }
-    }
+  if (network_namespace_path.empty()) {
     socket = NetlinkSocket::Open();
-  }).join();
+  } else {
+    // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
+    const auto open = [&] {
+      const auto entered = EnterNetworkNamespace(network_namespace_path);
+      socket = entered ? NetlinkSocket::Open() : entered.error();
+    };
+    if (const auto ran = Caught([&] { StartThread("table", open).join(); }); !ran) return ran.error();
+  }
   if (!socket) return socket.error();
   return TableReader(std::move(*socket));
 }

@@ -1,5 +1,6 @@
 #include "collectors/tally/port_counts.h"
 
+#include <new>
 #include <utility>
 
 namespace conntally {
@@ -44,7 +45,12 @@ bool PortCounts::Remove(SourceRow source, std::uint16_t port) {
   if ((--slot & kSlotMax) != 0) return false;
   Erase(slot);
   --size_;
-  if (capacity_ > kCapacityMin && size_ * 8 < capacity_) Resize(capacity_ / 2);
+  if (capacity_ > kCapacityMin && size_ * 8 < capacity_) {
+    try {
+      Resize(capacity_ / 2);
+    } catch (const std::bad_alloc&) {  // it stays as large as it is
+    }
+  }
   return true;
 }
 

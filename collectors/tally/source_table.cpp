@@ -212,11 +212,12 @@ bool SourceTable::Retire(SourceRow index) {
   Row& row = At(index);
   std::uint32_t unreferenced = row.references.load(std::memory_order_acquire) & kIpv6;
   const IpAddress source{row.address, unreferenced != 0 ? Family::kIpv6 : Family::kIpv4};
+  retired_.push_back(index);  // first, since it may throw
   if (!row.references.compare_exchange_strong(unreferenced, unreferenced | kDead, std::memory_order_acq_rel)) {
+    retired_.pop_back();
     return false;
   }
   Unlink(index, BucketOf(Hash(source)));
-  retired_.push_back(index);
   return true;
 }
 

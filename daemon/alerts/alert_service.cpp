@@ -1,9 +1,10 @@
 #include "daemon/alerts/alert_service.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 namespace {
@@ -27,7 +28,7 @@ void Log(const AlertTransition& transition) {
 
 void AlertService::Start() {
   push_.Start();
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("alerts", [this] { Run(); });
 }
 
 void AlertService::Stop() {
@@ -56,7 +57,6 @@ void AlertService::Describe(CollectorReport& report) const {
 }
 
 void AlertService::Run() {
-  pthread_setname_np(pthread_self(), "alerts");
   auto next = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!woken_.wait_until(lock, next, [this] { return stopping_; })) {

@@ -1,15 +1,17 @@
 #include "daemon/alerts/alertmanager_push.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <stdexcept>
 
+#include "collectors/system/regular_file.h"
 #include "collectors/system/result.h"
+#include "collectors/system/result.h"
+#include "collectors/system/worker_thread.h"
 #include "daemon/alerts/alertmanager_outbox.h"
 
 namespace conntally {
@@ -37,10 +39,9 @@ std::string HostName() {
 
 // Without the line's end that editors leave.
 Result<std::string> ReadSecret(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
-  if (!file) return Error::FromErrno("cannot read " + path, errno);
-  std::string secret(kSecretBytesMax, '\0');
-  secret.resize(std::fread(secret.data(), 1, secret.size(), file.get()));
+  auto read = ReadRegularFile(path, kSecretBytesMax);
+  if (!read) return Error{"cannot read " + path + ": " + read.error().message};
+  std::string& secret = *read;
   while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (secret.empty()) return Error{path + " is empty"};
   if (secret.find_first_of("\r\n") != secret.npos) return Error{path + " has more than one line"};
@@ -65,7 +66,9 @@ void AddHeader(Headers& headers, const std::string& line) {
 }  // namespace
 
 struct AlertmanagerPush::Multi {
-  Multi() : handle(curl_multi_init()) {}
+  Multi() : handle(curl_multi_init()) {
+    if (handle == nullptr) throw std::runtime_error("cannot set up libcurl, which tells the Alertmanagers");
+  }
   ~Multi() { curl_multi_cleanup(handle); }
   CURLM* handle;
 };
@@ -161,7 +164,7 @@ AlertmanagerPush::~AlertmanagerPush() {
 }
 
 void AlertmanagerPush::Start() {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("alertmanager", [this] { Run(); });
 }
 
 void AlertmanagerPush::Stop() {
@@ -268,7 +271,6 @@ void AlertmanagerPush::Publish() {
 }
 
 void AlertmanagerPush::Run() {
-  pthread_setname_np(pthread_self(), "alertmanager");
   while (TakeUpdate()) {
     SendDue(false);
     TakeResults();

@@ -1,6 +1,5 @@
 #include "daemon/api/source_details.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,6 +11,9 @@
 #include <vector>
 
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
+#include "collectors/tally/protocol_names.h"
 #include "collectors/tally/protocol_names.h"
 #include "config/address_notation.h"
 
@@ -92,11 +94,14 @@ std::string SurveyedJson(const std::string& name, const SurveyedConnections& con
 }
 
 void SourceDetails::Start() {
-  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+  thread_ = StartThread("details", [this] { Run(stop_.get_token()); }, [this](const Error& error) {
+    const std::lock_guard lock(mutex_);
+    failure_ = "cannot list connections: " + error.message;
+  });
 }
 
 void SourceDetails::Stop() {
-  thread_.request_stop();
+  stop_.request_stop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -175,7 +180,6 @@ void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::ti
 }
 
 void SourceDetails::Run(const std::stop_token& stop) {
-  pthread_setname_np(pthread_self(), "details");
   Status entered = Ok();
   if (!network_namespace_path_.empty()) entered = EnterNetworkNamespace(network_namespace_path_);
   while (!stop.stop_requested()) {

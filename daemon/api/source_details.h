@@ -63,7 +63,8 @@ class SourceDetails {
   std::map<IpAddress, Wanted> wanted_;
   Clock::time_point not_before_{};
   std::string failure_;
-  std::jthread thread_;
+  std::stop_source stop_;
+  std::thread thread_;
 };
 
 // A source's connections as JSON, the most frequent kinds first, `rows` of them. Pure.

@@ -1,6 +1,5 @@
 #include "daemon/drops/drop_collector.h"
 
-#include <pthread.h>
 #include <net/if.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -19,8 +18,13 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/drops/nflog_listener.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
+#include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/log_prefixes.h"
+#include "daemon/drops/log_prefixes.h"
+#include "daemon/drops/set_drops.h"
 #include "daemon/drops/set_drops.h"
 
 namespace conntally {
@@ -33,6 +37,7 @@ constexpr auto kRound = 200ms;
 constexpr auto kBusyRound = 60ms;
 constexpr std::uint64_t kBusyKeys = 8192;  // of the 65,536 that the kernel's map holds
 constexpr auto kRetry = 5s;
+constexpr auto kReadAgain = 1s;  // after the kernel did not hand over what it has
 constexpr unsigned kDatagramsAtOnce = 64;
 constexpr unsigned kLogRecordsAtOnce = 2048;
 
@@ -77,6 +82,12 @@ DropTally::Moment Now() {
   return {std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), std::chrono::steady_clock::now()};
 }
 
+// What may be otherwise the next time, unlike a capability or a kernel that lacks something.
+bool Passes(const Error& error) {
+  constexpr std::array kPassing = {EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+  return std::find(kPassing.begin(), kPassing.end(), error.code) != kPassing.end();
+}
+
 Result<std::uint32_t> NamespaceInode(const std::string& path) {
   const std::string file = path.empty() ? "/proc/thread-self/ns/net" : path;
   struct stat status{};
@@ -100,6 +111,10 @@ struct DropCollector::Ways {
 
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
+  bool ebpf_wanted = true;  // there, or off for good, once it is false
+  bool kernel_log_wanted = true;
+  Clock::time_point next_open{};
+  Clock::time_point next_reading{};  // of packets logged
   std::vector<NflogListener> nflog;
   std::vector<std::uint16_t> unbound_groups;
   Clock::time_point next_bind{};
@@ -116,14 +131,15 @@ DropCollector::DropCollector(Options options)
     : options_(std::move(options)),
       tally_({.tracked_max = options_.drops.tracked_max, .ipv4_prefix = options_.ipv4_prefix, .ipv6_prefix = options_.ipv6_prefix},
              KeyedHash::WithRandomSecret()),
-      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      stop_(MakeEvent()) {}
 
 DropCollector::~DropCollector() { Stop(); }
 
 void DropCollector::Start() {
   const bool anything = options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log || !options_.drops.nflog_groups.empty() ||
                         options_.rules != nullptr;  // whose sets count drops
-  if (anything && !thread_.joinable()) thread_ = std::thread([this] { Run(); });
+  if (!anything || thread_.joinable()) return;
+  thread_ = StartThread("drops", [this] { Run(); }, [this](const Error& error) { Publish("drops", {false, 0, error.message}); });
 }
 
 void DropCollector::Stop() {
@@ -138,7 +154,6 @@ bool DropCollector::stopping() const {
 }
 
 void DropCollector::Run() {
-  pthread_setname_np(pthread_self(), "drops");
   Ways ways(options_);
   if (!options_.network_namespace_path.empty()) {
     if (const auto entered = EnterNetworkNamespace(options_.network_namespace_path); !entered) {
@@ -148,10 +163,11 @@ void DropCollector::Run() {
     }
   }
   ways.unbound_groups = options_.drops.nflog_groups;
-  AttachEbpf(ways);
-  OpenKernelLog(ways);
+  ways.ebpf_wanted = options_.drops.ebpf != Config::Switch::kOff;
+  ways.kernel_log_wanted = options_.drops.kernel_log;
   Clock::time_point next_round = Clock::now() + kRound;
   while (!stopping()) {
+    OpenWanted(ways);
     BindNflogGroups(ways);
     WaitForWork(ways, next_round);
     ReceiveLogged(ways);
@@ -165,10 +181,17 @@ void DropCollector::Run() {
   tally_.Settle(Now());
 }
 
+void DropCollector::OpenWanted(Ways& ways) {
+  if (Clock::now() < ways.next_open) return;
+  ways.next_open = Clock::now() + kRetry;
+  if (ways.ebpf_wanted) AttachEbpf(ways);
+  if (ways.kernel_log_wanted) OpenKernelLog(ways);
+}
+
 void DropCollector::AttachEbpf(Ways& ways) {
-  if (options_.drops.ebpf == Config::Switch::kOff) return;
   const auto inode = NamespaceInode(options_.network_namespace_path);
   auto attached = inode ? EbpfDrops::Attach(*inode) : Result<EbpfDrops>(inode.error());
+  ways.ebpf_wanted = !attached && Passes(attached.error());
   if (attached) {
     ways.ebpf = std::move(*attached);
     tally_.set_ebpf_counts(true);
@@ -178,18 +201,20 @@ void DropCollector::AttachEbpf(Ways& ways) {
   }
   const bool wanted = options_.drops.ebpf == Config::Switch::kOn;
   const std::string& reason = attached.error().message;
+  if (ways.ebpf_wanted) return Publish("ebpf", {false, 0, reason + "; trying again"});
   if (!wanted) spdlog::warn("drops: eBPF is off: {}", reason);
   Publish("ebpf", {false, 0, reason, !wanted});
 }
 
 void DropCollector::OpenKernelLog(Ways& ways) {
-  if (!options_.drops.kernel_log) return;
   auto opened = KernelLog::Open(options_.kernel_log_path);
+  ways.kernel_log_wanted = !opened && Passes(opened.error());
   if (opened) {
     ways.kernel_log = std::move(*opened);
     Publish("kernel_log", {true, 0, {}});
     return;
   }
+  if (ways.kernel_log_wanted) return Publish("kernel_log", {false, 0, opened.error().message + "; trying again"});
   spdlog::warn("drops: the kernel's log is off: {}", opened.error().message);
   Publish("kernel_log", {false, 0, opened.error().message, true});
 }
@@ -214,19 +239,24 @@ void DropCollector::BindNflogGroups(Ways& ways) {
 
 void DropCollector::WaitForWork(const Ways& ways, Clock::time_point until) {
   std::vector<pollfd> ready = {{stop_.get(), POLLIN, 0}};
-  for (const NflogListener& listener : ways.nflog) ready.push_back({listener.fd(), POLLIN, 0});
-  if (ways.kernel_log) ready.push_back({ways.kernel_log->fd(), POLLIN, 0});
+  const bool reading = Clock::now() >= ways.next_reading;
+  for (const NflogListener& listener : ways.nflog) ready.push_back({reading ? listener.fd() : -1, POLLIN, 0});
+  if (reading && ways.kernel_log) ready.push_back({ways.kernel_log->fd(), POLLIN, 0});
   const auto limit = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
   poll(ready.data(), ready.size(), static_cast<int>(std::max<std::chrono::milliseconds>(limit, 0ms).count()));
 }
 
+// What the kernel has and does not hand over stays readable: after a failure there is a pause.
 void DropCollector::ReceiveLogged(Ways& ways) {
+  if (Clock::now() < ways.next_reading) return;
   std::string failure;
   for (NflogListener& listener : ways.nflog) {
     const auto received = listener.Receive(kDatagramsAtOnce, [&](LoggedPacket&& packet) {
       if (!ways.let_through.contains(packet.prefix)) tally_.AddLogged(packet);
     });
-    if (!received) failure += fmt::format("{}NFLOG group {}: {}", failure.empty() ? "" : "; ", listener.group(), received.error().message);
+    if (received) continue;
+    failure += fmt::format("{}NFLOG group {}: {}", failure.empty() ? "" : "; ", listener.group(), received.error().message);
+    ways.next_reading = Clock::now() + kReadAgain;
   }
   if (ways.unbound_groups.empty() && !ways.nflog.empty()) Publish("nflog", {failure.empty(), 0, failure});
   if (!ways.kernel_log) return;
@@ -237,9 +267,8 @@ void DropCollector::ReceiveLogged(Ways& ways) {
       CountTableFull(*full, ways.table_full_lines);
     }
   });
-  if (read) return;
-  Publish("kernel_log", {false, 0, read.error().message});
-  ways.kernel_log.reset();
+  if (!read) ways.next_reading = Clock::now() + kReadAgain;
+  Publish("kernel_log", {static_cast<bool>(read), 0, read ? std::string() : read.error().message + "; trying again"});
 }
 
 // The number of keys that there were.
@@ -320,6 +349,7 @@ void DropCollector::PublishFigures(const Ways& ways) {
   }
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
   const std::lock_guard lock(mutex_);
+  statuses_.erase("drops");  // it goes round
   for (const auto& [what, count] : overflows) overflows_[what] = std::max(overflows_[what], count);
   table_full_lines_ = ways.table_full_lines;
 }

@@ -53,6 +53,7 @@ class DropCollector {
   struct Ways;
 
   void Run();
+  void OpenWanted(Ways& ways);
   void AttachEbpf(Ways& ways);
   void OpenKernelLog(Ways& ways);
   void BindNflogGroups(Ways& ways);

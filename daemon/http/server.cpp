@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "collectors/system/worker_thread.h"
 #include "daemon/http/connections.h"
 #include "daemon/http/descriptor_limit.h"
 #include "daemon/http/exchange.h"
@@ -97,7 +97,7 @@ Status Server::Loop::Start() {
   stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
   if (Status started = StartDaemon(); !started) return started;
-  thread_ = std::thread(&Loop::Run, this);
+  thread_ = StartThread("http", [this] { Run(); });
   return Ok();
 }
 
@@ -126,7 +126,6 @@ Server::Loop::~Loop() {
 }
 
 void Server::Loop::Run() {
-  pthread_setname_np(pthread_self(), "http");
   // Signals are the main thread's, and a client that hangs up is no reason to die of SIGPIPE.
   sigset_t all;
   sigfillset(&all);

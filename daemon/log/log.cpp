@@ -2,25 +2,35 @@
 
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
+#include "collectors/system/worker_thread.h"
+#include "daemon/log/line_writer.h"
 #include "daemon/log/log_line.h"
+#include "daemon/log/log_line.h"
+#include "daemon/log/repeat_limit.h"
 #include "daemon/log/repeat_limit.h"
 
 namespace conntally {
 namespace {
 
 constexpr unsigned kRepetitionsWritten = 20;  // of a line, in RepeatLimit::kPause
+constexpr std::chrono::milliseconds kDrainMax{500};
 
 class LogSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit LogSink(Config::LogFormat format) : format_(format) {}
   void set_format(Config::LogFormat format) { format_.store(format, std::memory_order_relaxed); }
+  LineWriter& writer() { return writer_; }
 
  private:
   void sink_it_(const spdlog::details::log_msg& entry) override {
@@ -30,14 +40,30 @@ class LogSink : public spdlog::sinks::base_sink<std::mutex> {
     const auto level = spdlog::level::to_string_view(entry.level);
     const std::string line = LogLine({entry.time, {level.data(), level.size()}, text, verdict.held_back},
                                      format_.load(std::memory_order_relaxed));
-    std::fwrite(line.data(), 1, line.size(), stderr);
+    const std::uint64_t lost = writer_.lost();
+    if (writer_.Push((lost == lost_told_ ? "" : LossesSoFar(lost, entry.time)) + line)) lost_told_ = lost;
   }
 
-  void flush_() override { std::fflush(stderr); }
+  void flush_() override {}
+
+  // Where they are missed.
+  std::string LossesSoFar(std::uint64_t lost, std::chrono::system_clock::time_point time) const {
+    return LogLine({time, "warning", fmt::format("{} lines of this log could not be written so far", lost)},
+                   format_.load(std::memory_order_relaxed));
+  }
 
   std::atomic<Config::LogFormat> format_;
   RepeatLimit limit_{kRepetitionsWritten};
+  std::uint64_t lost_told_ = 0;
+  LineWriter writer_{STDERR_FILENO};
 };
+
+// Null before ConfigureLog.
+std::shared_ptr<LogSink> RunningSink() {
+  const std::shared_ptr<spdlog::logger> running = spdlog::default_logger();
+  const bool has_sink = running && !running->sinks().empty();
+  return has_sink ? std::dynamic_pointer_cast<LogSink>(running->sinks().front()) : nullptr;
+}
 
 spdlog::level::level_enum LevelOf(Config::LogLevel level) {
   switch (level) {
@@ -54,17 +80,37 @@ spdlog::level::level_enum LevelOf(Config::LogLevel level) {
 void ConfigureLog(const Config::Log& log) {
   // spdlog's default logger may not be replaced while other threads log, so after the first time it stays, and
   // what may change in it is atomic.
-  const std::shared_ptr<spdlog::logger> running = spdlog::default_logger();
-  const bool is_ours = running && !running->sinks().empty();
-  if (auto sink = is_ours ? std::dynamic_pointer_cast<LogSink>(running->sinks().front()) : nullptr) {
+  if (const auto sink = RunningSink()) {
     sink->set_format(log.format);
-    running->set_level(LevelOf(log.level));
+    spdlog::default_logger()->set_level(LevelOf(log.level));
     return;
   }
-  auto logger = std::make_shared<spdlog::logger>("conntally", std::make_shared<LogSink>(log.format));
+  const auto sink = std::make_shared<LogSink>(log.format);
+  auto logger = std::make_shared<spdlog::logger>("conntally", sink);
   logger->set_level(LevelOf(log.level));
-  logger->flush_on(spdlog::level::info);
+  // spdlog's own way to tell of a line that could not be made is to write to standard error, and wait.
+  logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(std::move(logger));
+  sink->writer().Start();
+}
+
+std::uint64_t LogLinesLost() {
+  const auto sink = RunningSink();
+  return sink ? sink->writer().lost() : 0;
+}
+
+void DrainLog() {
+  if (const auto sink = RunningSink()) sink->writer().Drain(kDrainMax);
+}
+
+void LogAndAbort() {
+  const auto ended = Caught([] {
+    if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+  });
+  std::set_terminate(std::abort);
+  spdlog::critical("conntally ends by a fault of its own: {}", ended ? "no exception" : ended.error().message);
+  DrainLog();
+  std::abort();
 }
 
 }  // namespace conntally

@@ -1,6 +1,9 @@
 // Sets up spdlog's default logger: one line an entry on standard error, as text or JSON, and repeated lines held back.
+// Who logs never waits for who reads.
 // Setting up: the main thread, first before any other is started, later, at a reload, beside them. Logging: any thread.
 #pragma once
+
+#include <cstdint>
 
 #include "config/config.h"
 
@@ -8,6 +11,16 @@ namespace conntally {
 
 // Lines that differ only in their numbers are one line repeated: of those, a few are written each ten seconds, and how many
 // were held back.
+// Throws std::system_error, with the log usable all the same, when there is no thread to write it.
 void ConfigureLog(const Config::Log& log);
+
+// Lines lost since they could not be written: nobody read them, or the disk was full.
+std::uint64_t LogLinesLost();
+
+// Waits for what has been logged to be written, half a second at most, should nobody read it.
+void DrainLog();
+
+// Logs what ends the process, and ends it. For std::set_terminate.
+[[noreturn]] void LogAndAbort();
 
 }  // namespace conntally

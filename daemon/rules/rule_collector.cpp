@@ -1,13 +1,15 @@
 #include "daemon/rules/rule_collector.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <fstream>
 
 #include "collectors/rules/iptables/ipset_reader.h"
+#include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 namespace {
@@ -24,7 +26,11 @@ RuleBackend BackendOf(Config::RuleBackend backend) {
 }  // namespace
 
 void RuleCollector::Start() {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("rules", [this] { Run(); }, [this](const Error& error) {
+    spdlog::error("rules: {}; trying again", error.message);
+    const std::lock_guard lock(mutex_);
+    failure_ = error.message;
+  });
 }
 
 void RuleCollector::Stop() {
@@ -66,7 +72,6 @@ void RuleCollector::Describe(CollectorReport& report) const {
 }
 
 void RuleCollector::Run() {
-  pthread_setname_np(pthread_self(), "rules");
   if (!network_namespace_path_.empty()) {
     if (const auto entered = EnterNetworkNamespace(network_namespace_path_); !entered) {
       spdlog::error("rules: {}", entered.error().message);
@@ -103,6 +108,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
   const std::lock_guard lock(mutex_);
   figures_ = counters_.figures();
+  failure_.clear();
 }
 
 std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {

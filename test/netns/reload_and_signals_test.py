@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """SIGHUP, SIGTERM, check-config and flags, as an operator meets them."""
 
+import contextlib
+import ctypes
+import tempfile
+
 from harness import *
 
 RELOADED = "conntally_config_last_reload_successful"
@@ -94,6 +98,150 @@ def test_the_address_is_taken_from_the_flag():
         with daemon:
             daemon.wait_ready()
             assert daemon.get("/metrics").status == 200
+
+
+def standard_error_to(path):
+    """A prefix of the daemon's command line."""
+    return ["sh", "-c", f'exec "$@" 2>{path}', "sh"]
+
+
+class StuckReader:
+    """A FIFO that is full, and that nobody reads until `read`."""
+
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder, "pipe")
+        os.mkfifo(self.path)
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        self.filling = 0
+        try:
+            while True:
+                self.filling += os.write(self.descriptor, b"x" * 4096)
+        except BlockingIOError:
+            pass
+
+    def read(self):
+        """What has been written since it was filled, up to now."""
+        text = b""
+        try:
+            while True:
+                text += os.read(self.descriptor, 1 << 20)
+        except BlockingIOError:
+            skipped, self.filling = min(self.filling, len(text)), max(0, self.filling - len(text))
+            return text[skipped:].decode()
+
+
+def test_who_does_not_read_the_log_holds_up_nothing():
+    with tempfile.TemporaryDirectory() as folder, Namespace() as namespace:
+        reader = StuckReader(folder)
+        with Daemon(namespace, prefix=standard_error_to(reader.path)) as daemon:
+            daemon.wait_ready()
+            assert daemon.metrics().value("conntally_overflow_total", what="log_lines") == 0
+
+            # A thousand lines each time, that differ in more than their numbers: soon more than are kept.
+            letters = str.maketrans("0123456789", "abcdefghij")
+            daemon.write_config("".join(f"key_{i}: {{}}\n".translate(letters) for i in range(999)))
+
+            def lost():
+                daemon.signal(signal.SIGHUP)
+                return daemon.metrics().value("conntally_overflow_total", what="log_lines")
+
+            wait_until(lost, 10, "lost lines are counted", every=0.2)
+            assert daemon.metrics().value(RELOADED) == 0
+
+            told = []
+            wait_until(lambda: told.append(reader.read()) or told[-1] == "", 5, "what was kept is read", every=0.2)
+            daemon.write_config("{}\n")
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: told.append(reader.read()) or "configuration taken over" in told[-1], 5, "the log goes on")
+            lines = "".join(told).splitlines()
+            assert all(line.startswith("20") and "Z " in line for line in lines), "a line is torn"
+            assert any("lines of this log could not be written so far" in line for line in lines), lines[-3:]
+
+
+def test_sigterm_ends_it_while_nobody_reads_the_log():
+    with tempfile.TemporaryDirectory() as folder, Namespace() as namespace:
+        reader = StuckReader(folder)
+        with Daemon(namespace, prefix=standard_error_to(reader.path)) as daemon:
+            daemon.wait_ready()
+            start = time.monotonic()
+            daemon.signal(signal.SIGTERM)
+            assert daemon.process.wait(5 * SLOWNESS) == 0
+            claim("ended", time.monotonic() - start, 2)
+
+
+def test_a_log_that_takes_nothing_holds_up_nothing():
+    for place in ("/dev/full", "&-"):
+        with Namespace() as namespace, Daemon(namespace, prefix=standard_error_to(place)) as daemon:
+            daemon.wait_ready()
+            lost = daemon.metrics().value("conntally_overflow_total", what="log_lines")
+            assert (lost > 0) == (place == "/dev/full"), lost
+            daemon.signal(signal.SIGTERM)
+            assert daemon.process.wait(5 * SLOWNESS) == 0
+
+
+def test_what_is_no_regular_file_is_no_configuration_and_is_not_waited_for():
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        for make, told in (
+            (os.mkfifo, "it is a pipe"),
+            (os.mkdir, "it is a directory"),
+            (lambda path: os.symlink("/dev/zero", path), "it is a device"),
+            (lambda path: path.write_bytes(b"") or os.truncate(path, 1 << 30), "it is too long"),
+        ):
+            daemon.config_file.unlink()
+            make(daemon.config_file)
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for_log(told)
+            assert daemon.metrics().value(RELOADED) == 0
+            bad = run(BINARY, "check-config", daemon.config_file, check=False, timeout=10)
+            assert bad.returncode == 1 and told in bad.stderr, bad
+            daemon.config_file.rmdir() if daemon.config_file.is_dir() else daemon.config_file.unlink()
+            daemon.write_config("{}\n")
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: daemon.metrics().value(RELOADED) == 1, 5, "the file is taken")
+
+
+@contextlib.contextmanager
+def silent_file_system(folder):
+    """A FUSE file system that answers nobody, on `folder`: what is asked of it waits."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    try:
+        if libc.mount(b"silent", str(folder).encode(), b"fuse", 0, options) != 0:
+            raise OSError(ctypes.get_errno(), f"mount on {folder}")
+        yield
+    finally:
+        os.close(server)  # which ends all waiting
+        libc.umount2(str(folder).encode(), 2)  # MNT_DETACH
+
+
+def test_a_file_system_that_does_not_answer_is_not_waited_for():
+    if not os.path.exists("/dev/fuse"):
+        print("  not here: there is no /dev/fuse")
+        return
+    # Mounted first: the daemon has the mounts that there are when `ip netns exec` starts it.
+    with tempfile.TemporaryDirectory() as folder, silent_file_system(folder), Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        daemon.config_file.unlink()
+        daemon.config_file.symlink_to(f"{folder}/conntally.yaml")
+        for told in 4 * ["it was not to be read within 1 s"] + ["files that were wanted earlier are still being read"]:
+            before = daemon.log.count(told)
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: daemon.log.count(told) > before, 5, told)
+        start = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(5 * SLOWNESS) == 0
+        claim("ended", time.monotonic() - start, 2)
+
+
+def test_a_pipe_is_no_network_namespace_and_is_not_waited_for():
+    with tempfile.TemporaryDirectory() as folder, Namespace() as namespace:
+        os.mkfifo(f"{folder}/pipe")
+        with Daemon(namespace, arguments=["--netns", f"{folder}/pipe"]) as daemon:
+            daemon.wait_for_log("cannot enter network namespace")
+            daemon.signal(signal.SIGTERM)
+            assert daemon.process.wait(5 * SLOWNESS) == 0
 
 
 main()

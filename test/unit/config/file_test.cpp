@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -39,7 +40,7 @@ TEST_CASE("a file that cannot be read is one fault that says why") {
   const TemporaryFolder folder;
   CHECK(OnlyFault(folder.path() + "/absent.yaml") ==
         "FILE:1:1: the file cannot be read: No such file or directory");
-  CHECK(OnlyFault(folder.path()) == "FILE:1:1: the file cannot be read: Is a directory");
+  CHECK(OnlyFault(folder.path()) == "FILE:1:1: the file cannot be read: it is a directory; allowed: a regular file");
 }
 
 TEST_CASE("a file is read whole") {
@@ -51,6 +52,10 @@ TEST_CASE("a file is read whole") {
   CHECK(std::get<Config>(loaded).log.level == Config::LogLevel::kError);
 }
 
-TEST_CASE("a file without an end is refused") {
-  CHECK(OnlyFault("/dev/zero").starts_with("FILE:1:1: the text is too long"));
+TEST_CASE("what has no end, or no writer, is refused at once") {
+  const TemporaryFolder folder;
+  const std::string pipe = folder.path() + "/pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(OnlyFault(pipe) == "FILE:1:1: the file cannot be read: it is a pipe; allowed: a regular file");
+  CHECK(OnlyFault("/dev/zero") == "FILE:1:1: the file cannot be read: it is a device; allowed: a regular file");
 }

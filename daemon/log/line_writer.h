@@ -1,0 +1,44 @@
+// Writes lines to a descriptor that others may share and nobody may read: whoever has a line leaves it in a bounded queue and goes on,
+// and one thread writes, which may wait for as long as the reader likes. The descriptor's flags stay as they are: they are of all
+// who share it.
+//
+// Any thread. The destructor waits for nobody: a thread that is stuck in write(2) goes with the process.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace conntally {
+
+class LineWriter {
+ public:
+  static constexpr std::size_t kQueuedBytesMax = std::size_t{1} << 20;
+
+  explicit LineWriter(int descriptor);
+  ~LineWriter();
+  LineWriter(const LineWriter&) = delete;
+  LineWriter& operator=(const LineWriter&) = delete;
+
+  // Throws std::system_error when there is no thread to be had. Before it, and without it, Push writes by itself, what can be
+  // written within kDirectWait.
+  void Start();
+
+  // Whole lines, in order. False when they are lost for want of room.
+  bool Push(std::string lines);
+
+  // Waits until all is written, or as long as this.
+  void Drain(std::chrono::milliseconds at_most);
+
+  // Times that lines were lost: the queue was full, or the descriptor took them not.
+  std::uint64_t lost() const;
+
+ private:
+  static constexpr std::chrono::milliseconds kDirectWait{100};
+  struct Queue;
+  std::shared_ptr<Queue> queue_;  // the thread's, too, which may outlive this
+};
+
+}  // namespace conntally
