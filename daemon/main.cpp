@@ -7,8 +7,6 @@
 
 #include "collectors/system/worker_thread.h"
 #include "daemon/command_line/check_config.h"
-#include "daemon/command_line/check_config.h"
-#include "daemon/command_line/command_line.h"
 #include "daemon/command_line/command_line.h"
 #include "daemon/command_line/status.h"
 #include "daemon/daemon.h"

@@ -13,7 +13,6 @@
 #include "collectors/conntrack/decode.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 
 namespace conntally {

@@ -10,7 +10,6 @@
 
 #include "collectors/system/regular_file.h"
 #include "collectors/system/result.h"
-#include "collectors/system/result.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/alerts/alertmanager_outbox.h"
 

@@ -11,9 +11,7 @@
 #include <vector>
 
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
-#include "collectors/tally/protocol_names.h"
 #include "collectors/tally/protocol_names.h"
 #include "config/address_notation.h"
 

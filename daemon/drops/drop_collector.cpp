@@ -18,13 +18,9 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/drops/nflog_listener.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/drops/drop_attribution.h"
-#include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/log_prefixes.h"
-#include "daemon/drops/log_prefixes.h"
-#include "daemon/drops/set_drops.h"
 #include "daemon/drops/set_drops.h"
 
 namespace conntally {

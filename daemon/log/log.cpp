@@ -16,8 +16,6 @@
 #include "collectors/system/worker_thread.h"
 #include "daemon/log/line_writer.h"
 #include "daemon/log/log_line.h"
-#include "daemon/log/log_line.h"
-#include "daemon/log/repeat_limit.h"
 #include "daemon/log/repeat_limit.h"
 
 namespace conntally {

@@ -6,8 +6,6 @@
 #include <fstream>
 
 #include "collectors/rules/iptables/ipset_reader.h"
-#include "collectors/rules/iptables/ipset_reader.h"
-#include "collectors/system/network_namespace.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 

@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -26,7 +27,7 @@ import traceback
 from daemon import BINARY, ROOT, Daemon, forget_logs, print_logs, scraped_all_along
 from kernel_table import KernelTable, count, differences
 from metrics import Metrics, check_invariants
-from namespaces import SLOWNESS, Namespace, NotThere, alone_on_this_machine, machine_sysctls, run, veth, wait_until
+from namespaces import PREFIX, SLOWNESS, Namespace, NotThere, alone_on_this_machine, machine_sysctls, run, veth, wait_until
 
 # The whole size of each claim; otherwise smaller where time asks for it.
 FULL = os.environ.get("CONNTALLY_FULL") == "1"
@@ -90,7 +91,9 @@ def _require():
         with Namespace("probe") as namespace:
             count(namespace)
     except (RuntimeError, ValueError) as error:
-        raise Skip(f"no namespace with conntrack is to be had here: {error}") from error
+        # In one line, and the same for each test, without the name that was tried.
+        why = re.sub(rf"{PREFIX}\S+", "NAMESPACE", " ".join(str(error).split()))
+        raise Skip(f"no namespace with conntrack is to be had here: {why}") from error
 
 
 def _interrupt(number, _):

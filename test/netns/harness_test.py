@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The harness and ct_load against the kernel, without the daemon: tests stand on these."""
 
+from dropped_traffic import client_and_host, send
 from harness import *
 from namespaces import SYSCTL_NOTE
 from traffic import Network
@@ -64,6 +65,15 @@ def test_udp_packets_come_from_as_many_sources_as_asked():
         assert kernel.total == 2000, kernel.total
         assert len(kernel.connections) == 200
         assert sum(":" in source for source in kernel.connections) == 50
+
+
+def test_nothing_is_said_between_a_client_and_a_host_but_what_a_test_sends():
+    with client_and_host() as (client, host):
+        host.nft("table inet t { chain in { type filter hook input priority 0; policy drop; iif lo accept; udp dport 7000 accept; counter; }; }\n")
+        client.ip("-6", "neigh", "flush", "dev", "to-host")  # what only was learned is forgotten, as it is by itself after half a minute
+        send(client, "2001:db8:1::2", 3, 7000)
+        time.sleep(0.3)
+        assert "counter packets 0 " in host.run("nft", "list", "ruleset").stdout, host.run("nft", "list", "ruleset").stdout
 
 
 def test_the_machines_settings_come_back():
