@@ -103,13 +103,16 @@ void DropTally::set_attributes(bool attributes) {
 
 void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(unattributed_, [&](const auto& waiting) {
-    const auto& [key, unattributed] = waiting;
+  std::vector<decltype(unattributed_)::const_iterator> most;
+  for (auto waiting = unattributed_.cbegin(); waiting != unattributed_.cend(); ++waiting) most.push_back(waiting);
+  std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a->second.packets > b->second.packets; });
+  for (const auto& waiting : most) {
+    const auto& [key, unattributed] = *waiting;
     const auto rule = rule_of(key, unattributed.packets);
-    if (!rule) return false;
+    if (!rule) continue;
     Count(key.source, DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
-    return true;
-  });
+    unattributed_.erase(waiting);
+  }
 }
 
 void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
@@ -204,6 +207,7 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
     waiting.packets += unnamed;
     return;
   }
+  if (attributes_) figures_.rules_turned_away += unnamed;
   Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
 }
 

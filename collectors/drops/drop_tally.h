@@ -94,7 +94,7 @@ class DropTally {
 
   // Whether counted packets wait to be attributed. Off at first.
   void set_attributes(bool attributes);
-  // Asks `rule_of` for the rule of all that wait. Its answer: the rule; or empty, there is none; or nullopt, ask again later.
+  // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule; or empty, there is none; or nullopt, ask again later.
   using RuleOf = std::function<std::optional<std::string>(const DropKey& key, std::uint64_t packets)>;
   void Attribute(const RuleOf& rule_of, Moment now);
 
@@ -116,7 +116,7 @@ class DropTally {
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
     std::uint64_t sources_evicted = 0;               // that lost their entry to another
-    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room, or made room for another's
+    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room, waiting or by its source, or made room for another's
     std::uint64_t logged_turned_away = 0;            // logged packets that found no room to wait in
     std::uint64_t set_turned_away = 0;               // packets counted by sets that the logs may have told of, without room to know
   };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace conntally {
 namespace {
@@ -128,6 +129,7 @@ void AlertmanagerOutbox::Delivered(const Message& message, Moment now) {
   for (std::size_t i = 0; i < message.keys.size(); ++i) {
     const auto found = entries_.find(message.keys[i]);
     if (found == entries_.end()) continue;
+    found->second.refused = false;
     if (!message.ends[i]) {
       found->second.told = message.composed;
     } else if (found->second.ended) {
@@ -148,8 +150,10 @@ void AlertmanagerOutbox::Failed(const Message& message, Refusal refusal, Moment 
   // One bad alert must not keep the others from being heard.
   if (message.keys.size() == 1) {
     const auto found = entries_.find(message.keys[0]);
-    if (found != entries_.end()) found->second.not_before = now.monotonic + kRefusedFor;
-    ++given_up_;
+    if (found != entries_.end()) {
+      found->second.not_before = now.monotonic + kRefusedFor;
+      if (!std::exchange(found->second.refused, true)) ++given_up_;
+    }
   }
   batch_max_ = std::max<std::size_t>(message.keys.size() / 2, 1);
 }

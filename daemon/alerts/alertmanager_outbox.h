@@ -77,7 +77,8 @@ class AlertmanagerOutbox {
     std::optional<Time> told;        // as firing, the last time
     std::optional<Time> ended;
     AlertTime ended_wall{};
-    Time not_before{};  // refused by itself
+    bool refused = false;  // by itself, and not taken since
+    Time not_before{};     // since it was
   };
 
   enum class Due { kNo, kFires, kEnded };

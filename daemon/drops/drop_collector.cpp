@@ -115,6 +115,7 @@ struct DropCollector::Ways {
   std::vector<std::uint16_t> unbound_groups;
   Clock::time_point next_bind{};
   TableFullLineCounts table_full_lines;
+  std::uint64_t not_looked_up = 0;  // packets whose rule was not asked for, since kRuleLooksMax was reached
   // The rules as they were read last, and the time before, and before that. A packet is told of up to a round or two after it was
   // dropped, so it lies between the first and the last of them.
   std::shared_ptr<const RuleFigures> last_figures;
@@ -306,7 +307,10 @@ void DropCollector::AttributeToRules(Ways& ways) {
   std::map<std::string, std::uint64_t> claimed;  // packets, by rule
   tally_.Attribute(
       [&](const DropKey& key, std::uint64_t packets) -> std::optional<std::string> {
-        if ((looks += rules) > kRuleLooksMax) return std::string();
+        if ((looks += rules) > kRuleLooksMax) {
+          ways.not_looked_up += packets;
+          return std::string();
+        }
         const std::string in = InterfaceName(key.in_interface);
         const std::string out = InterfaceName(key.out_interface);
         DropAttribution found = attributor.Of(key, {in, out}, packets);
@@ -328,7 +332,7 @@ void DropCollector::Publish(const std::string& way, CollectorStatus status) {
 void DropCollector::PublishFigures(const Ways& ways) {
   const DropTally::Figures figures = tally_.figures();
   std::map<std::string, std::uint64_t> overflows = {{"drop_sources", figures.sources_evicted},
-                                                    {"drop_rules", figures.rules_turned_away},
+                                                    {"drop_rules", figures.rules_turned_away + ways.not_looked_up},
                                                     {"drop_log_packets", figures.logged_turned_away},
                                                     {"drop_set_packets", figures.set_turned_away},
                                                     {"drop_set_elements", ways.sets.turned_away()}};

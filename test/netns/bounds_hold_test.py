@@ -39,6 +39,22 @@ def test_a_limit_raised_just_before_a_rush_turns_nothing_away():
         assert daemon.metrics().sum("conntally_overflow_total", what="connections") == 0
 
 
+def test_what_finds_no_room_is_counted_once_and_quiet_rules_need_none():
+    with Namespace() as namespace, Daemon(namespace, "rules: {poll_interval: 200ms}\n") as daemon:
+        rules = "; ".join(f"ip saddr 10.1.{i // 250}.{i % 250} counter drop" for i in range(2_500))
+        namespace.nft(f"table inet t {{ chain input {{ type filter hook input priority 0; {rules}; }}; }}\n")
+        daemon.wait_ready()
+
+        def turned_away(what):
+            return daemon.metrics().sum("conntally_overflow_total", what=what)
+
+        wait_until(lambda: turned_away("rule_series") > 0, 10, "the rules are read")
+        series = turned_away("rule_series")
+        time.sleep(3)
+        assert turned_away("rule_series") == series
+        assert turned_away("alerts") == 0
+
+
 def test_an_excluded_source_is_in_the_totals_and_never_exported():
     with Namespace() as namespace, Daemon(namespace, 'sources: {exclude: ["10.0.0.0/29"]}\n') as daemon:
         daemon.wait_ready()

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Every packet that netfilter drops is counted once, for who sent it, by each way there is to see it."""
 
+import contextlib
+import socket
+
 from dropped_traffic import HOST, client_and_host, dropped, send
 from firewall import wait_for_polls
 from harness import *
@@ -293,6 +296,10 @@ def test_a_log_rule_before_a_drop_names_what_ebpf_counts_and_counts_nothing_twic
         assert daemon.metrics().sum("conntally_dropped_packets_total") == 400
 
 
+def wait_for_kernel_log(daemon):
+    wait_until(lambda: daemon.get("/api/v1/status").json()["collectors"].get("kernel_log", {}).get("success"), 5, "the log is open")
+
+
 def test_the_kernels_log_tells_who_was_dropped():
     # Only the first namespace may log, unless this is set.
     with machine_sysctls(net__netfilter__nf_log_all_netns=1), client_and_host() as (client, host):
@@ -301,11 +308,70 @@ def test_the_kernels_log_tells_who_was_dropped():
             send(client, "10.0.0.9", 5, 7101)  # before the start: old lines, which are not counted
             with Daemon(host, config) as daemon:
                 daemon.wait_ready()
-                wait_until(lambda: daemon.get("/api/v1/status").json()["collectors"].get("kernel_log", {}).get("success"), 5, "the log is open")
+                wait_for_kernel_log(daemon)
                 send(client, "10.0.0.1", 60, 7101)
                 send(client, "2001:db8::7", 40, 7101)
                 wait_for(daemon, {("10.0.0.1", "IPT_DROP:", named): 60, ("2001:db8::7", "IPT_DROP:", named): 40})
                 assert daemon.metrics().value("conntally_table_full_messages_total") == 0
+
+
+def test_a_full_table_elsewhere_is_not_ours():
+    full_lines, alert = "conntally_table_full_messages_total", "ConntrackTableFull"
+    with machine_sysctls(net__netfilter__nf_conntrack_max=1000), Namespace("full") as full, Namespace("quiet") as quiet:
+        for namespace in (full, quiet):
+            namespace.nft("""
+                table inet track {
+                  chain scrapes { type filter hook output priority -300; tcp dport 9105 notrack; tcp sport 9105 notrack; }
+                  chain output { type filter hook output priority 0; ct state new counter; }
+                }
+            """)
+        with Daemon(full) as concerned, Daemon(quiet) as unconcerned:
+            for daemon in (concerned, unconcerned):
+                daemon.wait_ready()
+                wait_for_kernel_log(daemon)
+            with full.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                def told(connections=5):
+                    for _ in range(connections):  # the kernel writes ten lines in five seconds, whatever they tell of
+                        with contextlib.suppress(PermissionError):  # there is no room
+                            sender.sendto(b"x", ("127.0.0.1", next(ports)))
+                    return concerned.metrics().value(full_lines) > 0
+
+                ports = iter(range(10_000, 60_000))
+                told(1000)
+                wait_until(told, 15, "the line is told of by whose table it is")
+            time.sleep(2)
+            assert unconcerned.metrics().value(full_lines) == 0
+            for daemon, fires in ((concerned, True), (unconcerned, False)):
+                assert (alert in {each["alert"] for each in daemon.get("/api/v1/alerts").json()["alerts"]}) == fires, (daemon.namespace, fires)
+
+
+def test_the_rule_that_drops_most_is_named_whatever_dropped_before():
+    def rule(port):
+        return f"udp dport {port} counter drop"
+
+    others, flood = range(7101, 7131), rule(7200)
+    with client_and_host() as (client, host), Daemon(host, "rules: {poll_interval: 1s}\nalerts: {source_drop_rate: {warning: 1, for: 1s}}\n") as daemon:
+        rules = "; ".join(rule(port) for port in (*others, 7200))
+        host.nft(f"table inet t {{ chain input {{ type filter hook input priority 0; {rules}; }}; }}\n")
+        daemon.wait_for_log("eBPF counts")
+        daemon.wait_ready()
+        time.sleep(2.5)  # the rules' counters have been read before
+        for port in others:
+            send(client, "10.0.0.1", 1, port)
+        wait_until(lambda: sum(dropped(daemon).values()) == len(others), 15, "one packet of each rule is counted")
+        before = dropped(daemon)
+        assert len(before) > 4, before
+        for _ in range(30):
+            send(client, "10.0.0.1", 10, 7200)
+            time.sleep(0.1)
+        wait_until(lambda: sum(dropped(daemon).values()) == len(others) + 300, 15, "the flood is counted")
+        after = dropped(daemon)
+        assert after["10.0.0.1", flood, "ebpf"] >= 290, after
+        assert all(after[share] >= packets for share, packets in before.items()), (before, after)
+        series = {"source": "10.0.0.1", "rule": flood, "via": "ebpf"}
+        assert daemon.metrics().value("conntally_source_dropped_packets_total", **series) == after["10.0.0.1", flood, "ebpf"]
+        fired = {(alert["alert"], alert["rule"]) for alert in daemon.get("/api/v1/alerts").json()["alerts"]}
+        assert ("SourceMatchesDropRule", flood) in fired, fired
 
 
 def test_nothing_is_left_behind_by_a_crash():

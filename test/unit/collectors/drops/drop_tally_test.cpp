@@ -141,6 +141,20 @@ TEST_CASE("what waits to be attributed is counted with its rule, or without when
   CHECK(rounds.Of("10.0.0.1") == Shares{{"", DropVia::kEbpf, 8}, {"rule", DropVia::kEbpf, 5}});
 }
 
+TEST_CASE("the keys with most packets are attributed first, and more than may wait are counted") {
+  Rounds rounds(true);
+  rounds.tally.set_attributes(true);
+  for (std::size_t port = 1; port < DropTally::kUnattributedMax; ++port) rounds.Counted(Key("10.0.0.1", static_cast<std::uint16_t>(port)), 1);
+  rounds.Counted(Key("192.0.2.1", 80), 900);
+  rounds.Counted(Key("10.0.0.2", 80), 7);
+  rounds.End(2);
+  CHECK(rounds.Of("10.0.0.2") == Shares{{"", DropVia::kEbpf, 7}});
+  CHECK(rounds.tally.figures().rules_turned_away == 7);
+  int asked = 0;
+  rounds.tally.Attribute([&](const DropKey&, std::uint64_t) { return std::optional<std::string>(asked++ == 0 ? "asked first" : ""); }, rounds.now);
+  CHECK(rounds.Of("192.0.2.1") == Shares{{"asked first", DropVia::kEbpf, 900}});
+}
+
 TEST_CASE("counters only rise, and nothing stays behind when it is settled") {
   Rounds rounds(true);
   std::uint64_t before = 0;

@@ -164,7 +164,8 @@ TEST_CASE("an alert that is refused does not keep the others from being heard") 
   exchange.LookFor(120s, {"a", "bad", "c"});
   CHECK(std::count(exchange.heard.begin(), exchange.heard.end(), "+a") >= 1);
   CHECK(std::count(exchange.heard.begin(), exchange.heard.end(), "+c") >= 1);
-  CHECK(exchange.outbox.given_up() >= 1);
+  exchange.LookFor(1200s, {"a", "bad", "c"});
+  CHECK(exchange.outbox.given_up() == 1);  // though it is tried again and again
 }
 
 TEST_CASE("a clock that was set back makes no alert end before it began") {
