@@ -1,7 +1,9 @@
 # At installation: writes `unit_to`, the unit `unit_from` with the places that this prefix gives. What is staged by DESTDIR will be at
 # the prefix itself in the end, so DESTDIR is in none of them.
+set(prefix "${CMAKE_INSTALL_PREFIX}")
+cmake_path(ABSOLUTE_PATH prefix NORMALIZE)
 foreach(directory bindir docdir)
-  cmake_path(ABSOLUTE_PATH ${directory} BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}" NORMALIZE)
+  cmake_path(ABSOLUTE_PATH ${directory} BASE_DIRECTORY "${prefix}" NORMALIZE)
 endforeach()
 set(program "${bindir}/conntally")
 string(REPLACE "%" "%%" program "${program}")
@@ -15,7 +17,7 @@ string(REPLACE "ExecStart=/usr/bin/conntally" "ExecStart=${program}" unit "${uni
 string(REPLACE "file:///usr/share/doc/conntally/README.md" "${documentation}" unit "${unit}")
 file(WRITE "${unit_to}" "${unit}")
 
-if(NOT CMAKE_INSTALL_PREFIX MATCHES "^(/|/usr(/local)?/*)$")
-  message(STATUS "systemd does not look below ${CMAKE_INSTALL_PREFIX}: enable the unit by its path there, with systemctl enable, and link "
+if(NOT prefix MATCHES "^(/|/usr(/local)?/*)$")
+  message(STATUS "systemd does not look below ${prefix}: enable the unit by its path there, with systemctl enable, and link "
                  "lib/sysctl.d/30-conntally.conf into /etc/sysctl.d and lib/modules-load.d/conntally.conf into /etc/modules-load.d")
 endif()

@@ -147,6 +147,10 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
       health_.set_failure("");
       health_.subscribed.store(true, std::memory_order_relaxed);
     }
+    if (loss_told_ && health_.synced.load(std::memory_order_relaxed)) {
+      spdlog::info("conntrack: the tallies are as the kernel's table again");
+      loss_told_ = false;
+    }
     PublishTables();
     if (now - settings_read > 1s) {
       ReadKernelSettings();
@@ -174,6 +178,7 @@ Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconcile
   health_.events_lost.fetch_add(*losses, std::memory_order_relaxed);
   if (health_.synced.load(std::memory_order_relaxed)) {
     spdlog::warn("conntrack: {} events lost, the receive buffer was full: comparing with the kernel's table", *losses);
+    loss_told_ = true;
   }
   reconciler.NoteLoss();
   return Ok();

@@ -80,6 +80,7 @@ class ConntrackCollector {
   const Clock::time_point started_ = Clock::now();
   FileDescriptor stop_;  // an eventfd
   std::atomic<bool> stopping_{false};  // says the same, to who does not wait
+  bool loss_told_ = false;         // and not yet that it is mended
   std::uint32_t buffer_told_ = 0;  // bytes granted when it was last looked at whether they are what was asked for
   std::string events_sysctl_;  // as last read
   std::thread thread_;

@@ -77,7 +77,9 @@ std::string LossesLine(const Snapshot& snapshot) {
 }
 
 std::string StateLine(const Snapshot& snapshot) {
-  const std::string failures = FailingCollectors(snapshot.collectors);
+  CollectorStatuses others = snapshot.collectors;
+  others.erase("conntrack");  // the verdict tells of it
+  const std::string failures = FailingCollectors(others);
   return TrustVerdict(snapshot.trust, snapshot.collectors) + (failures.empty() ? "" : " " + failures + ".");
 }
 

@@ -26,9 +26,9 @@ def test_the_unit_is_understood_whole():
 
 def install(stage, prefix):
     """Stages what `cmake --install` puts below the prefix; returns what it said."""
-    environment = dict(os.environ, DESTDIR=stage)
-    command = ["cmake", "--install", BINARY.parent, "--prefix", prefix]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    environment = dict(os.environ, DESTDIR=stage) if prefix.startswith("/") else os.environ
+    command = ["cmake", "--install", BINARY.resolve().parent, "--prefix", prefix]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=stage)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -49,6 +49,13 @@ def test_with_any_prefix_the_unit_names_what_was_installed():
             assert pathlib.Path(stage + document).is_file(), document
             for name in ("drops.conf", "conntally.yaml"):
                 assert (staged / "share/doc/conntally" / name).is_file(), name
+
+
+def test_a_prefix_given_from_the_current_folder_is_named_whole():
+    with tempfile.TemporaryDirectory() as stage:
+        install(stage, "ours")
+        program = settings(pathlib.Path(stage, "ours/lib/systemd/system/conntally.service"))["ExecStart"]
+        assert program == f"{os.path.realpath(stage)}/ours/bin/conntally" and os.access(program, os.X_OK), program
 
 
 def test_systemd_finds_what_was_installed_or_the_installation_says_that_it_does_not():
