@@ -17,6 +17,7 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alert_service.h"
 #include "daemon/alerts_api.h"
+#include "daemon/ask_daemon.h"
 #include "daemon/build_info.h"
 #include "daemon/drop_collector.h"
 #include "daemon/exposition.h"
@@ -98,7 +99,8 @@ class Daemon {
     }
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
-    spdlog::info("serving http://{}/metrics", config_.web.listen_address);
+    spdlog::info("serving {}/metrics (listening on {})", DaemonUrl(config_.web.listen_address, server_->port()),
+                 config_.web.listen_address);
     conntrack_.Start();
     rules_.Start();
     drops_.Start();

@@ -34,6 +34,17 @@ def test_every_path_answers_as_documented():
         assert in_order == sorted(in_order, reverse=True)
 
 
+def test_a_link_local_address_with_its_zone_is_listened_on():
+    with Namespace() as namespace, Namespace("client") as client:
+        veth(namespace, "wan", ["fe80::1/64"], client, "cable", ["fe80::2/64"])
+        with Daemon(namespace, arguments=["--web.listen-address", "[fe80::1%wan]:9105"]) as daemon:
+            daemon.wait_for_log("serving http://[fe80::1%25wan]:9105/metrics")
+            told = client.run("curl", "-s", "http://[fe80::1%25cable]:9105/healthz")
+            assert told.stdout == "ok\n", told
+            status = namespace.run(BINARY, "status", "--web.listen-address", "[fe80::1%wan]:9105", check=False)
+            assert "no answer" not in status.stdout + status.stderr, status
+
+
 def test_promtool_finds_no_fault_with_the_metrics():
     if not shutil.which("promtool"):
         raise Skip("needs promtool, of the Debian package prometheus")
