@@ -127,20 +127,23 @@ class Daemon {
     };
   }
 
-  std::map<std::string, http::Handler> Routes() {
+  std::map<std::string, http::Route> Routes() {
     return {
         {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
         {"/metrics",
-         [this](const http::Request&) {
-           return http::Response{.content_type = kExpositionContentType, .body = Exposition(TakeSnapshot())};
-         }},
-        {"/healthz", [](const http::Request&) { return http::Response{.body = "ok\n"}; }},
+         {[this](const http::Request&) {
+            return http::Response{.content_type = kExpositionContentType, .body = Exposition(TakeSnapshot())};
+          },
+          http::Lane::kScrape}},
+        {"/healthz", {[](const http::Request&) { return http::Response{.body = "ok\n"}; }, http::Lane::kAtOnce}},
         {"/readyz",
-         [this](const http::Request&) {
-           return observer_.ready() ? http::Response{.body = "ready\n"}
-                                    : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
-         }},
-        {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
+         {[this](const http::Request&) {
+            return observer_.ready() ? http::Response{.body = "ready\n"}
+                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
+          },
+          http::Lane::kAtOnce}},
+        {"/api/v1/sources",
+         {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
         {"/api/v1/rules",
          [this](const http::Request& request) {
            const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
@@ -237,7 +240,6 @@ class Daemon {
   DropCollector drops_;
   Observer observer_;
   AlertService alerts_;
-  SourcesApi sources_api_{observer_};
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
   std::atomic<const http::Server*> serving_{nullptr};

@@ -34,6 +34,20 @@ def test_every_path_answers_as_documented():
         assert in_order == sorted(in_order, reverse=True)
 
 
+def test_long_lists_are_packed_for_who_allows_it_and_are_the_same():
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 10_000, "--sources", 10_000)
+        daemon.wait_equal(5)
+        path = "/api/v1/sources?limit=1000000"
+        plain = daemon.get(path)
+        packed = daemon.get(path, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip" and "Content-Encoding" not in plain.headers
+        assert int(packed.headers["Content-Length"]) * 5 < int(plain.headers["Content-Length"]) == len(plain.body)
+        connections = lambda answer: {row["source"]: row["connections"] for row in answer.json()["sources"]}
+        assert len(connections(plain)) == 10_000 and connections(packed) == connections(plain)
+
+
 def test_a_link_local_address_with_its_zone_is_listened_on():
     with Namespace() as namespace, Namespace("client") as client:
         veth(namespace, "wan", ["fe80::1/64"], client, "cable", ["fe80::2/64"])
