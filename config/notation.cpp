@@ -39,13 +39,6 @@ std::optional<std::uint16_t> ParsePort(std::string_view text) {
   return port;
 }
 
-// RFC 1123's host names. Only digits and dots is a mistyped IPv4 address, not a name.
-bool IsHostName(std::string_view text) {
-  if (text.empty() || text.size() > kHostBytesMax || text.front() == '-' || text.front() == '.') return false;
-  const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '-' || c == '.' || c == '_'; };
-  return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), IsLetter);
-}
-
 struct HostAndPort {
   std::string_view host;                 // without brackets
   std::optional<std::string_view> port;  // what follows the colon
@@ -117,6 +110,12 @@ std::string FormatDuration(milliseconds duration) {
     return duration.count() % each.milliseconds == 0;
   });
   return std::to_string(duration.count() / unit->milliseconds).append(unit->name);
+}
+
+bool IsHostName(std::string_view text) {
+  if (text.empty() || text.size() > kHostBytesMax || text.front() == '-' || text.front() == '.') return false;
+  const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '-' || c == '.' || c == '_'; };
+  return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), IsLetter);
 }
 
 Result<ListenAddress> ParseListenAddress(std::string_view text) {

@@ -92,7 +92,7 @@ class Daemon {
         alerts_(config_, observer_) {}
 
   int Run(const FileDescriptor& signals) {
-    auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
+    auto server = http::Server::Start({.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
     if (!server) {
       spdlog::error("{}", server.error().message);
       return 1;

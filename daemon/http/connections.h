@@ -36,6 +36,7 @@ struct Connection {
 
   int descriptor = -1;               // libmicrohttpd's
   MHD_Connection* handle = nullptr;  // likewise
+  bool by_loopback = false;          // its client asked a loopback address
   Clock::time_point since{};         // when the phase began
   Clock::time_point progressed{};    // answering: when the client last made room for more
   std::uint64_t received_bytes = 0;  // idle: what had come by then; more means that it asks again

@@ -1,15 +1,30 @@
 #include "daemon/http/exchange.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
 #include <memory>
 #include <utility>
 
 #include "daemon/http/accept_encoding.h"
+#include "daemon/http/request_head.h"
 
 namespace conntally::http {
 namespace {
 
 // What goes to one client before the others have their turn. Each client that is being answered has such a buffer.
 constexpr std::size_t kTurnBytes = 16 * 1024;
+
+// So that no other site uses what we answer: not in a frame, not as its resource, not from a cache. Unless the handler says
+// otherwise.
+constexpr std::array<std::pair<const char*, const char*>, 5> kOwnHeaders = {{
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Cache-Control", "no-store"},
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+}};
 
 struct DestroyResponse {
   void operator()(MHD_Response* response) const { MHD_destroy_response(response); }
@@ -44,6 +59,13 @@ const char* HeaderOf(MHD_Connection* handle, const char* name) {
   return MHD_lookup_connection_value(handle, MHD_HEADER_KIND, name);
 }
 
+MHD_Result AddField(void* head, MHD_ValueKind, const char* name, std::size_t name_bytes, const char* value,
+                    std::size_t value_bytes) {
+  static_cast<RequestHead*>(head)->fields.emplace_back(std::string_view(name, name_bytes),
+                                                       std::string_view(value == nullptr ? "" : value, value_bytes));
+  return MHD_YES;
+}
+
 bool HasBody(MHD_Connection* handle) {
   const char* length = HeaderOf(handle, MHD_HTTP_HEADER_CONTENT_LENGTH);
   return HeaderOf(handle, MHD_HTTP_HEADER_TRANSFER_ENCODING) != nullptr ||
@@ -53,6 +75,18 @@ bool HasBody(MHD_Connection* handle) {
 bool TakesGzip(MHD_Connection* handle) {
   const char* accepted = HeaderOf(handle, MHD_HTTP_HEADER_ACCEPT_ENCODING);
   return accepted != nullptr && AllowsGzip(std::string_view(accepted));
+}
+
+bool IsByLoopback(int descriptor) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof(own);
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) return true;
+  constexpr unsigned char kLoopbackNetwork = 127;
+  if (own.ss_family == AF_INET) {
+    return reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(&own)->sin_addr)[0] == kLoopbackNetwork;
+  }
+  const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&own)->sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == kLoopbackNetwork);
 }
 
 ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
@@ -77,6 +111,7 @@ void Exchange::OnConnection(void* exchange, MHD_Connection* handle, void** conte
   if (info == nullptr) return;
   Connection& connection = self.connections_.Add(info->connect_fd, Clock::now());
   connection.handle = handle;
+  connection.by_loopback = IsByLoopback(info->connect_fd);
   *context = &connection;
 }
 
@@ -86,7 +121,7 @@ void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle)
 }
 
 MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method,
-                               const char*, const char*, std::size_t* upload_bytes, void**) {
+                               const char* version, const char*, std::size_t* upload_bytes, void**) {
   auto& self = *static_cast<Exchange*>(exchange);
   Connection* connection = ContextOf(handle);
   if (connection == nullptr) return MHD_NO;
@@ -94,6 +129,12 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
   if (!std::exchange(connection->request_seen, true)) {
     Count(self.counters_.requests);
     self.connections_.StartWait(*connection, Clock::now());
+    RequestHead head{version, connection->target, {}, connection->by_loopback};
+    MHD_get_connection_values_n(handle, MHD_HEADER_KIND, &AddField, &head);
+    if (auto fault = FindFault(head, self.options_.allowed_hosts)) {
+      *upload_bytes = 0;
+      return self.Queue(handle, *connection, *self.RenderHere(std::move(*fault)), AfterIt::kClose);
+    }
     // Answered at the first call, libmicrohttpd takes it for a refusal to read on and closes the connection
     // afterwards. That is meant for a request with a body only; it calls us again for the others.
     if (!has_body) return MHD_YES;
@@ -107,7 +148,7 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
   // Held here, since a refusal may take its place.
   auto rendering = std::exchange(connection->rendering, nullptr);
   if (!self.HasRoom(*connection, Clock::now())) rendering = self.RefuseForRoom();
-  return self.Queue(handle, *connection, *rendering);
+  return self.Queue(handle, *connection, *rendering, AfterIt::kKeepOpen);
 }
 
 void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_RequestTerminationCode) {
@@ -151,7 +192,7 @@ bool Exchange::HasRoom(const Connection& connection, Clock::time_point now) {
 std::shared_ptr<const Rendering> Exchange::Answer(MHD_Connection* handle, Connection& connection,
                                                   std::string_view method, bool has_body) {
   const auto* info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  if (info != nullptr && info->header_size > header_bytes_max_) {
+  if (info != nullptr && info->header_size > options_.header_bytes_max) {
     return RenderHere(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"));
   }
   auto found = router_.Find(method, connection.target, has_body);
@@ -173,7 +214,7 @@ std::shared_ptr<const Rendering> Exchange::Ask(Connection& connection, Router::F
   return answers_.Wait(connection, std::move(question)) ? nullptr : RefuseForRoom();
 }
 
-MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering) {
+MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it) {
   const bool gzip_allowed = TakesGzip(handle);
   connections_.StartAnswer(connection, Clock::now());
   connection.body = rendering.Body(gzip_allowed);
@@ -184,14 +225,16 @@ MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const
     MHD_add_response_header(reply.get(), name, value);
   };
   add(MHD_HTTP_HEADER_CONTENT_TYPE, rendering.content_type.c_str());
-  add("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : kOwnHeaders) {
+    if (!rendering.headers.contains(name)) add(name, value);
+  }
   for (const auto& [name, value] : rendering.headers) add(name.c_str(), value.c_str());
   if (rendering.packed) {
     add(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
     if (gzip_allowed) add(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
   }
   // Where room is short, nobody keeps his for a next request, or for hundreds that he sent at once.
-  if (connections_.crowded()) add(MHD_HTTP_HEADER_CONNECTION, "close");
+  if (after_it == AfterIt::kClose || connections_.crowded()) add(MHD_HTTP_HEADER_CONNECTION, "close");
   return MHD_queue_response(handle, static_cast<unsigned>(rendering.status), reply.get());
 }
 

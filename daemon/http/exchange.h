@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/http/connections.h"
 #include "daemon/http/rendering.h"
@@ -21,9 +22,13 @@ namespace conntally::http {
 
 class Exchange {
  public:
+  struct Options {
+    std::size_t header_bytes_max = 0;
+    std::vector<std::string> allowed_hosts;
+  };
   // `encoder` is the server's thread's own.
-  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters, std::size_t header_bytes_max)
-      : router_(router), connections_(connections), answers_(answers), encoder_(encoder), counters_(counters), header_bytes_max_(header_bytes_max) {}
+  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters, Options options)
+      : router_(router), connections_(connections), answers_(answers), encoder_(encoder), counters_(counters), options_(std::move(options)) {}
 
   // Their first argument is an Exchange; what libmicrohttpd calls them for is said at MHD_start_daemon.
   static void OnConnection(void* exchange, MHD_Connection* connection, void** context,
@@ -41,6 +46,8 @@ class Exchange {
   void GiveUp();
 
  private:
+  enum class AfterIt { kKeepOpen, kClose };
+
   // Of what needs no lane: refusals, and what is answered at once.
   std::shared_ptr<const Rendering> RenderHere(Response response);
   std::shared_ptr<const Rendering> RefuseForRoom();
@@ -49,14 +56,14 @@ class Exchange {
                                           bool has_body);
   std::shared_ptr<const Rendering> Ask(Connection& connection, Router::Found found);
   bool HasRoom(const Connection& connection, Clock::time_point now);
-  MHD_Result Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering);
+  MHD_Result Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it);
 
   Router& router_;
   Connections& connections_;
   SharedAnswers& answers_;
   Encoder& encoder_;
   Counters& counters_;
-  const std::size_t header_bytes_max_;
+  const Options options_;
 };
 
 }  // namespace conntally::http

@@ -28,7 +28,7 @@ struct Response {
   int status = 200;  // 200 to 599
   std::string content_type = "text/plain; charset=utf-8";
   std::variant<std::string, BodyStream> body = std::string{};
-  // Besides Content-Type, -Length, -Encoding, Vary and X-Content-Type-Options, which the server adds.
+  // Besides Content-Type, -Length, -Encoding, Vary and those that forbid other sites to use the answer, which the server adds.
   std::multimap<std::string, std::string> headers = {};
 };
 

@@ -39,6 +39,8 @@ struct StopDaemon {
 
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
+  // Who was told to listen on a name is called so.
+  if (const auto listen = ListenAddress::Parse(options.listen_address)) options.allowed_hosts.push_back(listen->host);
   return options;
 }
 
@@ -73,7 +75,7 @@ class Server::Loop {
         connections_(LimitsFrom(options_), held_bytes_, counters_),
         renderer_(router_, held_bytes_, options_.held_bytes_max),
         answers_(renderer_),
-        exchange_(router_, connections_, answers_, encoder_, counters_, options_.header_bytes_max) {}
+        exchange_(router_, connections_, answers_, encoder_, counters_, {options_.header_bytes_max, options_.allowed_hosts}) {}
   ~Loop();
 
   Status Start();

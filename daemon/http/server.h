@@ -23,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "collectors/netlink/result.h"
 #include "daemon/http/message.h"
@@ -44,6 +45,8 @@ struct Options {
   std::chrono::milliseconds idle_deadline = std::chrono::minutes(2);
   std::size_t header_bytes_max = 16 * 1024;
   std::size_t held_bytes_max = 64 * 1024 * 1024;  // bodies not yet taken, all together; beyond: 503
+  // Names, besides localhost and this host's own, that a request by a loopback address may call us; others are 421.
+  std::vector<std::string> allowed_hosts = {};
 };
 
 // What the server did, for /metrics. Read on any thread; each figure is exact, but they are not read
@@ -60,9 +63,9 @@ struct ServerStatistics {
 class Server {
  public:
   // `routes` maps an exact path to its handler. GET and HEAD only: an unknown path is 404, another method 405
-  // with `Allow`, a malformed target 400, a request with a body 413, a target over 8 kB 414, a header too
-  // long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What libmicrohttpd cannot
-  // parse at all it answers itself.) Bodies of 1 kB and more are gzip'ed when `Accept-Encoding` allows it.
+  // with `Allow`, a malformed target or head 400, a foreign host 421, a request with a body 413, a target over 8 kB 414, a header
+  // too long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What libmicrohttpd cannot
+  // parse at all it answers itself, and newer ones what has no Host.) Bodies of 1 kB and more are gzip'ed when `Accept-Encoding` allows it.
   // Errors name the address: "cannot listen on 127.0.0.1:9105: ...".
   static Result<std::unique_ptr<Server>> Start(Options options, std::map<std::string, Route> routes);
 

@@ -2,6 +2,7 @@
 """The one port, as Prometheus and people ask it."""
 
 import re
+import socket
 
 from harness import *
 
@@ -46,6 +47,24 @@ def test_long_lists_are_packed_for_who_allows_it_and_are_the_same():
         assert int(packed.headers["Content-Length"]) * 5 < int(plain.headers["Content-Length"]) == len(plain.body)
         connections = lambda answer: {row["source"]: row["connections"] for row in answer.json()["sources"]}
         assert len(connections(plain)) == 10_000 and connections(packed) == connections(plain)
+
+
+def test_by_loopback_only_our_own_names_are_answered():
+    with Namespace() as namespace, Namespace("client") as client:
+        veth(namespace, "wan", ["192.0.2.1/24"], client, "cable", ["192.0.2.2/24"])
+        config = "web: {listen_address: ':9105', allowed_hosts: [monitoring.example.com]}\n"
+        with Daemon(namespace, config=config) as daemon:
+            daemon.wait_ready()
+            assert "serving http://127.0.0.1:9105/metrics" in daemon.log
+            for host, status in {"localhost": 200, "127.0.0.1:9105": 200, "monitoring.example.com": 200,
+                                 socket.gethostname(): 200, "rebound.example": 421}.items():
+                answer = daemon.get("/metrics", headers={"Host": host})
+                assert answer.status == status, (host, answer.status)
+                assert answer.headers["X-Frame-Options"] == "DENY" and answer.headers["Cache-Control"] == "no-store"
+            # A Prometheus comes by whatever name it knows.
+            asked = client.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: any.example",
+                               "http://192.0.2.1:9105/metrics")
+            assert asked.stdout == "200", asked.stdout
 
 
 def test_a_link_local_address_with_its_zone_is_listened_on():
