@@ -137,7 +137,7 @@ bool Connections::EvictSlow(std::optional<Lane> of, Clock::time_point now) {
 }
 
 bool Connections::MakeRoomForBody(Clock::time_point now) {
-  while (held_bytes_.load(std::memory_order_relaxed) > limits_.held_bytes_max) {
+  while (short_of_memory()) {
     if (!EvictSlow(std::nullopt, now)) return false;
   }
   return true;

@@ -83,6 +83,7 @@ class Connections {
 
   // Closes the connection that is missed least, for want of descriptors; false when all are needed.
   bool EvictOne(Clock::time_point now) { return EvictOneBut(nullptr, now); }
+  bool short_of_memory() const { return held_bytes_.load(std::memory_order_relaxed) > limits_.held_bytes_max; }
   // Whether the renderings held now leave room, if need be after evicting slow readers.
   bool MakeRoomForBody(Clock::time_point now);
   // How long serving everybody took last time: nobody has a turn more often.

@@ -157,12 +157,8 @@ void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_Re
 }
 
 void Exchange::Resume() {
-  std::shared_ptr<const Rendering> no_memory;
   for (Connection* connection : answers_.Deliver()) {
-    if (!connection->rendering) {
-      if (!no_memory) no_memory = RefuseForRoom();
-      connection->rendering = no_memory;
-    }
+    if (!connection->rendering) connection->rendering = RefuseForRoom();
     MHD_resume_connection(connection->handle);
   }
 }
@@ -184,7 +180,7 @@ std::shared_ptr<const Rendering> Exchange::RefuseForRoom() {
 
 // The metrics always have room, since all who ask for them share them, and so has what was rendered here.
 bool Exchange::HasRoom(const Connection& connection, Clock::time_point now) {
-  if (connections_.MakeRoomForBody(now)) return true;
+  if (!connections_.short_of_memory()) return true;
   answers_.ForgetAll();
   return connections_.MakeRoomForBody(now) || !connection.lane || connection.lane == Lane::kScrape;
 }
