@@ -27,6 +27,7 @@ struct Config {
 
   struct Web {
     std::string listen_address = "127.0.0.1:9105";
+    std::vector<std::string> allowed_hosts;
 
     friend bool operator==(const Web&, const Web&) = default;
   } web;

@@ -21,6 +21,7 @@ constexpr std::array kUnits = {DurationUnit{"h", 3'600'000}, DurationUnit{"m", 6
 
 constexpr std::size_t kQuotedBytesMax = 80;
 constexpr std::size_t kHostBytesMax = 253;  // RFC 1035, section 2.3.4
+constexpr std::size_t kInterfaceNameBytesMax = 15;  // IFNAMSIZ, less the NUL
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -36,13 +37,6 @@ std::optional<std::uint16_t> ParsePort(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc{}) return std::nullopt;
   return port;
-}
-
-// RFC 1123's host names. Only digits and dots is a mistyped IPv4 address, not a name.
-bool IsHostName(std::string_view text) {
-  if (text.empty() || text.size() > kHostBytesMax || text.front() == '-' || text.front() == '.') return false;
-  const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '-' || c == '.' || c == '_'; };
-  return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), IsLetter);
 }
 
 struct HostAndPort {
@@ -77,6 +71,20 @@ bool IsHost(const HostAndPort& split) {
   return (address && address->family == Family::kIpv4) || IsHostName(split.host);
 }
 
+// RFC 4007, section 11. A zone tells on which link an address of one link is.
+std::optional<std::string> FindZoneProblem(std::string_view host) {
+  const std::size_t percent = host.find('%');
+  const auto address = IpAddress::Parse(host.substr(0, percent));
+  const Prefix link_local = *Prefix::Parse("fe80::/10");
+  if (!address || !link_local.Contains(*address)) return " has a zone, which belongs to a link-local IPv6 address (fe80::/10)";
+  const std::string_view zone = host.substr(percent + 1);
+  const auto forbidden = [](char c) { return IsControl(c) || c == ' ' || c == '/' || c == '%'; };
+  if (zone.empty() || zone.size() > kInterfaceNameBytesMax || std::any_of(zone.begin(), zone.end(), forbidden)) {
+    return " has a zone that is no network interface's name, as in [fe80::1%eth0]:9105";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<milliseconds> ParseDuration(std::string_view text) {
@@ -104,6 +112,12 @@ std::string FormatDuration(milliseconds duration) {
   return std::to_string(duration.count() / unit->milliseconds).append(unit->name);
 }
 
+bool IsHostName(std::string_view text) {
+  if (text.empty() || text.size() > kHostBytesMax || text.front() == '-' || text.front() == '.') return false;
+  const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '-' || c == '.' || c == '_'; };
+  return std::all_of(text.begin(), text.end(), allowed) && std::any_of(text.begin(), text.end(), IsLetter);
+}
+
 Result<ListenAddress> ParseListenAddress(std::string_view text) {
   const auto split = SplitHostAndPort(text);
   if (!split) return Problem(text, " is not an address and a port");
@@ -113,7 +127,12 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
     return Problem(text,
                    needs_brackets ? " has no brackets around the IPv6 address, or no port" : " has no port");
   }
-  if (!every_address && !IsHost(*split)) return Problem(split->host, " is not a host");
+  const bool has_zone = split->bracketed && split->host.find('%') != split->host.npos;
+  if (has_zone) {
+    if (const auto problem = FindZoneProblem(split->host)) return Problem(split->host, *problem);
+  } else if (!every_address && !IsHost(*split)) {
+    return Problem(split->host, " is not a host");
+  }
   if (!split->port) return Problem(text, " has no port");
   const auto port = ParsePort(*split->port);
   if (!port) return Problem(*split->port, " is not a port from 0 to 65535");

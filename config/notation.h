@@ -63,6 +63,9 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 // With the largest unit that needs no fraction: "1h", "90s", "500ms", "0s".
 std::string FormatDuration(std::chrono::milliseconds duration);
 
+// RFC 1123's host names. Only digits and dots is a mistyped IPv4 address, not a name.
+bool IsHostName(std::string_view text);
+
 inline constexpr std::string_view kListenAddressNotation =
     "HOST:PORT, [IPV6]:PORT or :PORT (every address), such as 127.0.0.1:9105 or [::]:9105; port 0 takes a "
     "free one";

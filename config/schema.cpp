@@ -16,6 +16,7 @@ constexpr std::uint32_t kReceiveBufferBytesMax = std::numeric_limits<std::int32_
 constexpr std::uint32_t kCountMax = std::numeric_limits<std::int32_t>::max();  // nf_conntrack_max is an int
 constexpr std::uint32_t kTrackedMax = 1U << 26;
 constexpr std::uint32_t kSeriesMax = 1'000'000;
+constexpr std::size_t kAllowedHostsMax = 256;
 constexpr std::size_t kPrefixesMax = 10'000;
 constexpr std::size_t kNflogGroupsMax = 64;
 constexpr std::size_t kAlertmanagersMax = 16;
@@ -60,7 +61,10 @@ Schema<Tiers<T>> TiersOf(const Schema<T>& threshold, WorseWhen worse = WorseWhen
 std::string PrefixText(const Prefix& prefix) { return prefix.ToString(); }
 
 Schema<Config::Web> WebSchema() {
-  return Map<Config::Web>({Key("listen_address", &Config::Web::listen_address, ListenAddressText())});
+  return Map<Config::Web>({
+      Key("listen_address", &Config::Web::listen_address, ListenAddressText()),
+      Key("allowed_hosts", &Config::Web::allowed_hosts, List<std::string>(HostName(), kAllowedHostsMax, Quoted)),
+  });
 }
 
 Schema<Config::Conntrack> ConntrackSchema() {

@@ -143,6 +143,13 @@ Schema<std::string> ListenAddressText() {
                              });
 }
 
+Schema<std::string> HostName() {
+  return Scalar<std::string>("a host name without a port, such as monitoring.example.com", [](std::string_view text) -> Result<std::string> {
+    if (!IsHostName(text)) return Error{Quoted(text) + " is not a host name"};
+    return std::string(text);
+  });
+}
+
 Schema<std::string> Url() {
   return Scalar<std::string>(std::string(kUrlNotation), [](std::string_view text) -> Result<std::string> {
     if (auto problem = FindUrlProblem(text)) return Error{*std::move(problem)};

@@ -63,6 +63,7 @@ Schema<double> Ratio();  // above 0, up to 1
 Schema<std::chrono::milliseconds> Duration(std::chrono::milliseconds low, std::chrono::milliseconds high);
 Schema<Prefix> Cidr();
 Schema<std::string> ListenAddressText();
+Schema<std::string> HostName();
 Schema<std::string> Url();
 Schema<std::string> LineOfText(std::size_t bytes_max);  // also an empty one
 Schema<std::string> FilePath();                         // absolute, or empty for none

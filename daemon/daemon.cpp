@@ -1,5 +1,7 @@
 #include "daemon/daemon.h"
 
+#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -23,6 +25,7 @@
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
 #include "daemon/api/status_api.h"
+#include "daemon/command_line/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/command_line/restart_keys.h"
 #include "daemon/drops/drop_collector.h"
@@ -44,6 +47,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
+
+constexpr int kKeptBytesMax = 1024 * 1024;  // of freed memory, at the end of each thread's
 
 // nullopt after logging every fault.
 std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
@@ -92,11 +97,12 @@ class Daemon {
 
   // Throws what a thread that cannot be had throws.
   Status Run() {
-    auto server = http::Server::Start({.listen_address = config_.web.listen_address}, Routes());
+    auto server = http::Server::Start({.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
     if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
-    spdlog::info("serving http://{}/metrics", config_.web.listen_address);
+    spdlog::info("serving {}/metrics (listening on {})", DaemonUrl(config_.web.listen_address, server_->port()),
+                 config_.web.listen_address);
     conntrack_.Start();
     rules_.Start();
     drops_.Start();
@@ -123,20 +129,23 @@ class Daemon {
     };
   }
 
-  std::map<std::string, http::Handler> Routes() {
+  std::map<std::string, http::Route> Routes() {
     return {
         {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
         {"/metrics",
-         [this](const http::Request&) {
-           return http::Response{.content_type = kExpositionContentType, .body = Exposition(TakeSnapshot())};
-         }},
-        {"/healthz", [](const http::Request&) { return http::Response{.body = "ok\n"}; }},
+         {[this](const http::Request&) {
+            return http::Response{.content_type = kExpositionContentType, .body = Exposition(TakeSnapshot())};
+          },
+          http::Lane::kScrape}},
+        {"/healthz", {[](const http::Request&) { return http::Response{.body = "ok\n"}; }, http::Lane::kAtOnce}},
         {"/readyz",
-         [this](const http::Request&) {
-           return observer_.ready() ? http::Response{.body = "ready\n"}
-                                    : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
-         }},
-        {"/api/v1/sources", [this](const http::Request& request) { return sources_api_.Answer(request); }},
+         {[this](const http::Request&) {
+            return observer_.ready() ? http::Response{.body = "ready\n"}
+                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
+          },
+          http::Lane::kAtOnce}},
+        {"/api/v1/sources",
+         {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
         {"/api/v1/rules",
          [this](const http::Request& request) {
            const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
@@ -242,7 +251,6 @@ class Daemon {
   DropCollector drops_;
   Observer observer_;
   AlertService alerts_;
-  SourcesApi sources_api_{observer_};
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
   ServiceManager service_;
   CollectorTransitions reports_;
@@ -279,6 +287,9 @@ bool RunUntilStopped(const RunCommand& command) {
 }  // namespace
 
 int RunDaemon(const RunCommand& command) {
+  // Left alone, glibc raises both with the largest block freed, up to 64 MiB that each thread then keeps for ever after one long list.
+  mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
+  mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
   KeepSignalsPending();
   std::set_terminate(LogAndAbort);
   const bool ran = RunUntilStopped(command);

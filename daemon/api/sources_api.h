@@ -1,15 +1,12 @@
 // /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source in full detail, which
 // labels must not carry. Of a single address also which drop and reject rules cover it, whether it has a connection or not.
 //
-// Ranking all sources costs the most of an answer, so answers to one question within kFreshFor share it; rows are
-// written as the client takes them. What slow clients make us hold is bounded by kHeldRowsMax.
+// The sources are ranked in one look at the tallies, of which no more are kept than are asked for; their rows are written piece by
+// piece, after it. Who share an answer, and how many are answered at a time, is the HTTP server's to say.
 //
-// Threads: the HTTP server's.
+// Threads: any.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,23 +20,9 @@ namespace conntally {
 std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
                        const std::string& matching_rules = {});
 
-class SourcesApi {
- public:
-  explicit SourcesApi(Observer& observer) : observer_(observer) {}
+http::Response AnswerSources(Observer& observer, const http::Request& request);
 
-  http::Response Answer(const http::Request& request);
-
- private:
-  struct Ranking;
-  static constexpr std::chrono::milliseconds kFreshFor{100};
-  static constexpr std::int64_t kHeldRowsMax = 2'000'000;
-
-  std::shared_ptr<const Ranking> Rank(const SourcesQuery& query);
-
-  Observer& observer_;
-  std::shared_ptr<const Ranking> last_;
-  // Rows of rankings that someone still reads; shared with them, since they may outlive us.
-  std::shared_ptr<std::int64_t> held_rows_ = std::make_shared<std::int64_t>(0);
-};
+// Long lists must not keep short ones waiting.
+http::Lane SourcesLane(const http::Request& request);
 
 }  // namespace conntally

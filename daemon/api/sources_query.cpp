@@ -41,10 +41,10 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
   return query;
 }
 
-std::vector<KnownSource> TopSources(std::vector<KnownSource> sources, const SourcesQuery& query) {
+bool TopSources::Before(const KnownSource& a, const KnownSource& b) const {
   const auto value = [&](const KnownSource& source) {
     const SourceFigures& figures = source.figures;
-    switch (query.sort) {
+    switch (sort_) {
       case SourcesQuery::Sort::kConnections: return static_cast<double>(figures.connections);
       case SourcesQuery::Sort::kNewRate: return figures.new_rate;
       case SourcesQuery::Sort::kUnreplied: return static_cast<double>(figures.unreplied);
@@ -52,15 +52,28 @@ std::vector<KnownSource> TopSources(std::vector<KnownSource> sources, const Sour
     }
     return 0.0;
   };
-  const auto before = [&](const KnownSource& a, const KnownSource& b) {
-    const double of_a = value(a), of_b = value(b);
-    return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
-  };
-  const std::size_t count = std::min(query.limit, sources.size());
-  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), before);
-  sources.resize(count);
-  sources.shrink_to_fit();  // a slow client keeps them for long
-  return sources;
+  const double of_a = value(a), of_b = value(b);
+  return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
+}
+
+void TopSources::Enter(KnownSource source) {
+  ++entered_;
+  if (last_ && !Before(source, *last_)) return;
+  first_.push_back(std::move(source));
+  if (first_.size() >= 2 * limit_) Cut();
+}
+
+void TopSources::Cut() {
+  const auto last = first_.begin() + static_cast<std::ptrdiff_t>(limit_) - 1;
+  std::nth_element(first_.begin(), last, first_.end(), [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
+  last_ = *last;
+  first_.erase(last + 1, first_.end());
+}
+
+std::vector<KnownSource> TopSources::Take() {
+  if (first_.size() > limit_) Cut();
+  std::sort(first_.begin(), first_.end(), [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
+  return std::move(first_);
 }
 
 }  // namespace conntally

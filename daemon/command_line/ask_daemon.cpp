@@ -3,7 +3,9 @@
 #include <curl/curl.h>
 
 #include <memory>
-#include <string_view>
+
+#include "collectors/tally/address.h"
+#include "config/notation.h"
 
 namespace conntally {
 namespace {
@@ -23,14 +25,17 @@ int IsStopped(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 
 }  // namespace
 
-std::string DaemonUrl(std::string listen_address) {
-  const auto replace_host = [&](std::string_view any, std::string_view own) {
-    if (listen_address.starts_with(any)) listen_address.replace(0, any.size(), own);
-  };
-  replace_host("0.0.0.0:", "127.0.0.1:");
-  replace_host("[::]:", "[::1]:");
-  replace_host(":", "127.0.0.1:");
-  return "http://" + listen_address;
+std::string DaemonUrl(const std::string& listen_address, std::uint16_t bound_port) {
+  const auto parsed = ParseListenAddress(listen_address);
+  if (!parsed) return "http://" + listen_address;  // the configuration has refused it before
+  std::string host = parsed->host;
+  const auto address = IpAddress::Parse(host);
+  const bool every_address = host.empty() || (address && address->bytes == IpAddress{}.bytes);
+  // It takes IPv4 in any case, but IPv6 only where the kernel has it.
+  if (every_address) host = "127.0.0.1";
+  if (const std::size_t zone = host.find('%'); zone != host.npos) host.replace(zone, 1, "%25");  // RFC 6874
+  if (host.find(':') != host.npos) host = "[" + host + "]";
+  return "http://" + host + ":" + std::to_string(bound_port != 0 ? bound_port : parsed->port);
 }
 
 Result<std::string> AskDaemon(const std::string& url, std::chrono::milliseconds patience, const std::stop_token& stop) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 
@@ -9,8 +10,9 @@
 
 namespace conntally {
 
-// "http://HOST:PORT" of the daemon with this web.listen_address; one that listens on every address is asked on this host's own.
-std::string DaemonUrl(std::string listen_address);
+// "http://HOST:PORT" of the daemon with this web.listen_address; one that listens on every address is asked by loopback. Where the
+// address says port 0, `bound_port` says which one it is.
+std::string DaemonUrl(const std::string& listen_address, std::uint16_t bound_port = 0);
 
 inline constexpr std::chrono::seconds kAskPatience{5};
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 
@@ -29,13 +30,14 @@ Connection& Connections::Add(int descriptor, Clock::time_point now) {
   connection.since = now;
   connection.phase = &asking_;
   connection.self = std::prev(asking_.end());
-  while (size() - closing_.size() > limits_.connections_soft && EvictOneBut(&connection, now)) {
+  while (crowded() && EvictOneBut(&connection, now)) {
   }
   counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
   return connection;
 }
 
 void Connections::Remove(Connection& connection) {
+  LeaveLane(connection);
   connection.phase->erase(connection.self);
   counters_.connections.store(static_cast<unsigned>(size()), std::memory_order_relaxed);
 }
@@ -46,20 +48,40 @@ void Connections::Enter(Connection& connection, Connection::List& phase, Clock::
   connection.since = now;
 }
 
+void Connections::StartWait(Connection& connection, Clock::time_point now) {
+  if (connection.phase != &closing_) Enter(connection, waiting_, now);
+}
+
+bool Connections::Admit(Connection& connection, Lane lane, Clock::time_point now) {
+  unsigned& admitted = admitted_[static_cast<std::size_t>(lane)];
+  const unsigned most = limits_.lane_max[static_cast<std::size_t>(lane)];
+  if (admitted >= most && !EvictSlow(lane, now)) return false;
+  connection.lane = lane;
+  ++admitted;
+  return true;
+}
+
+void Connections::LeaveLane(Connection& connection) {
+  if (connection.lane) --admitted_[static_cast<std::size_t>(*connection.lane)];
+  connection.lane.reset();
+}
+
 void Connections::StartAnswer(Connection& connection, Clock::time_point now) {
   if (connection.phase == &closing_) return;
   Enter(connection, answering_, now);
-  connection.progressed = now - excused_;
+  connection.progressed = now;
 }
 
 void Connections::NoteProgress(Connection& connection, Clock::time_point now) {
   if (connection.phase != &answering_) return;
   answering_.splice(answering_.end(), answering_, connection.self);
-  connection.progressed = now - excused_;
+  connection.progressed = now;
 }
 
 void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
+  LeaveLane(connection);
   connection.body.reset();
+  connection.rendering.reset();
   connection.request_seen = false;
   if (connection.phase == &closing_) return;
   Enter(connection, idle_, now);
@@ -76,32 +98,47 @@ void Connections::Shut(Connection& connection) {
   // feet.
   shutdown(connection.descriptor, SHUT_RDWR);
   if (connection.body) connection.body->Drop();
+  LeaveLane(connection);
   closing_.splice(closing_.end(), *connection.phase, connection.self);
   connection.phase = &closing_;
 }
 
 bool Connections::EvictOneBut(const Connection* newcomer, Clock::time_point now) {
-  if (!idle_.empty()) {
-    Shut(idle_.front());
-  } else if (!asking_.empty() && &asking_.front() != newcomer) {
+  if (EvictIdle()) return true;
+  if (!asking_.empty() && &asking_.front() != newcomer && now - asking_.front().since >= patience_) {
+    Count(counters_.connections_turned_away);
     Shut(asking_.front());
-  } else {
-    return EvictStalled(now);
+    return true;
   }
+  return EvictSlow(std::nullopt, now);
+}
+
+bool Connections::EvictIdle() {
+  // One that has just asked again, as we do not know yet, is not idle.
+  const auto idle = std::ranges::find_if(
+      idle_, [](const Connection& each) { return ReceivedBytes(each.descriptor) == each.received_bytes; });
+  if (idle == idle_.end()) return false;
   Count(counters_.connections_turned_away);
+  Shut(*idle);
   return true;
 }
 
-bool Connections::EvictStalled(Clock::time_point now) {
-  if (answering_.empty() || now - excused_ - answering_.front().progressed < kStalledAfter) return false;
-  Shut(answering_.front());
+bool Connections::EvictSlow(std::optional<Lane> of, Clock::time_point now) {
+  const auto counts = [of](const Connection& each) { return !of || each.lane == of; };
+  auto slow = std::ranges::find_if(answering_, counts);
+  if (slow == answering_.end()) return false;
+  if (now - slow->progressed < patience_) {
+    slow = std::ranges::find_if(answering_, [&](const Connection& each) { return counts(each) && now - each.since >= kReadingMax; });
+    if (slow == answering_.end()) return false;
+  }
   Count(counters_.connections_turned_away);
+  Shut(*slow);
   return true;
 }
 
 bool Connections::MakeRoomForBody(Clock::time_point now) {
-  while (held_bytes_ > limits_.held_bytes_max) {
-    if (!EvictStalled(now)) return false;
+  while (short_of_memory()) {
+    if (!EvictSlow(std::nullopt, now)) return false;
   }
   return true;
 }
@@ -129,9 +166,14 @@ void Connections::EnforceDeadlines(Clock::time_point now) {
   CutOverdue(asking_, limits_.header_deadline, now);
   CutOverdue(answering_, limits_.response_deadline, now);
   CutOverdue(idle_, limits_.idle_deadline, now);
-  // Those who came when nobody had stalled for long enough yet: else they could fill all room, and nobody
+  const auto progress_deadline = std::max<Clock::duration>(limits_.progress_deadline, patience_);
+  while (!answering_.empty() && now - answering_.front().progressed >= progress_deadline) {
+    Count(counters_.deadlines_missed);
+    Shut(answering_.front());
+  }
+  // Those who came when nobody had been slow for long enough yet: else they could fill all room, and nobody
   // would come any more for whom to make some.
-  while (size() - closing_.size() > limits_.connections_soft && EvictStalled(now)) {
+  while (crowded() && EvictOneBut(nullptr, now)) {
   }
 }
 

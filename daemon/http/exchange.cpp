@@ -1,17 +1,30 @@
 #include "daemon/http/exchange.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
 #include <memory>
 #include <utility>
 
 #include "daemon/http/accept_encoding.h"
+#include "daemon/http/request_head.h"
 
 namespace conntally::http {
 namespace {
 
-constexpr std::size_t kGzipFromBytes = 1024;
-// What goes to one client before the others have their turn.
-constexpr std::size_t kTurnBytes = 64 * 1024;
-constexpr std::size_t kRoundAnswersMax = 64;
+// What goes to one client before the others have their turn. Each client that is being answered has such a buffer.
+constexpr std::size_t kTurnBytes = 16 * 1024;
+
+// So that no other site uses what we answer: not in a frame, not as its resource, not from a cache. Unless the handler says
+// otherwise.
+constexpr std::array<std::pair<const char*, const char*>, 5> kOwnHeaders = {{
+    {"X-Content-Type-Options", "nosniff"},
+    {"X-Frame-Options", "DENY"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Cache-Control", "no-store"},
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+}};
 
 struct DestroyResponse {
   void operator()(MHD_Response* response) const { MHD_destroy_response(response); }
@@ -24,21 +37,15 @@ struct BodyReader {
   std::shared_ptr<ReplyBody> body;
   Connection& connection;  // only while libmicrohttpd reads, which it does for open connections only
   Connections& connections;
-  Router& router;
 };
 
 ssize_t ReadBody(void* context, std::uint64_t, char* into, std::size_t room) {
   auto& reader = *static_cast<BodyReader*>(context);
-  try {
-    const auto count = reader.body->Read({into, room});
-    if (!count) return MHD_CONTENT_READER_END_WITH_ERROR;
-    // It asks for more when what it had has gone to the kernel, so the client is taking it.
-    reader.connections.NoteProgress(reader.connection, Clock::now());
-    return *count == 0 ? MHD_CONTENT_READER_END_OF_STREAM : static_cast<ssize_t>(*count);
-  } catch (...) {
-    reader.router.NoteFailure("with a stream");
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-  }
+  const auto count = reader.body->Read({into, room});
+  if (!count) return MHD_CONTENT_READER_END_WITH_ERROR;
+  // It asks for more when what it had has gone to the kernel, so the client is taking it.
+  reader.connections.NoteProgress(reader.connection, Clock::now());
+  return *count == 0 ? MHD_CONTENT_READER_END_OF_STREAM : static_cast<ssize_t>(*count);
 }
 
 void FreeReader(void* context) { std::unique_ptr<BodyReader>(static_cast<BodyReader*>(context)); }
@@ -52,17 +59,40 @@ const char* HeaderOf(MHD_Connection* handle, const char* name) {
   return MHD_lookup_connection_value(handle, MHD_HEADER_KIND, name);
 }
 
+MHD_Result AddField(void* head, MHD_ValueKind, const char* name, std::size_t name_bytes, const char* value,
+                    std::size_t value_bytes) {
+  static_cast<RequestHead*>(head)->fields.emplace_back(std::string_view(name, name_bytes),
+                                                       std::string_view(value == nullptr ? "" : value, value_bytes));
+  return MHD_YES;
+}
+
 bool HasBody(MHD_Connection* handle) {
   const char* length = HeaderOf(handle, MHD_HTTP_HEADER_CONTENT_LENGTH);
   return HeaderOf(handle, MHD_HTTP_HEADER_TRANSFER_ENCODING) != nullptr ||
          (length != nullptr && std::string_view(length) != "0");
 }
 
+bool TakesGzip(MHD_Connection* handle) {
+  const char* accepted = HeaderOf(handle, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+  return accepted != nullptr && AllowsGzip(std::string_view(accepted));
+}
+
+bool IsByLoopback(int descriptor) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof(own);
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) return true;
+  constexpr unsigned char kLoopbackNetwork = 127;
+  if (own.ss_family == AF_INET) {
+    return reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(&own)->sin_addr)[0] == kLoopbackNetwork;
+  }
+  const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&own)->sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == kLoopbackNetwork);
+}
+
 ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
-  const auto size = reader->body->size();
-  if (size == 0U) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
-  ResponseHandle handle(MHD_create_response_from_callback(size.value_or(MHD_SIZE_UNKNOWN), kTurnBytes,
-                                                          &ReadBody, reader.get(), &FreeReader));
+  const std::uint64_t size = reader->body->size();
+  if (size == 0) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
+  ResponseHandle handle(MHD_create_response_from_callback(size, kTurnBytes, &ReadBody, reader.get(), &FreeReader));
   if (handle) static_cast<void>(reader.release());  // FreeReader has it now
   return handle;
 }
@@ -78,7 +108,11 @@ void Exchange::OnConnection(void* exchange, MHD_Connection* handle, void** conte
     return;
   }
   const auto* info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
-  if (info != nullptr) *context = &self.connections_.Add(info->connect_fd, Clock::now());
+  if (info == nullptr) return;
+  Connection& connection = self.connections_.Add(info->connect_fd, Clock::now());
+  connection.handle = handle;
+  connection.by_loopback = IsByLoopback(info->connect_fd);
+  *context = &connection;
 }
 
 void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle) {
@@ -87,20 +121,34 @@ void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle)
 }
 
 MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const char*, const char* method,
-                               const char*, const char*, std::size_t* upload_bytes, void**) {
+                               const char* version, const char*, std::size_t* upload_bytes, void**) {
   auto& self = *static_cast<Exchange*>(exchange);
   Connection* connection = ContextOf(handle);
   if (connection == nullptr) return MHD_NO;
   const bool has_body = HasBody(handle);
   if (!std::exchange(connection->request_seen, true)) {
     Count(self.counters_.requests);
-    self.connections_.StartAnswer(*connection, Clock::now());
+    self.connections_.StartWait(*connection, Clock::now());
+    RequestHead head{version, connection->target, {}, connection->by_loopback};
+    MHD_get_connection_values_n(handle, MHD_HEADER_KIND, &AddField, &head);
+    if (auto fault = FindFault(head, self.options_.allowed_hosts)) {
+      *upload_bytes = 0;
+      return self.Queue(handle, *connection, *self.RenderHere(std::move(*fault)), AfterIt::kClose);
+    }
     // Answered at the first call, libmicrohttpd takes it for a refusal to read on and closes the connection
     // afterwards. That is meant for a request with a body only; it calls us again for the others.
     if (!has_body) return MHD_YES;
   }
   *upload_bytes = 0;
-  return self.Queue(handle, *connection, self.Answer(handle, *connection, method, has_body));
+  if (!connection->rendering) connection->rendering = self.Answer(handle, *connection, method, has_body);
+  if (!connection->rendering) {
+    MHD_suspend_connection(handle);
+    return MHD_YES;
+  }
+  // Held here, since a refusal may take its place.
+  auto rendering = std::exchange(connection->rendering, nullptr);
+  if (!self.HasRoom(*connection, Clock::now())) rendering = self.RefuseForRoom();
+  return self.Queue(handle, *connection, *rendering, AfterIt::kKeepOpen);
 }
 
 void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_RequestTerminationCode) {
@@ -108,62 +156,82 @@ void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_Re
   if (Connection* connection = ContextOf(handle)) self.connections_.FinishAnswer(*connection, Clock::now());
 }
 
-Exchange::Prepared Exchange::Answer(MHD_Connection* handle, const Connection& connection,
-                                    std::string_view method, bool has_body) {
+void Exchange::Resume() {
+  for (Connection* connection : answers_.Deliver()) {
+    if (!connection->rendering) connection->rendering = RefuseForRoom();
+    MHD_resume_connection(connection->handle);
+  }
+}
+
+void Exchange::GiveUp() {
+  for (const Connection* connection : answers_.GiveUp()) MHD_resume_connection(connection->handle);
+}
+
+std::shared_ptr<const Rendering> Exchange::RenderHere(Response response) {
+  return encoder_.Encode(std::move(response), Clock::now(), [] { return false; });
+}
+
+std::shared_ptr<const Rendering> Exchange::RefuseForRoom() {
+  Count(counters_.responses_turned_away);
+  Response refusal = ErrorResponse(503, "too many answers are being waited for or read; ask again");
+  refusal.headers.emplace("Retry-After", "1");
+  return RenderHere(std::move(refusal));
+}
+
+// The metrics always have room, since all who ask for them share them, and so has what was rendered here.
+bool Exchange::HasRoom(const Connection& connection, Clock::time_point now) {
+  if (!connections_.short_of_memory()) return true;
+  answers_.ForgetAll();
+  return connections_.MakeRoomForBody(now) || !connection.lane || connection.lane == Lane::kScrape;
+}
+
+std::shared_ptr<const Rendering> Exchange::Answer(MHD_Connection* handle, Connection& connection,
+                                                  std::string_view method, bool has_body) {
   const auto* info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  if (info != nullptr && info->header_size > header_bytes_max_) {
-    return Prepare(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"),
-                   false);
+  if (info != nullptr && info->header_size > options_.header_bytes_max) {
+    return RenderHere(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"));
   }
-  const char* accepted = HeaderOf(handle, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-  const bool gzip_allowed = accepted != nullptr && AllowsGzip(accepted);
-  if ((method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) || has_body) {
-    return Prepare(router_.Answer(method, connection.target, has_body), gzip_allowed);
-  }
-  const std::string key = (gzip_allowed ? "gzip " : "plain ") + connection.target;
-  if (const auto same = round_.find(key); same != round_.end()) return same->second;
-  Prepared prepared = Prepare(router_.Answer(method, connection.target, has_body), gzip_allowed);
-  // A stream is one client's own.
-  if (prepared.text && round_.size() < kRoundAnswersMax) round_.emplace(key, prepared);
-  return prepared;
+  auto found = router_.Find(method, connection.target, has_body);
+  if (auto* refusal = std::get_if<Response>(&found)) return RenderHere(std::move(*refusal));
+  return Ask(connection, std::move(std::get<Router::Found>(found)));
 }
 
-Exchange::Prepared Exchange::Prepare(Response response, bool gzip_allowed) {
-  Prepared prepared{std::move(response), nullptr};
-  auto* text = std::get_if<std::string>(&prepared.response.body);
-  if (text == nullptr) return prepared;
-  if (text->size() >= kGzipFromBytes) {
-    prepared.response.headers.emplace(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-    if (auto compressed = gzip_allowed ? compressor_.Compress(*text) : std::nullopt) {
-      prepared.response.headers.emplace(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-      *text = std::move(*compressed);
-    }
-  }
-  prepared.text = std::make_shared<const HeldText>(std::exchange(*text, {}), connections_.held_bytes());
-  return prepared;
+std::shared_ptr<const Rendering> Exchange::Ask(Connection& connection, Router::Found found) {
+  const auto now = Clock::now();
+  const Lane lane = found.route->lane_of(found.request);
+  if (lane == Lane::kAtOnce) return RenderHere(router_.Call(found.route->answer, found.request));
+  if (!connections_.Admit(connection, lane, now)) return RefuseForRoom();
+  if (lane == Lane::kScrape) found.request.query.clear();
+  std::string key = lane == Lane::kScrape ? found.request.path : connection.target;
+  if (auto recent = answers_.Recent(key, connections_.admitted(lane), now)) return recent;
+  if (!HasRoom(connection, now)) return RefuseForRoom();
+  auto question = std::make_unique<Question>(
+      Question{std::move(key), lane, &found.route->answer, std::move(found.request), nullptr});
+  return answers_.Wait(connection, std::move(question)) ? nullptr : RefuseForRoom();
 }
 
-MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, Prepared prepared) {
-  if (!connections_.MakeRoomForBody(Clock::now())) {
-    Count(counters_.responses_turned_away);
-    round_.clear();
-    prepared = Prepare(ErrorResponse(503, "too many responses wait for their clients"), false);
-  }
-  Response& response = prepared.response;
-  connection.body = prepared.text
-                        ? std::make_shared<ReplyBody>(std::move(prepared.text))
-                        : std::make_shared<ReplyBody>(std::move(std::get<BodyStream>(response.body)),
-                                                      connections_.held_bytes());
-  const ResponseHandle reply = MakeHandle(
-      std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_, router_}));
+MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it) {
+  const bool gzip_allowed = TakesGzip(handle);
+  connections_.StartAnswer(connection, Clock::now());
+  connection.body = rendering.Body(gzip_allowed);
+  const ResponseHandle reply =
+      MakeHandle(std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_}));
   if (!reply) return MHD_NO;
   const auto add = [&reply](const char* name, const char* value) {
     MHD_add_response_header(reply.get(), name, value);
   };
-  add(MHD_HTTP_HEADER_CONTENT_TYPE, response.content_type.c_str());
-  add("X-Content-Type-Options", "nosniff");
-  for (const auto& [name, value] : response.headers) add(name.c_str(), value.c_str());
-  return MHD_queue_response(handle, static_cast<unsigned>(response.status), reply.get());
+  add(MHD_HTTP_HEADER_CONTENT_TYPE, rendering.content_type.c_str());
+  for (const auto& [name, value] : kOwnHeaders) {
+    if (!rendering.headers.contains(name)) add(name, value);
+  }
+  for (const auto& [name, value] : rendering.headers) add(name.c_str(), value.c_str());
+  if (rendering.packed) {
+    add(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    if (gzip_allowed) add(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+  }
+  // Where room is short, nobody keeps his for a next request, or for hundreds that he sent at once.
+  if (after_it == AfterIt::kClose || connections_.crowded()) add(MHD_HTTP_HEADER_CONNECTION, "close");
+  return MHD_queue_response(handle, static_cast<unsigned>(rendering.status), reply.get());
 }
 
 }  // namespace conntally::http

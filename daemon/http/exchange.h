@@ -1,28 +1,34 @@
 // One request and its response between libmicrohttpd and the rest: its callbacks, and nothing else, live
 // here. The server's thread only, as all callbacks run inside MHD_run().
+//
+// A request whose answer has to be rendered first is suspended: libmicrohttpd does not look at its connection until Resume
+// hands it the rendering, and then calls OnRequest again.
 #pragma once
 
 #include <microhttpd.h>
 
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/http/connections.h"
-#include "daemon/http/gzip.h"
+#include "daemon/http/rendering.h"
 #include "daemon/http/router.h"
+#include "daemon/http/shared_answers.h"
 
 namespace conntally::http {
 
 class Exchange {
  public:
-  Exchange(Router& router, Connections& connections, Counters& counters, std::size_t header_bytes_max)
-      : router_(router),
-        connections_(connections),
-        counters_(counters),
-        header_bytes_max_(header_bytes_max) {}
+  struct Options {
+    std::size_t header_bytes_max = 0;
+    std::vector<std::string> allowed_hosts;
+  };
+  // `encoder` is the server's thread's own.
+  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters, Options options)
+      : router_(router), connections_(connections), answers_(answers), encoder_(encoder), counters_(counters), options_(std::move(options)) {}
 
   // Their first argument is an Exchange; what libmicrohttpd calls them for is said at MHD_start_daemon.
   static void OnConnection(void* exchange, MHD_Connection* connection, void** context,
@@ -34,30 +40,30 @@ class Exchange {
   static void OnFinished(void* exchange, MHD_Connection* connection, void** context,
                          MHD_RequestTerminationCode code);
 
-  // After each MHD_run(): what was asked by now has been answered, and the next answers are to be new.
-  void EndRound() { round_.clear(); }
+  // Goes on with those whose answer has been rendered.
+  void Resume();
+  // Goes on with all, so that libmicrohttpd can be stopped.
+  void GiveUp();
 
  private:
-  // A response whose text, if it has one, is as it goes to the client.
-  struct Prepared {
-    Response response;  // its body is the stream, or spent
-    std::shared_ptr<const HeldText> text;
-  };
+  enum class AfterIt { kKeepOpen, kClose };
 
-  Prepared Answer(MHD_Connection* handle, const Connection& connection, std::string_view method,
-                  bool has_body);
-  Prepared Prepare(Response response, bool gzip_allowed);
-  MHD_Result Queue(MHD_Connection* handle, Connection& connection, Prepared prepared);
+  // Of what needs no lane: refusals, and what is answered at once.
+  std::shared_ptr<const Rendering> RenderHere(Response response);
+  std::shared_ptr<const Rendering> RefuseForRoom();
+  // What is to be answered; null: the connection waits for it.
+  std::shared_ptr<const Rendering> Answer(MHD_Connection* handle, Connection& connection, std::string_view method,
+                                          bool has_body);
+  std::shared_ptr<const Rendering> Ask(Connection& connection, Router::Found found);
+  bool HasRoom(const Connection& connection, Clock::time_point now);
+  MHD_Result Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it);
 
   Router& router_;
   Connections& connections_;
+  SharedAnswers& answers_;
+  Encoder& encoder_;
   Counters& counters_;
-  GzipCompressor compressor_;
-  const std::size_t header_bytes_max_;
-  // What was answered in this round, by target and encoding. Hundreds of clients that ask for the same at
-  // once cost one rendering, one compression and one body, so that whoever is last among them waits no
-  // longer.
-  std::map<std::string, Prepared> round_;
+  const Options options_;
 };
 
 }  // namespace conntally::http

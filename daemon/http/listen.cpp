@@ -1,8 +1,11 @@
 #include "daemon/http/listen.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <charconv>
@@ -46,6 +49,21 @@ Result<std::uint16_t> BoundPort(int descriptor, const std::string& doing) {
   }
   // sin_port and sin6_port are at one place.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
+}
+
+// Every address, whatever it is written like.
+bool IsEveryAddress(const std::string& host) {
+  in6_addr address{};
+  return host.empty() || (inet_pton(AF_INET6, host.c_str(), &address) == 1 && IN6_IS_ADDR_UNSPECIFIED(&address));
+}
+
+// getaddrinfo(3) calls a zone that is not there an unknown name.
+Status CheckZone(const ListenAddress& address, const std::string& doing) {
+  const std::size_t percent = address.host.find('%');
+  if (percent == address.host.npos) return Ok();
+  const std::string zone = address.host.substr(percent + 1);
+  if (if_nametoindex(zone.c_str()) != 0 || zone.find_first_not_of("0123456789") == zone.npos) return Ok();
+  return Error{doing + ": there is no network interface " + zone, ENODEV};
 }
 
 Result<ListenSocket> ListenOn(const sockaddr* address, socklen_t size, const std::string& doing) {
@@ -93,6 +111,7 @@ Result<ListenSocket> Listen(const std::string& address) {
   auto parsed = ListenAddress::Parse(address);
   if (!parsed) return parsed.error();
   const std::string doing = "cannot listen on " + address;
+  if (Status zone = CheckZone(*parsed, doing); !zone) return zone.error();
   auto addresses = Resolve(*parsed, doing);
   if (!addresses) return addresses.error();
   const addrinfo* chosen = addresses->get();
@@ -104,7 +123,8 @@ Result<ListenSocket> Listen(const std::string& address) {
   }
   auto listening = ListenOn(chosen->ai_addr, chosen->ai_addrlen, doing);
   // A kernel booted with ipv6.disable=1 still has every IPv4 address to offer.
-  if (!listening && listening.error().code == EAFNOSUPPORT && parsed->host.empty()) {
+  if (!listening && listening.error().code == EAFNOSUPPORT && IsEveryAddress(parsed->host)) {
+    spdlog::info("IPv6 is off here: listening on every IPv4 address");
     sockaddr_in any{};
     any.sin_family = AF_INET;
     any.sin_port = htons(parsed->port);

@@ -1,26 +1,28 @@
-// A response's body on its way to one client: a text or a stream, read in pieces as the client takes them.
-// The server's thread only.
+// A response's body on its way to one client, read in pieces as the client takes them. The server's thread only, but that texts
+// are made on any.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
-#include "daemon/http/message.h"
+#include "daemon/http/gzip.h"
 
 namespace conntally::http {
 
 // Text in memory for as long as some client has yet to take it, perhaps many of them.
 class HeldText {
  public:
-  // `held_bytes` is where all such memory is summed up; it outlives this.
-  HeldText(std::string text, std::size_t& held_bytes) : text_(std::move(text)), held_bytes_(held_bytes) {
-    held_bytes_ += text_.size();
+  // `held_bytes` is where all such memory is summed up (relaxed: a figure of its own); it outlives this.
+  HeldText(std::string text, std::atomic<std::size_t>& held_bytes) : text_(std::move(text)), held_bytes_(held_bytes) {
+    held_bytes_.fetch_add(text_.size(), std::memory_order_relaxed);
   }
-  ~HeldText() { held_bytes_ -= text_.size(); }
+  ~HeldText() { held_bytes_.fetch_sub(text_.size(), std::memory_order_relaxed); }
   HeldText(const HeldText&) = delete;
   HeldText& operator=(const HeldText&) = delete;
 
@@ -28,30 +30,30 @@ class HeldText {
 
  private:
   const std::string text_;
-  std::size_t& held_bytes_;
+  std::atomic<std::size_t>& held_bytes_;
 };
 
 class ReplyBody {
  public:
-  explicit ReplyBody(std::shared_ptr<const HeldText> text) : piece_(std::move(text)) {}
-  ReplyBody(BodyStream stream, std::size_t& held_bytes)
-      : stream_(std::move(stream)), held_bytes_(&held_bytes) {}
+  // As it is.
+  explicit ReplyBody(std::shared_ptr<const HeldText> text) : text_(std::move(text)), left_(text_->text()), size_(left_.size()) {}
+  // Unpacked from gzip on its way, to `unpacked_bytes`.
+  ReplyBody(std::shared_ptr<const HeldText> packed, std::uint64_t unpacked_bytes)
+      : text_(std::move(packed)), left_(text_->text()), size_(unpacked_bytes), unpacker_(std::make_unique<GzipUnpacker>()) {}
 
-  // nullopt: a stream, whose size only its end tells.
-  std::optional<std::uint64_t> size() const;
+  std::uint64_t size() const { return size_; }
 
-  // Copies what comes next; 0 at the end, nullopt once dropped. Passes on what the stream throws.
+  // Copies what comes next; 0 at the end, nullopt once dropped, or when it cannot be unpacked.
   std::optional<std::size_t> Read(std::span<char> into);
 
   // Lets go of the memory now, though the client has not taken everything.
   void Drop();
 
  private:
-  BodyStream stream_;                  // empty for a text
-  std::size_t* held_bytes_ = nullptr;  // of a stream
-  std::shared_ptr<const HeldText> piece_;
-  std::size_t piece_taken_bytes_ = 0;
-  bool dropped_ = false;
+  std::shared_ptr<const HeldText> text_;  // null once dropped
+  std::string_view left_;                 // of it
+  std::uint64_t size_;
+  std::unique_ptr<GzipUnpacker> unpacker_;  // null: none needed
 };
 
 }  // namespace conntally::http

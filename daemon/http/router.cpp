@@ -8,11 +8,11 @@
 
 namespace conntally::http {
 
-Response Router::Answer(std::string_view method, std::string_view target, bool has_body) {
+std::variant<Response, Router::Found> Router::Find(std::string_view method, std::string_view target, bool has_body) const {
   if (target.size() > kTargetBytesMax) return ErrorResponse(414, "the request target is too long");
-  const auto request = ParseTarget(target);
+  auto request = ParseTarget(target);
   if (!request) return ErrorResponse(400, request.error().message);
-  const auto route = routes_.find(request.value().path);
+  const auto route = routes_.find(request->path);
   if (route == routes_.end()) return ErrorResponse(404, "no such path");
   if (method != "GET" && method != "HEAD") {
     Response refused = ErrorResponse(405, "only GET and HEAD are answered here");
@@ -20,7 +20,7 @@ Response Router::Answer(std::string_view method, std::string_view target, bool h
     return refused;
   }
   if (has_body) return ErrorResponse(413, "a request takes no body here");
-  return Call(route->second, request.value());
+  return Found{&route->second, std::move(*request)};
 }
 
 Response Router::Call(const Handler& handler, const Request& request) {

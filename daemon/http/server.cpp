@@ -16,7 +16,9 @@
 #include "daemon/http/descriptor_limit.h"
 #include "daemon/http/exchange.h"
 #include "daemon/http/listen.h"
+#include "daemon/http/renderer.h"
 #include "daemon/http/router.h"
+#include "daemon/http/shared_answers.h"
 
 namespace conntally::http {
 namespace {
@@ -25,6 +27,11 @@ namespace {
 // connection's pool, and a stream's chunks are cut to what is left.
 constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
+// Each whose client takes no gzip keeps an unpacker.
+constexpr unsigned kLongAnswersMax = 64;
+// Memory that has been let go of is given back to the kernel from here on; what a connection takes besides its body is some 48 kB.
+constexpr std::size_t kGiveBackBytes = 8 * 1024 * 1024;
+constexpr std::size_t kConnectionBytes = 48 * 1024;
 
 struct StopDaemon {
   void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
@@ -32,20 +39,26 @@ struct StopDaemon {
 
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
+  // Who was told to listen on a name is called so.
+  if (const auto listen = ListenAddress::Parse(options.listen_address)) options.allowed_hosts.push_back(listen->host);
   return options;
 }
 
 Connections::Limits LimitsFrom(const Options& options) {
-  return {.connections_soft = options.connections_max - options.connections_max / 4,
+  const unsigned all = options.connections_max;
+  return {.connections_soft = all - all / 4,
+          .lane_max = {all, all, all / 2, std::min(kLongAnswersMax, all / 4)},
           .header_deadline = options.header_deadline,
           .response_deadline = options.response_deadline,
+          .progress_deadline = options.progress_deadline,
           .idle_deadline = options.idle_deadline,
           .held_bytes_max = options.held_bytes_max};
 }
 
 // How often deadlines are looked at while there are connections: late by a tenth at most.
 std::chrono::milliseconds TickFrom(const Options& options) {
-  const auto shortest = std::min({options.header_deadline, options.response_deadline, options.idle_deadline});
+  const auto shortest = std::min(
+      {options.header_deadline, options.response_deadline, options.progress_deadline, options.idle_deadline});
   return std::clamp(shortest / 10, std::chrono::milliseconds(5), std::chrono::milliseconds(250));
 }
 
@@ -54,12 +67,15 @@ std::chrono::milliseconds TickFrom(const Options& options) {
 // The thread and everything it owns. What is declared later may use what is declared before it.
 class Server::Loop {
  public:
-  Loop(Options options, std::map<std::string, Handler> routes)
+  Loop(Options options, std::map<std::string, Route> routes)
       : options_(Fitted(std::move(options))),
         tick_(TickFrom(options_)),
         router_(std::move(routes), counters_),
-        connections_(LimitsFrom(options_), counters_),
-        exchange_(router_, connections_, counters_, options_.header_bytes_max) {}
+        encoder_(held_bytes_, options_.held_bytes_max),
+        connections_(LimitsFrom(options_), held_bytes_, counters_),
+        renderer_(router_, held_bytes_, options_.held_bytes_max),
+        answers_(renderer_),
+        exchange_(router_, connections_, answers_, encoder_, counters_, {options_.header_bytes_max, options_.allowed_hosts}) {}
   ~Loop();
 
   Status Start();
@@ -73,13 +89,20 @@ class Server::Loop {
   void Accept();
   bool AcceptOne();
   int WaitMilliseconds() const;
+  void Tick(Clock::time_point now);
 
   const Options options_;
   const std::chrono::milliseconds tick_;
   Counters counters_;
+  std::atomic<std::size_t> held_bytes_{0};
   Router router_;
+  Encoder encoder_;  // this thread's own
   Connections connections_;
+  Renderer renderer_;
+  SharedAnswers answers_;
   Exchange exchange_;
+  Clock::time_point next_tick_{};
+  std::size_t most_memory_bytes_ = 0;  // in use since some was given back
   FileDescriptor stop_;
   FileDescriptor listening_;
   Clock::time_point accept_again_{};                // out of descriptors until then
@@ -97,13 +120,14 @@ Status Server::Loop::Start() {
   stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
   if (Status started = StartDaemon(); !started) return started;
+  renderer_.Start();
   thread_ = StartThread("http", [this] { Run(); });
   return Ok();
 }
 
 Status Server::Loop::StartDaemon() {
   daemon_.reset(MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr,                    //
+      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr,                    //
       &Exchange::OnRequest, &exchange_,                                                 // whole headers
       MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                // accepted and closed
       MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                // the raw target
@@ -130,20 +154,34 @@ void Server::Loop::Run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  std::array<pollfd, 3> waits{{{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}, {-1, POLLIN, 0}}};
+  std::array<pollfd, 4> waits{
+      {{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}, {-1, POLLIN, 0}, {renderer_.descriptor(), POLLIN, 0}}};
   for (;;) {
     waits[2].fd = Accepting() ? listening_.get() : -1;  // poll skips -1
     poll(waits.data(), waits.size(), WaitMilliseconds());
     if (waits[0].revents != 0) break;
     const auto woken = Clock::now();
     if (waits[2].revents != 0) Accept();
+    if (waits[3].revents != 0) exchange_.Resume();
     MHD_run(daemon_.get());
-    exchange_.EndRound();
-    connections_.EnforceDeadlines(woken);
-    connections_.Excuse(Clock::now() - woken);
+    connections_.NoteRound(Clock::now() - woken);
+    if (woken >= next_tick_) Tick(woken);
   }
   // Here, so that the callbacks it makes run on the thread of all others.
+  exchange_.GiveUp();
   daemon_.reset();
+}
+
+void Server::Loop::Tick(Clock::time_point now) {
+  next_tick_ = now + tick_;
+  connections_.EnforceDeadlines(now);
+  answers_.Forget(now);
+  const std::size_t memory_bytes =
+      held_bytes_.load(std::memory_order_relaxed) + connections_.size() * kConnectionBytes;
+  most_memory_bytes_ = std::max(most_memory_bytes_, memory_bytes);
+  if (most_memory_bytes_ - memory_bytes < kGiveBackBytes) return;
+  most_memory_bytes_ = memory_bytes;
+  renderer_.GiveMemoryBack();
 }
 
 bool Server::Loop::Accepting() const {
@@ -186,7 +224,7 @@ int Server::Loop::WaitMilliseconds() const {
       std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
 }
 
-Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Handler> routes) {
+Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Route> routes) {
   auto loop = std::make_unique<Loop>(std::move(options), std::move(routes));
   if (Status started = loop->Start(); !started) return started.error();
   return std::unique_ptr<Server>(new Server(std::move(loop)));

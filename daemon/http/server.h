@@ -1,14 +1,20 @@
-// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts
-// and drives it, so handlers run one after another on that thread and may block it no longer than a scrape
-// may wait.
+// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts, drives it, and
+// moves bytes, and does nothing else. Answers are rendered on other threads, one for each lane (message.h), meanwhile their
+// connections wait.
 //
-// Hostile clients: a request's header must be whole within an absolute deadline, however its bytes drip; a
-// response must be taken within another; past three quarters of the connections allowed, an idle one, else
-// the oldest that has not yet asked for anything, else one that does not take its response, is closed, so
-// that a scrape always finds room. Bodies that wait for their clients are bounded in total likewise, and who
-// asks for the same at once shares one.
+// Who holds which bytes. A rendering is made once and shared by all who asked the same while it was being made; where many ask,
+// by those of the next second, too (shared_answers.h). A long one is held packed alone, and unpacked on its way for whoever takes
+// no gzip. All renderings together are bounded by held_bytes_max: before one is asked for, and while a stream is packed. Each
+// connection has besides some 32 kB for its header and 16 kB of what it is being sent. The answers of a lane that are waited for
+// or read are bounded in number: kShort's to half of the connections, kLong's to 64. Beyond a bound a slow reader is cut, else the
+// answer is 503. The metrics are never refused: they are one rendering, and one place or another is always found.
 //
-// Start and the destructor: the thread that owns the server. Handlers: the server's thread.
+// Who is cut when (connections.h). A request's header must be whole within an absolute deadline, however its bytes drip; a response
+// must be taken within another, and some of it within a shorter one all the time. Past three quarters of the connections
+// allowed every response ends its connection, and somebody leaves for each that comes: an idle one, else the oldest that has not
+// asked for anything, else a slow reader. What has let go of memory gives it back to the kernel.
+//
+// Start and the destructor: the thread that owns the server. Handlers: the thread of their lane.
 #pragma once
 
 #include <chrono>
@@ -17,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "collectors/system/result.h"
 #include "daemon/http/message.h"
@@ -30,12 +37,16 @@ struct Options {
   // From accept, or the first byte on a kept-alive connection, to a whole header. Seen to ten times a
   // deadline, at least 4 times a second.
   std::chrono::milliseconds header_deadline = std::chrono::seconds(10);
-  // From the whole request to its response's last byte taken.
+  // From the response's first byte, which is there, to its last one taken.
   std::chrono::milliseconds response_deadline = std::chrono::seconds(30);
+  // How long the client may make room for nothing more of it (16 kB).
+  std::chrono::milliseconds progress_deadline = std::chrono::seconds(5);
   // How long a kept-alive connection may ask nothing; as long as nobody needs its room.
   std::chrono::milliseconds idle_deadline = std::chrono::minutes(2);
   std::size_t header_bytes_max = 16 * 1024;
-  std::size_t held_bytes_max = 256 * 1024 * 1024;  // bodies not yet taken, all together; beyond: 503
+  std::size_t held_bytes_max = 64 * 1024 * 1024;  // bodies not yet taken, all together; beyond: 503
+  // Names, besides localhost and this host's own, that a request by a loopback address may call us; others are 421.
+  std::vector<std::string> allowed_hosts = {};
 };
 
 // What the server did, for /metrics. Read on any thread; each figure is exact, but they are not read
@@ -52,12 +63,11 @@ struct ServerStatistics {
 class Server {
  public:
   // `routes` maps an exact path to its handler. GET and HEAD only: an unknown path is 404, another method 405
-  // with `Allow`, a malformed target 400, a request with a body 413, a target over 8 kB 414, a header too
-  // long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What libmicrohttpd cannot
-  // parse at all it answers itself.) Bodies of 1 kB and more are gzip'ed when `Accept-Encoding` allows it
-  // (strings only; streams go as they are, chunked). Errors name the address: "cannot listen on
-  // 127.0.0.1:9105: ...".
-  static Result<std::unique_ptr<Server>> Start(Options options, std::map<std::string, Handler> routes);
+  // with `Allow`, a malformed target or head 400, a foreign host 421, a request with a body 413, a target over 8 kB 414, a header
+  // too long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What libmicrohttpd cannot
+  // parse at all it answers itself, and newer ones what has no Host.) Bodies of 1 kB and more are gzip'ed when `Accept-Encoding` allows it.
+  // Errors name the address: "cannot listen on 127.0.0.1:9105: ...".
+  static Result<std::unique_ptr<Server>> Start(Options options, std::map<std::string, Route> routes);
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

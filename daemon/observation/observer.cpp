@@ -197,7 +197,7 @@ bool Observer::synced() const {
   return health.synced.load(std::memory_order_relaxed) && !health.events_off.load(std::memory_order_relaxed);
 }
 
-std::vector<KnownSource> Observer::Sources(const std::optional<Prefix>& within) {
+void Observer::ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit) {
   const auto wanted = [&](const IpAddress& source) {
     return !within || within->Contains(source) || GroupOf(source).Contains(within->address);
   };
@@ -205,27 +205,26 @@ std::vector<KnownSource> Observer::Sources(const std::optional<Prefix>& within) 
   for (SourceDrops& drops : drops_.tally().Sources(Clock::now())) {
     if (wanted(drops.source)) dropped.emplace(drops.source, std::move(drops));
   }
-  std::vector<KnownSource> sources;
   const Tally::View view = tally_.Take(WallNow());
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
     if (!wanted(figures.source)) return;
-    sources.push_back({figures, {}});
-    const auto drops = dropped.find(figures.source);
-    if (drops == dropped.end()) return;
-    KnownSource& source = sources.back();
-    source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
-    source.figures.last_seen = std::max(source.figures.last_seen, drops->second.last_seen);
-    source.drops = std::move(drops->second);
-    dropped.erase(drops);
+    KnownSource source{figures, {}};
+    const auto drops = dropped.empty() ? dropped.end() : dropped.find(figures.source);
+    if (drops != dropped.end()) {
+      source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
+      source.figures.last_seen = std::max(source.figures.last_seen, drops->second.last_seen);
+      source.drops = std::move(drops->second);
+      dropped.erase(drops);
+    }
+    visit(std::move(source));
   });
   for (auto& [address, drops] : dropped) {
     SourceFigures figures;
     figures.source = address;
     figures.first_seen = drops.first_seen;
     figures.last_seen = drops.last_seen;
-    sources.push_back({figures, std::move(drops)});
+    visit({figures, std::move(drops)});
   }
-  return sources;
 }
 
 Prefix Observer::GroupOf(const IpAddress& source) const {

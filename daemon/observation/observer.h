@@ -1,12 +1,13 @@
 // Observer: looks at the collectors and the tallies and says what there is, as snapshots. Owns what spans them: which
 // sources are exported, how old an idle one may get, which limits are configured.
 //
-// Threads: Tick on the main thread, once a second. TakeSnapshot, GatherEvidence, Sources and set_config on any.
+// Threads: Tick on the main thread, once a second. TakeSnapshot, GatherEvidence, ForEachSource and set_config on any.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,9 +43,9 @@ class Observer {
   // What the alerts judge.
   AlertEvidence GatherEvidence(const AlertRules& rules);
 
-  // Every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it, where
-  // sources are grouped).
-  std::vector<KnownSource> Sources(const std::optional<Prefix>& within);
+  // Visits every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it,
+  // where sources are grouped), at one moment. Everybody else's view waits for its end.
+  void ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit);
 
   // How a source is written: its address, or its group's prefix.
   std::string NameOf(const IpAddress& source) const;

@@ -140,7 +140,7 @@ http::Response AnswerPage(const Snapshot& snapshot) {
   };
   return {.content_type = "text/html; charset=utf-8",
           .body = Filled(PageHtml(), values),
-          .headers = {{"Content-Security-Policy", ContentSecurityPolicy()}, {"Referrer-Policy", "no-referrer"}, {"Cache-Control", "no-cache"}}};
+          .headers = {{"Content-Security-Policy", ContentSecurityPolicy()}, {"Referrer-Policy", "no-referrer"}}};
 }
 
 }  // namespace conntally

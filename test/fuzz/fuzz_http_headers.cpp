@@ -1,4 +1,4 @@
-// What a client writes and we parse ourselves (the request target, Accept-Encoding), and the listen address.
+// What a client writes and we parse ourselves (the request target, Accept-Encoding, Host), and the listen address.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -6,12 +6,14 @@
 
 #include "daemon/http/accept_encoding.h"
 #include "daemon/http/listen.h"
+#include "daemon/http/request_head.h"
 #include "daemon/http/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace conntally::http;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   static_cast<void>(AllowsGzip(text));
+  if (const auto host = HostOf(text); host && (host->empty() || host->size() > text.size())) std::abort();
   static_cast<void>(ListenAddress::Parse(text));
   if (const auto request = ParseTarget(text)) {
     const Request& parsed = request.value();

@@ -2,6 +2,7 @@
 """The one port, as Prometheus and people ask it."""
 
 import re
+import socket
 
 from harness import *
 
@@ -32,6 +33,49 @@ def test_every_path_answers_as_documented():
                                           "destination_ports", "first_seen", "last_seen"}
         in_order = [row["connections"] for row in daemon.sources(sort="connections")["sources"]]
         assert in_order == sorted(in_order, reverse=True)
+
+
+def test_long_lists_are_packed_for_who_allows_it_and_are_the_same():
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 10_000, "--sources", 10_000)
+        daemon.wait_equal(5)
+        path = "/api/v1/sources?limit=1000000"
+        plain = daemon.get(path)
+        packed = daemon.get(path, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip" and "Content-Encoding" not in plain.headers
+        assert int(packed.headers["Content-Length"]) * 5 < int(plain.headers["Content-Length"]) == len(plain.body)
+        connections = lambda answer: {row["source"]: row["connections"] for row in answer.json()["sources"]}
+        assert len(connections(plain)) == 10_000 and connections(packed) == connections(plain)
+
+
+def test_by_loopback_only_our_own_names_are_answered():
+    with Namespace() as namespace, Namespace("client") as client:
+        veth(namespace, "wan", ["192.0.2.1/24"], client, "cable", ["192.0.2.2/24"])
+        config = "web: {listen_address: ':9105', allowed_hosts: [monitoring.example.com]}\n"
+        with Daemon(namespace, config=config) as daemon:
+            daemon.wait_ready()
+            assert "serving http://127.0.0.1:9105/metrics" in daemon.log
+            for host, status in {"localhost": 200, "127.0.0.1:9105": 200, "monitoring.example.com": 200,
+                                 socket.gethostname(): 200, "rebound.example": 421}.items():
+                answer = daemon.get("/metrics", headers={"Host": host})
+                assert answer.status == status, (host, answer.status)
+                assert answer.headers["X-Frame-Options"] == "DENY" and answer.headers["Cache-Control"] == "no-store"
+            # A Prometheus comes by whatever name it knows.
+            asked = client.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: any.example",
+                               "http://192.0.2.1:9105/metrics")
+            assert asked.stdout == "200", asked.stdout
+
+
+def test_a_link_local_address_with_its_zone_is_listened_on():
+    with Namespace() as namespace, Namespace("client") as client:
+        veth(namespace, "wan", ["fe80::1/64"], client, "cable", ["fe80::2/64"])
+        with Daemon(namespace, arguments=["--web.listen-address", "[fe80::1%wan]:9105"]) as daemon:
+            daemon.wait_for_log("serving http://[fe80::1%25wan]:9105/metrics")
+            told = client.run("curl", "-s", "http://[fe80::1%25cable]:9105/healthz")
+            assert told.stdout == "ok\n", told
+            status = namespace.run(BINARY, "status", "--web.listen-address", "[fe80::1%wan]:9105", check=False)
+            assert "no answer" not in status.stdout + status.stderr, status
 
 
 def test_promtool_finds_no_fault_with_the_metrics():

@@ -68,4 +68,91 @@ def test_three_hundred_slow_clients_delay_no_scrape():
         claim("ended among slow clients", time.monotonic() - start, 2)
 
 
+class Attack:
+    """Clients that send `request` over and over, read up to `bytes_each` of the answers 20 times a second, and come again when cut."""
+
+    def __init__(self, namespace, clients, request, bytes_each, receive_buffer=0):
+        self.namespace, self.request = namespace, request
+        self.bytes_each, self.receive_buffer = bytes_each, receive_buffer
+        self.clients = [self._connect() for _ in range(clients)]
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        for client, _ in self.clients:
+            client.close()
+
+    def _connect(self):
+        client = self.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if self.receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", 9105))
+        return client, [self.request]
+
+    def _run(self):
+        while not self.stop.wait(0.05):
+            for index, (client, unsent) in enumerate(self.clients):
+                try:
+                    if unsent[0]:
+                        unsent[0] = unsent[0][client.send(unsent[0]) :]
+                    if not client.recv(self.bytes_each):
+                        raise ConnectionResetError
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    client.close()
+                    self.clients[index] = self._connect()
+
+
+def memory_kib(daemon):
+    for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+
+
+def get(path):
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+ATTACKS = {
+    "readers of every source, slow": (300, get("/api/v1/sources?limit=1000000"), 1000, 4096),
+    "readers of every source, fast": (16, get("/api/v1/sources?limit=1000000"), 1 << 20, 0),
+    "pipelined scrapes, read slowly": (900, get("/metrics") * 100, 4000, 0),
+    "different questions about 100,000 sources": (
+        50, b"".join(get(f"/api/v1/sources?limit={limit}") for limit in range(1, 40)), 1 << 16, 0),
+}
+
+
+def test_beside_hundreds_of_greedy_clients_every_scrape_is_answered_and_memory_is_given_back():
+    with Namespace() as namespace, Daemon(namespace) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--count", 100_000, "--sources", 100_000)
+        daemon.wait_equal(10)
+        daemon.wait_equal(10)  # the list was made once, whatever it takes to keep it is there
+        before = memory_kib(daemon)
+        for name, attack in ATTACKS.items():
+            durations, most = [], 0
+            with Attack(namespace, *attack):
+                time.sleep(1)
+                for _ in range(15):
+                    start = time.monotonic()
+                    answer = daemon.get("/metrics", headers={"Accept-Encoding": "gzip"})
+                    durations.append(time.monotonic() - start)
+                    assert answer.status == 200, answer.status
+                    check_invariants(Metrics(answer.text), None)
+                    most = max(most, memory_kib(daemon))
+                    time.sleep(0.1)
+            print(f"  {name}: at most {(most - before) / 1024:.0f} MiB more")
+            claim("slowest scrape beside them", max(durations), 0.3)
+            assert most < before + 192 * 1024 * SLOWNESS, f"{name}: {before} to {most} KiB"
+            wait_until(lambda: memory_kib(daemon) < before + 32 * 1024 * SLOWNESS, 15, f"memory given back after {name}")
+
+
 main()

@@ -44,7 +44,7 @@ def test_a_thread_that_is_refused_is_told_whichever_it_is():
         if reason is None:
             break
         refused.update(re.findall("cannot start the thread '([a-z]+)'", reason))
-    assert refused >= {"log", "file", "http", "conntrack", "rules", "drops", "alerts", "details"}, refused
+    assert refused >= {"log", "file", "http", "conntrack", "rules", "drops", "alerts", "details", "answers"}, refused
 
 
 def test_it_starts_with_few_files_or_tells_that_they_are_too_few():

@@ -42,6 +42,7 @@ TEST_CASE("listen addresses that are understood") {
   CHECK(ParseListenAddress("[2001:db8::1]:65535")->port == 65535);
   CHECK(ParseListenAddress("localhost:0")->host == "localhost");
   CHECK(ParseListenAddress(":9105")->host.empty());
+  CHECK(ParseListenAddress("[fe80::1%eth0]:9105")->host == "fe80::1%eth0");
 }
 
 TEST_CASE("listen addresses that are refused say why") {
@@ -56,6 +57,11 @@ TEST_CASE("listen addresses that are refused say why") {
   CHECK(problem("[::1") == "\"[::1\" is not an address and a port");
   CHECK(problem("[::1]9105") == "\"[::1]9105\" is not an address and a port");
   CHECK(problem("[127.0.0.1]:80") == "\"127.0.0.1\" is not a host");
+  CHECK(problem("[2001:db8::1%eth0]:80") ==
+        "\"2001:db8::1%eth0\" has a zone, which belongs to a link-local IPv6 address (fe80::/10)");
+  for (const char* text : {"[fe80::1%]:80", "[fe80::1%a b]:80", "[fe80::1%a/b]:80", "[fe80::1%sixteen-letters-]:80"}) {
+    CHECK(problem(text).ends_with("is no network interface's name, as in [fe80::1%eth0]:9105"));
+  }
   CHECK(problem("127.0.0.256:80") == "\"127.0.0.256\" is not a host");
   CHECK(problem("a b:80") == "\"a b\" is not a host");
   for (const char* text : {"h:", "h:65536", "h:-1", "h:http", "h:80:80", "h:99999999999999999999"}) {

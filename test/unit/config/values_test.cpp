@@ -205,3 +205,12 @@ TEST_CASE("an Alertmanager's credentials are a whole pair or a token, from files
 TEST_CASE("a listen address is checked where it is written") {
   Contains(FaultOf("web: {listen_address: 9105}"), "\"9105\" is not a host; allowed: HOST:PORT");
 }
+
+TEST_CASE("allowed hosts are names without a port") {
+  const auto parsed = ParseConfig("web: {allowed_hosts: [monitoring.example.com, gateway]}\n");
+  REQUIRE(std::holds_alternative<Config>(parsed));
+  CHECK(std::get<Config>(parsed).web.allowed_hosts == std::vector<std::string>{"monitoring.example.com", "gateway"});
+  for (const char* host : {"'a:80'", "'http://a'", "'*.example.com'", "192.0.2.1", "''"}) {
+    Contains(FaultOf(std::string("web: {allowed_hosts: [") + host + "]}"), "is not a host name; allowed: a host name without a port");
+  }
+}

@@ -27,7 +27,7 @@ struct Observed {
         observer(config, filled.tally, conntrack, table, rules, drops) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
-    const http::Response response = sources_api.Answer(http::ParseTarget("/api/v1/sources?" + query).value());
+    const http::Response response = AnswerSources(observer, http::ParseTarget("/api/v1/sources?" + query).value());
     REQUIRE(response.status == 200);
     const auto& stream = std::get<http::BodyStream>(response.body);
     std::string body;
@@ -45,7 +45,6 @@ struct Observed {
   RuleCollector rules;
   DropCollector drops;
   Observer observer;
-  SourcesApi sources_api{observer};
 };
 
 double SumOf(const Snapshot& snapshot) {
@@ -106,7 +105,7 @@ TEST_CASE("sources of a prefix are those within, and the group that holds an add
 TEST_CASE("a bad query is 400 with a JSON error, whatever bytes it has") {
   Observed observed;
   for (const char* query : {"limit=0", "sort=x", "%FF=%FE", "a%22b=1"}) {
-    const auto response = observed.sources_api.Answer(http::ParseTarget(std::string("/?") + query).value());
+    const auto response = AnswerSources(observed.observer, http::ParseTarget(std::string("/?") + query).value());
     CHECK(response.status == 400);
     CHECK(Json::parse(std::get<std::string>(response.body)).at("error").is_string());
   }

@@ -74,11 +74,27 @@ TEST_CASE("a parameter that is unknown or comes twice is refused by name") {
 }
 
 TEST_CASE("sources are ordered as asked, equals by address, and cut") {
-  const std::vector<KnownSource> sources = {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9),
-                                              Source("192.0.2.2", 7, 5, 0)};
-  CHECK(Names(TopSources(sources, {.limit = 2})) == Strings{"192.0.2.2", "192.0.2.1"});
-  CHECK(Names(TopSources(sources, {.sort = SourcesQuery::Sort::kNewRate, .limit = 1})) == Strings{"192.0.2.1"});
-  CHECK(Names(TopSources(sources, {.sort = SourcesQuery::Sort::kUnreplied, .limit = 9})) ==
-        Strings{"192.0.2.2", "192.0.2.3", "192.0.2.1"});
-  CHECK(TopSources({}, {}).empty());
+  const auto top = [](SourcesQuery::Sort sort, std::size_t limit) {
+    TopSources sources(sort, limit);
+    for (const KnownSource& source : {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9), Source("192.0.2.2", 7, 5, 0)}) {
+      sources.Enter(source);
+    }
+    CHECK(sources.entered() == 3);
+    return Names(sources.Take());
+  };
+  using Sort = SourcesQuery::Sort;
+  CHECK(top(Sort::kConnections, 2) == Strings{"192.0.2.2", "192.0.2.1"});
+  CHECK(top(Sort::kNewRate, 1) == Strings{"192.0.2.1"});
+  CHECK(top(Sort::kUnreplied, 9) == Strings{"192.0.2.2", "192.0.2.3", "192.0.2.1"});
+  CHECK(TopSources(Sort::kDrops, 1).Take().empty());
+}
+
+TEST_CASE("of many sources the first ones are kept, in whatever order they come") {
+  TopSources sources(SourcesQuery::Sort::kConnections, 3);
+  for (int i = 0; i < 1000; ++i) {
+    const int value = i * 617 % 1000;  // each of 0 .. 999 once
+    sources.Enter(Source("10.0." + std::to_string(value / 256) + "." + std::to_string(value % 256), value / 2, 0, 0));
+  }
+  // Of 998 and 999, and of 996 and 997, the one with the lower address comes first.
+  CHECK(Names(sources.Take()) == Strings{"10.0.3.230", "10.0.3.231", "10.0.3.228"});
 }

@@ -103,7 +103,7 @@ std::optional<Reply> Client::ReadReply(bool head) {
 }
 
 std::optional<Reply> Client::Get(const std::string& target, const std::string& more_headers) {
-  if (!Send("GET " + target + " HTTP/1.1\r\nHost: test\r\n" + more_headers + "\r\n")) return std::nullopt;
+  if (!Send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + more_headers + "\r\n")) return std::nullopt;
   return ReadReply();
 }
 

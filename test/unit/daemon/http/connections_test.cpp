@@ -31,18 +31,22 @@ struct Pair {
 
 struct Fixture {
   Counters counters;
+  std::atomic<std::size_t> held_bytes{0};
   Connections connections{{.connections_soft = 2,
+                           .lane_max = {9, 9, 9, 1},
                            .header_deadline = 10s,
                            .response_deadline = 30s,
+                           .progress_deadline = 5s,
                            .idle_deadline = 120s,
                            .held_bytes_max = 1000},
+                          held_bytes,
                           counters};
   Clock::time_point start = Clock::time_point{} + 1h;
   Pair a, b, c;
 
   void Hold(Connection& connection, std::size_t bytes) {
     connection.body = std::make_shared<ReplyBody>(
-        std::make_shared<const HeldText>(std::string(bytes, 'x'), connections.held_bytes()));
+        std::make_shared<const HeldText>(std::string(bytes, 'x'), held_bytes));
   }
 };
 
@@ -131,7 +135,7 @@ TEST_CASE("bodies not taken give way to a new one, and their memory is free at o
   CHECK(f.connections.MakeRoomForBody(f.start + 1s));
   CHECK(f.a.shut());
   CHECK_FALSE(f.b.shut());
-  CHECK(f.connections.held_bytes() == 700);
+  CHECK(f.held_bytes == 700);
   char byte;
   CHECK_FALSE(stalled.body->Read({&byte, 1}).has_value());
 }
@@ -155,22 +159,75 @@ TEST_CASE("all memory held is given back") {
   f.connections.StartAnswer(connection, f.start);
   f.Hold(connection, 700);
   f.connections.FinishAnswer(connection, f.start);
-  CHECK(f.connections.held_bytes() == 0);
+  CHECK(f.held_bytes == 0);
   f.connections.Remove(connection);
   CHECK(f.connections.size() == 0);
   CHECK(f.counters.connections == 0);
 }
 
-TEST_CASE("a client is not stalling while we are busy") {
+TEST_CASE("a client is not slow before it has had a turn") {
   Fixture f;
   Connection& reading = f.connections.Add(f.a.server.get(), f.start);
   f.connections.StartAnswer(reading, f.start);
-  f.connections.Excuse(10s);
-  Connection& asking = f.connections.Add(f.b.server.get(), f.start + 10s);
-  f.connections.StartAnswer(asking, f.start + 10s);
-  CHECK_FALSE(f.connections.EvictOne(f.start + 10s));
-  CHECK(f.connections.EvictOne(f.start + 10s + Connections::kStalledAfter));
+  f.connections.NoteRound(400ms);
+  CHECK_FALSE(f.connections.EvictOne(f.start + 1599ms));
+  CHECK(f.connections.EvictOne(f.start + 1600ms));
   CHECK(f.a.shut());
+}
+
+TEST_CASE("who takes nothing more of a response is cut long before its deadline") {
+  Fixture f;
+  Connection& stalled = f.connections.Add(f.a.server.get(), f.start);
+  Connection& reading = f.connections.Add(f.b.server.get(), f.start);
+  f.connections.StartAnswer(stalled, f.start);
+  f.connections.StartAnswer(reading, f.start);
+  f.connections.NoteProgress(reading, f.start + 4s);
+  f.connections.EnforceDeadlines(f.start + 4999ms);
+  CHECK_FALSE(f.a.shut());
+  f.connections.EnforceDeadlines(f.start + 5s);
+  CHECK(f.a.shut());
+  CHECK_FALSE(f.b.shut());
+  CHECK(f.counters.deadlines_missed == 1);
+}
+
+TEST_CASE("a client that has only just come is not evicted before it can ask") {
+  Fixture f;
+  for (const Pair* pair : {&f.a, &f.b, &f.c}) f.connections.Add(pair->server.get(), f.start);
+  for (const Pair* pair : {&f.a, &f.b, &f.c}) CHECK_FALSE(pair->shut());
+  f.connections.EnforceDeadlines(f.start + Connections::kPatience);
+  CHECK(f.a.shut());
+  CHECK_FALSE(f.b.shut());
+}
+
+TEST_CASE("who waits for his answer is never evicted") {
+  Fixture f;
+  for (const Pair* pair : {&f.a, &f.b, &f.c}) f.connections.StartWait(f.connections.Add(pair->server.get(), f.start), f.start);
+  CHECK_FALSE(f.connections.EvictOne(f.start + 1h));
+}
+
+TEST_CASE("where room is short, nobody reads for long, however he progresses") {
+  Fixture f;
+  Connection& reading = f.connections.Add(f.a.server.get(), f.start);
+  f.connections.StartAnswer(reading, f.start);
+  f.connections.NoteProgress(reading, f.start + 1990ms);
+  CHECK_FALSE(f.connections.EvictOne(f.start + 1999ms));
+  CHECK(f.connections.EvictOne(f.start + 2s));
+}
+
+TEST_CASE("a lane answers so many at a time, and a slow reader of its own gives way") {
+  Fixture f;
+  Connection& first = f.connections.Add(f.a.server.get(), f.start);
+  Connection& second = f.connections.Add(f.b.server.get(), f.start);
+  CHECK(f.connections.Admit(first, Lane::kLong, f.start));
+  CHECK_FALSE(f.connections.Admit(second, Lane::kLong, f.start + 10s));  // the first one waits still
+  f.connections.StartAnswer(first, f.start + 10s);
+  CHECK_FALSE(f.connections.Admit(second, Lane::kLong, f.start + 10s));
+  CHECK(f.connections.Admit(second, Lane::kShort, f.start + 10s));
+  f.connections.FinishAnswer(second, f.start + 10s);
+  CHECK(f.connections.Admit(second, Lane::kLong, f.start + 11s));
+  CHECK(f.a.shut());
+  CHECK(f.connections.admitted(Lane::kLong) == 1);
+  CHECK(f.connections.admitted(Lane::kShort) == 0);
 }
 
 TEST_CASE("room taken by those not yet seen to stall is won back once they are") {
