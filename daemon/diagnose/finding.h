@@ -20,7 +20,8 @@ struct Finding {
   std::string title;       // one line
   std::vector<std::string> evidence;  // figures and rules, as they were read
   std::string cause;       // why that leads to the symptom
-  std::vector<Fix> fix;    // the mildest first
+  std::string decide = {};     // what only a person can decide, where no command is offered for it
+  std::vector<Fix> fix = {};   // the mildest first; each can be run as it stands
 };
 
 struct Unchecked {

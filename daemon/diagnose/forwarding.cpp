@@ -62,12 +62,9 @@ void AddNoRoute(const IpAddress& to, int error, bool back, Report& report) {
   finding.certainty = back ? 0.93 : 0.96;
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
-  Fix fix;
-  fix.command = fmt::format("ip route add {} via GATEWAY", to.ToString());
-  fix.risk = "traffic to that address takes that way";
-  fix.undo = fmt::format("ip route del {}", to.ToString());
-  fix.persist = "the network's configuration (systemd-networkd, ifupdown, netplan ...)";
-  finding.fix.push_back(std::move(fix));
+  // fib_props (net/ipv4/fib_semantics.c): only where there is no route at all the network is unreachable.
+  finding.decide = error == ENETUNREACH ? "by which gateway and link " + to.ToString() + " is reached: then `ip route add`, and the network's configuration to keep it"
+                                        : "whether the route that says so is still wanted (`ip route show table all type blackhole`, and types unreachable and prohibit): then `ip route del`";
   report.findings.push_back(std::move(finding));
 }
 

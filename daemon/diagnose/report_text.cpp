@@ -48,6 +48,7 @@ std::string TextOf(const Finding& finding, std::size_t number) {
                      fmt::format("   {}, certainty {:.2f}\n", finding.id, finding.certainty);
   for (const std::string& line : finding.evidence) text += Wrapped("     - ", Printable(line));
   if (!finding.cause.empty()) text += Wrapped("   why:     ", Printable(finding.cause));
+  if (!finding.decide.empty()) text += Wrapped("   decide:  ", Printable(finding.decide));
   for (const Fix& fix : finding.fix) {
     text += "   try:     " + Printable(fix.command) + '\n';
     if (!fix.risk.empty()) text += Wrapped("   risk:    ", Printable(fix.risk));
@@ -99,6 +100,7 @@ std::string JsonOf(const Report& report) {
                         {"evidence", finding.evidence},
                         {"cause", finding.cause},
                         {"fix", std::move(fixes)}});
+    if (!finding.decide.empty()) findings.back()["decide"] = finding.decide;
   }
   Json not_checked = Json::array();
   for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});

@@ -147,12 +147,7 @@ void CheckReversePath(const Case& facts, Report& report) {
     finding.fix.push_back(SetSysctl(facts, all ? "net/ipv4/conf/all/rp_filter" : "net/ipv4/conf/" + link->name + "/rp_filter", "2",
                                     "sources that are routed by another link are taken as they come; spoofing from inside is no longer caught"));
   }
-  Fix route;
-  route.command = facts.question.source ? "ip route add " + facts.question.source->ToString() + " dev LINK-IT-ARRIVES-BY" : "ip route add SOURCE dev LINK-IT-ARRIVES-BY";
-  route.risk = "answers to it leave by that link";
-  route.undo = "ip route del, with the same words";
-  route.persist = "the network's configuration (systemd-networkd, ifupdown, netplan ...)";
-  finding.fix.push_back(std::move(route));
+  finding.decide = "whether answers are to leave by the link that the packets arrive by: then a route to the source by that link cures it, too";
   report.findings.push_back(std::move(finding));
 }
 

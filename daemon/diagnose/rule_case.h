@@ -59,11 +59,16 @@ class RuleCase {
   std::vector<const Link*> OuterLinks() const;
   std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;
   bool Forwards(Family family) const;
+  // The base chain that leads to the rule's chain, itself perhaps.
+  std::optional<ChainRef> BaseOf(const Rule& rule) const;
 
  private:
   AskedPacket Template(Family family) const;
   WalkRouting Routing() const;
 };
+
+// Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the rule names one source.
+Packet TakenBy(const Rule& rule);
 
 // RFC 1918, RFC 6598, RFC 4193: addresses that nobody outside answers to.
 bool IsPrivate(const IpAddress& address);
