@@ -84,6 +84,12 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
   fix.persist = facts.host.in_first_namespace || of_all
                     ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
                     : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  // A file more would contradict the one that speaks of it.
+  const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
+  if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {
+    fix.persist = kept->value == value ? fmt::format("{} line {} says so already", kept->file, kept->line)
+                                       : fmt::format("{} line {} says {}: change it there", kept->file, kept->line, kept->value);
+  }
   return fix;
 }
 
