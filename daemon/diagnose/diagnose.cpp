@@ -139,8 +139,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules, .watched = watched ? &*watched : nullptr}, report);
   const Case facts{command.question, host, config, rules, census, watched, daemon, outcome};
   Check(facts, report);
-  std::stable_sort(report.findings.begin(), report.findings.end(),
-                   [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });
+  RankFindings(report);
   AddWatched(facts, report);
   if (report.findings.empty() && enough) report.findings.push_back(NothingFound(facts, report));
   return report;

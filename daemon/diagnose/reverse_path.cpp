@@ -38,6 +38,7 @@ std::string Names(const std::vector<const Link*>& links) {
 
 struct Suspicion {
   double certainty = 0;
+  When when = When::kNow;
   std::vector<std::string> evidence;
   const Link* arrives_by = nullptr;
 
@@ -60,7 +61,8 @@ void LookAtCounters(const Case& facts, Suspicion& suspicion) {
                                        Grouped(total), Grouped(growth), Lasting(facts.ObservedSeconds()));
   if (growth > 0) {
     suspicion.Raise(0.75, line);
-  } else if (suspicion.certainty > 0 || (total >= 3 && static_cast<double>(total) / facts.host.HoursCounted() >= 1)) {
+  } else if (const bool alone = suspicion.certainty == 0; !alone || (total >= 3 && static_cast<double>(total) / facts.host.HoursCounted() >= 1)) {
+    if (alone) suspicion.when = When::kPast;
     suspicion.Raise(suspicion.certainty > 0 ? std::min(suspicion.certainty + 0.2, 0.95) : 0.5, line);
   }
 }
@@ -137,6 +139,7 @@ void CheckReversePath(const Case& facts, Report& report) {
   finding.id = "rp-filter";
   finding.title = "The reverse path filter drops packets that arrive by another way than the answer would leave";
   finding.certainty = suspicion.certainty;
+  finding.when = suspicion.when;
   finding.evidence = std::move(suspicion.evidence);
   finding.evidence.push_back(filters.strict.empty() ? "loose on " + Names(filters.loose) : "strict (1) on " + Names(filters.strict));
   finding.cause = "with rp_filter 1 a packet is dropped, silently and before any rule, unless the route to its source is by the link it came by; with 2, "

@@ -50,6 +50,7 @@ void TellRule(const RuleCase& rules, const Growing& one, Report& report) {
   if (one.growth >= 10 && certainty > 0.5) certainty = 0.8;
   if (one.growth == 0) certainty = 0.35;
   Finding finding = StoppedBy(rules, one.stop, TakenBy(rule), certainty);
+  finding.when = one.growth > 0 ? When::kNow : When::kPast;
   finding.title = fmt::format("Rule {} of chain {} {} {}", rule.position + 1, rule.chain, one.growth > 0 ? "is stopping packets now:" : "has stopped many packets:",
                               Grouped(one.growth > 0 ? one.growth : one.packets));
   report.findings.push_back(std::move(finding));

@@ -95,6 +95,14 @@ def table_overflowed_just_after_boot(stage):
     return namespace
 
 
+@fault("table-full")
+def table_overflowed_just_after_boot_and_is_nearly_full_again(stage):
+    namespace = table_overflowed_just_after_boot(stage)
+    ct_load(namespace, "create", "--sources", 300, "--count", int(SMALL * 0.96))
+    stage.expected_texts = ["96 % full", "boot-burst"]
+    return namespace
+
+
 @fault("insert-failed")
 def translated_connections_clash(stage):
     gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
