@@ -27,6 +27,7 @@ class Case:
     cure: str = "open"          # what a client is told after the first command; "": it is not tried
     before: object = None       # something to do first, with the stage
     meanwhile: bool = False     # clients go on trying during the diagnosis
+    settled: object = None      # waits, with the stage, until what the command allows has come about
     others: bool = True         # somebody else tries, too; not where that would be part of the fault
 
 
@@ -66,6 +67,11 @@ def send_datagrams(stage):
         sender.bind((CLIENT, 0))
         for _ in range(150):
             sender.sendto(b"x", (HOST, 5005))
+
+
+def ask_neighbour_anew(stage):
+    """What was asked in vain is asked again after a while only: the echo waits for that, and for its answer."""
+    stage.host.run("ping", "-6", "-c1", f"-W{int(5 * SLOWNESS)}", CLIENT6, check=False)
 
 
 UFW = iptables("""-A INPUT -j ufw-before-input
@@ -168,7 +174,7 @@ FAULTS = [
     Case("nft ban before an accept for all", nft_input("ct state established,related accept\nip saddr @banned reject\ntcp dport 80 accept", "drop",
          more=f"set banned {{ type ipv4_addr; elements = {{ {CLIENT} }} }}"), first="reject-rule", says="@banned", told="refused"),
     Case("nft neighbour discovery not accepted", nft_input("ct state established,related accept\ntcp dport 80 accept", "drop"), first="drop-policy", says="policy drop", told="silent",
-         address=HOST6, before=lambda stage: stage.host.run("ip", "-6", "neigh", "flush", "dev", "wan0")),
+         address=HOST6, before=lambda stage: stage.host.run("ip", "-6", "neigh", "flush", "dev", "wan0"), settled=ask_neighbour_anew),
     Case("nft redirected to a closed port", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 80 redirect to :8999\n}\n}\n", first="no-listener",
          says="redirects port 80", told="refused", cure=""),
     # nftables, OUTPUT and answers
@@ -379,6 +385,8 @@ def check_fault(stage, case, rows):
     if case.cure and first["fix"]:
         command = first["fix"][0]["command"]
         done = stage.host.run("sh", "-c", command, check=False)
+        if case.settled:
+            case.settled(stage)
         cured, others_then = told_to_all(stage, case)
         if done.returncode != 0 or cured != case.cure:
             wrong.append(f"after `{command}` (exit {done.returncode} {done.stderr.strip()}) the client is told {cured}")
