@@ -37,6 +37,17 @@ std::uint64_t Case::Growth(const std::string& counter) const {
 
 double Case::ObservedSeconds() const { return std::chrono::duration<double>(host.last.when - host.first.when).count(); }
 
+void Case::HoldAgainstRules(Finding& finding) const {
+  if (outcome.passes != Match::kMaybe) return;
+  std::string unread;
+  for (const std::string& name : outcome.unread) unread += (unread.empty() ? "" : ", ") + name;
+  finding.certainty = std::min(finding.certainty, kUnreadMax);
+  std::string line = "not known: whether a rule stops or redirects it before; ";
+  line += unread.empty() ? "not all that rules ask was understood" : "not read: " + unread;
+  finding.evidence.push_back(std::move(line));
+  std::rotate(finding.evidence.begin(), finding.evidence.end() - 1, finding.evidence.end());
+}
+
 std::string Grouped(std::uint64_t number) {
   const std::string digits = std::to_string(number);
   std::string grouped;

@@ -29,9 +29,12 @@ struct Finding {
   When when = When::kNow;
 };
 
+enum class Weight : std::uint8_t { kDetail, kEssential };  // without what is essential, that nothing is wrong cannot be said
+
 struct Unchecked {
   std::string what;
   std::string why;  // and what to do to have it checked
+  Weight weight = Weight::kDetail;
 };
 
 struct Report {

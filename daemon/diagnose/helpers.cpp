@@ -86,7 +86,12 @@ void AddMissing(const Case& facts, const Helper& helper, const InUse& use, bool 
   finding.certainty = asked ? 0.7 : 0.35;
   finding.evidence.push_back(fmt::format("{} connections to {} port {} have no helper, {} have one; {} of the former are translated", Grouped(use.without),
                                          ProtocolName(helper.protocol), helper.port, Grouped(use.with), Grouped(use.translated)));
-  finding.evidence.push_back(assigned ? "a rule assigns it, but came too late for these connections, or does not match them" : "no rule assigns it");
+  if (!assigned && !facts.outcome.unread.empty()) {
+    finding.certainty *= 0.5;
+    finding.evidence.push_back("whether a rule assigns it is not known: not all rules could be read");
+  } else {
+    finding.evidence.push_back(assigned ? "a rule assigns it, but came too late for these connections, or does not match them" : "no rule assigns it");
+  }
   finding.cause = fmt::format("the firewall only knows what belongs to such a connection ({}) if a helper reads along; without it they are new connections, dropped "
                               "by rules or not translated. Since Linux 6.0 none is assigned by itself, and before only with nf_conntrack_helper=1", helper.related);
   Fix fix;

@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "daemon/protocol_names.h"
@@ -75,14 +76,22 @@ std::string Describe(const Question& question) {
 
 std::string TextOf(const Report& report, const Question& question) {
   std::string text = "conntally diagnose: " + Describe(question) + "\n\n";
+  // First of all: whoever reads a cause is to know what it was found without.
+  std::string unseen;
+  for (const Unchecked& each : report.not_checked) {
+    if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", Printable(each.what + ": " + each.why));
+  }
+  if (!unseen.empty()) text += "Could not be seen, and what follows knows nothing of it:\n" + unseen + "\n";
   for (std::size_t i = 0; i < report.findings.size(); ++i) text += TextOf(report.findings[i], i + 1);
   if (!report.checked.empty()) {
     text += "Checked:\n";
     for (const std::string& line : report.checked) text += Wrapped("  - ", Printable(line));
   }
-  if (!report.not_checked.empty()) {
+  if (std::any_of(report.not_checked.begin(), report.not_checked.end(), [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
     text += "Not checked:\n";
-    for (const Unchecked& each : report.not_checked) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    for (const Unchecked& each : report.not_checked) {
+      if (each.weight == Weight::kDetail) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    }
   }
   return text;
 }

@@ -115,6 +115,10 @@ void CheckReversePath(const Case& facts, Report& report) {
   const bool asked_ipv6 = facts.question.source && facts.question.source->family == Family::kIpv6;
   const Filters filters = FindFilters(facts);
   if (asked_ipv6 || !facts.host.links) return;
+  if (!facts.Sysctl("net/ipv4/conf/all/rp_filter")) {
+    report.not_checked.push_back({"the reverse path filter", "/proc/sys/net/ipv4/conf/all/rp_filter cannot be read"});
+    return;
+  }
   const bool loose_matters = !filters.loose.empty();
   if (filters.strict.empty() && !loose_matters) {
     report.checked.push_back("the reverse path filter: off");

@@ -47,6 +47,15 @@ Packet TakenBy(const Rule& rule) {
   return packet;
 }
 
+std::vector<std::string> UnreadRules(const RuleSnapshot& rules, const HostFacts& host) {
+  std::vector<std::string> unread;
+  for (const auto& [backend, read] : rules.backends) {
+    // Whether the kernel has it at all is not known either to who may not ask.
+    if (!read.success && (read.present || !host.can_administer_network)) unread.emplace_back(NameOf(backend));
+  }
+  return unread;
+}
+
 bool IsPrivate(const IpAddress& address) {
   const auto& octets = address.bytes;
   if (address.family == Family::kIpv6) return (octets[0] & 0xfe) == 0xfc;
@@ -54,7 +63,8 @@ bool IsPrivate(const IpAddress& address) {
          (octets[0] == 100 && (octets[1] & 0xc0) == 64);
 }
 
-RuleCase::RuleCase(const RuleInputs& given) : inputs(given), walker(given.after), commands(walker, FindFirewallTools(given.root)) {}
+RuleCase::RuleCase(const RuleInputs& given)
+    : inputs(given), walker(given.after), commands(walker, FindFirewallTools(given.root)), unread(UnreadRules(given.after, given.host)) {}
 
 bool RuleCase::narrowed() const {
   const Question& question = inputs.question;

@@ -238,6 +238,7 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const AskedPacket& one = asked[i];
     const Walk& walk = walks[i];
+    outcome.passes = Both(outcome.passes, walk.passes);
     if (walk.destination_nat || walk.destination_nat_open) {
       outcome.destination_translated = true;
       outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;

@@ -98,6 +98,21 @@ TEST_CASE("what is seen to fail is looked up in the rules, though nothing was as
   CHECK(asked.Ids().empty());
 }
 
+TEST_CASE("of rules that were not read nothing is claimed, and those that were are told") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(81)})}, RuleFamily::kIp, "filter", RuleBackend::kIptablesLegacy);
+  CHECK(asked.Ask("192.0.2.7", 80).Look().checked.size() > 3);
+  CHECK(asked.outcome.passes == Match::kYes);
+  asked.unread = RuleBackend::kNftables;
+  const auto report = asked.Look();
+  CHECK(report.findings.empty());
+  CHECK(report.checked.empty());
+  CHECK(asked.outcome.passes == Match::kMaybe);
+  CHECK(asked.outcome.unread == Strings{"nftables"});
+  CHECK(asked.Ask("192.0.2.7", 81).Ids() == Strings{"drop-rule"});
+  CHECK(asked.outcome.passes == Match::kNo);
+}
+
 TEST_CASE("answers that may not leave are told, where the first packet may come in") {
   AskedRules asked;
   asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {Does(Verdict::kAccept, {Tcp(), ToPort(443)})});
