@@ -21,8 +21,11 @@ std::string_view Trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-void ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
+Status ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
   std::ifstream file(path);
+  std::error_code error;
+  // A link that leads nowhere is no file, and Debian has one.
+  if (!file && fs::exists(path, error)) return Error{"cannot read " + path};
   std::string line;
   for (unsigned number = 1; std::getline(file, line) && saved.size() < kLinesMax; ++number) {
     std::string_view text = Trimmed(line);
@@ -32,6 +35,7 @@ void ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
     if (equals == text.npos) continue;
     saved.push_back({SysctlPath(std::string(Trimmed(text.substr(0, equals)))), std::string(Trimmed(text.substr(equals + 1))), path, number});
   }
+  return Ok();
 }
 
 }  // namespace
@@ -47,6 +51,11 @@ bool MatchesSysctl(const std::string& pattern, const std::string& path) {
   return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0;
 }
 
+const SavedSysctl* LastSaved(const std::vector<SavedSysctl>& saved, const std::string& path) {
+  const auto found = std::find_if(saved.rbegin(), saved.rend(), [&](const SavedSysctl& each) { return MatchesSysctl(each.path, path); });
+  return found == saved.rend() ? nullptr : &*found;
+}
+
 Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
   std::map<std::string, std::string> files;  // by name, as they are ordered across the folders
   for (const char* folder : {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
@@ -59,9 +68,12 @@ Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
     }
   }
   std::vector<SavedSysctl> saved;
-  for (const auto& [name, path] : files) ReadFile(path, saved);
+  for (const auto& [name, path] : files) {
+    if (const auto read = ReadFile(path, saved); !read) return read.error();
+  }
   // systemd reads it as 99-sysctl.conf, procps last of all.
-  if (!files.contains("99-sysctl.conf")) ReadFile(root + "/etc/sysctl.conf", saved);
+  if (files.contains("99-sysctl.conf")) return saved;
+  if (const auto read = ReadFile(root + "/etc/sysctl.conf", saved); !read) return read.error();
   return saved;
 }
 

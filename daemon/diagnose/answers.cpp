@@ -11,8 +11,6 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr const char* kIptablesAccept = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT";
-constexpr const char* kNftAccept = "ct state established,related accept";
 constexpr std::uint8_t kAck = 16, kSynAck = 18;
 
 // What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the raw tables.
@@ -27,6 +25,15 @@ AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
   return following;
 }
 
+void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet& packet, Finding& finding) {
+  auto accept = rules.commands.AcceptAnswers(stop, packet);
+  if (accept) {
+    finding.fix.push_back(*std::move(accept));
+  } else {
+    finding.decide = "how packets of established connections pass " + rules.Place(stop) + "; no command is offered for that: " + accept.error().message;
+  }
+}
+
 void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty, Report& report) {
   if (Has(report, "established-not-accepted")) return;
   const RuleChain& base = rules.walker.chain(stop.base);
@@ -39,15 +46,12 @@ void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const s
     const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
     finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}", accept.chain, accept.position + 1, whose);
     finding.evidence.push_back("accepts too late: " + rules.commands.Place(*walk.late_accept->rule));
-    finding.fix.push_back(rules.commands.MoveBefore(*walk.late_accept->rule, stop));
   } else {
     finding.title = fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
     finding.evidence.push_back(fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
   }
-  // Chains of devices know no connections' states.
-  if (base.family == RuleFamily::kNetdev) finding.fix = rules.commands.LetThrough(stop, walk.packet);
   finding.cause = "the first packet of a connection passes, but " + whose + " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
-  if (base.family != RuleFamily::kNetdev) finding.fix.push_back(AcceptEstablished(rules, base));
+  AcceptEstablished(rules, stop, walk.packet, finding);
   report.findings.push_back(std::move(finding));
 }
 
@@ -57,15 +61,13 @@ void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
     const Rule& rule = rules.walker.rule(ref);
     const bool stops = rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
     if (!stops || rules.Growth(ref) == 0 || Has(report, "established-not-accepted")) continue;
-    const RuleChain* chain = rules.walker.ChainNamed(ref.backend, rule.family, rule.table, rule.chain);
-    if (chain == nullptr) continue;
     Finding finding;
     finding.id = "established-not-accepted";
     finding.certainty = 0.6;
     finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some", rule.position + 1, rule.chain);
     finding.evidence = {rules.commands.Place(ref), fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
     finding.cause = "the limit comes before ESTABLISHED,RELATED is accepted, so a busy connection is taken for many";
-    finding.fix.push_back(AcceptEstablished(rules, *chain));
+    finding.decide = fmt::format("where established connections are accepted: before rule {} of chain {}, if the limit is not meant for them", rule.position + 1, rule.chain);
     report.findings.push_back(std::move(finding));
   }
 }
@@ -115,10 +117,6 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
     packet.destination_is_local = false;
   }
   return answer;
-}
-
-Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base) {
-  return rules.commands.InsertFirst(base, kIptablesAccept, kNftAccept, "lets packets of connections pass that were let through once; no new ones");
 }
 
 void CheckAnswers(const RuleCase& rules, Report& report) {

@@ -9,7 +9,5 @@ namespace conntally::diagnose {
 
 // The packet that answers one that went this way, on its way through this host.
 AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk);
-// Lets packets of established connections pass the chain before all else.
-Fix AcceptEstablished(const RuleCase& rules, const RuleChain& base);
 
 }  // namespace conntally::diagnose

@@ -37,6 +37,17 @@ std::uint64_t Case::Growth(const std::string& counter) const {
 
 double Case::ObservedSeconds() const { return std::chrono::duration<double>(host.last.when - host.first.when).count(); }
 
+void Case::HoldAgainstRules(Finding& finding) const {
+  if (outcome.passes != Match::kMaybe) return;
+  std::string unread;
+  for (const std::string& name : outcome.unread) unread += (unread.empty() ? "" : ", ") + name;
+  finding.certainty = std::min(finding.certainty, kUnreadMax);
+  std::string line = "not known: whether a rule stops or redirects it before; ";
+  line += unread.empty() ? "not all that rules ask was understood" : "not read: " + unread;
+  finding.evidence.push_back(std::move(line));
+  std::rotate(finding.evidence.begin(), finding.evidence.end() - 1, finding.evidence.end());
+}
+
 std::string Grouped(std::uint64_t number) {
   const std::string digits = std::to_string(number);
   std::string grouped;
@@ -84,6 +95,12 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
   fix.persist = facts.host.in_first_namespace || of_all
                     ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
                     : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  // A file more would contradict the one that speaks of it.
+  const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
+  if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {
+    fix.persist = kept->value == value ? fmt::format("{} line {} says so already", kept->file, kept->line)
+                                       : fmt::format("{} line {} says {}: change it there", kept->file, kept->line, kept->value);
+  }
   return fix;
 }
 

@@ -21,6 +21,7 @@
 namespace conntally::diagnose {
 
 inline constexpr double kHygieneMax = 0.2;
+inline constexpr double kUnreadMax = 0.6;  // of what leans on rules that could not be read
 
 struct Case {
   const Question& question;
@@ -38,6 +39,8 @@ struct Case {
   std::uint64_t Total(const std::string& network_counter) const;
   std::uint64_t Growth(const std::string& network_counter) const;
   double ObservedSeconds() const;
+  // For a finding that leans on what rules do to the asked traffic: where they are not all known, it says so first, and is less certain.
+  void HoldAgainstRules(Finding& finding) const;
 
   std::optional<std::int64_t> Sysctl(const std::string& path) const { return NumberOf(host.sysctls, path); }
   // What was asked is not about this source: another one was named.

@@ -26,6 +26,9 @@ std::vector<std::string> DescribeHolders(const Case& facts);
 // What was seen on the wire of the traffic that was asked about; empty without an observation.
 std::vector<std::string> DescribeWatched(const Case& facts);
 
+// The likeliest first. What was so once comes behind what is so now, however much of it was counted.
+void RankFindings(Report& report);
+
 // When there is no other finding: what that means, and what points elsewhere.
 Finding NothingFound(const Case& facts, const Report& report);
 

@@ -59,13 +59,14 @@ std::optional<WatchedPackets> Observe(const Question& question, const HostFacts&
 bool TellWhatIsMissing(const HostFacts& host, const RuleSnapshot& rules, Report& report) {
   bool enough = true;
   const auto missing = [&](const char* what, const std::string& why, bool matters) {
-    report.not_checked.push_back({what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)")});
+    report.not_checked.push_back({what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)"), matters ? Weight::kEssential : Weight::kDetail});
     enough = enough && !matters;
   };
   if (!host.first.table) missing("the conntrack table's fill and counters", host.first.table.error().message, true);
   if (!host.connections) missing("who holds the conntrack table", host.connections.error().message, true);
   if (!host.first.network) missing("the network's counters", host.first.network.error().message, false);
   if (!host.links) missing("links", host.links.error().message, true);
+  if (!host.addresses) missing("this host's addresses", host.addresses.error().message, true);
   if (!host.kernel_log) missing("the kernel's log", host.kernel_log.error().message, false);
   if (host.connections && host.connections->left_out > 0) {
     missing("some connections", std::to_string(host.connections->left_out) + " were left out for want of room", false);
@@ -135,12 +136,12 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   }
   KeepIfOfThisTable(daemon, host, report);
   enough = TellWhatIsMissing(host, rules, report);
+  std::stable_partition(report.not_checked.begin(), report.not_checked.end(), [](const Unchecked& each) { return each.weight == Weight::kEssential; });
   const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
   const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules, .watched = watched ? &*watched : nullptr}, report);
   const Case facts{command.question, host, config, rules, census, watched, daemon, outcome};
   Check(facts, report);
-  std::stable_sort(report.findings.begin(), report.findings.end(),
-                   [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });
+  RankFindings(report);
   AddWatched(facts, report);
   if (report.findings.empty() && enough) report.findings.push_back(NothingFound(facts, report));
   return report;

@@ -2,11 +2,14 @@
 // may hold anything: what becomes a shell's word is quoted. Pure but for FindFirewallTools, which reads links in the file system.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "collectors/rules/walk/packet_walk.h"
+#include "collectors/system/result.h"
 #include "daemon/diagnose/finding.h"
 
 namespace conntally::diagnose {
@@ -21,41 +24,59 @@ FirewallTools FindFirewallTools(const std::string& root);
 
 // A word as a POSIX shell reads it back.
 std::string ShellWord(std::string_view word);
+// nft and one argument, which nft takes apart itself.
+std::string NftCommand(const std::string& text);
 
 // Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...; empty: nobody known.
 std::string OwnerOf(const RuleSnapshot& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain);
 
 class FirewallCommands {
  public:
-  FirewallCommands(const PacketWalker& walker, FirewallTools tools) : walker_(walker), tools_(tools) {}
+  FirewallCommands(const PacketWalker& walker, FirewallTools tools) : walker_(walker), tools_(std::move(tools)), matcher_(walker.snapshot()) {}
 
   // "iptables-nft", "ip6tables", "nft" ...
   std::string ToolOf(RuleBackend backend, RuleFamily family, const std::string& table) const;
   // Where a rule stands, as the tool shows it, and its text.
   std::string Place(RuleRef rule) const;
   std::string Place(const RuleChain& chain) const;
-  // The text that takes such packets, without a verdict; for iptables or for nft.
-  static std::string Matching(const Packet& packet, bool for_nft);
 
-  // What lets the packet through where the decision stops it, the mildest first.
-  std::vector<Fix> LetThrough(const Decision& stop, const Packet& packet) const;
-  // Moves the late rule before the one that stops the packet.
-  Fix MoveBefore(RuleRef late, const Decision& stop) const;
-  // Puts a rule of this text (without chain) before the decision, or at the top of the chain.
-  Fix InsertBefore(const Decision& stop, const std::string& text_of_iptables, const std::string& text_of_nft, std::string risk) const;
-  Fix InsertFirst(const RuleChain& chain, const std::string& text_of_iptables, const std::string& text_of_nft, std::string risk) const;
-  Fix Append(const RuleChain& chain, const std::string& text_of_iptables, const std::string& text_of_nft, std::string risk) const;
+  // Every command that lets packets through is made here, and by AcceptOfPacket and AcceptOfAnswers alone: it names the packet's source
+  // and all that the rule asks which stops it, and stands before that rule; or there is none, and the error says why.
+  Result<Fix> Accept(const Decision& stop, const Packet& packet) const;
+  // Packets of all connections that were let in; and those of this one's alone.
+  Result<Fix> AcceptAnswers(const Decision& stop, const Packet& packet) const;
+  Result<Fix> AcceptAnswersTo(const Decision& stop, const Packet& packet) const;
+  // First packets of connections past a rule with a limit that lets them pass while they are within it, as all that is behind it does.
+  Result<Fix> AcceptBeyondLimit(const Decision& limit, const Packet& packet) const;
+  // IPv6's neighbour discovery by one link, of its neighbours (their addresses) or to them: it opens no port, and no router passes it on.
+  Result<Fix> AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves, const std::vector<IpAddress>& neighbours) const;
+  // What lets the packet through where the decision stops it, the narrowest first; in words what is to be decided, where no command can.
+  void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
+
+  // Translates what comes from `source` and leaves by `out`, after all that the chain of postrouting does.
+  Fix Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out, std::string risk) const;
+  // Of a rule that lets nobody through by being gone.
   Fix Delete(RuleRef rule, std::string risk) const;
-  // The owner's own commands, when the place has one that has such.
-  std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;
   std::string Persist(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
  private:
-  Fix IntoChain(const RuleChain& chain, bool first, const std::string& text_of_iptables, const std::string& text_of_nft, std::string risk) const;
+  // Where a new rule meets what the decision would stop: before a rule, or at the end of a chain.
+  struct Spot {
+    const RuleChain* chain = nullptr;
+    std::optional<RuleRef> before;
+  };
+  Result<Spot> SpotOf(const Decision& stop, const Packet& packet) const;
+  Result<Spot> EndOf(const RuleChain& base, const Packet& packet) const;
+  const Rule* RuleAt(const Spot& spot) const { return spot.before ? &walker_.rule(*spot.before) : nullptr; }
+  Result<Fix> Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family, std::string risk) const;
+  Fix PutText(const Spot& spot, const std::string& text, std::string risk) const;
+  // The owner's own commands, when the place has one that has such.
+  std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;
   bool ByIptables(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
   const PacketWalker& walker_;
   FirewallTools tools_;
+  ConditionMatcher matcher_;
 };
 
 }  // namespace conntally::diagnose

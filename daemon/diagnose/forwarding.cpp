@@ -52,22 +52,21 @@ void AddForwardingOff(const Case& facts, const std::string& path, double certain
   finding.fix.push_back(SetSysctl(facts, facts.Sysctl(whole).value_or(0) == 0 ? whole : path, "1",
                                   ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
                                        : "every link forwards whatever the rules let through; be sure of the forward chain first"));
+  facts.HoldAgainstRules(finding);
   report.findings.push_back(std::move(finding));
 }
 
-void AddNoRoute(const IpAddress& to, int error, bool back, Report& report) {
+void AddNoRoute(const Case& facts, const IpAddress& to, int error, bool back, Report& report) {
   Finding finding;
   finding.id = "no-route";
   finding.title = fmt::format("This host has no route {}to {}", back ? "back " : "", to.ToString());
   finding.certainty = back ? 0.93 : 0.96;
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
-  Fix fix;
-  fix.command = fmt::format("ip route add {} via GATEWAY", to.ToString());
-  fix.risk = "traffic to that address takes that way";
-  fix.undo = fmt::format("ip route del {}", to.ToString());
-  fix.persist = "the network's configuration (systemd-networkd, ifupdown, netplan ...)";
-  finding.fix.push_back(std::move(fix));
+  // fib_props (net/ipv4/fib_semantics.c): only where there is no route at all the network is unreachable.
+  finding.decide = error == ENETUNREACH ? "by which gateway and link " + to.ToString() + " is reached: then `ip route add`, and the network's configuration to keep it"
+                                        : "whether the route that says so is still wanted (`ip route show table all type blackhole`, and types unreachable and prohibit): then `ip route del`";
+  if (!back) facts.HoldAgainstRules(finding);
   report.findings.push_back(std::move(finding));
 }
 
@@ -97,7 +96,7 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     return false;
   }
   if (route->kind == Route::Kind::kUnreachable && !routes.destination_is_local) {
-    AddNoRoute(*facts.question.destination, route->error, false, report);
+    AddNoRoute(facts, *facts.question.destination, route->error, false, report);
     return false;
   }
   if (route->kind == Route::Kind::kForward) {
@@ -111,6 +110,10 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
 
 void CheckForwarding(const Case& facts, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
+  if (!facts.host.addresses && facts.question.destination) {
+    report.not_checked.push_back({"forwarding", "which addresses are this host's is not known: " + facts.host.addresses.error().message});
+    return;
+  }
   const bool ipv6 = AskedIpv6(facts);
   std::string path = SwitchPath(facts, ipv6, true);
   // Without the link's own file, the whole host's.
@@ -127,7 +130,7 @@ void CheckForwarding(const Case& facts, Report& report) {
   if (!told && routes.to_source && *routes.to_source && (*routes.to_source)->kind == Route::Kind::kUnreachable) {
     const bool filtered = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) { return each.id == "rp-filter"; });
     // A host without any link to others is asked about nobody in particular.
-    if (!filtered && HasLinks(facts)) AddNoRoute(*facts.question.source, (*routes.to_source)->error, true, report);
+    if (!filtered && HasLinks(facts)) AddNoRoute(facts, *facts.question.source, (*routes.to_source)->error, true, report);
   }
   const bool asked_elsewhere = facts.question.destination && (!routes.destination_is_local || !facts.outcome.sent_elsewhere);
   if (asked_elsewhere || told) return;

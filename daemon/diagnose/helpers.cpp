@@ -59,6 +59,7 @@ struct InUse {
   std::uint64_t without = 0;
   std::uint64_t with = 0;
   std::uint64_t translated = 0;  // of those without
+  const FlowKey* one = nullptr;  // of those without
 };
 
 InUse CountConnections(const ConnectionList& list, const Helper& helper) {
@@ -70,6 +71,7 @@ InUse CountConnections(const ConnectionList& list, const Helper& helper) {
       ++use.with;
     } else {
       ++use.without;
+      use.one = &connection.key;
       use.translated += (connection.status & IPS_NAT_MASK) != 0;
     }
   }
@@ -84,14 +86,25 @@ void AddMissing(const Case& facts, const Helper& helper, const InUse& use, bool 
   finding.certainty = asked ? 0.7 : 0.35;
   finding.evidence.push_back(fmt::format("{} connections to {} port {} have no helper, {} have one; {} of the former are translated", Grouped(use.without),
                                          ProtocolName(helper.protocol), helper.port, Grouped(use.with), Grouped(use.translated)));
-  finding.evidence.push_back(assigned ? "a rule assigns it, but came too late for these connections, or does not match them" : "no rule assigns it");
+  if (!assigned && !facts.outcome.unread.empty()) {
+    finding.certainty *= 0.5;
+    finding.evidence.push_back("whether a rule assigns it is not known: not all rules could be read");
+  } else {
+    finding.evidence.push_back(assigned ? "a rule assigns it, but came too late for these connections, or does not match them" : "no rule assigns it");
+  }
   finding.cause = fmt::format("the firewall only knows what belongs to such a connection ({}) if a helper reads along; without it they are new connections, dropped "
                               "by rules or not translated. Since Linux 6.0 none is assigned by itself, and before only with nf_conntrack_helper=1", helper.related);
   Fix fix;
-  fix.command = fmt::format("modprobe nf_conntrack_{0} && iptables -t raw -A PREROUTING -p {1} --dport {2} -j CT --helper {0}", helper.name,
-                            ProtocolName(helper.protocol), helper.port);
-  fix.risk = "the helper opens what the other side asks for in clear text: match as few destinations as you can";
-  fix.undo = fmt::format("iptables -t raw -D PREROUTING -p {1} --dport {2} -j CT --helper {0}", helper.name, ProtocolName(helper.protocol), helper.port);
+  // Of one connection that lacks it: a helper reads along for whom it is meant, and for nobody else.
+  const IpAddress server{use.one->destination, use.one->family};
+  const std::string tool = server.family == Family::kIpv6 ? "ip6tables" : "iptables";
+  const std::string chain = facts.host.IsLocal(use.one->SourceAddress()) ? "OUTPUT" : "PREROUTING";
+  const std::string rule = fmt::format("{0} -s {1} -d {2} -p {3} --dport {4} -j CT --helper {5}", chain, use.one->SourceAddress().ToString(), server.ToString(), ProtocolName(helper.protocol),
+                                       helper.port, helper.name);
+  fix.command = fmt::format("modprobe nf_conntrack_{} && {} -t raw -A {}", helper.name, tool, rule);
+  fix.risk = "the helper opens what the other side asks for in clear text";
+  fix.undo = fmt::format("{} -t raw -D {}", tool, rule);
+  finding.decide = "for which other clients and servers the helper is meant: each needs to be named";
   fix.persist = fmt::format("echo nf_conntrack_{} > /etc/modules-load.d/helper.conf, and the rule in /etc/iptables/rules.v4 (nft: a `ct helper` object, and a rule with `ct helper set`)",
                             helper.name);
   finding.fix.push_back(std::move(fix));

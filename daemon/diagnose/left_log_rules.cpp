@@ -45,7 +45,12 @@ void Tell(const RuleCase& rules, RuleRef ref, const std::string& what, double ce
   finding.evidence = {rules.commands.Place(ref)};
   if (const auto packets = rules.Packets(ref)) finding.evidence.push_back(fmt::format("it has matched {} packets", Grouped(*packets)));
   finding.cause = "each packet that it takes costs a line of log and time; it refuses nothing";
-  finding.fix.push_back(rules.commands.Delete(ref, "that traffic is no longer logged"));
+  // A rule that decides, too, is not to go for that.
+  if (rule.verdict == Verdict::kLog || rule.verdict == Verdict::kContinue) {
+    finding.fix.push_back(rules.commands.Delete(ref, "that traffic is no longer logged"));
+  } else {
+    finding.decide = "whether the rule is needed without that part: it does more";
+  }
   report.findings.push_back(std::move(finding));
 }
 

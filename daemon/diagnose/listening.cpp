@@ -53,16 +53,27 @@ void AddWatched(const Case& facts, Finding& finding) {
   if (refused) finding.certainty = std::min(0.97, finding.certainty + 0.02);
 }
 
+std::string WhatRulesDo(const Case& facts) {
+  switch (facts.outcome.passes) {
+    case Match::kYes: return "; no firewall is at work there";
+    case Match::kNo: return ", where a rule does not stop it before";
+    case Match::kMaybe: break;
+  }
+  return ", unless a rule stops it before, which is not known";
+}
+
 void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
   Finding finding;
   finding.id = "no-listener";
-  finding.title = "Nobody listens on " + Kind(wanted) + ": the refusal is the host's own";
+  finding.title = "Nobody listens on " + Kind(wanted) + (facts.outcome.passes == Match::kYes ? ": the refusal is the host's own" : "");
   finding.certainty = 0.94;
   finding.evidence.push_back("no socket listens on " + Kind(wanted) + " in this network namespace");
   if (facts.outcome.redirected_to) finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
   AddWatched(facts, finding);
-  finding.cause = wanted.protocol == IPPROTO_UDP ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it; no firewall is at work there"
-                                                 : "the host answers with a reset (\"Connection refused\") at once; no firewall is at work there";
+  finding.cause = std::string(wanted.protocol == IPPROTO_UDP ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it"
+                                                             : "the host answers with a reset (\"Connection refused\") at once") +
+                  WhatRulesDo(facts);
+  facts.HoldAgainstRules(finding);
   Fix fix;
   fix.command = fmt::format("ss -ln{}p  # is the service up, and in this namespace? systemctl --failed", wanted.protocol == IPPROTO_UDP ? "u" : "t");
   fix.risk = "none: it only looks";
@@ -79,7 +90,8 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
   for (const ListeningSocket& socket : others) finding.evidence.push_back("listening: " + Place(socket));
   if (wanted.address) finding.evidence.push_back("not listening: " + wanted.address->ToString());
   AddWatched(facts, finding);
-  finding.cause = "a socket that is bound to one address (or family) takes nothing for another; the host refuses it itself, no firewall does";
+  finding.cause = "a socket that is bound to one address (or family) takes nothing for another; the host refuses it itself" + WhatRulesDo(facts);
+  facts.HoldAgainstRules(finding);
   Fix fix;
   fix.command = fmt::format("ss -ln{}p 'sport = :{}'  # then change the service's listen address", wanted.protocol == IPPROTO_UDP ? "u" : "t", wanted.port);
   fix.risk = "a service that listened on loopback alone may not be meant for others: see that it asks for credentials first";

@@ -30,15 +30,28 @@ AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std:
   return asked;
 }
 
-void Tell(const RuleCase& rules, const Decision& stop, const char* what, bool leaves, Report& report) {
+// Whose link address is looked for, or who looks: the source, or the router before it.
+std::vector<IpAddress> Neighbours(const RuleCase& rules) {
+  const auto& back = rules.inputs.host.routes.to_source;
+  const IpAddress neighbour = back && *back && (*back)->gateway ? *(*back)->gateway : *rules.inputs.question.source;
+  const bool of_link = neighbour.bytes[0] == 0xfe && (neighbour.bytes[1] & 0xc0) == 0x80;
+  return of_link ? std::vector<IpAddress>() : std::vector{neighbour};
+}
+
+void Tell(const RuleCase& rules, const Decision& stop, const char* what, const Link& link, bool leaves, Report& report) {
   Packet taken;
   taken.family = Family::kIpv6;
   Finding finding = StoppedBy(rules, stop, taken, 0.9);
   finding.title = fmt::format("The neighbour discovery that IPv6 needs is stopped: neighbour {}s {}", what, leaves ? "may not leave" : "are not let in");
   finding.cause = "neighbours find each other's link addresses by ICMPv6, which conntrack does not track, so no rule for established connections accepts it; "
                   "without it nothing IPv6 passes once what they know of each other has expired";
-  finding.fix = {rules.commands.InsertBefore(stop, "-p ipv6-icmp -j ACCEPT", "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-                                             "lets neighbours on the same link find this host; IPv6 needs it")};
+  finding.fix.clear();
+  finding.decide.clear();
+  if (auto accept = rules.commands.AcceptDiscovery(stop, link.name, leaves, Neighbours(rules))) {
+    finding.fix.push_back(*std::move(accept));
+  } else {
+    finding.decide = "how neighbour discovery passes " + rules.Place(stop) + "; no command is offered for that: " + accept.error().message;
+  }
   report.findings.push_back(std::move(finding));
 }
 
@@ -54,7 +67,7 @@ void CheckNeighbours(const RuleCase& rules, Report& report) {
       const Walk walk = rules.Through(Discovery(rules, *link, leaves, type));
       const Decision* stop = walk.stop();
       if (stop == nullptr) continue;
-      return Tell(rules, *stop, type == ND_NEIGHBOR_SOLICIT ? "solicitation" : "advertisement", leaves, report);
+      return Tell(rules, *stop, type == ND_NEIGHBOR_SOLICIT ? "solicitation" : "advertisement", *link, leaves, report);
     }
   }
   report.checked.push_back("whether the rules let IPv6's neighbour discovery through, by " + link->name);

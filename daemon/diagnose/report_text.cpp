@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "collectors/tally/protocol_names.h"
@@ -48,6 +49,7 @@ std::string TextOf(const Finding& finding, std::size_t number) {
                      fmt::format("   {}, certainty {:.2f}\n", finding.id, finding.certainty);
   for (const std::string& line : finding.evidence) text += Wrapped("     - ", Printable(line));
   if (!finding.cause.empty()) text += Wrapped("   why:     ", Printable(finding.cause));
+  if (!finding.decide.empty()) text += Wrapped("   decide:  ", Printable(finding.decide));
   for (const Fix& fix : finding.fix) {
     text += "   try:     " + Printable(fix.command) + '\n';
     if (!fix.risk.empty()) text += Wrapped("   risk:    ", Printable(fix.risk));
@@ -74,14 +76,22 @@ std::string Describe(const Question& question) {
 
 std::string TextOf(const Report& report, const Question& question) {
   std::string text = "conntally diagnose: " + Describe(question) + "\n\n";
+  // First of all: whoever reads a cause is to know what it was found without.
+  std::string unseen;
+  for (const Unchecked& each : report.not_checked) {
+    if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", Printable(each.what + ": " + each.why));
+  }
+  if (!unseen.empty()) text += "Could not be seen, and what follows knows nothing of it:\n" + unseen + "\n";
   for (std::size_t i = 0; i < report.findings.size(); ++i) text += TextOf(report.findings[i], i + 1);
   if (!report.checked.empty()) {
     text += "Checked:\n";
     for (const std::string& line : report.checked) text += Wrapped("  - ", Printable(line));
   }
-  if (!report.not_checked.empty()) {
+  if (std::any_of(report.not_checked.begin(), report.not_checked.end(), [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
     text += "Not checked:\n";
-    for (const Unchecked& each : report.not_checked) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    for (const Unchecked& each : report.not_checked) {
+      if (each.weight == Weight::kDetail) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    }
   }
   return text;
 }
@@ -99,6 +109,7 @@ std::string JsonOf(const Report& report) {
                         {"evidence", finding.evidence},
                         {"cause", finding.cause},
                         {"fix", std::move(fixes)}});
+    if (!finding.decide.empty()) findings.back()["decide"] = finding.decide;
   }
   Json not_checked = Json::array();
   for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});

@@ -38,6 +38,7 @@ std::string Names(const std::vector<const Link*>& links) {
 
 struct Suspicion {
   double certainty = 0;
+  When when = When::kNow;
   std::vector<std::string> evidence;
   const Link* arrives_by = nullptr;
 
@@ -60,7 +61,8 @@ void LookAtCounters(const Case& facts, Suspicion& suspicion) {
                                        Grouped(total), Grouped(growth), Lasting(facts.ObservedSeconds()));
   if (growth > 0) {
     suspicion.Raise(0.75, line);
-  } else if (suspicion.certainty > 0 || (total >= 3 && static_cast<double>(total) / facts.host.HoursCounted() >= 1)) {
+  } else if (const bool alone = suspicion.certainty == 0; !alone || (total >= 3 && static_cast<double>(total) / facts.host.HoursCounted() >= 1)) {
+    if (alone) suspicion.when = When::kPast;
     suspicion.Raise(suspicion.certainty > 0 ? std::min(suspicion.certainty + 0.2, 0.95) : 0.5, line);
   }
 }
@@ -113,6 +115,10 @@ void CheckReversePath(const Case& facts, Report& report) {
   const bool asked_ipv6 = facts.question.source && facts.question.source->family == Family::kIpv6;
   const Filters filters = FindFilters(facts);
   if (asked_ipv6 || !facts.host.links) return;
+  if (!facts.Sysctl("net/ipv4/conf/all/rp_filter")) {
+    report.not_checked.push_back({"the reverse path filter", "/proc/sys/net/ipv4/conf/all/rp_filter cannot be read"});
+    return;
+  }
   const bool loose_matters = !filters.loose.empty();
   if (filters.strict.empty() && !loose_matters) {
     report.checked.push_back("the reverse path filter: off");
@@ -137,6 +143,7 @@ void CheckReversePath(const Case& facts, Report& report) {
   finding.id = "rp-filter";
   finding.title = "The reverse path filter drops packets that arrive by another way than the answer would leave";
   finding.certainty = suspicion.certainty;
+  finding.when = suspicion.when;
   finding.evidence = std::move(suspicion.evidence);
   finding.evidence.push_back(filters.strict.empty() ? "loose on " + Names(filters.loose) : "strict (1) on " + Names(filters.strict));
   finding.cause = "with rp_filter 1 a packet is dropped, silently and before any rule, unless the route to its source is by the link it came by; with 2, "
@@ -147,12 +154,7 @@ void CheckReversePath(const Case& facts, Report& report) {
     finding.fix.push_back(SetSysctl(facts, all ? "net/ipv4/conf/all/rp_filter" : "net/ipv4/conf/" + link->name + "/rp_filter", "2",
                                     "sources that are routed by another link are taken as they come; spoofing from inside is no longer caught"));
   }
-  Fix route;
-  route.command = facts.question.source ? "ip route add " + facts.question.source->ToString() + " dev LINK-IT-ARRIVES-BY" : "ip route add SOURCE dev LINK-IT-ARRIVES-BY";
-  route.risk = "answers to it leave by that link";
-  route.undo = "ip route del, with the same words";
-  route.persist = "the network's configuration (systemd-networkd, ifupdown, netplan ...)";
-  finding.fix.push_back(std::move(route));
+  finding.decide = "whether answers are to leave by the link that the packets arrive by: then a route to the source by that link cures it, too";
   report.findings.push_back(std::move(finding));
 }
 

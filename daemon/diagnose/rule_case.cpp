@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include "daemon/diagnose/case.h"
@@ -29,6 +30,32 @@ std::uint64_t Rise(const std::optional<RuleCounter>& then, const std::optional<R
 
 }  // namespace
 
+Packet TakenBy(const Rule& rule) {
+  using Kind = RuleCondition::Kind;
+  Packet packet;
+  packet.family = rule.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
+  for (const RuleCondition& condition : rule.conditions) {
+    if (condition.negated || !condition.set.empty()) continue;
+    const bool one_address = condition.addresses.size() == 1 && condition.addresses[0].first == condition.addresses[0].last;
+    if (condition.kind == Kind::kSource && one_address) packet.source = condition.addresses[0].first, packet.family = packet.source->family;
+    if (condition.kind == Kind::kDestination && one_address) packet.destination = condition.addresses[0].first, packet.family = packet.destination->family;
+    if (condition.numbers.size() != 1) continue;
+    const NumberRange& range = condition.numbers.front();
+    if (condition.kind == Kind::kProtocol && range.first == range.last) packet.protocol = static_cast<std::uint8_t>(range.first);
+    if (condition.kind == Kind::kDestinationPort) packet.destination_port = range;
+  }
+  return packet;
+}
+
+std::vector<std::string> UnreadRules(const RuleSnapshot& rules, const HostFacts& host) {
+  std::vector<std::string> unread;
+  for (const auto& [backend, read] : rules.backends) {
+    // Whether the kernel has it at all is not known either to who may not ask.
+    if (!read.success && (read.present || !host.can_administer_network)) unread.emplace_back(NameOf(backend));
+  }
+  return unread;
+}
+
 bool IsPrivate(const IpAddress& address) {
   const auto& octets = address.bytes;
   if (address.family == Family::kIpv6) return (octets[0] & 0xfe) == 0xfc;
@@ -36,7 +63,8 @@ bool IsPrivate(const IpAddress& address) {
          (octets[0] == 100 && (octets[1] & 0xc0) == 64);
 }
 
-RuleCase::RuleCase(const RuleInputs& given) : inputs(given), walker(given.after), commands(walker, FindFirewallTools(given.root)) {}
+RuleCase::RuleCase(const RuleInputs& given)
+    : inputs(given), walker(given.after), commands(walker, FindFirewallTools(given.root)), unread(UnreadRules(given.after, given.host)) {}
 
 bool RuleCase::narrowed() const {
   const Question& question = inputs.question;
@@ -196,6 +224,24 @@ std::vector<AskedPacket> RuleCase::Asked() const {
     }
   }
   return asked;
+}
+
+std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
+  const auto& ruleset = *inputs.after.backends.at(rule.backend).ruleset;
+  std::set<std::string> leading = {rule.chain};
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const Rule& each : ruleset.rules) {
+      if (each.family != rule.family || each.table != rule.table || leading.contains(each.chain)) continue;
+      const bool maps_there = std::any_of(each.map.begin(), each.map.end(), [&](const MappedVerdict& mapped) { return leading.contains(mapped.jump_target); });
+      if (maps_there || (!each.jump_target.empty() && leading.contains(each.jump_target))) grew = leading.insert(each.chain).second;
+    }
+  }
+  for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
+    const RuleChain& chain = ruleset.chains[i];
+    if (chain.base && chain.family == rule.family && chain.table == rule.table && leading.contains(chain.name)) return ChainRef{rule.backend, i};
+  }
+  return std::nullopt;
 }
 
 std::vector<AskedPacket> RuleCase::SeenToFail() const {

@@ -40,6 +40,9 @@ class RuleCase {
   const PacketWalker walker;
   const FirewallCommands commands;
 
+  // Rules that are there, or may be, and could not be read: nothing is said of what they do not do.
+  const std::vector<std::string> unread;
+
   bool narrowed() const;  // the question says anything at all of the traffic
   Walk Through(const AskedPacket& asked, bool limits_are_reached = false) const;
 
@@ -59,11 +62,18 @@ class RuleCase {
   std::vector<const Link*> OuterLinks() const;
   std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;
   bool Forwards(Family family) const;
+  // The base chain that leads to the rule's chain, itself perhaps.
+  std::optional<ChainRef> BaseOf(const Rule& rule) const;
 
  private:
   AskedPacket Template(Family family) const;
   WalkRouting Routing() const;
 };
+
+// Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the rule names one source.
+Packet TakenBy(const Rule& rule);
+
+std::vector<std::string> UnreadRules(const RuleSnapshot& rules, const HostFacts& host);
 
 // RFC 1918, RFC 6598, RFC 4193: addresses that nobody outside answers to.
 bool IsPrivate(const IpAddress& address);

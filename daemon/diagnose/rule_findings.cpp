@@ -48,6 +48,7 @@ std::string Traffic(const Packet& packet) {
 RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   const RuleCase rules(inputs);
   RuleOutcome outcome;
+  const std::size_t checked_before = report.checked.size();
   if (rules.narrowed()) {
     outcome = CheckAskedTraffic(rules, report);
   }
@@ -60,6 +61,12 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   CheckSavedRules(rules, report);
   CheckLeftLogRules(rules, report);
   TellWhatIsNotWalked(rules, report);
+  // A rule that is known stops what it stops; that nothing does, a part of the rules does not tell.
+  outcome.unread = rules.unread;
+  if (!rules.unread.empty()) {
+    report.checked.resize(checked_before);
+    if (outcome.passes == Match::kYes) outcome.passes = Match::kMaybe;
+  }
   return outcome;
 }
 

@@ -65,7 +65,7 @@ class LimitCheck {
         if (rule.limits.empty() || !Decides(rule) || met_.contains({backend, i})) continue;
         ++looked_at;
         Connections({backend, i}, {}, false);
-        if (rule.limits.front().matches_above) Rate({backend, i}, nullptr, false);
+        if (rule.limits.front().matches_above) Rate({backend, i}, nullptr, {}, false);
       }
     }
   }
@@ -79,8 +79,8 @@ class LimitCheck {
         const Rule& rule = rules_.walker.rule(ref);
         if (!met_.insert(ref).second || !Decides(rule)) continue;
         const Decision* stop = reached.stop();
-        Connections(ref, asked.packet, true);
-        Rate(ref, stop, true);
+        Connections(ref, asked, true);
+        Rate(ref, stop, asked, true);
       }
     }
   }
@@ -88,7 +88,7 @@ class LimitCheck {
   // Limits upon logging refuse nobody.
   static bool Decides(const Rule& rule) { return rule.verdict != Verdict::kLog && rule.verdict != Verdict::kContinue; }
 
-  void Connections(RuleRef ref, const Packet& asked, bool narrowed) {
+  void Connections(RuleRef ref, const AskedPacket& asked, bool narrowed) {
     const Rule& rule = rules_.walker.rule(ref);
     for (const RuleLimit& limit : rule.limits) {
       if (!CountsConnections(limit) || limit.connections == 0 || limit.per == RuleLimit::Per::kOther || limit.per == RuleLimit::Per::kDestination) continue;
@@ -96,7 +96,7 @@ class LimitCheck {
       const std::pair<const IpAddress, std::uint64_t>* worst = nullptr;
       for (const auto& each : counts) {
         const unsigned prefix = each.first.family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix;
-        const bool other = limit.per == RuleLimit::Per::kSource && asked.source && Masked(*asked.source, prefix) != each.first;
+        const bool other = limit.per == RuleLimit::Per::kSource && asked.packet.source && Masked(*asked.packet.source, prefix) != each.first;
         if (!other && (worst == nullptr || each.second > worst->second)) worst = &each;
       }
       if (worst == nullptr) continue;
@@ -104,18 +104,19 @@ class LimitCheck {
       const bool near = worst->second >= kNearMin && static_cast<double>(worst->second) >= 0.8 * static_cast<double>(limit.connections);
       if (!at && !near) continue;
       const std::string who = limit.per == RuleLimit::Per::kSource ? worst->first.ToString() : "all sources together";
-      const double surely = narrowed && asked.source ? 0.97 : rules_.Growth(ref) > 0 ? 0.9 : 0.75;
+      const double surely = narrowed && asked.packet.source ? 0.97 : rules_.Growth(ref) > 0 ? 0.9 : 0.75;
       Finding finding = Begin(ref, at ? surely : surely * 0.5);
       finding.title = fmt::format("{} {} the limit of {} connections that rule {} of chain {} sets", who, at ? "is at" : "is near", limit.connections,
                                   rule.position + 1, rule.chain);
       finding.evidence.push_back(fmt::format("{} of its connections are counted now, {} are allowed", worst->second, limit.connections));
       finding.cause = at ? "every further connection is refused until one of those ends; those that are open go on" : "a few more connections, and further ones are refused";
+      Exempt(ref, limit.per == RuleLimit::Per::kSource && !asked.packet.source ? Holder(rule, worst->first) : asked, finding);
       report_.findings.push_back(std::move(finding));
     }
   }
 
   // The rule's counter shows what was beyond a rate; of one that accepts what is within, what stops the rest does.
-  void Rate(RuleRef ref, const Decision* stop, bool narrowed) {
+  void Rate(RuleRef ref, const Decision* stop, const AskedPacket& asked, bool narrowed) {
     const Rule& rule = rules_.walker.rule(ref);
     const auto rate = std::find_if(rule.limits.begin(), rule.limits.end(), [](const RuleLimit& limit) { return !CountsConnections(limit); });
     if (rate == rule.limits.end() && !narrowed) return;
@@ -137,7 +138,7 @@ class LimitCheck {
     if (told) return;
     const bool counts = above ? rules_.Packets(ref).has_value() : stop != nullptr && (stop->rule ? rules_.Packets(*stop->rule) : rules_.PolicyPackets(stop->base)).has_value();
     // Nothing counts what is beyond it, but on the wire some of what the other rules let pass is seen to fail.
-    if (!counts && narrowed) return Uncounted(ref, stop);
+    if (!counts && narrowed) return Uncounted(ref, stop, asked);
     if (growth == 0 && (!narrowed || packets == 0)) return;
     Finding finding = Begin(ref, growth > 0 ? (narrowed ? 0.93 : 0.75) : 0.5);
     const std::string what = rate != rule.limits.end() && rate->rate_per_second > 0
@@ -147,10 +148,11 @@ class LimitCheck {
     finding.evidence.push_back(fmt::format("{} packets were beyond it so far, {} of them during this observation", packets, growth));
     if (stop != nullptr && !above) finding.evidence.push_back("what is beyond it is stopped by " + rules_.Place(*stop));
     finding.cause = "what is beyond the limit is stopped, and what is within passes: it works sometimes";
+    Exempt(ref, asked, finding);
     report_.findings.push_back(std::move(finding));
   }
 
-  void Uncounted(RuleRef ref, const Decision* stop) {
+  void Uncounted(RuleRef ref, const Decision* stop, const AskedPacket& asked) {
     const std::vector<AskedPacket> failing = rules_.SeenToFail();
     if (failing.empty()) {
       report_.not_checked.push_back({rules_.commands.Place(ref), "no rule counts what is beyond its limit: --observe 10s, while it fails, tells"});
@@ -162,7 +164,34 @@ class LimitCheck {
     finding.evidence.push_back("no rule counts what is beyond it; on the wire " + Traffic(failing.front().packet) + " was seen to fail, which all other rules let pass");
     if (stop != nullptr) finding.evidence.push_back("what is beyond it is stopped by " + rules_.Place(*stop));
     finding.cause = "what is beyond the limit is stopped, and what is within passes: it works sometimes";
+    Exempt(ref, asked, finding);
     report_.findings.push_back(std::move(finding));
+  }
+
+  // A first packet of the source that holds the most, as the rule takes it.
+  AskedPacket Holder(const Rule& rule, const IpAddress& source) const {
+    AskedPacket asked;
+    Packet& packet = asked.packet;
+    packet = TakenBy(rule);
+    packet.family = source.family;
+    packet.source = source;
+    packet.source_port = kClientPorts;
+    packet.tcp_flags = 2;
+    packet.source_is_local = false;
+    packet.destination_is_local = true;
+    const auto back = rules_.inputs.find_route({source, std::nullopt, 0});
+    if (const Link* link = back ? rules_.inputs.host.LinkOf(back->link) : nullptr) packet.in = PacketInterface{link->index, link->name};
+    return asked;
+  }
+
+  // Without the rule nobody would be limited. Who is meant passes it where all that is behind it lets him pass, too.
+  void Exempt(RuleRef ref, const AskedPacket& asked, Finding& finding) const {
+    const Rule& rule = rules_.walker.rule(ref);
+    finding.decide = fmt::format("how much is enough: a higher limit in rule {} of chain {} holds for everybody", rule.position + 1, rule.chain);
+    const auto base = rules_.BaseOf(rule);
+    if (!base || rules_.Through(asked).passes != Match::kYes) return;
+    auto accept = rules_.commands.AcceptBeyondLimit({rule.verdict, Match::kYes, true, *base, ref, {}}, asked.packet);
+    if (accept) finding.fix.push_back(*std::move(accept));
   }
 
   Finding Begin(RuleRef ref, double certainty) {
@@ -173,7 +202,6 @@ class LimitCheck {
     const Rule& rule = rules_.walker.rule(ref);
     const std::string owner = OwnerOf(rules_.inputs.after, rule.backend, rule.family, rule.table, rule.chain);
     if (!owner.empty()) finding.evidence.push_back(owner + " writes these rules: change the limit with it, or it undoes the change");
-    finding.fix.push_back(rules_.commands.Delete(ref, "nothing limits such sources any more; put it back with a higher limit"));
     return finding;
   }
 

@@ -28,11 +28,6 @@ constexpr std::array<Default, 18> kDefaults = {{
     {"udp_timeout", "30"},              {"udp_timeout_stream", "120"},
 }};
 
-const SavedSysctl* LastSaved(const std::vector<SavedSysctl>& saved, const std::string& path) {
-  const auto found = std::find_if(saved.rbegin(), saved.rend(), [&](const SavedSysctl& each) { return MatchesSysctl(each.path, path); });
-  return found == saved.rend() ? nullptr : &*found;
-}
-
 // Differences in white space are none.
 std::string Squeezed(std::string_view text) {
   std::string result;
@@ -48,6 +43,7 @@ struct Difference {
   std::string path;
   std::string now;
   std::string line;
+  const SavedSysctl* kept;  // the line of a file that says otherwise; nullptr: none says anything
 };
 
 std::string Dotted(std::string path) {
@@ -69,7 +65,7 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
     const SavedSysctl* kept = LastSaved(saved, path);
     if (kept != nullptr && applies) {
       if (Squeezed(kept->value) != Squeezed(value)) {
-        differences.push_back({path, value, fmt::format("{} is {}, but {} line {} says {}", Dotted(path), value, kept->file, kept->line, kept->value)});
+        differences.push_back({path, value, fmt::format("{} is {}, but {} line {} says {}", Dotted(path), value, kept->file, kept->line, kept->value), kept});
       }
       continue;
     }
@@ -78,9 +74,41 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
     if (of_forwarding) unusual = facts.host.in_first_namespace && value == "1";
     // As the kernel chooses it, the limit is 1, 2, 4 or 8 times the buckets; a larger one was set by somebody.
     if (path.ends_with("nf_conntrack_max") && table && table->buckets && table->limit) unusual = *table->limit > *table->buckets * 8;
-    if (unusual) differences.push_back({path, value, fmt::format("{} is {}, which is not the kernel's default, and no file of sysctl.d sets it", Dotted(path), value)});
+    if (unusual) differences.push_back({path, value, fmt::format("{} is {}, which is not the kernel's default, and no file of sysctl.d sets it", Dotted(path), value), nullptr});
   }
   return differences;
+}
+
+bool IsOfModule(const std::string& path) { return path.starts_with("net/netfilter/nf_conntrack_"); }
+
+// Somebody wrote the file on purpose, a distribution or a person, and what is in force may only have come after it: to apply it comes first.
+std::vector<Fix> ApplyFile(const Difference& difference) {
+  const std::string key = Dotted(difference.path);
+  Fix apply;
+  apply.command = "sysctl -p " + difference.kept->file;
+  apply.risk = "every line of that file holds again, as after a boot";
+  apply.undo = fmt::format("sysctl -w '{}={}'", key, difference.now);
+  apply.persist = "the file does, where systemd-sysctl finds the setting";
+  std::vector<Fix> fixes = {std::move(apply)};
+  if (!IsOfModule(difference.path)) return fixes;
+  constexpr const char* kEarly = "/etc/modules-load.d/conntrack.conf";
+  fixes.push_back({fmt::format("echo nf_conntrack > {}", kEarly), "the module is loaded at each boot, before systemd-sysctl looks for its settings", fmt::format("rm {}", kEarly), ""});
+  return fixes;
+}
+
+// No file speaks of it: what is set is kept.
+Fix KeepValue(const Case& facts, const Difference& difference) {
+  const std::string key = Dotted(difference.path);
+  Fix fix;
+  fix.risk = "none now; it keeps what is set, so be sure that it is what you want";
+  if (!facts.host.in_first_namespace) {
+    fix.command = fmt::format("sysctl -w {}={}  # where this namespace is made", key, difference.now);
+    return fix;
+  }
+  const std::string file = fmt::format("/etc/sysctl.d/90-{}.conf", difference.path.substr(difference.path.rfind('/') + 1));
+  fix.command = fmt::format("echo '{} = {}' > {}", key, difference.now, file);
+  fix.undo = "rm " + file;
+  return fix;
 }
 
 }  // namespace
@@ -103,14 +131,15 @@ void CheckSavedSysctls(const Case& facts, Report& report) {
                       : "set by hand in a network namespace of its own, for which sysctl.d does not speak";
   for (const Difference& difference : differences) {
     finding.evidence.push_back(difference.line);
-    Fix fix;
-    const std::string key = Dotted(difference.path);
-    fix.command = facts.host.in_first_namespace
-                      ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, difference.now, difference.path.substr(difference.path.rfind('/') + 1))
-                      : fmt::format("sysctl -w {}={}  # where this namespace is made", key, difference.now);
-    fix.risk = "none now; it keeps what is set, so be sure that it is what you want";
-    if (facts.host.in_first_namespace) fix.undo = fmt::format("rm /etc/sysctl.d/90-{}.conf", difference.path.substr(difference.path.rfind('/') + 1));
-    finding.fix.push_back(std::move(fix));
+    if (difference.kept == nullptr) {
+      finding.fix.push_back(KeepValue(facts, difference));
+      continue;
+    }
+    for (Fix& fix : ApplyFile(difference)) {
+      const bool there = std::any_of(finding.fix.begin(), finding.fix.end(), [&](const Fix& each) { return each.command == fix.command; });
+      if (!there) finding.fix.push_back(std::move(fix));
+    }
+    finding.decide = "which value is meant where a file says another: if it is what is in force, change the line of that file";
   }
   report.findings.push_back(std::move(finding));
 }

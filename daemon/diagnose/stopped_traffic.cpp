@@ -90,22 +90,27 @@ void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Deci
   finding.evidence = {rules.commands.Place(*walk.destination_nat), "stopped by " + rules.Place(stop), rules.Counted(stop)};
   finding.cause = "DNAT changes the destination before the forward hook: that hook sees the new address and port (" + Traffic(walk.packet) +
                   "), and needs a rule that accepts them; " + Symptom(rules, stop, walk.packet);
-  finding.fix = rules.commands.LetThrough(stop, walk.packet);
+  rules.commands.LetThrough(stop, walk.packet, finding);
   report.findings.push_back(std::move(finding));
 }
 
 // What lets the packet in does not help where its answers, too, are stopped: then both are let through.
-void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, std::vector<Fix>& fixes) {
+void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, Finding& finding) {
   const std::string& hook = rules.walker.chain(stop.base).hook;
-  if (fixes.empty() || (hook != "input" && hook != "forward" && hook != "output")) return;
+  if (finding.fix.empty() || (hook != "input" && hook != "forward" && hook != "output")) return;
   const Walk answers = rules.Through(AnswerTo(asked, walk));
   const Decision* stops_answers = answers.stop();
   if (stops_answers == nullptr) return;
-  const Fix also = AcceptEstablished(rules, rules.walker.chain(stops_answers->base));
-  for (Fix& fix : fixes) {
-    fix.command += " && " + also.command;
-    if (!fix.undo.empty()) fix.undo += "; " + also.undo;
-    fix.risk += "; " + also.risk;
+  const auto also = rules.commands.AcceptAnswersTo(*stops_answers, answers.packet);
+  if (!also) {
+    finding.decide = "how its answers are let through, which are stopped, too, by " + rules.Place(*stops_answers) + "; no command is offered for that: " + also.error().message;
+    finding.fix.clear();
+    return;
+  }
+  for (Fix& fix : finding.fix) {
+    fix.command += " && " + also->command;
+    if (!fix.undo.empty()) fix.undo += "; " + also->undo;
+    fix.risk += "; for the answers: " + also->risk;
   }
 }
 
@@ -115,7 +120,7 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
   }
   Finding finding = StoppedBy(rules, stop, walk.packet, certainty);
   finding.title += ": " + Traffic(asked.packet);
-  LetAnswersThrough(rules, walk, stop, asked, finding.fix);
+  LetAnswersThrough(rules, walk, stop, asked, finding);
   if (walk.path.size() > 1) finding.evidence.push_back("passed before: " + WayThrough(rules, walk));
   report.findings.push_back(std::move(finding));
 }
@@ -163,12 +168,12 @@ void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, c
   }
   if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward" && !Has(report, "dnat-not-forwarded")) {
     AddForwardedTranslation(rules, walk, stop, certainty, report);
-    LetAnswersThrough(rules, walk, stop, asked, report.findings.back().fix);
+    LetAnswersThrough(rules, walk, stop, asked, report.findings.back());
     certainty -= 0.03;
   }
   if (late && !Has(report, "late-accept")) {
     report.findings.push_back(LateAccept(rules, walk, stop, certainty));
-    LetAnswersThrough(rules, walk, stop, asked, report.findings.back().fix);
+    LetAnswersThrough(rules, walk, stop, asked, report.findings.back());
     certainty -= 0.02;
   }
   if (!on_purpose) AddPlainStop(rules, walk, stop, asked, certainty, report);
@@ -201,7 +206,7 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
   finding.evidence = {rules.Place(stop), rules.Counted(stop)};
   AddOwner(rules, stop, finding);
   finding.cause = Cause(rules, stop, packet);
-  finding.fix = rules.commands.LetThrough(stop, packet);
+  rules.commands.LetThrough(stop, packet, finding);
   return finding;
 }
 
@@ -216,7 +221,10 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
   finding.evidence = {"accepts: " + rules.commands.Place(*walk.late_accept->rule), "stops: " + rules.Place(stop), rules.Counted(stop)};
   AddOwner(rules, stop, finding);
   finding.cause = "the first rule that takes a packet decides; " + Symptom(rules, stop, walk.packet);
-  finding.fix = {rules.commands.MoveBefore(*walk.late_accept->rule, stop)};
+  // To move the rule would let in all whom it accepts: that is for a person to want.
+  rules.commands.LetThrough(stop, walk.packet, finding);
+  finding.decide = fmt::format("whether all are to pass whom rule {} of chain {} accepts: then it belongs before rule {} of chain {}", late.position + 1, late.chain,
+                               stops.position + 1, stops.chain);
   return finding;
 }
 
@@ -230,6 +238,7 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const AskedPacket& one = asked[i];
     const Walk& walk = walks[i];
+    outcome.passes = Both(outcome.passes, walk.passes);
     if (walk.destination_nat || walk.destination_nat_open) {
       outcome.destination_translated = true;
       outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "daemon/diagnose/case.h"
 #include "daemon/diagnose/rule_findings.h"
@@ -17,25 +16,6 @@ constexpr std::size_t kToldMax = 5;           // rules, of those that stop the m
 constexpr std::uint64_t kPolicyGrowthMin = 3;  // stray multicast and the like come to every policy
 constexpr std::uint64_t kTidyingGrowthMin = 10;  // connections that end leave a stray packet or two
 constexpr std::uint64_t kManyPackets = 100;   // that a rule has stopped since it was made
-
-// The base chain that leads to the rule's chain, itself perhaps.
-std::optional<ChainRef> BaseOf(const RuleCase& rules, const Rule& rule) {
-  const auto& ruleset = *rules.inputs.after.backends.at(rule.backend).ruleset;
-  std::set<std::string> leading = {rule.chain};
-  for (bool grew = true; grew;) {
-    grew = false;
-    for (const Rule& each : ruleset.rules) {
-      if (each.family != rule.family || each.table != rule.table || leading.contains(each.chain)) continue;
-      const bool maps_there = std::any_of(each.map.begin(), each.map.end(), [&](const MappedVerdict& mapped) { return leading.contains(mapped.jump_target); });
-      if (maps_there || (!each.jump_target.empty() && leading.contains(each.jump_target))) grew = leading.insert(each.chain).second;
-    }
-  }
-  for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
-    const RuleChain& chain = ruleset.chains[i];
-    if (chain.base && chain.family == rule.family && chain.table == rule.table && leading.contains(chain.name)) return ChainRef{rule.backend, i};
-  }
-  return std::nullopt;
-}
 
 bool Stops(const Rule& rule) { return (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && rule.jump_target.empty() && rule.map.empty(); }
 
@@ -58,19 +38,6 @@ bool IsBlocklist(const RuleCase& rules, const Rule& rule) {
   return by_set || OwnerOf(rules.inputs.after, rule.backend, rule.family, rule.table, rule.chain) == "fail2ban";
 }
 
-// Packets that the rule takes, as far as it says: for the command that lets them through.
-Packet TakenBy(const Rule& rule) {
-  Packet packet;
-  packet.family = rule.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
-  for (const RuleCondition& condition : rule.conditions) {
-    if (condition.negated || condition.numbers.size() != 1) continue;
-    const NumberRange& range = condition.numbers.front();
-    if (condition.kind == RuleCondition::Kind::kProtocol) packet.protocol = static_cast<std::uint8_t>(range.first);
-    if (condition.kind == RuleCondition::Kind::kDestinationPort) packet.destination_port = range;
-  }
-  return packet;
-}
-
 struct Growing {
   Decision stop;
   std::uint64_t growth = 0;
@@ -83,6 +50,7 @@ void TellRule(const RuleCase& rules, const Growing& one, Report& report) {
   if (one.growth >= 10 && certainty > 0.5) certainty = 0.8;
   if (one.growth == 0) certainty = 0.35;
   Finding finding = StoppedBy(rules, one.stop, TakenBy(rule), certainty);
+  finding.when = one.growth > 0 ? When::kNow : When::kPast;
   finding.title = fmt::format("Rule {} of chain {} {} {}", rule.position + 1, rule.chain, one.growth > 0 ? "is stopping packets now:" : "has stopped many packets:",
                               Grouped(one.growth > 0 ? one.growth : one.packets));
   report.findings.push_back(std::move(finding));
@@ -107,7 +75,7 @@ void CheckRulesThatStop(const RuleCase& rules, Report& report) {
   std::sort(growing.begin(), growing.end(), worse);
   if (growing.size() > kToldMax) growing.resize(kToldMax);
   for (Growing& one : growing) {
-    const auto base = BaseOf(rules, rules.walker.rule(*one.stop.rule));
+    const auto base = rules.BaseOf(rules.walker.rule(*one.stop.rule));
     if (!base) continue;
     one.stop.base = *base;
     TellRule(rules, one, report);
@@ -126,8 +94,6 @@ void CheckPolicies(const RuleCase& rules, Report& report) {
       packet.family = chain.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
       Finding finding = StoppedBy(rules, {Verdict::kDrop, Match::kYes, true, ref, std::nullopt, {}}, packet, 0.5);
       finding.title = fmt::format("The policy of chain {} is dropping packets now: {}", chain.name, Grouped(growth));
-      finding.fix.clear();
-      finding.fix.push_back(rules.commands.Append(chain, "-p tcp --dport PORT -j ACCEPT", "tcp dport PORT accept", "opens that port to everybody: name the service that is missed"));
       report.findings.push_back(std::move(finding));
     }
   }
@@ -146,7 +112,7 @@ void CheckShadowed(const RuleCase& rules, Report& report) {
       }
       if (!accepts || Has(report, "late-accept")) continue;
       const RuleRef ref{backend, *stops};
-      const auto base = BaseOf(rules, one.ruleset->rules[*stops]);
+      const auto base = rules.BaseOf(one.ruleset->rules[*stops]);
       if (!base) continue;
       const Decision stop{one.ruleset->rules[*stops].verdict, Match::kYes, true, *base, ref, {}};
       Walk walk;

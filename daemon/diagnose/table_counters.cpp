@@ -27,6 +27,7 @@ void CheckInsertFailed(const Case& facts, Report& report) {
   finding.id = "insert-failed";
   finding.title = "Connections clash when they enter the table: insert_failed";
   finding.certainty = growing ? 0.6 : 0.35;
+  finding.when = growing ? When::kNow : When::kPast;
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInsertFailed, "insertions failed"));
   finding.evidence.push_back(fmt::format("{} clashes were settled without loss", Grouped(facts.Total(TableCounter::kClashResolved))));
   finding.cause =
@@ -70,6 +71,7 @@ void CheckInvalid(const Case& facts, Report& report) {
   finding.id = "invalid-packets";
   finding.title = "Packets arrive that belong to no connection conntrack knows";
   finding.certainty = (growth >= 3 ? 0.45 : 0.25) + (rule != nullptr ? dropped > 0 ? 0.2 : 0.05 : 0);
+  finding.when = growth >= 3 ? When::kNow : When::kPast;
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInvalid, "invalid packets"));
   if (rule != nullptr) finding.evidence.push_back(fmt::format("a rule drops them, and has dropped {}: `{}` in chain {}", Grouped(dropped), rule->text, rule->chain));
   finding.cause =
@@ -98,6 +100,7 @@ void CheckBuckets(const Case& facts, Report& report) {
   finding.id = "buckets-too-few";
   finding.title = "The conntrack hash table has too few buckets for its limit";
   finding.certainty = refusing ? 0.7 : refused >= 10 ? 0.4 : now >= 2 ? 0.35 : 0.1;
+  finding.when = refusing || now >= 2 ? When::kNow : When::kPast;
   finding.evidence.push_back(fmt::format("{} buckets for up to {} entries: chains of {:.0f} when it is full, of {:.1f} now", Grouped(*table->buckets),
                                          Grouped(*table->limit), of_limit * 2, now * 2));
   if (refused > 0) finding.evidence.push_back(DescribeCounter(facts, TableCounter::kChainTooLong, "connections refused since their chain was too long"));

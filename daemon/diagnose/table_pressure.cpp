@@ -23,6 +23,7 @@ struct Pressure {
   std::uint64_t evicted = 0;         // connections, to make room
   std::uint64_t dropped_growth = 0;  // both, during the observation
   bool full_now = false;
+  bool high_now = false;             // past the warning
   std::optional<double> seconds_until_full;
 };
 
@@ -57,6 +58,7 @@ std::optional<Pressure> Measure(const Case& facts) {
                             facts.Growth(TableCounter::kEarlyDrop);
   const bool at_the_brim = pressure.entries >= pressure.limit || (pressure.usage >= 0.98 && pressure.dropped + pressure.evicted > 0);
   pressure.full_now = at_the_brim || pressure.dropped_growth > 0;
+  pressure.high_now = pressure.usage >= facts.config.alerts.table_usage.warning;
   if (!pressure.full_now && pressure.entries < pressure.limit) {
     pressure.seconds_until_full = PredictFull(facts, pressure.entries, pressure.limit);
   }
@@ -122,9 +124,13 @@ void AddFull(const Case& facts, const Pressure& pressure, bool only_at_boot, Rep
   if (pressure.full_now) {
     finding.title = "The conntrack table is full: new connections are lost";
     finding.certainty = 0.96;
+  } else if (pressure.high_now) {
+    finding.title = fmt::format("The conntrack table is {} full, and has lost new connections", Percent(pressure.usage));
+    finding.certainty = 0.85;
   } else {
     finding.title = "The conntrack table was full: new connections were lost";
-    finding.certainty = only_at_boot ? 0.4 : pressure.usage >= facts.config.alerts.table_usage.warning ? 0.75 : 0.5;
+    finding.when = When::kPast;
+    finding.certainty = only_at_boot ? 0.4 : 0.5;
     const bool has_time = facts.host.kernel_log && !facts.host.kernel_log->table_full.empty();
     if (has_time && !only_at_boot) {
       const bool recent = facts.host.uptime - facts.host.kernel_log->table_full.back().since_boot < kRecently;
@@ -147,7 +153,8 @@ void AddBootBurst(const Case& facts, const Pressure& pressure, Report& report) {
   Finding finding;
   finding.id = "boot-burst";
   finding.title = "The table overflowed in the first minutes after boot";
-  finding.certainty = pressure.full_now ? 0.7 : 0.72;
+  finding.certainty = 0.72;
+  finding.when = When::kPast;
   finding.evidence = DescribeFill(facts, pressure);
   finding.evidence.insert(finding.evidence.begin(), "up for " + Lasting(static_cast<double>(facts.host.uptime.count())));
   finding.cause =
@@ -166,7 +173,7 @@ void AddNearFull(const Case& facts, const Pressure& pressure, Report& report) {
   const auto& alerts = facts.config.alerts;
   const double within = std::chrono::duration<double>(alerts.table_full_within.warning).count();
   const bool soon = pressure.seconds_until_full && *pressure.seconds_until_full <= within;
-  const bool high = pressure.usage >= alerts.table_usage.warning;
+  const bool high = pressure.high_now;
   if (!soon && !high) return;
   Finding finding;
   finding.id = "table-near-full";
@@ -224,7 +231,9 @@ void CheckTablePressure(const Case& facts, Report& report) {
   if (!pressure->full_now && !was_full) return AddNearFull(facts, *pressure, report);
   const bool only_at_boot = was_full && WasOnlyAtBoot(facts);
   if (only_at_boot) AddBootBurst(facts, *pressure, report);
-  AddFull(facts, *pressure, only_at_boot && !pressure->full_now, report);
+  AddFull(facts, *pressure, only_at_boot, report);
+  // That it was full once does not hide that it soon will be again.
+  if (!pressure->full_now && !pressure->high_now) AddNearFull(facts, *pressure, report);
 }
 
 }  // namespace conntally::diagnose

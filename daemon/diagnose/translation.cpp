@@ -48,27 +48,31 @@ std::optional<RuleRef> OtherSourceNat(const RuleCase& rules, Family family) {
   return std::nullopt;
 }
 
-Fix Masquerade(const RuleCase& rules, const Packet& packet, const std::string& from) {
-  const std::string out = packet.out ? packet.out->name : "OUT";
+void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& source, Finding& finding) {
+  if (!packet.out || packet.out->name.empty()) {
+    finding.decide = "by which link " + source.ToString() + " is to go out, and then to translate it there";
+    return;
+  }
+  const std::string& out = packet.out->name;
+  const std::string from = source.ToString();
   const RuleFamily family = packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6;
-  const std::string address = packet.family == Family::kIpv4 ? "ip" : "ip6";
-  const std::string iptables = fmt::format("-s {} -o {} -j MASQUERADE", from, ShellWord(out));
-  const std::string nft = fmt::format("{} saddr {} oifname \"{}\" masquerade", address, from, out);
   const std::string risk = "hosts out there see this host's address in place of " + from;
   for (const auto& [backend, one] : rules.inputs.after.backends) {
     if (!one.ruleset) continue;
     for (const RuleChain& chain : one.ruleset->chains) {
       const bool of_family = chain.family == family || (chain.family == RuleFamily::kInet && backend == RuleBackend::kNftables);
-      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family) return rules.commands.Append(chain, iptables, nft, risk);
+      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family) return finding.fix.push_back(rules.commands.Masquerade(chain, source, out, risk));
     }
   }
   const std::string tool = family == RuleFamily::kIp6 ? "ip6tables" : "iptables";
-  return {fmt::format("{} -t nat -A POSTROUTING {}", tool, iptables), risk, fmt::format("{} -t nat -D POSTROUTING {}", tool, iptables),
-          fmt::format("{}-save > /etc/iptables/rules.v{}", tool, family == RuleFamily::kIp6 ? 6 : 4)};
+  const std::string text = fmt::format("-s {} -o {} -j MASQUERADE", from, ShellWord(out));
+  finding.fix.push_back({fmt::format("{} -t nat -A POSTROUTING {}", tool, text), risk, fmt::format("{} -t nat -D POSTROUTING {}", tool, text),
+                         fmt::format("{}-save > /etc/iptables/rules.v{}", tool, family == RuleFamily::kIp6 ? 6 : 4)});
 }
 
-void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const std::string& from, const Unanswered& seen, double certainty, Report& report) {
+void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& source, const Unanswered& seen, double certainty, Report& report) {
   if (Has(report, "no-masquerade")) return;
+  const std::string from = source.ToString();
   Finding finding;
   finding.id = "no-masquerade";
   finding.certainty = certainty;
@@ -80,7 +84,7 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const std::string
   }
   if (const auto other = OtherSourceNat(rules, walk.packet.family)) finding.evidence.push_back("this one takes others: " + rules.commands.Place(*other));
   finding.cause = "packets leave with an address that nobody out there can answer to, so no answer ever comes back: connections time out";
-  finding.fix.push_back(Masquerade(rules, walk.packet, from));
+  Masquerade(rules, walk.packet, source, finding);
   report.findings.push_back(std::move(finding));
 }
 
@@ -102,7 +106,7 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   } else if (seen.unanswered > 0) {
     certainty = OtherSourceNat(rules, packet.family) ? 0.75 : 0.6;
   }
-  if (certainty > 0) TellNoMasquerade(rules, walk, packet.source->ToString(), seen, certainty, report);
+  if (certainty > 0) TellNoMasquerade(rules, walk, *packet.source, seen, certainty, report);
 }
 
 // Each private network behind this host, on its way to anybody: told only where connections are seen to have no answer.
@@ -128,13 +132,13 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
     if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr) asked.packet.in = PacketInterface{link->index, link->name};
     const Walk walk = rules.Through(asked);
     if (walk.forwarded && walk.passes != Match::kNo && !walk.source_nat && !walk.source_nat_open) {
-      TellNoMasquerade(rules, walk, from.ToString(), seen, 0.7, report);
+      TellNoMasquerade(rules, walk, from, seen, 0.7, report);
     }
   }
 }
 
 // A packet that the DNAT rule would take, from anybody outside.
-std::optional<AskedPacket> TakenBy(const RuleCase& rules, const Rule& rule) {
+std::optional<AskedPacket> FromOutside(const RuleCase& rules, const Rule& rule) {
   AskedPacket asked;
   Packet& packet = asked.packet;
   packet.family = rule.nat->addresses ? rule.nat->addresses->first.family : Family::kIpv4;
@@ -170,7 +174,7 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
       const Rule& rule = one.ruleset->rules[i];
       const bool translates = rule.nat && rule.nat->kind == NatTarget::Kind::kDestination && rule.nat->addresses;
       if (!translates || !rules.Forwards(rule.nat->addresses->first.family) || Has(report, "dnat-not-forwarded")) continue;
-      const auto asked = TakenBy(rules, rule);
+      const auto asked = FromOutside(rules, rule);
       if (!asked) continue;
       ++tried;
       const Walk walk = rules.Through(*asked);
@@ -184,7 +188,7 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
       finding.evidence = {rules.commands.Place({backend, i}), "stopped by " + rules.Place(*stop), rules.Counted(*stop)};
       finding.cause = "DNAT changes the destination before the forward hook: that hook sees the new address and port, and needs a rule that accepts them; " +
                       Symptom(rules, *stop, walk.packet);
-      finding.fix = rules.commands.LetThrough(*stop, walk.packet);
+      rules.commands.LetThrough(*stop, walk.packet, finding);
       report.findings.push_back(std::move(finding));
     }
   }
@@ -193,13 +197,15 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
 }  // namespace
 
 void CheckTranslation(const RuleCase& rules, Report& report) {
+  const bool all_read = rules.unread.empty();  // that nothing translates is known of all rules only
   if (rules.narrowed()) {
+    if (!all_read) return;
     for (const AskedPacket& asked : rules.Asked()) {
       if (!asked.leaves) CheckAskedSource(rules, asked, report);
     }
     return;
   }
-  CheckNetworksBehind(rules, report);
+  if (all_read) CheckNetworksBehind(rules, report);
   CheckDestinations(rules, report);
   report.checked.push_back("whether what DNAT rules lead inside is let through, and what goes out is translated");
 }

@@ -95,6 +95,14 @@ def table_overflowed_just_after_boot(stage):
     return namespace
 
 
+@fault("table-full")
+def table_overflowed_just_after_boot_and_is_nearly_full_again(stage):
+    namespace = table_overflowed_just_after_boot(stage)
+    ct_load(namespace, "create", "--sources", 300, "--count", int(SMALL * 0.96))
+    stage.expected_texts = ["96 % full", "boot-burst"]
+    return namespace
+
+
 @fault("insert-failed")
 def translated_connections_clash(stage):
     gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
@@ -536,9 +544,20 @@ def test_without_root_it_says_what_it_could_not_see():
         assert report["findings"] == [], report
         whats = {each["what"]: each["why"] for each in report["not_checked"]}
         assert "run it as root" in whats["who holds the conntrack table"], whats
-        done = host.run(*command, "--dport", "81", "--observe", "200ms", check=False)
+        # A rule that only root can read stops it: nothing may be said that leans on there being none.
+        host.nft(on_lines("table inet filter { chain input { type filter hook input priority 0; tcp dport 81 drop; } }"))
+        done = host.run(*command, "--source", "10.0.0.2", "--dport", "81", "--observe", "200ms", check=False)
         report = json.loads(done.stdout)
-        assert done.returncode == 1 and report["findings"][0]["id"] == "no-listener", report
+        first = report["findings"][0]
+        assert done.returncode == 1 and first["id"] == "no-listener" and first["certainty"] <= 0.6, report
+        assert first["evidence"][0].startswith("not known: ") and "nftables" in first["evidence"][0], first
+        everything = json.dumps(report)
+        for claim_of_rules in ("no firewall", "the host's own", "let it pass", "the rules, in order", "whether the answers", "stopped packets", "0 packets dropped"):
+            assert claim_of_rules not in everything, (claim_of_rules, report)
+        text = host.run(*(word for word in command if word != "--json"), "--dport", "81", check=False).stdout
+        assert text.index("Could not be seen") < text.index("no-listener"), text
+        rooted = diagnose(host, "--source", "10.0.0.2", "--dport", "81")
+        assert rooted.first["id"] == "drop-rule", rooted.report
         assert "CAP_NET_RAW" in {each["what"]: each["why"] for each in report["not_checked"]}["packets on the wire"]
 
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """`conntally diagnose` names the rule that is at fault, in nftables, iptables-nft and the legacy tables; the traffic is really sent, and
-what a client is told is what the diagnosis says; and the first command that it offers does help. Sound firewalls accuse nobody."""
+what a client is told is what the diagnosis says; and the first command that it offers does help, lets nobody else in, and can be taken back. Sound
+firewalls accuse nobody."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import threading
@@ -25,6 +27,8 @@ class Case:
     cure: str = "open"          # what a client is told after the first command; "": it is not tried
     before: object = None       # something to do first, with the stage
     meanwhile: bool = False     # clients go on trying during the diagnosis
+    settled: object = None      # waits, with the stage, until what the command allows has come about
+    others: bool = True         # somebody else tries, too; not where that would be part of the fault
 
 
 def iptables(filter="", nat="", raw="", policies=("ACCEPT", "ACCEPT", "ACCEPT"), chains=""):
@@ -55,6 +59,19 @@ def hold(count):
     def act(stage):
         stage.held = [Namespace.connect(stage.client, HOST, 80) for _ in range(count)]
     return act
+
+
+def send_datagrams(stage):
+    """As many of the client's as make a rule suspicious."""
+    with stage.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind((CLIENT, 0))
+        for _ in range(150):
+            sender.sendto(b"x", (HOST, 5005))
+
+
+def ask_neighbour_anew(stage):
+    """What was asked in vain is asked again after a while only: the echo waits for that, and for its answer."""
+    stage.host.run("ping", "-6", "-c1", f"-W{int(5 * SLOWNESS)}", CLIENT6, check=False)
 
 
 UFW = iptables("""-A INPUT -j ufw-before-input
@@ -157,7 +174,7 @@ FAULTS = [
     Case("nft ban before an accept for all", nft_input("ct state established,related accept\nip saddr @banned reject\ntcp dport 80 accept", "drop",
          more=f"set banned {{ type ipv4_addr; elements = {{ {CLIENT} }} }}"), first="reject-rule", says="@banned", told="refused"),
     Case("nft neighbour discovery not accepted", nft_input("ct state established,related accept\ntcp dport 80 accept", "drop"), first="drop-policy", says="policy drop", told="silent",
-         address=HOST6, before=lambda stage: stage.host.run("ip", "-6", "neigh", "flush", "dev", "wan0")),
+         address=HOST6, before=lambda stage: stage.host.run("ip", "-6", "neigh", "flush", "dev", "wan0"), settled=ask_neighbour_anew),
     Case("nft redirected to a closed port", "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 80 redirect to :8999\n}\n}\n", first="no-listener",
          says="redirects port 80", told="refused", cure=""),
     # nftables, OUTPUT and answers
@@ -177,7 +194,15 @@ FAULTS = [
          first="no-masquerade", told="silent", way="hairpin", port=8080),
     Case("nft ct count reached", nft_input("tcp dport 80 ct state new add @held { ip saddr ct count over 4 } counter reject with tcp reset",
          more="set held { type ipv4_addr; size 1000; flags dynamic; }"), first="source-at-limit", told="refused", before=hold(4), cure=""),
+    Case("nft goto, from which nobody comes back", nft_input("ct state established,related accept\niifname \"lo\" accept\nmeta l4proto ipv6-icmp accept\ngoto rest", "drop", more="chain rest {\ntcp dport 22 accept\n}"),
+         first="drop-policy", told="silent"),
     # iptables-nft
+    Case("iptables-nft RETURN before the policy", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -j RETURN\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
+         "iptables-nft", "drop-policy", "policy drop", "silent"),
+    Case("iptables-nft DROP of a mark, a flag, a state and a type", iptables(f"-A INPUT -i wan+ -p tcp -m tcp --dport 80:90 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m mark --mark 0x0/0xf0 -m addrtype --dst-type LOCAL -j DROP"),
+         "iptables-nft", "drop-rule", "--tcp-flags", "silent"),
+    Case("nft drop of a mark, a flag and a state", nft_input("iifname \"wan*\" tcp dport { 80, 443 } tcp flags & (fin | syn | rst | ack) == syn ct state new meta mark & 0xf0 == 0x0 drop"),
+         first="drop-rule", told="silent"),
     Case("iptables-nft REJECT", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"), "iptables-nft", "reject-rule", "line 1", "refused"),
     Case("iptables-nft DROP in a chain", iptables(ESTABLISHED + f"-A INPUT -j guard\n-A guard -s {CLIENT} -p tcp -m multiport --dports 80,443 -j DROP\n-A guard -j RETURN",
          chains=":guard - [0:0]\n"), "iptables-nft", "drop-rule", "chain guard, line 1", "silent"),
@@ -221,26 +246,30 @@ UNASKED = [
     Case("legacy policy, seen", iptables(ESTABLISHED, policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-legacy", "drop-policy", "policy drop", "silent", arguments=WATCH,
          meanwhile=True, cure=""),
     Case("accept behind an unconditional reject", iptables("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j REJECT\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"),
-         "iptables-nft", "late-accept", "line 3", "refused", arguments=()),
+         "iptables-nft", "late-accept", "line 3", "refused", arguments=(), cure=""),
     Case("no ESTABLISHED", iptables("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")), "iptables-nft",
          "established-not-accepted", "policy drop", "silent", "own", arguments=()),
     Case("DNAT, not forwarded", iptables("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", nat=DNAT, policies=("ACCEPT", "DROP", "ACCEPT")), "iptables-nft",
-         "dnat-not-forwarded", "policy drop", "silent", port=8080, arguments=()),
-    Case("no masquerade, seen", nft_hook("forward", "ct state vmap { invalid : drop }\naccept"), first="no-masquerade", told="silent", way="out", arguments=()),
+         "dnat-not-forwarded", "policy drop", "silent", port=8080, arguments=(), cure=""),
+    Case("no masquerade, seen", nft_hook("forward", "ct state vmap { invalid : drop }\naccept"), first="no-masquerade", told="silent", way="out", arguments=(), others=False),
     Case("connlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 3 --connlimit-mask 32 -j REJECT --reject-with tcp-reset"),
          "iptables-nft", "source-at-limit", "connlimit", "refused", before=hold(3), arguments=()),
     Case("hashlimit, seen", iptables("-A INPUT -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -m hashlimit --hashlimit-above 1/min --hashlimit-burst 1 --hashlimit-mode srcip "
-         "--hashlimit-name tight -j DROP"), "iptables-legacy", "source-at-limit", "hashlimit", "silent", arguments=WATCH, meanwhile=True,
+         "--hashlimit-name tight -j DROP"), "iptables-legacy", "source-at-limit", "hashlimit", "silent", arguments=WATCH, meanwhile=True, others=False,
          before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)]),
     Case("nothing counts it, seen", nft_input("tcp dport 80 drop"), first="drop-rule", says="chain input, line 1", told="silent", arguments=WATCH, meanwhile=True),
     Case("nft policy, seen", nft_hook("forward", "ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", way="through", arguments=WATCH,
          meanwhile=True),
     Case("limit that nothing counts, seen", nft_input("tcp dport 80 ct state new limit rate over 1/minute burst 1 packets drop"), first="source-at-limit", says="seen to fail", told="silent",
          arguments=("--source", CLIENT, "--dport", 80, *WATCH), meanwhile=True, before=lambda stage: [stage.connect(stage.client, HOST, 80) for _ in range(2)], cure=""),
-    Case("a port alone", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", arguments=("--dport", 80)),
+    Case("a port alone", nft_input("ct state established,related accept\ntcp dport 22 accept", "drop"), first="drop-policy", told="silent", arguments=("--dport", 80), cure=""),
     Case("a source alone, banned", nft_input("ip saddr @banned reject with tcp reset", more=f"set banned {{ type ipv4_addr; flags timeout; elements = {{ {CLIENT} timeout 1h }} }}"),
          first="reject-rule", says="@banned", told="refused", arguments=("--source", CLIENT)),
     Case("a source alone, one port", nft_input(f"ip saddr {CLIENT} tcp dport 80 drop"), first="drop-rule", told="silent", arguments=("--source", CLIENT)),
+    Case("a ban of one source that counts", iptables(ESTABLISHED + f"-A INPUT -s {CLIENT}/32 -j DROP\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
+         "iptables-nft", "drop-rule", f"-s {CLIENT}/32 -j DROP", "silent", arguments=(), before=send_datagrams),
+    Case("a drop of everybody's that counts", iptables(ESTABLISHED + "-A INPUT -p udp -m udp --dport 5005 -j DROP"), "iptables-nft", "drop-rule", "--dport 5005", "open", arguments=(),
+         before=send_datagrams, cure=""),
     Case("LOG left over", iptables('-A INPUT -p tcp -m tcp --dport 80 -j LOG --log-prefix "DEBUG: "'), "iptables-nft", "debug-log-rule", "DEBUG", "open", arguments=()),
 ]
 
@@ -281,11 +310,20 @@ def arguments_of(case):
             "out": ("--source", server, "--destination", client, "--dport", case.port), "own": ("--destination", client, "--dport", case.port)}[case.way]
 
 
-def attempt(stage, case):
+def attempt(stage, case, port=None, by_another=False):
     ipv6 = ":" in case.address
     client, host, server = (CLIENT6, HOST6, SERVER6) if ipv6 else (CLIENT, HOST, SERVER)
-    origin, address = {"hairpin": (stage.server, HOST), "in": (stage.client, host), "through": (stage.client, server), "out": (stage.server, client), "own": (stage.host, client)}[case.way]
-    return stage.connect(origin, address, case.port)
+    origin, address, source = {"hairpin": (stage.server, HOST, SERVER), "in": (stage.client, host, client), "through": (stage.client, server, client),
+                               "out": (stage.server, client, server), "own": (stage.host, client, None)}[case.way]
+    return stage.connect(origin, address, port or case.port, OTHERS[source] if by_another else source)
+
+
+def told_to_all(stage, case):
+    """What the client is told, and what somebody else is, at the same port and at another."""
+    others = [] if case.way == "own" or not case.others else [(case.port, True), (443, True), (22, True)]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(lambda each: attempt(stage, case, *each), [(None, False), *others]))
+    return told[0], told[1:]
 
 
 def set_up(stage, case):
@@ -330,7 +368,8 @@ def meanwhile(stage, case):
 
 def check_fault(stage, case, rows):
     set_up(stage, case)
-    told = attempt(stage, case)
+    rules = stage.rules()
+    told, others = told_to_all(stage, case)
     with meanwhile(stage, case):
         report = stage.diagnose(*arguments_of(case))
     findings = relevant(report)
@@ -346,9 +385,22 @@ def check_fault(stage, case, rows):
     if case.cure and first["fix"]:
         command = first["fix"][0]["command"]
         done = stage.host.run("sh", "-c", command, check=False)
-        cured = attempt(stage, case)
+        if case.settled:
+            case.settled(stage)
+        cured, others_then = told_to_all(stage, case)
         if done.returncode != 0 or cured != case.cure:
             wrong.append(f"after `{command}` (exit {done.returncode} {done.stderr.strip()}) the client is told {cured}")
+        # What answers no new packet opens nothing, but it may be all that somebody else lacked, too: the fault was everybody's.
+        everybodys = first["id"] == "established-not-accepted" or "neighbour discovery" in first["title"]
+        if others_then != others and not everybodys:
+            wrong.append(f"after `{command}` somebody else is told {others_then}, before {others}")
+        undone = stage.host.run("sh", "-c", first["fix"][0]["undo"], check=False)
+        if undone.returncode != 0 or stage.rules() != rules:
+            wrong.append(f"`{first['fix'][0]['undo']}` (exit {undone.returncode} {undone.stderr.strip()}) does not take it back: {stage.rules()}")
+    if case.cure and not first["fix"]:
+        wrong.append(f"no command is offered: {first.get('decide')}")
+    if not case.cure and not (first["fix"] or first.get("decide")):
+        wrong.append("nothing says what is to be decided")
     for each in stage.held:
         each.close()
     rows.append((case.name, told, first["id"], f"{first['certainty']:.2f}", cured, "ok" if not wrong else "WRONG: " + "; ".join(wrong)))

@@ -8,6 +8,8 @@ from harness import *
 
 CLIENT, HOST, INNER, SERVER = "192.0.2.2", "192.0.2.1", "10.0.0.1", "10.0.0.2"
 CLIENT6, HOST6, INNER6, SERVER6 = "2001:db8:1::2", "2001:db8:1::1", "fd00:1::1", "fd00:1::2"
+# Others in the same two networks, whom nobody asks about.
+OTHERS = {CLIENT: "192.0.2.3", CLIENT6: "2001:db8:1::3", SERVER: "10.0.0.3", SERVER6: "fd00:1::3"}
 PORTS = (22, 80, 443, 8080)
 PATIENCE = 0.7
 
@@ -21,8 +23,8 @@ class Stage:
 
     def __enter__(self):
         self.client, self.host, self.server = (self.exit.enter_context(Namespace(role)) for role in ("client", "host", "server"))
-        veth(self.client, "to-host", [f"{CLIENT}/24", f"{CLIENT6}/64"], self.host, "wan0", [f"{HOST}/24", f"{HOST6}/64"])
-        veth(self.server, "to-host", [f"{SERVER}/24", f"{SERVER6}/64"], self.host, "lan0", [f"{INNER}/24", f"{INNER6}/64"])
+        veth(self.client, "to-host", [f"{CLIENT}/24", f"{CLIENT6}/64", f"{OTHERS[CLIENT]}/24", f"{OTHERS[CLIENT6]}/64"], self.host, "wan0", [f"{HOST}/24", f"{HOST6}/64"])
+        veth(self.server, "to-host", [f"{SERVER}/24", f"{SERVER6}/64", f"{OTHERS[SERVER]}/24", f"{OTHERS[SERVER6]}/64"], self.host, "lan0", [f"{INNER}/24", f"{INNER6}/64"])
         self.server.ip("route", "add", "default", "via", INNER)
         self.server.ip("-6", "route", "add", "default", "via", INNER6)
         self.host.sysctl("net.ipv4.ip_forward", 1)
@@ -57,6 +59,14 @@ class Stage:
                 self.host.run(f"{tool}-restore", input=f"*{table}\n{body}COMMIT\n")
         for namespace in (self.client, self.host, self.server):
             namespace.run("conntrack", "-F", check=False)
+
+    def rules(self):
+        """In the order in which the tools list them; without their counters, and without empty chains."""
+        listed = self.host.run("nft", "-s", "-t", "list", "ruleset").stdout.splitlines()
+        for tool in ("iptables-legacy-save", "ip6tables-legacy-save"):
+            listed += self.host.run(tool).stdout.splitlines()
+        no_rules = ("table ", "chain ", "type ", "set ", "}", "#", ":", "*", "COMMIT", "flags ", "size ", "elements ", "policy ")
+        return [line.strip() for line in listed if line.strip() and not line.strip().startswith(no_rules)]
 
     def connect(self, origin, address, port, source=None):
         """"open", "refused" or "silent": what a client is told."""

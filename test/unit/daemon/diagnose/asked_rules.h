@@ -14,6 +14,8 @@ struct AskedRules {
   Firewall firewall;
   std::string root = "/nonexistent";
   const WatchedPackets* watched = nullptr;
+  std::optional<RuleBackend> unread = {};  // its rules could not be read
+  mutable diagnose::RuleOutcome outcome = {};  // of the last look
 
   AskedRules() {
     Link lo, wan;
@@ -55,7 +57,12 @@ struct AskedRules {
       route.link = 2;
       return route;
     };
-    diagnose::CheckRules({question, host, before, after, root, no_route, watched}, report);
+    if (unread) {
+      RulesetSnapshot& one = after.backends[*unread];
+      one.present = true;
+      one.ruleset = std::make_shared<Ruleset>();
+    }
+    outcome = diagnose::CheckRules({question, host, before, after, root, no_route, watched}, report);
     std::stable_sort(report.findings.begin(), report.findings.end(), [](const auto& a, const auto& b) { return a.certainty > b.certainty; });
     return report;
   }

@@ -11,6 +11,12 @@ using namespace conntally::test;
 
 namespace {
 
+std::vector<Fix> LetThrough(const FirewallCommands& commands, const Decision& stop, const Packet& packet) {
+  Finding finding;
+  commands.LetThrough(stop, packet, finding);
+  return finding.fix;
+}
+
 Decision StopAt(std::size_t rule, RuleBackend backend) { return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, rule}, {}}; }
 
 }  // namespace
@@ -73,12 +79,12 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   CHECK(owner("firewalld", "filter_INPUT") == "firewalld");
   CHECK(owner("mine", "input") == "");
   const PacketWalker walker(snapshot);
-  const auto fixes = FirewallCommands(walker, {}).LetThrough(StopAt(1, RuleBackend::kNftables), Syn(80));
-  REQUIRE(fixes.size() == 3);
-  CHECK(fixes[0].command == "ufw insert 1 allow proto tcp from 192.0.2.7 to any port 80");
+  const auto fixes = LetThrough(FirewallCommands(walker, {}), StopAt(1, RuleBackend::kNftables), Syn(80));
+  REQUIRE(fixes.size() == 2);
+  CHECK(fixes[0].command == "ufw insert 1 allow in on eth0 proto tcp from 192.0.2.7 to any port 80");
   CHECK(fixes[1].risk.find("ufw") != std::string::npos);
   // A command that is not here helps nobody.
-  CHECK(FirewallCommands(walker, {false, false, {"ufw"}}).LetThrough(StopAt(1, RuleBackend::kNftables), Syn(80)).size() == 2);
+  CHECK(LetThrough(FirewallCommands(walker, {false, false, {"ufw"}}), StopAt(1, RuleBackend::kNftables), Syn(80)).size() == 1);
 }
 
 TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what is forwarded") {
@@ -89,7 +95,8 @@ TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what
   const RuleSnapshot snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
-  CHECK(commands.LetThrough(StopAt(2, RuleBackend::kNftables), Syn(80))[0].command == "firewall-cmd --zone=public --add-port=80/tcp");
+  CHECK(LetThrough(commands, StopAt(2, RuleBackend::kNftables), Syn(80))[0].command ==
+        "firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"192.0.2.7\" port port=\"80\" protocol=\"tcp\" accept'");
   const Decision forward{Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
-  CHECK(commands.LetThrough(forward, Syn(80))[0].command.starts_with("nft insert rule inet firewalld filter_FORWARD"));
+  CHECK(LetThrough(commands, forward, Syn(80))[0].command.starts_with("nft 'insert rule inet firewalld filter_FORWARD"));
 }

@@ -21,7 +21,7 @@ TEST_CASE("the manual page lists every finding that there is, and no other") {
   const std::filesystem::path root = CONNTALLY_SOURCE;
   std::set<std::string> given;
   const std::regex id("\"([a-z]+(?:-[a-z]+)+)\"");
-  const std::set<std::string> others = {"icmp-port-unreachable", "iptables-legacy",      "iptables-nft", "ip6tables-legacy",
+  const std::set<std::string> others = {"echo-reply", "echo-request", "icmp-port-unreachable", "iptables-legacy",      "iptables-nft", "ip6tables-legacy",
                                         "ip6tables-nft",         "nixos-fw",             "xtables-nft-multi", "xtables-legacy-multi"};
   for (const auto& entry : std::filesystem::directory_iterator(root / "daemon/diagnose")) {
     if (entry.path().extension() != ".cpp") continue;

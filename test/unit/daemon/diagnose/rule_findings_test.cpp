@@ -35,10 +35,8 @@ TEST_CASE("the rule that stops the asked traffic is named, with what it counted"
   CHECK(finding.certainty > 0.9);
   CHECK(finding.evidence[0] == "nftables, table ip filter, chain input, line 2, handle 11: tcp dport 80 reject");
   CHECK(finding.evidence[1].find("12 packets, 3 of them") != std::string::npos);
-  REQUIRE(finding.fix.size() == 2);
-  CHECK(finding.fix[0].command == "nft insert rule ip filter input handle 11 ip saddr 192.0.2.7 tcp dport 80 accept");
-  CHECK(finding.fix[1].command == "nft delete rule ip filter input handle 11");
-  CHECK(finding.fix[1].undo == "nft add rule ip filter input tcp dport 80 reject");
+  REQUIRE(finding.fix.size() == 1);
+  CHECK(finding.fix[0].command == "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
 }
 
 TEST_CASE("traffic that passes finds nothing") {
@@ -53,9 +51,12 @@ TEST_CASE("an accept that comes too late comes before the rule that it comes aft
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {}, "reject"), Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "tcp dport 80 accept")});
   CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"late-accept", "reject-rule"});
   CHECK(asked.Look().findings[0].fix[0].command ==
-        "nft insert rule ip filter input handle 11 tcp dport 80 accept && nft delete rule ip filter input handle 12");
+        "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
+  CHECK(asked.Look().findings[0].decide.find("before rule 2") != std::string::npos);
   asked.question = {};
-  CHECK(asked.Ids()[0] == "late-accept");
+  const auto unasked = asked.Look();
+  CHECK(unasked.findings[0].id == "late-accept");
+  CHECK(unasked.findings[0].fix.empty());
 }
 
 TEST_CASE("who is banned by address is told so, whatever is accepted from everybody behind the ban") {
@@ -74,7 +75,7 @@ TEST_CASE("where a rule stops both ways, its cure lets the answers through, too"
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
   asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {});
   CHECK(asked.Ask("192.0.2.7", 80).Look().findings[0].fix[0].command ==
-        "nft insert rule ip filter input handle 10 ip saddr 192.0.2.7 tcp dport 80 accept && nft insert rule ip filter output ct state established,related accept");
+        "nft 'insert rule ip filter input handle 10 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept' && nft add rule ip filter output ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport 80 ct state established accept");
 }
 
 TEST_CASE("what is seen to fail is looked up in the rules, though nothing was asked and nothing counts") {
@@ -95,6 +96,21 @@ TEST_CASE("what is seen to fail is looked up in the rules, though nothing was as
   CHECK(report.findings[0].title.find("TCP from 192.0.2.7 to port 80") != std::string::npos);
   flow.answer = WatchedFlow::Answer::kAccepted;
   CHECK(asked.Ids().empty());
+}
+
+TEST_CASE("of rules that were not read nothing is claimed, and those that were are told") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(81)})}, RuleFamily::kIp, "filter", RuleBackend::kIptablesLegacy);
+  CHECK(asked.Ask("192.0.2.7", 80).Look().checked.size() > 3);
+  CHECK(asked.outcome.passes == Match::kYes);
+  asked.unread = RuleBackend::kNftables;
+  const auto report = asked.Look();
+  CHECK(report.findings.empty());
+  CHECK(report.checked.empty());
+  CHECK(asked.outcome.passes == Match::kMaybe);
+  CHECK(asked.outcome.unread == Strings{"nftables"});
+  CHECK(asked.Ask("192.0.2.7", 81).Ids() == Strings{"drop-rule"});
+  CHECK(asked.outcome.passes == Match::kNo);
 }
 
 TEST_CASE("answers that may not leave are told, where the first packet may come in") {

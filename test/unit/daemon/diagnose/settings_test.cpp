@@ -47,6 +47,25 @@ TEST_CASE("a setting that a file sets otherwise, or none sets, is lost at the ne
   CHECK(Says(report.findings[0], "/etc/sysctl.d/91-y.conf line 7 says 45"));
 }
 
+TEST_CASE("what a file says is to be applied, and nothing is written against it") {
+  Staged staged;
+  const std::string path = "net/netfilter/nf_conntrack_events", file = "/usr/lib/sysctl.d/30-conntally.conf";
+  staged.host.sysctls[path] = "2";
+  staged.host.saved_sysctls = std::vector<SavedSysctl>{{path, "1", file, 8}};
+  const Report report = staged.Check(CheckSavedSysctls);
+  REQUIRE(Ids(report) == Names{"unpersisted-sysctl"});
+  const Finding& finding = report.findings[0];
+  CHECK(Says(finding, "is 2, but " + file + " line 8 says 1"));
+  REQUIRE(finding.fix.size() == 2);
+  CHECK(finding.fix[0].command == "sysctl -p " + file);
+  CHECK(finding.fix[0].undo == "sysctl -w 'net.netfilter.nf_conntrack_events=2'");
+  CHECK(finding.fix[1].command == "echo nf_conntrack > /etc/modules-load.d/conntrack.conf");
+  CHECK_FALSE(finding.decide.empty());
+  // Nor by any other finding's advice.
+  staged.host.sysctls[path] = "0";
+  CHECK(staged.Check(CheckTracking).findings.at(0).fix[0].persist == file + " line 8 says so already");
+}
+
 TEST_CASE("files of sysctl.d say nothing of another namespace, but for what is one for all") {
   Staged staged;
   staged.host.in_first_namespace = false;

@@ -37,6 +37,7 @@ struct Staged {
     host.uptime = std::chrono::hours(100);
     host.can_administer_network = true;
     host.sysctls = {{"net/ipv4/ip_forward", "0"},
+                    {"net/ipv4/conf/all/rp_filter", "0"},
                     {"net/netfilter/nf_conntrack_events", "2"},
                     {"net/netfilter/nf_conntrack_max", "10000"},
                     {"net/netfilter/nf_conntrack_tcp_timeout_established", "432000"},

@@ -84,6 +84,48 @@ TEST_CASE("a line that may be of another namespace's table makes no finding, and
   CHECK(unnamed.findings[0].certainty < named.findings[0].certainty);
 }
 
+TEST_CASE("what was counted once stays behind what is so now, and before what is untidy") {
+  const auto ranked = [](double past, double present) {
+    Report report;
+    report.findings.resize(2);
+    report.findings[0].id = "was", report.findings[0].certainty = past, report.findings[0].when = When::kPast;
+    report.findings[1].id = "is", report.findings[1].certainty = present;
+    RankFindings(report);
+    CHECK(report.findings[0].certainty >= report.findings[1].certainty);
+    return report.findings[0].id;
+  };
+  CHECK(ranked(0.7, 0.4) == "is");
+  CHECK(ranked(0.3, 0.4) == "is");
+  CHECK(ranked(0.7, kHygieneMax) == "was");
+}
+
+TEST_CASE("what is wrong with the table now comes before what was wrong at boot") {
+  const auto first = [](Staged& staged) {
+    staged.host.uptime = std::chrono::minutes(3);
+    Report report = staged.Check(CheckTablePressure);
+    RankFindings(report);
+    return report.findings.at(0);
+  };
+  Staged high;
+  high.Count(TableCounter::kDrop, 50, 50);
+  high.Fill(9600);
+  CHECK(first(high).id == "table-full");
+  CHECK(Says(first(high), "96 % full"));
+  Staged brim;
+  brim.Count(TableCounter::kDrop, 50, 60);
+  brim.Fill(10'000);
+  CHECK(first(brim).id == "table-full");
+  Staged growing;
+  growing.Count(TableCounter::kDrop, 50, 50);
+  growing.daemon = RunningDaemon{};
+  growing.daemon->seconds_until_full = 60;
+  CHECK(first(growing).id == "table-near-full");
+  Staged over;
+  over.Count(TableCounter::kDrop, 50, 50);
+  over.Fill(100);
+  CHECK(first(over).id == "boot-burst");
+}
+
 TEST_CASE("a table over its warning, or one that will be full soon, is nearly full") {
   Staged staged;
   staged.Fill(7400);
