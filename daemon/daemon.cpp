@@ -14,6 +14,7 @@
 
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/netlink/file_descriptor.h"
+#include "collectors/netlink/network_namespace.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alert_service.h"
 #include "daemon/alerts_api.h"
@@ -253,6 +254,10 @@ int RunDaemon(const RunCommand& command) {
   const std::optional<Config> config = LoadConfigOrLog(command);
   if (!config) return 1;
   ConfigureLog(config->log);
+  if (const auto fit = CheckNetworkNamespacePath(command.netns_path.value_or("")); command.netns_path && !fit) {
+    spdlog::error("--netns: {}", fit.error().message);
+    return 1;
+  }
   const BuildInfo build = GetBuildInfo();
   spdlog::info("conntally {} (revision {})", build.version, build.revision);
   return std::make_unique<Daemon>(command, *config)->Run(signals);
