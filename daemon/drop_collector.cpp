@@ -118,6 +118,7 @@ bool DropCollector::stopping() const {
 void DropCollector::Run() {
   pthread_setname_np(pthread_self(), "drops");
   Ways ways(options_);
+  FollowNamespace(ways);  // before the log: what eBPF does not see yet shall not be read there
   OpenKernelLog(ways);
   Clock::time_point next_round = Clock::now() + kRound;
   while (!stopping()) {
