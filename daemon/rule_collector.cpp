@@ -98,7 +98,8 @@ bool RuleCollector::EnterNamespace(FollowedNamespace& network_namespace) {
   if (followed && !readers_) readers_.emplace();
   const std::string failure = followed ? "" : followed.error().message;
   const std::lock_guard lock(mutex_);
-  if (failure != failure_) failure.empty() ? spdlog::info("rules: network namespace {} is there", network_namespace_path_) : spdlog::error("rules: {}", failure);
+  if (failure != failure_ && !failure.empty()) spdlog::error("rules: {}", failure);
+  if (failure != failure_ && failure.empty()) spdlog::info("rules: network namespace {} is there", network_namespace_path_);
   failure_ = failure;
   return static_cast<bool>(followed);
 }

@@ -10,6 +10,8 @@
 namespace conntally {
 namespace {
 
+constexpr std::size_t kTransactionKept = 4096;  // of which the memory is kept
+
 // What came since a rule began; none below zero.
 RuleCounter Since(const RuleCounter& now, const RuleCounter& begun) {
   return {now.packets - std::min(now.packets, begun.packets), now.bytes - std::min(now.bytes, begun.bytes)};
@@ -63,6 +65,7 @@ void NftChanges::Note(Bytes message, std::optional<std::uint32_t> until) {
   }
   if (!late) generation_ = *generation;
   transaction_.clear();
+  if (transaction_.capacity() > kTransactionKept) transaction_.shrink_to_fit();
 }
 
 void NftChanges::NoteLoss() {

@@ -37,7 +37,7 @@ namespace conntally {
 class NftChanges {
  public:
   static constexpr std::size_t kPassedMax = 65'536;           // different rules that came and went
-  static constexpr std::size_t kTransactionMax = 1'048'576;   // rules of one transaction
+  static constexpr std::size_t kTransactionMax = 262'144;     // rules of one transaction: 30 MB
   static constexpr std::size_t kSetBytesMax = 4U << 20U;      // of anonymous sets' elements
 
   // From here on: what becomes of these rules after this generation.
