@@ -16,6 +16,7 @@
 
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/system/file_descriptor.h"
+#include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
@@ -276,6 +277,7 @@ bool RunUntilStopped(const RunCommand& command) {
     const BuildInfo build = GetBuildInfo();
     spdlog::info("conntally {} (revision {})", build.version, build.revision);
     ran = ExpectRoomForFiles();
+    if (ran && command.netns_path) ran = CheckNetworkNamespacePath(*command.netns_path);
     if (!ran) return;
     ran = std::make_unique<Daemon>(command, *config)->Run();
   });

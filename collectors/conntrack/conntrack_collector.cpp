@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 constexpr unsigned kReadingsPerLossCheck = 16;   // while the queue is not drained
 constexpr auto kHeartbeat = 500ms;               // the longest wait
 constexpr auto kRetry = 5s;                      // after the kernel refused
+constexpr auto kRetryNamespace = 1s;             // while the namespace is not there
 constexpr std::size_t kLimitUntold = 4'194'304;  // where nf_conntrack_max cannot be read
 // Messages decoded together and then applied together: enough that fetching their places in the tables overlaps, few
 // enough that all of them stay in the first-level cache.
@@ -52,7 +53,7 @@ std::string Advice(const Error& error) {
     case EOPNOTSUPP:
       return "the kernel has no conntrack netlink: modprobe nf_conntrack_netlink";
     case ENOENT:
-      return "ip netns list shows the namespaces there are";
+      return "waiting for it; ip netns list shows the namespaces there are";
     default: return "trying again";
   }
 }
@@ -90,27 +91,28 @@ void ConntrackCollector::set_reconcile_interval(std::chrono::milliseconds interv
 }
 
 void ConntrackCollector::Run() {
-  bool entered = options_.network_namespace_path.empty();
+  FollowedNamespace network_namespace(options_.network_namespace_path);
   Reconciler reconciler(tracker_, tally_, health_, options_.reconcile_interval);
+  std::chrono::milliseconds pause{0};
   do {
-    if (!entered) {
-      const auto moved = EnterNetworkNamespace(options_.network_namespace_path);
-      entered = static_cast<bool>(moved);
-      if (!moved) {
-        Fail(moved.error());
-        continue;
-      }
+    const auto followed = network_namespace.Follow();
+    Result<SessionEnd> ended = SessionEnd::kStopped;
+    const auto ran = Caught([&] { ended = followed ? RunSession(reconciler, network_namespace) : Result<SessionEnd>(followed.error()); });
+    if (!ran) ended = ran.error();
+    if (ended && *ended == SessionEnd::kStopped) return;
+    pause = 0ms;
+    if (ended) {
+      health_.synced.store(false, std::memory_order_relaxed);
+      spdlog::warn("conntrack: network namespace {} is another one now: comparing with its table", options_.network_namespace_path);
+    } else {
+      Fail(ended.error());
+      pause = followed ? kRetry : kRetryNamespace;
     }
-    Status ended = Ok();
-    if (const auto ran = Caught([&] { ended = RunSession(reconciler); }); !ran) ended = ran;
-    if (ended) return;
-    Fail(ended.error());
     reconciler.Restart();
-  } while (!WaitForStop(kRetry));
+  } while (!WaitForStop(pause));
 }
 
-// Returns without an error when asked to stop.
-Status ConntrackCollector::RunSession(Reconciler& reconciler) {
+Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace) {
   ReadKernelSettings();
   auto opened = EventStream::Open(options_.receive_buffer_bytes);
   if (!opened) return opened.error();
@@ -139,10 +141,10 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
     pace.NoteEvents(now, received.value()->datagrams);
     if (drained || ++readings_since_losses_were_taken >= kReadingsPerLossCheck) {
       readings_since_losses_were_taken = 0;
-      if (auto taken = TakeLosses(stream, reconciler); !taken) return taken;
+      if (const auto taken = TakeLosses(stream, reconciler); !taken) return taken.error();
     }
     reconciler.set_interval(std::chrono::milliseconds(reconcile_interval_ms_.load(std::memory_order_relaxed)));
-    if (auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped;
+    if (const auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped.error();
     if (!health_.subscribed.load(std::memory_order_relaxed) && reconciler.comparisons() != comparisons) {
       health_.set_failure("");
       health_.subscribed.store(true, std::memory_order_relaxed);
@@ -153,15 +155,18 @@ Status ConntrackCollector::RunSession(Reconciler& reconciler) {
     }
     PublishTables();
     if (now - settings_read > 1s) {
+      const auto followed = network_namespace.Follow();
+      if (!followed) return followed.error();
+      if (*followed == FollowedNamespace::Outcome::kEntered) return SessionEnd::kOtherNamespace;
       ReadKernelSettings();
       settings_read = now;
     }
     const bool counting = census_.Step(tracker_.flows(), now);
     if (reconciler.active() || counting || !drained) {
-      if (stopping_.load(std::memory_order_relaxed)) return Ok();
+      if (stopping_.load(std::memory_order_relaxed)) return SessionEnd::kStopped;
       continue;
     }
-    if (Wait(stream, reconciler, pace)) return Ok();
+    if (Wait(stream, reconciler, pace)) return SessionEnd::kStopped;
   }
 }
 

@@ -3,7 +3,8 @@
 // and are taken many at once: that costs a third of receiving each as it comes, and spares the sender, which is the
 // packet path, the waking.
 //
-// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again.
+// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again. So it does while the
+// network namespace is not there; once its path stands for another one, the tallies are compared with that one's table.
 //
 // Threads: Start and Stop on the owner's; health() on any.
 #pragma once
@@ -25,6 +26,7 @@
 
 namespace conntally {
 
+class FollowedNamespace;
 class Reconciler;
 
 class ConntrackCollector {
@@ -58,8 +60,10 @@ class ConntrackCollector {
  private:
   using Clock = std::chrono::steady_clock;
 
+  enum class SessionEnd { kStopped, kOtherNamespace };
+
   void Run();
-  Status RunSession(Reconciler& reconciler);
+  Result<SessionEnd> RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace);
   void ApplyEvents(const EventStream::Received& received);
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);

@@ -21,7 +21,9 @@ std::size_t Utf8Length(std::string_view text) {
   return length;
 }
 
-std::string GroupKey(const Rule& rule) {
+// Of a Rule, or of one that passed.
+template <typename AnyRule>
+std::string GroupKey(const AnyRule& rule) {
   std::string key = NameOf(rule.family);
   key.append(1, '\0').append(rule.table).append(1, '\0').append(rule.chain).append(1, '\0').append(RuleLabel(rule.text));
   return key;
@@ -73,6 +75,7 @@ void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
     of_backend.snapshot = std::move(read);
     if (!of_backend.snapshot.success) continue;
     UpdateBackend(backends_[which], of_backend.snapshot, of_backend, now);
+    of_backend.snapshot.changes = {};  // taken in
   }
   figures->ipsets = std::move(snapshot.ipsets);
   ChooseExported(*figures);
@@ -80,6 +83,9 @@ void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
 }
 
 void RuleCounters::UpdateBackend(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures, Time now) {
+  const RuleChanges& changes = snapshot.changes;
+  const bool told = changes.before != nullptr && changes.before == backend.ruleset;
+  if (told) TakeFinals(backend, changes);
   if (backend.ruleset != snapshot.ruleset) {
     if (backend.ruleset != nullptr) {
       backend.changes += static_cast<std::uint32_t>(snapshot.ruleset->generation - backend.ruleset->generation);  // modulo 2^32
@@ -87,6 +93,7 @@ void RuleCounters::UpdateBackend(Backend& backend, const RulesetSnapshot& snapsh
     Match(backend, snapshot.ruleset, now);
     Forget(backend, now);
   }
+  if (told) TakePassed(backend, changes);
   figures.changes = backend.changes;
   figures.totals.resize(backend.by_rule.size());
   for (std::size_t i = 0; i < backend.by_rule.size(); ++i) {
@@ -95,14 +102,53 @@ void RuleCounters::UpdateBackend(Backend& backend, const RulesetSnapshot& snapsh
     RuleTotal& total = figures.totals[i];
     total.first_handle = entry.first_handle;
     total.occurrence = entry.occurrence;
+    total.series = entry.series;
     const std::optional<RuleCounter> counter = i < snapshot.counters.size() ? snapshot.counters[i] : std::nullopt;
     if (!counter) continue;
+    if (told && i < changes.begun.size() && changes.begun[i]) {
+      const bool restored = changes.begun[i]->packets > entry.packets_of_gone / 8;
+      entry.last = restored ? *changes.begun[i] : RuleCounter{};
+    }
     Accumulate(entry.total, entry.counted ? Delta(*counter, entry.last) : *counter);
     entry.last = *counter;
+    entry.packets_of_gone = 0;
     entry.counted = true;
     total.counter = entry.total;
   }
   UpdatePolicies(backend, snapshot, figures);
+}
+
+void RuleCounters::TakeFinals(Backend& backend, const RuleChanges& changes) {
+  for (std::size_t i = 0; i < changes.finals.size() && i < backend.by_rule.size(); ++i) {
+    Entry& entry = *backend.by_rule[i];
+    if (!changes.finals[i] || !entry.counted) continue;
+    const RuleCounter counted = Delta(*changes.finals[i], entry.last);
+    Accumulate(entry.total, counted);
+    entry.packets_of_gone = counted.packets;
+    entry.last = *changes.finals[i];
+  }
+}
+
+// To the first of those that say the same, if it is remembered: which it was of several is not known.
+void RuleCounters::TakePassed(Backend& backend, const RuleChanges& changes) {
+  for (const RuleChanges::Passed& passed : changes.passed) {
+    const auto group = backend.groups.find(GroupKey(passed));
+    if (group == backend.groups.end()) continue;
+    const auto there = std::find_if(group->second.begin(), group->second.end(), [](const auto& entry) { return entry->present; });
+    Entry& entry = there != group->second.end() ? **there : *group->second.front();
+    Accumulate(entry.total, passed.counted);
+    entry.packets_of_gone += passed.counted.packets;
+  }
+}
+
+void RuleCounters::BeginAnew() {
+  for (auto& [which, backend] : backends_) {
+    for (const auto& [key, group] : backend.groups) {
+      for (const auto& entry : group) entry->last = {};
+    }
+    for (auto& [key, policy] : backend.policies) policy.last = {};
+    backend.ruleset = nullptr;
+  }
 }
 
 // Which series each rule of a changed ruleset goes on with: among those that say the same the one that has its handle, else the
@@ -138,6 +184,7 @@ void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>&
       auto added = std::make_unique<Entry>();
       added->first_handle = rules[i].handle;
       added->occurrence = static_cast<std::uint32_t>(group.size());
+      added->series = ++series_;
       group.push_back(std::move(added));
     }
     Entry& entry = *group[next];
@@ -153,7 +200,9 @@ void RuleCounters::Forget(Backend& backend, Time now) {
   std::vector<Time> gone;
   for (const auto& [key, group] : backend.groups) {
     for (const auto& entry : group) {
-      if (!entry->present) gone.push_back(entry->last_seen);
+      if (entry->present) continue;
+      gone.push_back(entry->last_seen);
+      entry->packets_of_gone = 0;  // what comes back later did not follow at once
     }
   }
   Time oldest = now - kForgetAfter;

@@ -2,6 +2,12 @@
 // which of those that say the same it is. A reload that keeps a rule's text keeps its counter, whatever becomes of its handle; a
 // kernel counter that fell was reset by somebody, and what it shows has been counted since.
 //
+// Where the kernel tells what became of rules between two readings (RuleChanges), nothing is lost with a reload: the last value of a
+// rule that was deleted is taken in, and so is what those counted that came and went. A rule that was made meanwhile goes on
+// from what it began with. That is zero, or what a restore wrote, which was counted before; but the packets of the commit's own
+// milliseconds are new, and there is no telling which it is. They are few beside what the rules before counted since the last
+// reading: up to an eighth of that is taken as new.
+//
 // Pure: of snapshots and the time. Threads: one owner; the figures it hands out are immutable.
 #pragma once
 
@@ -22,6 +28,7 @@ struct RuleTotal {
   std::optional<RuleCounter> counter;  // counted since the rule was first seen, and what it showed then; nullopt: it has none
   std::uint64_t first_handle = 0;      // which the rule had when it was first seen: part of its series' name
   std::uint32_t occurrence = 0;        // from 0, among rules that say the same
+  std::uint64_t series = 0;            // a number of its own for as long as it is remembered
   bool exported = false;               // within series_max
 };
 
@@ -53,12 +60,17 @@ class RuleCounters {
   // Takes in what was read of some backends.
   void Update(RuleSnapshot snapshot, Time now);
 
+  // What is read from now on counts other packets than what was read before: another network namespace's.
+  void BeginAnew();
+
   std::shared_ptr<const RuleFigures> figures() const { return figures_; }
 
  private:
   struct Entry {
     RuleCounter total;
     RuleCounter last;  // as the kernel showed it
+    std::uint64_t packets_of_gone = 0;  // since the last reading, of rules that are no more
+    std::uint64_t series = 0;
     bool counted = false;
     bool present = false;
     std::uint64_t handle = 0;
@@ -80,6 +92,8 @@ class RuleCounters {
   };
 
   void UpdateBackend(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures, Time now);
+  static void TakeFinals(Backend& backend, const RuleChanges& changes);
+  static void TakePassed(Backend& backend, const RuleChanges& changes);
   void Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now);
   void Forget(Backend& backend, Time now);
   void UpdatePolicies(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures);
@@ -88,6 +102,7 @@ class RuleCounters {
   std::uint32_t series_max_;
   std::map<RuleBackend, Backend> backends_;
   std::shared_ptr<const RuleFigures> figures_ = std::make_shared<RuleFigures>();
+  std::uint64_t series_ = 0;  // the last number given
   std::uint64_t cut_ = 0;
   std::uint64_t turned_away_ = 0;
 };

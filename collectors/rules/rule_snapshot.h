@@ -231,6 +231,21 @@ struct RuleSet {
   std::vector<SetElement> elements;
 };
 
+// What became of rules between the reading before and this one, as far as the kernel told it: of those with a counter of their own.
+struct RuleChanges {
+  struct Passed {
+    RuleFamily family = RuleFamily::kIp;
+    std::string table;
+    std::string chain;
+    std::string text;
+    RuleCounter counted;
+  };
+  std::shared_ptr<const Ruleset> before;           // the rules of the reading before; null: nothing is known
+  std::vector<std::optional<RuleCounter>> finals;  // by rule of `before`: the last value of one that was deleted
+  std::vector<Passed> passed;                      // made after that reading and deleted before this one
+  std::vector<std::optional<RuleCounter>> begun;   // by rule now: what one that was made since began with
+};
+
 // One backend at one moment.
 struct RulesetSnapshot {
   bool present = false;  // the kernel has this backend, and conntally may read it
@@ -242,6 +257,7 @@ struct RulesetSnapshot {
   std::vector<std::optional<RuleCounter>> counters;   // by rule; nullopt: the rule has none
   std::vector<std::optional<RuleCounter>> policies;   // by chain
   std::shared_ptr<const std::vector<RuleSet>> sets;   // never null when `present`
+  RuleChanges changes;
 };
 
 struct RuleSnapshot {

@@ -178,8 +178,7 @@ void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::ti
 }
 
 void SourceDetails::Run(const std::stop_token& stop) {
-  Status entered = Ok();
-  if (!network_namespace_path_.empty()) entered = EnterNetworkNamespace(network_namespace_path_);
+  FollowedNamespace network_namespace(network_namespace_path_);
   while (!stop.stop_requested()) {
     std::vector<IpAddress> sources;
     const auto now = Clock::now();
@@ -196,7 +195,8 @@ void SourceDetails::Run(const std::stop_token& stop) {
       }
     }
     SourceSurvey survey(sources, grouping_);
-    Status status = entered ? SurveyKernel(sources, grouping_, stop, survey) : entered;
+    const auto entered = network_namespace.Follow();
+    const Status status = entered ? SurveyKernel(sources, grouping_, stop, survey) : entered.error();
     Publish(std::move(survey), status, now);
   }
 }

@@ -139,7 +139,7 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
 
 Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family, std::string risk) const {
   const bool by_nft = ToolOf(spot.chain->backend, spot.chain->family, spot.chain->table) == "nft";
-  const auto text = by_nft ? NftText(conditions, family) : IptablesText(conditions, family);
+  const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
   return PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
 }

@@ -25,6 +25,6 @@ Result<std::vector<RuleCondition>> AcceptOfAnswers(const std::string& hook, cons
 
 // The conditions, without chain and verdict, as each tool writes them. Family: that of the packets.
 Result<std::string> IptablesText(const std::vector<RuleCondition>& conditions, Family family);
-Result<std::string> NftText(const std::vector<RuleCondition>& conditions, Family family);
+Result<std::string> AttributeText(const std::vector<RuleCondition>& conditions, Family family);
 
 }  // namespace conntally::diagnose

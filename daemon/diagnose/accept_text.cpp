@@ -218,6 +218,6 @@ class Writer {
 
 Result<std::string> IptablesText(const Conditions& conditions, Family family) { return Writer(conditions, family).Iptables(); }
 
-Result<std::string> NftText(const Conditions& conditions, Family family) { return Writer(conditions, family).Nft(); }
+Result<std::string> AttributeText(const Conditions& conditions, Family family) { return Writer(conditions, family).Nft(); }
 
 }  // namespace conntally::diagnose

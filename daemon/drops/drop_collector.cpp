@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include "collectors/system/worker_thread.h"
 #include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/log_prefixes.h"
+#include "daemon/drops/rule_readings.h"
 #include "daemon/drops/set_drops.h"
 
 namespace conntally {
@@ -34,28 +34,13 @@ constexpr auto kBusyRound = 60ms;
 constexpr std::uint64_t kBusyKeys = 8192;  // of the 65,536 that the kernel's map holds
 constexpr auto kRetry = 5s;
 constexpr auto kReadAgain = 1s;  // after the kernel did not hand over what it has
+constexpr auto kLook = 1s;  // for the namespace
+constexpr auto kReadingsSpan = 1s;
 constexpr unsigned kDatagramsAtOnce = 64;
 constexpr unsigned kLogRecordsAtOnce = 2048;
 
 // Rules looked at for one reading of their counters: a fraction of a second.
 constexpr std::uint64_t kRuleLooksMax = 4'000'000;
-
-// As the rules' figures hold it.
-RuleSnapshot SnapshotOf(const RuleFigures& figures) {
-  RuleSnapshot snapshot;
-  for (const auto& [backend, of_backend] : figures.backends) snapshot.backends[backend] = of_backend.snapshot;
-  snapshot.ipsets = figures.ipsets;
-  return snapshot;
-}
-
-std::size_t RuleCount(const RuleSnapshot& snapshot) {
-  std::size_t rules = 0;
-  for (const auto& [backend, read] : snapshot.backends) {
-    if (!read.present || !read.ruleset) continue;
-    for (const Rule& rule : read.ruleset->rules) rules += 1 + rule.map.size();
-  }
-  return rules;
-}
 
 // Whether some rule drops and counts: else no drop can be attributed.
 bool CountsDrops(const RuleSnapshot& snapshot) {
@@ -84,17 +69,10 @@ bool Passes(const Error& error) {
   return std::find(kPassing.begin(), kPassing.end(), error.code) != kPassing.end();
 }
 
-Result<std::uint32_t> NamespaceInode(const std::string& path) {
-  const std::string file = path.empty() ? "/proc/thread-self/ns/net" : path;
-  struct stat status{};
-  if (stat(file.c_str(), &status) != 0) return Error::FromErrno("cannot look at " + file, errno);
-  return static_cast<std::uint32_t>(status.st_ino);
-}
-
 void CountTableFull(const TableFullLine& line, TableFullLineCounts& lines) {
   if (line.network_namespace == 0) {
     ++lines.nobodys;
-  } else if (const auto own = NamespaceInode({}); own && *own == line.network_namespace) {
+  } else if (const auto own = IdentifyNetworkNamespace(kOwnNetworkNamespace); own && own->inode == line.network_namespace) {
     ++lines.ours;
   }
 }
@@ -103,8 +81,13 @@ void CountTableFull(const TableFullLine& line, TableFullLineCounts& lines) {
 
 // The collector's thread's own.
 struct DropCollector::Ways {
-  explicit Ways(const Options& options) : sets(options.ipv4_prefix, options.ipv6_prefix) {}
+  explicit Ways(const Options& options)
+      : network_namespace(options.network_namespace_path), sets(options.ipv4_prefix, options.ipv6_prefix) {}
 
+  FollowedNamespace network_namespace;
+  bool inside = false;
+  Clock::time_point next_look{};
+  std::map<std::string, std::uint64_t> losses_before;  // of ways that were closed with their namespace, by the names of overflows
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
   bool ebpf_wanted = true;  // there, or off for good, once it is false
@@ -116,10 +99,13 @@ struct DropCollector::Ways {
   Clock::time_point next_bind{};
   TableFullLineCounts table_full_lines;
   std::uint64_t not_looked_up = 0;  // packets whose rule was not asked for, since kRuleLooksMax was reached
-  // The rules as they were read last, and the time before, and before that. A packet is told of up to a round or two after it was
-  // dropped, so it lies between the first and the last of them.
-  std::shared_ptr<const RuleFigures> last_figures;
-  std::vector<RuleSnapshot> readings;
+  // The rules as they were read last, and the time before, and before that, and as long ago as kReadingsSpan. A packet is told of up to
+  // a round or two after it was dropped, so it lies between the first and the last of them.
+  struct Reading {
+    std::shared_ptr<const RuleFigures> figures;
+    Clock::time_point taken;
+  };
+  std::vector<Reading> readings;
   SetDrops sets;
   std::set<std::string> let_through;  // prefixes that tell of no drop
 };
@@ -152,20 +138,13 @@ bool DropCollector::stopping() const {
 
 void DropCollector::Run() {
   Ways ways(options_);
-  if (!options_.network_namespace_path.empty()) {
-    if (const auto entered = EnterNetworkNamespace(options_.network_namespace_path); !entered) {
-      spdlog::error("drops: {}", entered.error().message);
-      Publish("drops", {false, 0, entered.error().message});
-      return;
-    }
-  }
-  ways.unbound_groups = options_.drops.nflog_groups;
-  ways.ebpf_wanted = options_.drops.ebpf != Config::Switch::kOff;
   ways.kernel_log_wanted = options_.drops.kernel_log;
   Clock::time_point next_round = Clock::now() + kRound;
   while (!stopping()) {
-    OpenWanted(ways);
-    BindNflogGroups(ways);
+    if (FollowNamespace(ways)) {
+      OpenWanted(ways);
+      BindNflogGroups(ways);
+    }
     WaitForWork(ways, next_round);
     ReceiveLogged(ways);
     if (Clock::now() < next_round) continue;
@@ -178,6 +157,39 @@ void DropCollector::Run() {
   tally_.Settle(Now());
 }
 
+// Once a second. False while there is none.
+bool DropCollector::FollowNamespace(Ways& ways) {
+  if (Clock::now() < ways.next_look) return ways.inside;
+  ways.next_look = Clock::now() + kLook;
+  const auto followed = ways.network_namespace.Follow();
+  if (followed && *followed == FollowedNamespace::Outcome::kSame) return true;
+  LeaveNamespace(ways);
+  ways.inside = static_cast<bool>(followed);
+  if (followed) {
+    ways.unbound_groups = options_.drops.nflog_groups;
+    ways.ebpf_wanted = options_.drops.ebpf != Config::Switch::kOff;
+    ways.next_bind = ways.next_open = {};
+    return true;
+  }
+  const CollectorStatus gone{false, 0, followed.error().message};
+  if (options_.drops.ebpf != Config::Switch::kOff) Publish("ebpf", gone);
+  if (!options_.drops.nflog_groups.empty()) Publish("nflog", gone);
+  return false;
+}
+
+// What was counted there stays counted; a program or a socket there would keep a deleted namespace alive.
+void DropCollector::LeaveNamespace(Ways& ways) {
+  if (!ways.inside) return;
+  ReceiveLogged(ways);
+  DrainEbpf(ways);
+  tally_.Settle(Now());
+  ways.losses_before = NamespaceLosses(ways);
+  ways.ebpf.reset();
+  ways.nflog.clear();
+  ways.readings.clear();
+}
+
+// eBPF before the log: what it does not see yet shall not be read there.
 void DropCollector::OpenWanted(Ways& ways) {
   if (Clock::now() < ways.next_open) return;
   ways.next_open = Clock::now() + kRetry;
@@ -186,8 +198,9 @@ void DropCollector::OpenWanted(Ways& ways) {
 }
 
 void DropCollector::AttachEbpf(Ways& ways) {
-  const auto inode = NamespaceInode(options_.network_namespace_path);
-  auto attached = inode ? EbpfDrops::Attach(*inode) : Result<EbpfDrops>(inode.error());
+  const std::string& path = options_.network_namespace_path;
+  const auto id = IdentifyNetworkNamespace(path.empty() ? kOwnNetworkNamespace : path);
+  auto attached = id ? EbpfDrops::Attach(static_cast<std::uint32_t>(id->inode)) : Result<EbpfDrops>(id.error());
   ways.ebpf_wanted = !attached && Passes(attached.error());
   if (attached) {
     ways.ebpf = std::move(*attached);
@@ -284,25 +297,24 @@ std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
 
 // Once for each reading of the rules' counters.
 void DropCollector::FollowRules(Ways& ways) {
-  if (options_.rules == nullptr) return;
+  if (options_.rules == nullptr || !ways.inside) return;
   auto figures = options_.rules->figures();
-  if (!figures || figures == ways.last_figures) return;
-  ways.last_figures = std::move(figures);
-  ways.readings.push_back(SnapshotOf(*ways.last_figures));
-  if (ways.readings.size() > 3) ways.readings.erase(ways.readings.begin());
-  ways.let_through = PrefixesLetThrough(ways.readings.back());
+  if (!figures || (!ways.readings.empty() && figures == ways.readings.back().figures)) return;
+  const Clock::time_point now = Clock::now();
+  ways.readings.push_back({std::move(figures), now});
+  while (ways.readings.size() > 3 && now - ways.readings[1].taken > kReadingsSpan) ways.readings.erase(ways.readings.begin());
+  const RuleFigures& last = *ways.readings.back().figures;
+  ways.let_through = PrefixesLetThrough(SnapshotOf(last));
   if (ways.ebpf) return AttributeToRules(ways);
-  auto drops = ways.sets.Take(*ways.last_figures);
+  auto drops = ways.sets.Take(last);
   if (ways.sets.any() || !drops.empty()) tally_.AddSetCounted(std::move(drops), Now());
 }
 
 void DropCollector::AttributeToRules(Ways& ways) {
-  const RuleSnapshot& before = ways.readings.front();
-  const RuleSnapshot& after = ways.readings.back();
-  tally_.set_attributes(CountsDrops(after));
+  ReadingsAttributor attributor(*ways.readings.front().figures, *ways.readings.back().figures);
+  tally_.set_attributes(CountsDrops(attributor.last()));
   if (ways.readings.size() < 2) return;
-  const std::uint64_t rules = RuleCount(after) + 1;
-  DropAttributor attributor(before, after);
+  const std::uint64_t rules = attributor.rules();
   std::uint64_t looks = 0;
   std::map<std::string, std::uint64_t> claimed;  // packets, by rule
   tally_.Attribute(
@@ -329,24 +341,31 @@ void DropCollector::Publish(const std::string& way, CollectorStatus status) {
   statuses_[way] = std::move(status);
 }
 
-void DropCollector::PublishFigures(const Ways& ways) {
-  const DropTally::Figures figures = tally_.figures();
-  std::map<std::string, std::uint64_t> overflows = {{"drop_sources", figures.sources_evicted},
-                                                    {"drop_rules", figures.rules_turned_away + ways.not_looked_up},
-                                                    {"drop_log_packets", figures.logged_turned_away},
-                                                    {"drop_set_packets", figures.set_turned_away},
-                                                    {"drop_set_elements", ways.sets.turned_away()}};
+// By the names of overflows.
+std::map<std::string, std::uint64_t> DropCollector::NamespaceLosses(const Ways& ways) {
+  std::map<std::string, std::uint64_t> losses = ways.losses_before;
   if (ways.ebpf) {
-    if (const auto losses = ways.ebpf->ReadLosses()) {
-      overflows["drops_ebpf"] = losses->overflow;
-      overflows["drops_ebpf_missed"] = losses->missed;
-      overflows["drops_not_ip"] = losses->no_ip;
+    if (const auto of_ebpf = ways.ebpf->ReadLosses()) {
+      losses["drops_ebpf"] += of_ebpf->overflow;
+      losses["drops_ebpf_missed"] += of_ebpf->missed;
+      losses["drops_not_ip"] += of_ebpf->no_ip;
     }
   }
   for (const NflogListener& listener : ways.nflog) {
-    overflows["nflog"] += listener.lost();
-    overflows["nflog_not_ip"] += listener.skipped();
+    losses["nflog"] += listener.lost();
+    losses["nflog_not_ip"] += listener.skipped();
   }
+  return losses;
+}
+
+void DropCollector::PublishFigures(const Ways& ways) {
+  const DropTally::Figures figures = tally_.figures();
+  std::map<std::string, std::uint64_t> overflows = NamespaceLosses(ways);
+  overflows["drop_sources"] = figures.sources_evicted;
+  overflows["drop_rules"] = figures.rules_turned_away;
+  overflows["drop_log_packets"] = figures.logged_turned_away;
+  overflows["drop_set_packets"] = figures.set_turned_away;
+  overflows["drop_set_elements"] = ways.sets.turned_away();
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
   const std::lock_guard lock(mutex_);
   statuses_.erase("drops");  // it goes round

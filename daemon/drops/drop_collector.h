@@ -1,5 +1,6 @@
 // The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the kernel's
 // log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and stops none of the others.
+// Where the path of the network namespace comes to stand for another one, the ways are opened anew there.
 //
 // Threads: Start and Stop on the owner's; all else on any.
 #pragma once
@@ -53,6 +54,8 @@ class DropCollector {
   struct Ways;
 
   void Run();
+  bool FollowNamespace(Ways& ways);
+  void LeaveNamespace(Ways& ways);
   void OpenWanted(Ways& ways);
   void AttachEbpf(Ways& ways);
   void OpenKernelLog(Ways& ways);
@@ -62,6 +65,7 @@ class DropCollector {
   std::uint64_t DrainEbpf(Ways& ways);
   void FollowRules(Ways& ways);
   void AttributeToRules(Ways& ways);
+  static std::map<std::string, std::uint64_t> NamespaceLosses(const Ways& ways);
   void Publish(const std::string& way, CollectorStatus status);
   void PublishFigures(const Ways& ways);
   bool stopping() const;

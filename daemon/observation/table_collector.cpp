@@ -4,18 +4,31 @@
 
 namespace conntally {
 
+Result<TableStatistics> TableCollector::ReadNamespace() {
+  if (!network_namespace_path_.empty()) {
+    const auto found = IdentifyNetworkNamespace(network_namespace_path_);
+    if (!found) return found.error();
+    if (*found != namespace_) {
+      reader_.reset();
+      counters_before_ = counters_;
+      namespace_ = *found;
+    }
+  }
+  if (!reader_) {
+    auto opened = TableReader::Open(network_namespace_path_);
+    if (!opened) return opened.error();
+    reader_ = std::move(*opened);
+  }
+  auto statistics = reader_->Read();
+  if (!statistics) return statistics;
+  for (std::size_t i = 0; i < kTableCounters; ++i) counters_[i] = statistics->counters[i] += counters_before_[i];
+  return statistics;
+}
+
 // With mutex_ held.
 std::optional<TableStatistics> TableCollector::Read() {
   const auto began = std::chrono::steady_clock::now();
-  Result<TableStatistics> statistics = Error{};
-  if (!reader_) {
-    if (auto opened = TableReader::Open(network_namespace_path_)) {
-      reader_ = std::move(*opened);
-    } else {
-      statistics = opened.error();
-    }
-  }
-  if (reader_) statistics = reader_->Read();
+  const Result<TableStatistics> statistics = ReadNamespace();
   status_.duration_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   status_.success = static_cast<bool>(statistics);
   if (statistics) {

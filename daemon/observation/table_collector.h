@@ -1,12 +1,15 @@
-// The table collector: the kernel's own statistics, fresh for each scrape, and the trend of the table's fill.
+// The table collector: the kernel's own statistics, fresh for each scrape, and the trend of the table's fill. Its counters go on
+// where the path of the network namespace comes to stand for another one.
 // Any thread; a mutex keeps callers apart.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <mutex>
 #include <optional>
 #include <string>
 
+#include "collectors/system/network_namespace.h"
 #include "collectors/table/growth.h"
 #include "collectors/table/table_reader.h"
 #include "daemon/observation/snapshot.h"
@@ -28,10 +31,14 @@ class TableCollector {
 
  private:
   std::optional<TableStatistics> Read();
+  Result<TableStatistics> ReadNamespace();
 
   const std::string network_namespace_path_;
   mutable std::mutex mutex_;
   std::optional<TableReader> reader_;
+  NetworkNamespaceId namespace_;  // that the reader reads; where none is named, nothing
+  std::array<std::uint64_t, kTableCounters> counters_before_{};  // of namespaces before it
+  std::array<std::uint64_t, kTableCounters> counters_{};         // the last that were told
   Growth growth_;
   CollectorStatus status_;
 };

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 
@@ -11,6 +12,11 @@
 
 namespace conntally {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds kRetryNamespace = 1s;
+constexpr auto kFollow = 100ms;  // often enough for the kernel's notifications to find room
 
 RuleBackend BackendOf(Config::RuleBackend backend) {
   switch (backend) {
@@ -55,6 +61,10 @@ std::shared_ptr<const RuleFigures> RuleCollector::figures() const {
 
 void RuleCollector::Describe(CollectorReport& report) const {
   const std::lock_guard lock(mutex_);
+  if (figures_) {
+    report.overflows["rule_series"] = figures_->series_turned_away;
+    report.overflows["rule_changes"] = changes_lost_;
+  }
   if (!failure_.empty()) {
     for (const Config::RuleBackend backend : config_.backends) report.statuses[NameOf(BackendOf(backend))] = {false, 0, failure_};
     return;
@@ -66,26 +76,45 @@ void RuleCollector::Describe(CollectorReport& report) const {
       report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure, read.lacks_capability};
     }
   }
-  report.overflows["rule_series"] = figures_->series_turned_away;
 }
 
 void RuleCollector::Run() {
-  if (!network_namespace_path_.empty()) {
-    if (const auto entered = EnterNetworkNamespace(network_namespace_path_); !entered) {
-      spdlog::error("rules: {}", entered.error().message);
-      const std::lock_guard lock(mutex_);
-      failure_ = entered.error().message;
-      return;
-    }
-  }
+  FollowedNamespace network_namespace(network_namespace_path_);
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const Config::Rules config = config_;
     lock.unlock();
-    const auto next = std::chrono::steady_clock::now() + config.poll_interval;
-    Poll(config);
+    const auto began = std::chrono::steady_clock::now();
+    const bool there = EnterNamespace(network_namespace);
+    if (there) Poll(config);
     lock.lock();
-    woken_.wait_until(lock, next, [&] { return stopping_ || config_ != config; });
+    WaitAndFollow(lock, config, began + (there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace)));
+  }
+}
+
+bool RuleCollector::EnterNamespace(FollowedNamespace& network_namespace) {
+  const auto followed = network_namespace.Follow();
+  const bool other = !followed || *followed == FollowedNamespace::Outcome::kEntered;
+  if (other && readers_) {
+    changes_lost_before_ += readers_->nftables.changes_lost();
+    readers_.reset();
+    counters_.BeginAnew();
+  }
+  if (followed && !readers_) readers_.emplace();
+  const std::string failure = followed ? "" : followed.error().message;
+  const std::lock_guard lock(mutex_);
+  failure_ = failure;
+  return static_cast<bool>(followed);
+}
+
+// With the lock held, but while it follows.
+void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config, std::chrono::steady_clock::time_point until) {
+  for (;;) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= until || woken_.wait_until(lock, std::min(until, now + kFollow), [&] { return stopping_ || config_ != config; })) return;
+    lock.unlock();
+    if (readers_) readers_->nftables.Follow();
+    lock.lock();
   }
 }
 
@@ -94,9 +123,9 @@ void RuleCollector::Poll(const Config::Rules& config) {
   for (const Config::RuleBackend wanted : config.backends) {
     const RuleBackend backend = BackendOf(wanted);
     switch (backend) {
-      case RuleBackend::kNftables: snapshot.backends[backend] = nftables_.Read(); break;
-      case RuleBackend::kIptablesLegacy: snapshot.backends[backend] = iptables_legacy_.Read(); break;
-      case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = ip6tables_legacy_.Read(); break;
+      case RuleBackend::kNftables: snapshot.backends[backend] = readers_->nftables.Read(); break;
+      case RuleBackend::kIptablesLegacy: snapshot.backends[backend] = readers_->iptables_legacy.Read(); break;
+      case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = readers_->ip6tables_legacy.Read(); break;
     }
   }
   AddIpsets(snapshot);
@@ -106,7 +135,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
   const std::lock_guard lock(mutex_);
   figures_ = counters_.figures();
-  failure_.clear();
+  changes_lost_ = changes_lost_before_ + readers_->nftables.changes_lost();
 }
 
 std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {

@@ -1,10 +1,12 @@
 // The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of its own, and
-// keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named once in the log.
+// keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named once in the log. Between
+// readings it takes up what the kernel tells of nftables' changes. While the network namespace is not there, it looks for it each second.
 //
 // Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done under it.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -18,6 +20,7 @@
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector_report.h"
+#include "collectors/system/network_namespace.h"
 #include "config/config.h"
 
 namespace conntally {
@@ -45,7 +48,15 @@ class RuleCollector {
   std::optional<std::uint64_t> connections_per_source_max() const;
 
  private:
+  struct Readers {
+    NftReader nftables;
+    LegacyReader iptables_legacy{RuleBackend::kIptablesLegacy};
+    LegacyReader ip6tables_legacy{RuleBackend::kIp6tablesLegacy};
+  };
+
   void Run();
+  bool EnterNamespace(FollowedNamespace& network_namespace);
+  void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config, std::chrono::steady_clock::time_point until);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
   void AddIpsets(RuleSnapshot& snapshot);
@@ -61,13 +72,13 @@ class RuleCollector {
   bool stopping_ = false;
   std::shared_ptr<const RuleFigures> figures_;
   std::string failure_;  // why no backend can be read
+  std::uint64_t changes_lost_ = 0;  // notifications of them
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
   // The thread's own.
-  NftReader nftables_;
-  LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
-  LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
+  std::optional<Readers> readers_;  // of the namespace that the thread is in; none while there is none
+  std::uint64_t changes_lost_before_ = 0;  // by readers that are gone
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;
   std::string ipsets_failure_;  // empty: they were read last time

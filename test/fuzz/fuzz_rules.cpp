@@ -4,11 +4,13 @@
 //   build/fuzz/test/fuzz/fuzz_rules -max_len=4096 test/golden/rules
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <span>
 
 #include "collectors/netlink/messages.h"
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/rules/iptables/legacy_blob.h"
+#include "collectors/rules/nft/nft_changes.h"
 #include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_texts.h"
 #include "collectors/rules/rule_counters.h"
@@ -20,7 +22,8 @@ namespace {
 
 using namespace conntally;
 
-void Message(Bytes message, NftSetContents& sets, Ruleset& ruleset) {
+void Message(Bytes message, NftSetContents& sets, Ruleset& ruleset, NftChanges& changes) {
+  changes.Note(message);
   (void)DecodeNftGeneration(message);
   (void)DecodeNftTable(message);
   (void)DecodeNftObject(message);
@@ -55,13 +58,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   NftSetContents sets;
   Ruleset ruleset;
+  NftChanges changes;
+  changes.Begin(std::make_shared<Ruleset>(), 0);
   // Messages, or a recording of them, each after its length.
   for (const std::size_t skip : {std::size_t{0}, std::size_t{4}}) {
     if (size < skip) break;
     MessageWalk walk(bytes.subspan(skip));
-    for (Bytes message; walk.Next(message);) Message(message, sets, ruleset);
+    for (Bytes message; walk.Next(message);) Message(message, sets, ruleset, changes);
   }
-  Message(bytes, sets, ruleset);
+  Message(bytes, sets, ruleset, changes);
+  (void)changes.Take(ruleset, {});
   FinishRuleset(ruleset);
 
   if (size >= sizeof(LegacyInfo)) {

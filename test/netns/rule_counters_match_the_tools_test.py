@@ -229,6 +229,28 @@ def test_without_more_than_net_admin():
             assert "CAP_DAC_READ_SEARCH" in daemon.get("/api/v1/rules").json()["backends"]["iptables-legacy"]["failure"]
 
 
+def test_a_comment_with_newlines_and_quotes_cuts_no_text():
+    comments = ["a\n-A INPUT b", 'end "quoted" \\', "tab\t\x01", "x" * 255, "*nat\n# handle 5\n}"]
+    saved = ['"a\n-A INPUT b"', '"end \\"quoted\\" \\\\"', '"tab\t\x01"', "x" * 255, '"*nat\n# handle 5\n}"']
+    native = ["a\n} # handle 5\ntype filter hook x", "#{};'\\", "x" * 127]
+    with Namespace() as namespace:
+        for tool in ("iptables-nft", "iptables-legacy", "ip6tables-legacy"):
+            for port, comment in enumerate(comments, 1):
+                namespace.run(tool, "-A", "INPUT", "-p", "udp", "--dport", port, "-m", "comment", "--comment", comment, "-j", "DROP")
+        namespace.nft("table inet t {\nchain c {\n" + "".join(f'counter drop comment "{comment}"\n' for comment in native) + "}\n}\n")
+        with Daemon(namespace, QUICK) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda: len(rules_of(daemon)) == 3 * len(comments) + len(native), 5, "the rules")
+            for backend, family in (("nftables", "ip"), ("iptables-legacy", "ip"), ("ip6tables-legacy", "ip6")):
+                rules = rules_of(daemon, backend=backend, family=family)
+                texts = [f"-p udp -m udp --dport {port} -m comment --comment {text} -j DROP" for port, text in enumerate(saved, 1)]
+                assert [rule["rule"] for rule in rules] == texts, [rule["rule"] for rule in rules]
+                assert [rule["comment"] for rule in rules] == comments, [rule["comment"] for rule in rules]
+                assert {rule["verdict"] for rule in rules} == {"drop"}
+            rules = rules_of(daemon, backend="nftables", family="inet")
+            assert [rule["rule"] for rule in rules] == [f'counter drop comment "{comment}"' for comment in native], rules
+
+
 def test_a_policy_that_drops():
     with Namespace() as namespace:
         namespace.run("iptables-legacy-restore", input="*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"

@@ -134,6 +134,54 @@ def test_one_of_two_alike_is_deleted():
             wait_until(lambda: list(series.now().values()) == [2], 5, "that the other goes on with its own count")
 
 
+SELDOM = "rules: {poll_interval: 2s}\n"  # so that much happens between two polls
+
+
+def test_what_was_counted_since_the_last_poll_survives_reloads():
+    rules = ["udp dport 7301 counter drop", "udp dport { 7302, 7303 } counter drop", "udp dport 7304 counter drop comment \"a\""]
+    with Namespace() as namespace:
+        namespace.nft(native_rules(rules))
+        with Daemon(namespace, SELDOM) as daemon:
+            daemon.wait_ready()
+            series = Series(daemon, rules)
+            wait_until(lambda: len(series.now()) == 3, 5, "the rules")
+            for reload in (lambda: namespace.nft(native_rules(rules)),
+                           lambda: namespace.nft("flush ruleset\n" + native_rules(rules)),
+                           lambda: namespace.nft("flush chain inet kept input\n" + "".join(f"add rule inet kept input {rule}\n" for rule in rules)),
+                           lambda: namespace.nft(native_rules(["udp dport 1 counter", *rules[::-1]]))):
+                for port in range(7301, 7305):
+                    send_udp(namespace, port, 10)
+                reload()
+            send_udp(namespace, 7303, 3)
+            series.wait_sum(163)
+            counted = {dict(labels)["rule"]: value for labels, value in series.before.items()}
+            assert counted == {rules[0]: 40, rules[1]: 83, rules[2]: 40}, counted
+
+            # What was saved and restored with its counts is no new packet.
+            saved = namespace.run("nft", "list", "ruleset").stdout
+            send_udp(namespace, 7301, 5)
+            namespace.nft("flush ruleset\n" + saved)
+            send_udp(namespace, 7301, 2)
+            namespace.nft("flush ruleset\n" + saved)
+            send_udp(namespace, 7301, 1)
+            series.wait_sum(171)
+
+
+def test_what_was_counted_since_the_last_poll_survives_iptables_reloads():
+    with Namespace() as namespace:
+        namespace.run("iptables-nft-restore", input=iptables_rules(KEPT))
+        with Daemon(namespace, SELDOM) as daemon:
+            daemon.wait_ready()
+            series = Series(daemon, KEPT)
+            wait_until(lambda: len(series.now()) == 2, 5, "the rules")
+            for change in (["iptables-nft-restore"], ["iptables-nft", "-Z"],
+                           ["iptables-nft", "-R", "INPUT", "1", *KEPT[0].split()],
+                           ["sh", "-c", "iptables-nft-save -c | iptables-nft-restore -c"]):
+                send_udp(namespace, 7301, 10)
+                namespace.run(*change, input=iptables_rules(KEPT))
+            series.wait_sum(40)
+
+
 def test_ten_reloads_a_second():
     seconds = 60 if FULL else 6
     with Namespace() as namespace:
@@ -173,6 +221,25 @@ def test_ten_reloads_a_second():
             print(f"  {changes(daemon, 'nftables'):.0f} changes of nftables, {changes(daemon, 'iptables-legacy'):.0f} seen of legacy tables")
             wait_until(lambda: daemon.metrics().value("conntally_collector_success", collector="nftables") == 1, 5, "a good read")
             wait_until(lambda: len(rules_of(daemon, backend="nftables")) == 3, 5, "that no stale rule is left")
+
+
+def test_drops_just_before_a_reload_are_named():
+    with Namespace() as namespace:
+        namespace.nft(native_rules(NATIVE))
+        with Daemon(namespace, SELDOM) as daemon:
+            daemon.wait_ready()
+            series = Series(daemon, NATIVE)
+            wait_until(lambda: len(series.now()) == 2, 5, "the rules")
+            ebpf = lambda: list(daemon.metrics().series("conntally_collector_success", collector="ebpf").values())
+            wait_until(ebpf, 5, "that eBPF is tried")
+            if ebpf() != [1]:
+                raise Skip("no eBPF here")
+            for _ in range(3):
+                send_udp(namespace, 7301, 10)
+                namespace.nft(native_rules(NATIVE))
+            named = {"source": "127.0.0.1", "rule": NATIVE[0], "via": "ebpf"}
+            wait_until(lambda: list(daemon.metrics().series("conntally_source_dropped_packets_total", **named).values()) == [30], 15,
+                       "30 packets dropped by the rule")
 
 
 main()

@@ -122,8 +122,10 @@ std::optional<NftChain> DecodeNftChain(Bytes message) {
   return chain;
 }
 
-std::optional<NftRule> DecodeNftRule(Bytes message) {
-  const auto attributes = AttributesOf(message, NFT_MSG_NEWRULE);
+namespace {
+
+std::optional<NftRule> DecodeRuleOf(Bytes message, int kind) {
+  const auto attributes = AttributesOf(message, kind);
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftRule rule;
@@ -142,8 +144,8 @@ std::optional<NftRule> DecodeNftRule(Bytes message) {
   return rule;
 }
 
-std::optional<NftSet> DecodeNftSet(Bytes message) {
-  const auto attributes = AttributesOf(message, NFT_MSG_NEWSET);
+std::optional<NftSet> DecodeSetOf(Bytes message, int kind) {
+  const auto attributes = AttributesOf(message, kind);
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftSet set;
@@ -157,6 +159,27 @@ std::optional<NftSet> DecodeNftSet(Bytes message) {
       case NFTA_SET_DATA_TYPE: set.verdicts = Number32(attribute.payload) == NFT_DATA_VERDICT; break;
       default: break;
     }
+  });
+  if (!whole || !family || set.table.empty() || set.name.empty()) return std::nullopt;
+  set.family = *family;
+  return set;
+}
+
+}  // namespace
+
+std::optional<NftRule> DecodeNftRule(Bytes message) { return DecodeRuleOf(message, NFT_MSG_NEWRULE); }
+std::optional<NftRule> DecodeNftDeletedRule(Bytes message) { return DecodeRuleOf(message, NFT_MSG_DELRULE); }
+std::optional<NftSet> DecodeNftSet(Bytes message) { return DecodeSetOf(message, NFT_MSG_NEWSET); }
+std::optional<NftSet> DecodeNftDeletedSet(Bytes message) { return DecodeSetOf(message, NFT_MSG_DELSET); }
+
+std::optional<NftSet> DecodeNftElementsSet(Bytes message) {
+  const auto attributes = AttributesOf(message, NFT_MSG_NEWSETELEM);
+  if (!attributes) return std::nullopt;
+  const auto family = FamilyOf(message);
+  NftSet set;
+  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+    if (attribute.type == NFTA_SET_ELEM_LIST_TABLE) set.table = AttributeText(attribute.payload);
+    if (attribute.type == NFTA_SET_ELEM_LIST_SET) set.name = AttributeText(attribute.payload);
   });
   if (!whole || !family || set.table.empty() || set.name.empty()) return std::nullopt;
   set.family = *family;

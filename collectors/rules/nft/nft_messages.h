@@ -85,10 +85,14 @@ std::optional<std::uint32_t> DecodeNftGeneration(Bytes message);
 std::optional<NftTable> DecodeNftTable(Bytes message);
 std::optional<NftChain> DecodeNftChain(Bytes message);
 std::optional<NftRule> DecodeNftRule(Bytes message);
+std::optional<NftRule> DecodeNftDeletedRule(Bytes message);  // a notification, with the counters' last values
 std::optional<NftSet> DecodeNftSet(Bytes message);
+std::optional<NftSet> DecodeNftDeletedSet(Bytes message);  // its place alone
 std::optional<NftObject> DecodeNftObject(Bytes message);
-// The elements of one message of a dump of them.
+// The elements of one message of a dump of them, or of a notification.
 std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message);
+// The set whose elements these are: its place alone.
+std::optional<NftSet> DecodeNftElementsSet(Bytes message);
 
 // One expression of a rule: its name and its attributes.
 struct NftExpression {

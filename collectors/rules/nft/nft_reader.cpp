@@ -84,6 +84,8 @@ Result<RulesetSnapshot> NftReader::TryRead() {
     if (!opened) return opened.error();
     socket_ = std::move(*opened);
   }
+  watch_.Open();  // before the first dump
+  watch_.Follow();
   const auto before = Generation();
   if (!before) return before.error();
   if (!known_ || known_->generation != *before) {
@@ -97,6 +99,7 @@ Result<RulesetSnapshot> NftReader::TryRead() {
     known_.reset();
     return Error{"the ruleset changed again and again while it was read", EINTR};
   }
+  AddChanges(**snapshot);
   return std::move(**snapshot);
 }
 
@@ -364,8 +367,20 @@ Status NftReader::AddTexts(Ruleset& ruleset) {
   AssignNftTexts(ruleset, keys_, texts_);
   std::unordered_map<std::string, std::string> kept;
   for (std::size_t i = 0; i < keys_.size(); ++i) kept.emplace(std::move(keys_[i]), ruleset.rules[i].text);
+  for (auto& [key, text] : texts_) {
+    if (watch_.changes().Awaits(key)) kept.emplace(key, std::move(text));
+  }
   texts_ = std::move(kept);
   return Ok();
+}
+
+void NftReader::AddChanges(RulesetSnapshot& snapshot) {
+  watch_.CatchUp(known_->generation);
+  snapshot.changes = watch_.changes().Take(*known_->ruleset, texts_);
+  for (std::size_t i = 0; i < snapshot.changes.begun.size(); ++i) {
+    if (!known_->objects[i].empty()) snapshot.changes.begun[i].reset();  // a named counter lives on its own
+  }
+  watch_.Begin(known_->ruleset, known_->generation);
 }
 
 }  // namespace conntally

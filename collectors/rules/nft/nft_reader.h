@@ -1,6 +1,7 @@
 // Reads nftables' rules and their counters from the kernel. While the ruleset's generation stays, a read walks one dump of the
 // rules for their counters and nothing else; when it changes, everything is read anew, and texts are asked for only of rules that
-// were not there before. Every request reads: none resets a counter.
+// were not there before. Every request reads: none resets a counter. What changes between two readings is told by the kernel
+// meanwhile (nft_watch.h): Follow takes it up, often enough that a burst of it fits the socket's buffer.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -18,6 +19,7 @@
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/nft_watch.h"
 #include "collectors/rules/rule_snapshot.h"
 
 namespace conntally {
@@ -30,6 +32,12 @@ class NftReader {
 
   // Counters and rules of one generation, or what failed.
   RulesetSnapshot Read();
+
+  // Takes up what the kernel told since. To be called some times a second between readings.
+  void Follow() { watch_.Follow(); }
+
+  // Notifications of changes that were lost.
+  std::uint64_t changes_lost() const { return watch_.lost(); }
 
  private:
   struct SetToRead {
@@ -67,8 +75,10 @@ class NftReader {
                                                            bool intervals, RuleSet* named);
   Result<Objects> ReadObjects();
   Status AddTexts(Ruleset& ruleset);
+  void AddChanges(RulesetSnapshot& snapshot);
 
   std::optional<NetlinkSocket> socket_;
+  NftWatch watch_;
   std::optional<Known> known_;
   std::size_t elements_read_ = 0;
   bool catch_all_ = false;  // in the set that was read last

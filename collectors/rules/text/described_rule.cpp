@@ -9,6 +9,18 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
+// As iptables' xtables_save_string writes it.
+std::string SavedWord(const std::string& text) {
+  constexpr std::string_view kPlain = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+  std::string word = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\' || c == '\'') word += '\\';
+    word += c;
+  }
+  return word + '"';
+}
+
 std::string AddressText(const AddressRange& range) {
   for (unsigned length = 0; length <= AddressBits(range.first.family); ++length) {
     const Prefix prefix{range.first, static_cast<std::uint8_t>(length)};
@@ -94,8 +106,8 @@ std::string TargetText(const Rule& rule) {
     case Verdict::kReturn: return jump("RETURN");
     case Verdict::kQueue: return jump("NFQUEUE");
     case Verdict::kLog:
-      return rule.nflog_group ? "-j NFLOG --nflog-prefix \"" + rule.log_prefix + "\" --nflog-group " + std::to_string(*rule.nflog_group)
-                              : "-j LOG --log-prefix \"" + rule.log_prefix + "\"";
+      return rule.nflog_group ? "-j NFLOG --nflog-prefix " + SavedWord(rule.log_prefix) + " --nflog-group " + std::to_string(*rule.nflog_group)
+                              : "-j LOG --log-prefix " + SavedWord(rule.log_prefix);
     default: return "";
   }
 }
@@ -106,7 +118,7 @@ std::string DescribeLegacyRule(const Rule& rule, Bytes entry) {
   std::string text;
   const auto add = [&](const std::string& part) { text += (text.empty() || part.empty() ? "" : " ") + part; };
   for (const RuleCondition& condition : rule.conditions) add(ConditionText(condition));
-  if (!rule.comment.empty()) add("-m comment --comment \"" + rule.comment + "\"");
+  if (!rule.comment.empty()) add("-m comment --comment " + SavedWord(rule.comment));
   const std::string target = TargetText(rule);
   const bool whole = rule.fully_understood && rule.limits.empty() && (!target.empty() || rule.verdict == Verdict::kContinue);
   if (!whole) {

@@ -18,16 +18,6 @@ std::string_view Trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
 }
 
-template <typename Visit>
-void ForEachLine(std::string_view text, Visit visit) {
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    visit(text.substr(0, end));
-    if (end == text.npos) break;
-    text.remove_prefix(end + 1);
-  }
-}
-
 // The handle of "... # handle 12", which is cut off.
 std::uint64_t TakeHandle(std::string_view& line) {
   constexpr std::string_view kMark = " # handle ";
@@ -41,13 +31,57 @@ std::uint64_t TakeHandle(std::string_view& line) {
   return handle;
 }
 
+enum class Quoting {
+  kNft,   // a quote ends at the next one
+  kSave,  // as xtables_save_string writes a word: quotes in it follow a backslash
+};
+
+// How much a quoted word may hold: comments, prefixes and patterns are far shorter. A quote that stands alone ends with its line.
+constexpr std::size_t kQuotedBytesMax = 4096;
+
+// Where the line that `text` begins with ends: a newline between quotes is part of it.
+std::size_t LineEnd(std::string_view text, Quoting quoting) {
+  const std::size_t first = text.find('\n');
+  std::size_t at = 0;
+  if (quoting == Quoting::kSave) {
+    if (!text.starts_with("-A ")) return first;
+    at = std::min(text.find(' ', 3), first);  // a chain's name is written as it is
+  }
+  bool quoted = false;
+  for (; at < text.size() && (first == text.npos || at < first + kQuotedBytesMax); ++at) {
+    const char c = text[at];
+    if (c == '\n') {
+      // nft writes a prefix of iptables as it is, quotes and all.
+      std::string_view line = text.substr(0, at);
+      if (!quoted || (quoting == Quoting::kNft && text.substr(at + 1).starts_with('\t') && TakeHandle(line) != 0)) return at;
+    } else if (quoting == Quoting::kNft) {
+      if (c == '"') quoted = !quoted;
+    } else if (c == '"') {
+      quoted = !quoted && text[at - 1] == ' ';
+    } else if (c == '\\' && quoted) {
+      ++at;
+    }
+  }
+  return quoted ? first : text.npos;
+}
+
+template <typename Visit>
+void ForEachLine(std::string_view text, Quoting quoting, Visit visit) {
+  while (!text.empty()) {
+    const auto end = LineEnd(text, quoting);
+    visit(text.substr(0, end));
+    if (end == text.npos) break;
+    text.remove_prefix(end + 1);
+  }
+}
+
 }  // namespace
 
 NftTexts ParseNftListing(std::string_view listing) {
   NftTexts texts;
   bool in_chain = false;
   std::string pending;  // a rule that goes over several lines
-  ForEachLine(listing, [&](std::string_view raw) {
+  ForEachLine(listing, Quoting::kNft, [&](std::string_view raw) {
     std::string_view line = Trimmed(raw);
     if (!in_chain) {
       // "chain NAME { # handle 1"; sets and objects have lines of their own that are none of ours.
@@ -77,7 +111,7 @@ NftTexts ParseNftListing(std::string_view listing) {
 SaveTexts ParseSaveListing(std::string_view listing) {
   SaveTexts texts;
   std::string table;
-  ForEachLine(listing, [&](std::string_view line) {
+  ForEachLine(listing, Quoting::kSave, [&](std::string_view line) {
     if (line.starts_with('*')) {
       table = line.substr(1);
     } else if (line.starts_with("-A ")) {

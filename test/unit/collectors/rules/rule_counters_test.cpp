@@ -1,5 +1,7 @@
 #include "collectors/rules/rule_counters.h"
 
+#include <utility>
+
 #include "test/support/catch.h"
 
 using namespace conntally;
@@ -41,8 +43,28 @@ class Firewall {
     for (const Shown& shown : rules) {
       read.counters.push_back(shown.packets ? std::optional(RuleCounter{*shown.packets, *shown.packets * 10}) : std::nullopt);
     }
+    read.changes = std::exchange(changes_, {});
     counters_.Update(std::move(snapshot), now_);
   }
+  // Like Show, with what the kernel told meanwhile: `finals` and `begun` by rule, of the rules before and of these.
+  struct Told {
+    std::vector<std::optional<std::uint64_t>> finals = {};
+    std::vector<std::pair<std::string, std::uint64_t>> passed = {};
+    std::vector<std::optional<std::uint64_t>> begun = {};
+  };
+  void Reload(const std::vector<Shown>& rules, const Told& told) {
+    const auto counters = [](const auto& packets) {
+      std::vector<std::optional<RuleCounter>> all;
+      for (const auto& each : packets) all.push_back(each ? std::optional(RuleCounter{*each, *each * 10}) : std::nullopt);
+      return all;
+    };
+    changes_.before = ruleset_;
+    changes_.finals = counters(told.finals);
+    changes_.begun = counters(told.begun);
+    for (const auto& [text, packets] : told.passed) changes_.passed.push_back({RuleFamily::kIp, "t", "c", text, {packets, packets * 10}});
+    Show(rules);
+  }
+  void BeginAnew() { counters_.BeginAnew(); }
   void Fail() {
     RuleSnapshot snapshot;
     RulesetSnapshot& read = snapshot.backends[RuleBackend::kNftables];
@@ -64,6 +86,7 @@ class Firewall {
   using Packets = std::vector<std::uint64_t>;
   RuleCounters counters_;
   std::shared_ptr<const Ruleset> ruleset_;
+  RuleChanges changes_;
   std::uint32_t generation_ = 0xfffffffe;  // it wraps
   RuleCounters::Time now_{};
 };
@@ -156,4 +179,54 @@ TEST_CASE("a label is at most 200 bytes of valid UTF-8") {
   std::string long_text(199, 'x');
   CHECK(RuleLabel(long_text + "\xc3\xa9") == long_text);
   CHECK(RuleLabel("a\xff\xc3z\xed\xa0\x80") == "a??z???");
+}
+
+TEST_CASE("what a rule counted until it was replaced is taken in, and so is what came and went") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 10}, {"b", 2, 0}});
+  firewall.Reload({{"a", 1, 4}, {"b", 2, 1}}, {.finals = {15, 3}, .passed = {{"a", 7}}, .begun = {0, 0}});
+  CHECK(firewall.packets() == Packets{10 + 5 + 7 + 4, 3 + 1});
+  firewall.Count({{"a", 1, 6}, {"b", 2, 1}});
+  CHECK(firewall.packets() == Packets{28, 4});
+}
+
+TEST_CASE("what a deleted rule counted last is there when the rule comes back") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 10}});
+  firewall.Reload({}, {.finals = {15}});
+  firewall.Reload({{"a", 7, 2}}, {.begun = {0}});
+  CHECK(firewall.packets() == Packets{17});
+}
+
+TEST_CASE("counters that a restore wrote are no new packets") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 100}});
+  firewall.Reload({{"a", 2, 103}}, {.finals = {110}, .begun = {100}});
+  CHECK(firewall.packets() == Packets{113});
+  // Of an old file, past which the counter has gone long since.
+  firewall.Reload({{"a", 3, 51}}, {.finals = {105}, .begun = {50}});
+  CHECK(firewall.packets() == Packets{116});
+}
+
+TEST_CASE("packets that came while the rules were replaced are counted") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 0}});
+  firewall.Reload({{"a", 1, 30}}, {.finals = {1000}, .begun = {9}});
+  CHECK(firewall.packets() == Packets{1030});
+}
+
+TEST_CASE("without word from the kernel a reload is told from what counters show") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 10}});
+  firewall.Reload({{"a", 1, 4}}, {});  // of messages that were lost
+  CHECK(firewall.packets() == Packets{14});
+}
+
+TEST_CASE("another network namespace's counters are added to those of the one before") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 10}});
+  firewall.BeginAnew();
+  firewall.Show({{"a", 1, 25}});
+  CHECK(firewall.packets() == Packets{35});
+  CHECK(firewall.figures().changes == 0);
 }

@@ -158,7 +158,7 @@ TEST_CASE("each condition of the rule stands in the accept, in the tool's own wo
   REQUIRE(conditions);
   CHECK(*IptablesText(*conditions, Family::kIpv4) ==
         "-s 192.0.2.7 -i eth0 -p tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT -m mark --mark 0x0/0xf0");
-  CHECK(*NftText(*conditions, Family::kIpv4) ==
+  CHECK(*AttributeText(*conditions, Family::kIpv4) ==
         "ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 tcp flags & 0x17 == 0x2 ct state new ct status & dnat == 0 meta mark & 0x000000f0 == 0x00000000");
 }
 

@@ -29,6 +29,24 @@ TEST_CASE("a listing of iptables-save gives each chain's texts in their order") 
   CHECK(texts == SaveTexts{{{"filter", "INPUT"}, {"-p tcp -j DROP", ""}}, {{"filter", "mine"}, {"-j RETURN"}}, {{"nat", "INPUT"}, {"-j ACCEPT"}}});
 }
 
+TEST_CASE("a newline in a comment is part of the rule's text") {
+  const NftTexts native = ParseNftListing(
+      "table inet t { # handle 1\n\tchain c { # handle 2\n\t\ttype filter hook input priority filter; policy accept;\n"
+      "\t\tudp dport 1 counter drop comment \"a\n} # handle 5\ntype filter hook x\" # handle 3\n"
+      "\t\tcounter log prefix \"a\"b\\c \" # handle 4\n"
+      "\t\tcounter drop comment \"b\" # handle 6\n\t}\n}\n");
+  CHECK(native == NftTexts{{3, "udp dport 1 counter drop comment \"a\n} # handle 5\ntype filter hook x\""},
+                           {4, "counter log prefix \"a\"b\\c \""},
+                           {6, "counter drop comment \"b\""}});
+  const SaveTexts saved = ParseSaveListing(
+      "*filter\n:INPUT ACCEPT [0:0]\n:a\"b - [0:0]\n-A INPUT -p udp -m comment --comment \"a\n-A INPUT \\\"b\\\\\" -j DROP\n"
+      "-A INPUT -m comment --comment \"*nat\n# x\nCOMMIT\" -j DROP\n-A a\"b -j DROP\n-A INPUT -i \"x -j DROP\n-A INPUT -j DROP\nCOMMIT\n");
+  CHECK(saved == SaveTexts{{{"filter", "INPUT"},
+                            {"-p udp -m comment --comment \"a\n-A INPUT \\\"b\\\\\" -j DROP", "-m comment --comment \"*nat\n# x\nCOMMIT\" -j DROP",
+                             "-i \"x -j DROP", "-j DROP"}},
+                           {{"filter", "a\"b"}, {"-j DROP"}}});
+}
+
 TEST_CASE("listings cut short anywhere are read without fault") {
   const std::string nft = "table ip t { # handle 1\n\tchain c { # handle 2\n\t\tdrop # handle 3\n\t}\n}\n";
   const std::string save = "*filter\n:INPUT DROP [3:30]\n-A INPUT -j DROP\nCOMMIT\n";
