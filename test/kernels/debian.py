@@ -1,13 +1,14 @@
 """Packages and user spaces of Debian's releases, from the mirror that this machine uses, signed by Debian's archive keys. apt runs with
 settings and lists of its own: this machine's are only read, and nothing is installed."""
 
-import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
 import platform
 import shutil
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build/kernels"
@@ -38,14 +39,12 @@ def require():
     if platform.machine() != "x86_64":
         raise Missing(f"needs x86_64, and here is {platform.machine()}")
     programs = {"qemu-system-x86_64": "qemu-system-x86", "debootstrap": "debootstrap", "cpio": "cpio", "depmod": "kmod", "mkfs.ext4": "e2fsprogs",
-                "xz": "xz-utils", "busybox": "busybox-static"}
+                "xz": "xz-utils"}
     packages = [package for program, package in programs.items() if not shutil.which(program)]
     if not pathlib.Path(KEYRING).exists():
         packages.append("debian-archive-keyring")
     if packages:
         raise Missing(f"needs the Debian packages {' '.join(packages)}")
-    if subprocess.run(["ldd", shutil.which("busybox")], capture_output=True).returncode == 0:
-        raise Missing("needs a busybox without libraries, of the Debian package busybox-static")
 
 
 def own_release():
@@ -66,15 +65,20 @@ def mirrors():
     return sorted(found, key=lambda mirror: mirror[1])
 
 
-@contextlib.contextmanager
-def made_once(made):
-    """Yields a folder to fill, which becomes `made` once it is whole."""
-    folder = made.with_name(made.name + ".new")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    yield folder
-    shutil.rmtree(made, ignore_errors=True)
-    folder.rename(made)
+def made_once(made, make):
+    """The folder `made`, which make(folder) fills where there is none; half of one is never left."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            start = time.monotonic()
+            folder = made.with_name("new")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            folder.rename(made)
+            print(f"made {made.relative_to(ROOT)}, once, in {time.monotonic() - start:.0f} s", flush=True)
+    return made
 
 
 class Packages:
@@ -117,21 +121,22 @@ def libraries_of(*programs):
 
 
 def root_image(*programs):
-    """A disk of this machine's own release, in which the programs and TOOLS run. Made once."""
+    """A disk of this machine's own release, in which the programs and TOOLS run."""
     codename = own_release()
-    packages = sorted({*TOOLS, *libraries_of(*programs)})
-    name = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
-    made = CACHE / f"root-{codename}-{name}"
-    if not (made / "disk").exists():
-        print(f"making the root file system of {codename}, once", flush=True)
-        with made_once(made) as folder:
-            root = folder / "root"
-            run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", f"--include={','.join(packages)}", codename, root, mirrors()[0][0])
-            for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
-                shutil.rmtree(root / waste)
-            image(root, folder / "disk", 1024)
-            shutil.rmtree(root)
-    return made / "disk"
+    packages = ",".join(sorted({*TOOLS, *libraries_of(*programs)}))
+    name = f"root-{codename}-{hashlib.sha256(packages.encode()).hexdigest()[:12]}"
+    return made_once(CACHE / name, lambda folder: _make_root(codename, packages, folder)) / "disk"
+
+
+def _make_root(codename, packages, folder):
+    root = folder / "root"
+    # What debootstrap mounts is gone with it, also when it is killed.
+    run("unshare", "--mount", "--pid", "--fork", "--kill-child", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}",
+        f"--include={packages}", codename, root, mirrors()[0][0])
+    for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
+        shutil.rmtree(root / waste)
+    image(root, folder / "disk", 1024)
+    shutil.rmtree(root)
 
 
 def image(folder, disk, mebibytes):

@@ -35,13 +35,8 @@ class Kernel:
 
 
 def kernel_of(release):
-    """Of Debian "12" or "13". Made once."""
-    made = CACHE / f"debian-{release}"
-    if not made.exists():
-        print(f"fetching the kernel of Debian {release}, once", flush=True)
-        with made_once(made) as folder:
-            _make(release, folder)
-    return Kernel(made)
+    """Of Debian "12" or "13"."""
+    return Kernel(made_once(CACHE / f"debian-{release}", lambda folder: _make(release, folder)))
 
 
 def _make(release, folder):
@@ -49,6 +44,7 @@ def _make(release, folder):
     work.mkdir()
     packages = Packages(RELEASES[release], work)
     packages.unpack(packages.dependency("linux-image-amd64"), work / "unpacked")
+    packages.unpack("busybox-static", work / "busybox")
     (kernel,) = (work / "unpacked/boot").glob("vmlinuz-*")
     version = kernel.name.removeprefix("vmlinuz-")
     (all_modules,) = work.glob(f"unpacked/**/lib/modules/{version}")
@@ -80,7 +76,7 @@ def _initramfs(work, version, archive):
     folder = work / "initramfs"
     for name in ("bin", "dev", "root", "modules"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), folder / "bin/busybox")
+    shutil.copy(next(work.glob("busybox/**/bin/busybox")), folder / "bin/busybox")
     ordered = []
     for name in NEEDED_FOR_ROOT:
         for line in run("modprobe", "--dirname", work / "tree", "--set-version", version, "--show-depends", name).splitlines():

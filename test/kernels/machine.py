@@ -42,7 +42,7 @@ sleep 60
 class Machine:
     """`with Machine("12") as machine:`. `share` is seen inside as /host; the tree, to read only, as /tree."""
 
-    def __init__(self, release, memory_mebibytes=1536):
+    def __init__(self, release, memory_mebibytes):
         self.kernel = kernel_of(release)
         self._root = root_image(BINARY, CT_LOAD)
         self._memory = memory_mebibytes
