@@ -87,7 +87,8 @@ class Packages:
     def __init__(self, codename, folder):
         (folder / "lists/partial").mkdir(parents=True)
         sources = folder / "sources.list"
-        sources.write_text("".join(f"deb [signed-by={KEYRING}] {address} {suite.replace(own_release(), codename)} main\n" for address, suite in mirrors()))
+        suites = [(address, suite.replace(own_release(), codename)) for address, suite in mirrors()]
+        sources.write_text("".join(f"deb [signed-by={KEYRING}] {address} {suite} main\n" for address, suite in suites))
         settings = {"Dir::Etc::SourceList": sources, "Dir::Etc::SourceParts": "/dev/null", "Dir::State::Lists": folder / "lists",
                     "Dir::State::status": "/dev/null", "Dir::Cache": folder, "Acquire::Languages": "none", "Acquire::Retries": 3,
                     "APT::Sandbox::User": "root"}

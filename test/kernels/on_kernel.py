@@ -91,7 +91,7 @@ class Results:
         kernels.setdefault(self.kernel, {}).update(self.cells)
         self._file.write_text(json.dumps(kernels))
         tests = dict.fromkeys(test for cells in kernels.values() for test in cells)
-        width = max(map(len, tests))
+        width = max(map(len, tests), default=0)
         print(f"\n{'':{width}}  " + "  ".join(f"{kernel:24}" for kernel in kernels))
         for test in tests:
             print(f"{test:{width}}  " + "  ".join(f"{cells.get(test, '-'):24.24}" for cells in kernels.values()))
