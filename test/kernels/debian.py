@@ -32,6 +32,14 @@ def run(*command, **options):
     return done.stdout.strip()
 
 
+def fetch(*command, **options):
+    """Runs what needs the mirror; without one this cannot be tested here."""
+    try:
+        return run(*command, **options)
+    except RuntimeError as error:
+        raise Missing(" ".join(str(error).split())[-500:]) from error
+
+
 def require():
     """Raises Missing with all that is missing."""
     if os.geteuid() != 0:
@@ -93,7 +101,7 @@ class Packages:
                     "Dir::State::status": "/dev/null", "Dir::Cache": folder, "Acquire::Languages": "none", "Acquire::Retries": 3,
                     "APT::Sandbox::User": "root"}
         self._options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-        run("apt-get", *self._options, "update")
+        fetch("apt-get", *self._options, "-o", "APT::Update::Error-Mode=any", "update")
 
     def dependency(self, package):
         """The first package that this one depends on."""
@@ -104,7 +112,7 @@ class Packages:
 
     def unpack(self, package, into):
         before = set(into.parent.glob("*.deb"))
-        run("apt-get", *self._options, "download", package, cwd=into.parent)
+        fetch("apt-get", *self._options, "download", package, cwd=into.parent)
         (archive,) = set(into.parent.glob("*.deb")) - before
         run("dpkg-deb", "--extract", archive, into)
         archive.unlink()
@@ -132,8 +140,8 @@ def root_image(*programs):
 def _make_root(codename, packages, folder):
     root = folder / "root"
     # What debootstrap mounts is gone with it, also when it is killed.
-    run("unshare", "--mount", "--pid", "--fork", "--kill-child", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}",
-        f"--include={packages}", codename, root, mirrors()[0][0])
+    fetch("unshare", "--mount", "--pid", "--fork", "--kill-child", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}",
+          f"--include={packages}", codename, root, mirrors()[0][0])
     for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
         shutil.rmtree(root / waste)
     image(root, folder / "disk", 1024)
