@@ -60,7 +60,7 @@ std::string RuleLabel(const std::string& text) {
   return label;
 }
 
-void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
+void RuleCounters::Update(FirewallReading snapshot, Time now) {
   auto figures = std::make_shared<RuleFigures>();
   for (auto& [which, read] : snapshot.backends) {
     BackendFigures& of_backend = figures->backends[which];
@@ -82,7 +82,7 @@ void RuleCounters::Update(RuleSnapshot snapshot, Time now) {
   figures_ = std::move(figures);
 }
 
-void RuleCounters::UpdateBackend(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures, Time now) {
+void RuleCounters::UpdateBackend(Backend& backend, const BackendReading& snapshot, BackendFigures& figures, Time now) {
   const RuleChanges& changes = snapshot.changes;
   const bool told = changes.before != nullptr && changes.before == backend.ruleset;
   if (told) TakeFinals(backend, changes);
@@ -217,7 +217,7 @@ void RuleCounters::Forget(Backend& backend, Time now) {
   }
 }
 
-void RuleCounters::UpdatePolicies(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures) {
+void RuleCounters::UpdatePolicies(Backend& backend, const BackendReading& snapshot, BackendFigures& figures) {
   const std::vector<RuleChain>& chains = snapshot.ruleset->chains;
   figures.policy_totals.resize(chains.size());
   std::unordered_map<std::string, Policy> policies;

@@ -20,7 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
@@ -33,7 +33,7 @@ struct RuleTotal {
 };
 
 struct BackendFigures {
-  RulesetSnapshot snapshot;                                // the last that succeeded, with the last's success and failure
+  BackendReading snapshot;                                // the last that succeeded, with the last's success and failure
   std::vector<RuleTotal> totals;                           // by rule
   std::vector<std::optional<RuleCounter>> policy_totals;   // by chain
   std::uint64_t changes = 0;                               // of the ruleset since the first snapshot
@@ -41,7 +41,7 @@ struct BackendFigures {
 
 struct RuleFigures {
   std::map<RuleBackend, BackendFigures> backends;
-  std::shared_ptr<const std::vector<RuleSet>> ipsets;  // null unless some rule uses one
+  std::shared_ptr<const std::vector<AddressSet>> ipsets;  // null unless some rule uses one
   std::uint64_t series_turned_away = 0;  // rules that lost their series to series_max, or never had one; ever growing
 };
 
@@ -58,7 +58,7 @@ class RuleCounters {
   void set_series_max(std::uint32_t series_max) { series_max_ = series_max; }
 
   // Takes in what was read of some backends.
-  void Update(RuleSnapshot snapshot, Time now);
+  void Update(FirewallReading snapshot, Time now);
 
   // What is read from now on counts other packets than what was read before: another network namespace's.
   void BeginAnew();
@@ -91,12 +91,12 @@ class RuleCounters {
     std::uint64_t changes = 0;
   };
 
-  void UpdateBackend(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures, Time now);
+  void UpdateBackend(Backend& backend, const BackendReading& snapshot, BackendFigures& figures, Time now);
   static void TakeFinals(Backend& backend, const RuleChanges& changes);
   static void TakePassed(Backend& backend, const RuleChanges& changes);
   void Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now);
   void Forget(Backend& backend, Time now);
-  void UpdatePolicies(Backend& backend, const RulesetSnapshot& snapshot, BackendFigures& figures);
+  void UpdatePolicies(Backend& backend, const BackendReading& snapshot, BackendFigures& figures);
   void ChooseExported(RuleFigures& figures);
 
   std::uint32_t series_max_;

@@ -1,7 +1,7 @@
 // What a ruleset's rules mean together, once they are all known: their places, and jumps into chains that only drop. Pure.
 #pragma once
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/ruleset.h"
 
 namespace conntally {
 

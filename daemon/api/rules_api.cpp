@@ -83,9 +83,9 @@ Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<Rule
 }
 
 // How many addresses stand in each named set, and what has been counted for them; not which.
-void AddSets(Json& json, const std::shared_ptr<const std::vector<RuleSet>>& sets) {
+void AddSets(Json& json, const std::shared_ptr<const std::vector<AddressSet>>& sets) {
   if (!sets) return;
-  for (const RuleSet& set : *sets) {
+  for (const AddressSet& set : *sets) {
     std::optional<RuleCounter> sum;
     for (const SetElement& element : set.elements) {
       if (!element.counter) continue;
@@ -151,7 +151,7 @@ class RulesStream {
     AddSets(sets, figures_->ipsets);
     for (const auto& [backend, of_backend] : figures_->backends) {
       total += of_backend.totals.size();
-      const RulesetSnapshot& snapshot = of_backend.snapshot;
+      const BackendReading& snapshot = of_backend.snapshot;
       AddSets(sets, snapshot.sets);
       backends[conntally::NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
       if (!snapshot.failure.empty()) backends[conntally::NameOf(backend)]["failure"] = snapshot.failure;

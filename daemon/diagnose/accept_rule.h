@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 #include "collectors/rules/walk/condition_match.h"
 #include "collectors/rules/walk/packet.h"
 #include "collectors/system/result.h"

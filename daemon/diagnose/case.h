@@ -9,7 +9,7 @@
 #include <string>
 
 #include "collectors/host/packet_watch.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 #include "config/config.h"
 #include "daemon/command_line/question.h"
 #include "daemon/diagnose/census.h"
@@ -27,7 +27,7 @@ struct Case {
   const Question& question;
   const HostFacts& host;
   const Config& config;
-  const RuleSnapshot& rules;                // as of the end of the observation
+  const FirewallReading& rules;                // as of the end of the observation
   const Census& census;                     // empty when the connections could not be listed
   const std::optional<WatchedPackets>& watched;  // absent: not asked for, or not allowed
   const std::optional<RunningDaemon>& daemon;    // absent: none answers, or it watches another namespace

@@ -22,15 +22,15 @@ constexpr std::chrono::milliseconds kReadingsApart{100};
 
 class RuleReaders {
  public:
-  RuleSnapshot Read() {
-    RuleSnapshot snapshot;
+  FirewallReading Read() {
+    FirewallReading snapshot;
     snapshot.backends[RuleBackend::kNftables] = nftables_.Read();
     snapshot.backends[RuleBackend::kIptablesLegacy] = iptables_legacy_.Read();
     snapshot.backends[RuleBackend::kIp6tablesLegacy] = ip6tables_legacy_.Read();
     const bool uses_ipsets = std::any_of(snapshot.backends.begin(), snapshot.backends.end(),
                                          [](const auto& each) { return each.second.ruleset && each.second.ruleset->uses_ipsets; });
     if (!uses_ipsets) return snapshot;
-    if (auto sets = ReadIpsets(NftReader::kElementsMax)) snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+    if (auto sets = ReadIpsets(NftReader::kElementsMax)) snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
     return snapshot;
   }
 
@@ -56,7 +56,7 @@ std::optional<WatchedPackets> Observe(const Question& question, const HostFacts&
 }
 
 // What could not be seen, and would have mattered. False: too much to say that nothing is wrong.
-bool TellWhatIsMissing(const HostFacts& host, const RuleSnapshot& rules, Report& report) {
+bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
   bool enough = true;
   const auto missing = [&](const char* what, const std::string& why, bool matters) {
     report.not_checked.push_back({what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)"), matters ? Weight::kEssential : Weight::kDetail});
@@ -126,9 +126,9 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   const FileRoots roots;
   HostFacts host = GatherHostFacts(command.question, roots);
   RuleReaders readers;
-  const RuleSnapshot rules_before = readers.Read();
+  const FirewallReading rules_before = readers.Read();
   const auto watched = Observe(command.question, host, report);
-  const RuleSnapshot rules = readers.Read();
+  const FirewallReading rules = readers.Read();
   host.last = ReadCounters(roots);
   // What came meanwhile is what was to be watched.
   if (watched && host.connections) {

@@ -82,7 +82,7 @@ std::string NftCommand(const std::string& text) {
   return "nft " + (plain ? text : ShellWord(text));
 }
 
-std::string OwnerOf(const RuleSnapshot& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain) {
+std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain) {
   const auto of_chain = [](const std::string& name) -> std::string {
     if (name.starts_with("ufw-") || name.starts_with("ufw6-")) return "ufw";
     if (name.starts_with("DOCKER")) return "docker";

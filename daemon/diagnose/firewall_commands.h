@@ -28,7 +28,7 @@ std::string ShellWord(std::string_view word);
 std::string NftCommand(const std::string& text);
 
 // Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...; empty: nobody known.
-std::string OwnerOf(const RuleSnapshot& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain);
+std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain);
 
 class FirewallCommands {
  public:

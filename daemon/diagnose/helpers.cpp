@@ -30,7 +30,7 @@ constexpr std::array<Helper, 8> kHelpers = {{
 }};
 
 // Whether anything is turned away or translated at all: without that nobody needs a helper.
-bool FiltersTraffic(const RuleSnapshot& rules) {
+bool FiltersTraffic(const FirewallReading& rules) {
   for (const auto& [backend, read] : rules.backends) {
     if (!read.present || !read.ruleset) continue;
     const bool drops = std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
@@ -44,7 +44,7 @@ bool FiltersTraffic(const RuleSnapshot& rules) {
   return false;
 }
 
-bool IsAssigned(const RuleSnapshot& rules, const Helper& helper) {
+bool IsAssigned(const FirewallReading& rules, const Helper& helper) {
   for (const auto& [backend, read] : rules.backends) {
     if (!read.present || !read.ruleset) continue;
     for (const Rule& rule : read.ruleset->rules) {

@@ -18,7 +18,7 @@ constexpr std::size_t kLinksMax = 8;
 constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
 constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
 
-bool SameRules(const RuleSnapshot& before, const RuleSnapshot& after, RuleBackend backend) {
+bool SameRules(const FirewallReading& before, const FirewallReading& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
   return then != before.backends.end() && now != after.backends.end() && then->second.ruleset == now->second.ruleset;
 }
@@ -47,7 +47,7 @@ Packet TakenBy(const Rule& rule) {
   return packet;
 }
 
-std::vector<std::string> UnreadRules(const RuleSnapshot& rules, const HostFacts& host) {
+std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host) {
   std::vector<std::string> unread;
   for (const auto& [backend, read] : rules.backends) {
     // Whether the kernel has it at all is not known either to who may not ask.

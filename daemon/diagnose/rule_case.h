@@ -19,8 +19,8 @@ namespace conntally::diagnose {
 struct RuleInputs {
   const Question& question;
   const HostFacts& host;
-  const RuleSnapshot& before;  // the two readings between which time passed
-  const RuleSnapshot& after;
+  const FirewallReading& before;  // the two readings between which time passed
+  const FirewallReading& after;
   std::string root = {};       // before /etc and /usr
   std::function<Result<Route>(const RouteQuestion&)> find_route = FindRoute;
   const WatchedPackets* watched = nullptr;  // between the readings
@@ -73,7 +73,7 @@ class RuleCase {
 // Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the rule names one source.
 Packet TakenBy(const Rule& rule);
 
-std::vector<std::string> UnreadRules(const RuleSnapshot& rules, const HostFacts& host);
+std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host);
 
 // RFC 1918, RFC 6598, RFC 4193: addresses that nobody outside answers to.
 bool IsPrivate(const IpAddress& address);

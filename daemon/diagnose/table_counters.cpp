@@ -41,7 +41,7 @@ void CheckInsertFailed(const Case& facts, Report& report) {
   report.findings.push_back(std::move(finding));
 }
 
-const Rule* FindInvalidDrop(const RuleSnapshot& rules, std::uint64_t& counted) {
+const Rule* FindInvalidDrop(const FirewallReading& rules, std::uint64_t& counted) {
   constexpr std::uint32_t kInvalidBit = 1;
   for (const auto& [backend, read] : rules.backends) {
     if (!read.present || !read.ruleset) continue;

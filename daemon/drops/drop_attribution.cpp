@@ -65,13 +65,13 @@ bool MatchesName(const std::string& pattern, std::string_view name) {
 // Which addresses the sets of two readings hold, as far as somebody asked.
 class SourcesInSets {
  public:
-  SourcesInSets(const RuleSnapshot& before, const RuleSnapshot& after) : before_(before), after_(after) {}
+  SourcesInSets(const FirewallReading& before, const FirewallReading& after) : before_(before), after_(after) {}
 
-  const std::vector<RuleSet>* ipsets_before() const { return before_.ipsets.get(); }
-  const std::vector<RuleSet>* ipsets_after() const { return after_.ipsets.get(); }
+  const std::vector<AddressSet>* ipsets_before() const { return before_.ipsets.get(); }
+  const std::vector<AddressSet>* ipsets_after() const { return after_.ipsets.get(); }
 
   // nullopt: nobody knows.
-  std::optional<bool> Holds(const RuleSet& set, const IpAddress& source) {
+  std::optional<bool> Holds(const AddressSet& set, const IpAddress& source) {
     const auto [known, added] = ranges_.try_emplace(&set);
     if (added) known->second = RangesOf(set);
     if (known->second.exceptions.Contains(source)) {
@@ -88,15 +88,15 @@ class SourcesInSets {
     AddressRanges exceptions;  // ipset's `nomatch`: what the narrowest element says counts there
   };
 
-  static Ranges RangesOf(const RuleSet& set) {
+  static Ranges RangesOf(const AddressSet& set) {
     std::vector<AddressRange> elements, exceptions;
     for (const SetElement& element : set.elements) (element.no_match ? exceptions : elements).push_back(element.addresses);
     return {AddressRanges(std::move(elements)), AddressRanges(std::move(exceptions))};
   }
 
-  const RuleSnapshot& before_;
-  const RuleSnapshot& after_;
-  std::unordered_map<const RuleSet*, Ranges> ranges_;
+  const FirewallReading& before_;
+  const FirewallReading& after_;
+  std::unordered_map<const AddressSet*, Ranges> ranges_;
 };
 
 namespace {
@@ -126,7 +126,7 @@ class Walk {
     std::uint64_t rose = 0;
   };
 
-  Walk(const DropKey& key, const DropInterfaces& interfaces, const RulesetSnapshot& before, const RulesetSnapshot& after,
+  Walk(const DropKey& key, const DropInterfaces& interfaces, const BackendReading& before, const BackendReading& after,
        SourcesInSets& sets, std::vector<Candidate>& candidates)
       : key_(key), interfaces_(interfaces), before_(before), after_(after), sets_(sets), candidates_(candidates) {}
 
@@ -289,8 +289,8 @@ class Walk {
 
   // Of sets that packets fill, or programs without a new generation of the rules, it is known what was in them before the packet and after it.
   Likelihood SourceInSet(const Rule& rule, const RuleCondition& condition) const {
-    const RuleSet* then = FindSet(rule, condition, before_.sets.get(), sets_.ipsets_before());
-    const RuleSet* now = FindSet(rule, condition, after_.sets.get(), sets_.ipsets_after());
+    const AddressSet* then = FindSet(rule, condition, before_.sets.get(), sets_.ipsets_before());
+    const AddressSet* now = FindSet(rule, condition, after_.sets.get(), sets_.ipsets_after());
     if (then == nullptr || now == nullptr) return Likelihood::kUnknown;
     const auto held = sets_.Holds(*then, key_.source), holds = sets_.Holds(*now, key_.source);
     if (!held || !holds || *held != *holds) return Likelihood::kUnknown;
@@ -308,15 +308,15 @@ class Walk {
 
   const DropKey& key_;
   const DropInterfaces& interfaces_;
-  const RulesetSnapshot& before_;
-  const RulesetSnapshot& after_;
+  const BackendReading& before_;
+  const BackendReading& after_;
   SourcesInSets& sets_;
   std::vector<Candidate>& candidates_;
 };
 
 }  // namespace
 
-DropAttributor::DropAttributor(const RuleSnapshot& before, const RuleSnapshot& after)
+DropAttributor::DropAttributor(const FirewallReading& before, const FirewallReading& after)
     : before_(before), after_(after), sets_(std::make_unique<SourcesInSets>(before, after)) {}
 DropAttributor::~DropAttributor() = default;
 

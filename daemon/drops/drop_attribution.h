@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "collectors/drops/drop_event.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
@@ -37,15 +37,15 @@ class DropAttributor {
  public:
   // `before` was read before the first of the packets that are asked for, `after` after the last; a backend whose rules changed in
   // between leaves the answer open. Both outlive it.
-  DropAttributor(const RuleSnapshot& before, const RuleSnapshot& after);
+  DropAttributor(const FirewallReading& before, const FirewallReading& after);
   ~DropAttributor();
 
   // The rule that dropped all `packets` packets of the key.
   DropAttribution Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets);
 
  private:
-  const RuleSnapshot& before_;
-  const RuleSnapshot& after_;
+  const FirewallReading& before_;
+  const FirewallReading& after_;
   std::unique_ptr<SourcesInSets> sets_;
 };
 

@@ -43,9 +43,9 @@ constexpr unsigned kLogRecordsAtOnce = 2048;
 constexpr std::uint64_t kRuleLooksMax = 4'000'000;
 
 // Whether some rule drops and counts: else no drop can be attributed.
-bool CountsDrops(const RuleSnapshot& snapshot) {
+bool CountsDrops(const FirewallReading& snapshot) {
   return std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& backend) {
-    const RulesetSnapshot& read = backend.second;
+    const BackendReading& read = backend.second;
     if (!read.present || !read.ruleset) return false;
     return std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
       return rule.has_counter && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);

@@ -25,7 +25,7 @@ bool LetsThrough(const Ruleset& ruleset, const RuleChain& chain, std::size_t ind
 
 }  // namespace
 
-std::set<std::string> PrefixesLetThrough(const RuleSnapshot& rules) {
+std::set<std::string> PrefixesLetThrough(const FirewallReading& rules) {
   std::set<std::string> let_through;
   std::set<std::string> others;
   for (const auto& [backend, read] : rules.backends) {

@@ -4,12 +4,12 @@
 #include <set>
 #include <string>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
 // Prefixes, without trailing spaces, of log rules whose packets are accepted by the same rule, or by the next one with the same
 // conditions or none. A prefix that any other log rule has, too, is not among them.
-std::set<std::string> PrefixesLetThrough(const RuleSnapshot& rules);
+std::set<std::string> PrefixesLetThrough(const FirewallReading& rules);
 
 }  // namespace conntally

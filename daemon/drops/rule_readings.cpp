@@ -9,7 +9,7 @@
 namespace conntally {
 namespace {
 
-void TakeTotalsAs(const BackendFigures& figures, const BackendFigures& other, RulesetSnapshot& snapshot) {
+void TakeTotalsAs(const BackendFigures& figures, const BackendFigures& other, BackendReading& snapshot) {
   std::unordered_map<std::uint64_t, std::optional<RuleCounter>> by_series;
   for (const RuleTotal& total : figures.totals) by_series[total.series] = total.counter;
   snapshot.counters.clear();
@@ -29,8 +29,8 @@ void TakeTotalsAs(const BackendFigures& figures, const BackendFigures& other, Ru
 }
 
 // What `reading` tells of the rules of `other`: of those that it does not have, nothing.
-RuleSnapshot SnapshotAs(const RuleFigures& reading, const RuleFigures& other) {
-  RuleSnapshot snapshot = SnapshotOf(reading);
+FirewallReading SnapshotAs(const RuleFigures& reading, const RuleFigures& other) {
+  FirewallReading snapshot = SnapshotOf(reading);
   for (auto& [backend, read] : snapshot.backends) {
     const auto as = other.backends.find(backend);
     if (as == other.backends.end() || as->second.snapshot.ruleset == read.ruleset) continue;
@@ -45,7 +45,7 @@ bool HaveSameRules(const RuleFigures& first, const RuleFigures& last) {
   });
 }
 
-std::uint64_t RuleCount(const RuleSnapshot& snapshot) {
+std::uint64_t RuleCount(const FirewallReading& snapshot) {
   std::uint64_t rules = 1;
   for (const auto& [backend, read] : snapshot.backends) {
     if (!read.present || !read.ruleset) continue;
@@ -56,10 +56,10 @@ std::uint64_t RuleCount(const RuleSnapshot& snapshot) {
 
 }  // namespace
 
-RuleSnapshot SnapshotOf(const RuleFigures& reading) {
-  RuleSnapshot snapshot;
+FirewallReading SnapshotOf(const RuleFigures& reading) {
+  FirewallReading snapshot;
   for (const auto& [backend, figures] : reading.backends) {
-    RulesetSnapshot& read = snapshot.backends[backend] = figures.snapshot;
+    BackendReading& read = snapshot.backends[backend] = figures.snapshot;
     read.counters.clear();
     for (const RuleTotal& total : figures.totals) read.counters.push_back(total.counter);
     read.policies = figures.policy_totals;
@@ -72,8 +72,8 @@ ReadingsAttributor::ReadingsAttributor(const RuleFigures& first, const RuleFigur
     : changed_(!HaveSameRules(first, last)),
       first_(SnapshotAs(first, last)),
       last_(SnapshotOf(last)),
-      first_then_(changed_ ? SnapshotOf(first) : RuleSnapshot()),
-      last_then_(changed_ ? SnapshotAs(last, first) : RuleSnapshot()) {}
+      first_then_(changed_ ? SnapshotOf(first) : FirewallReading()),
+      last_then_(changed_ ? SnapshotAs(last, first) : FirewallReading()) {}
 
 std::uint64_t ReadingsAttributor::rules() const { return RuleCount(last_) + (changed_ ? RuleCount(first_then_) : 0); }
 

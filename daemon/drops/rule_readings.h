@@ -10,18 +10,18 @@
 #include <optional>
 
 #include "collectors/rules/rule_counters.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 #include "daemon/drops/drop_attribution.h"
 
 namespace conntally {
 
-RuleSnapshot SnapshotOf(const RuleFigures& reading);
+FirewallReading SnapshotOf(const RuleFigures& reading);
 
 class ReadingsAttributor {
  public:
   ReadingsAttributor(const RuleFigures& first, const RuleFigures& last);
 
-  const RuleSnapshot& last() const { return last_; }
+  const FirewallReading& last() const { return last_; }
   // The most that one question looks at.
   std::uint64_t rules() const;
 
@@ -30,8 +30,8 @@ class ReadingsAttributor {
  private:
   const bool changed_;
   // As to the rules of the last reading, and as to those of the first.
-  const RuleSnapshot first_, last_;
-  const RuleSnapshot first_then_, last_then_;
+  const FirewallReading first_, last_;
+  const FirewallReading first_then_, last_then_;
   DropAttributor by_last_{first_, last_};
   DropAttributor by_first_{first_then_, last_then_};
 };

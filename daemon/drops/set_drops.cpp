@@ -45,16 +45,16 @@ std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
   next_.clear();
   elements_ = left_out_ = 0;
   const bool ipset_of_ipsets = figures.ipsets != nullptr && std::any_of(figures.ipsets->begin(), figures.ipsets->end(),
-                                                                        [](const RuleSet& set) { return set.of_sets; });
+                                                                        [](const AddressSet& set) { return set.of_sets; });
   for (const auto& [backend, counting] : counting_) {
-    const RulesetSnapshot& snapshot = figures.backends.at(backend).snapshot;
+    const BackendReading& snapshot = figures.backends.at(backend).snapshot;
     for (const std::size_t index : counting.rules) {
       const Rule& rule = counting.ruleset->rules[index];
       const Key key{backend, rule.family, rule.table, rule.handle, rule.text, rule.counting_set};
       RuleCondition named;
       named.set = rule.counting_set;
       named.ipset = rule.counting_ipset;
-      const RuleSet* set = FindSet(rule, named, snapshot.sets.get(), figures.ipsets.get());
+      const AddressSet* set = FindSet(rule, named, snapshot.sets.get(), figures.ipsets.get());
       if (set != nullptr && set->complete && !(set->ipset && ipset_of_ipsets)) TakeSet(key, *set, drops);
     }
   }
@@ -93,7 +93,7 @@ bool SetDrops::IsOfOneSource(const SetElement& element) const {
   return Masked(range.first, length) == Masked(range.last, length);
 }
 
-void SetDrops::TakeSet(const Key& key, const RuleSet& set, std::vector<SetCountedDrop>& drops) {
+void SetDrops::TakeSet(const Key& key, const AddressSet& set, std::vector<SetCountedDrop>& drops) {
   const bool counts = std::any_of(set.elements.begin(), set.elements.end(), [](const SetElement& element) { return element.counter.has_value(); });
   const auto before = known_.find(key);
   if (!counts && !set.elements.empty()) return;

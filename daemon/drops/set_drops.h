@@ -54,7 +54,7 @@ class SetDrops {
   };
 
   void FindCountingRules(const RuleFigures& figures);
-  void TakeSet(const Key& key, const RuleSet& set, std::vector<SetCountedDrop>& drops);
+  void TakeSet(const Key& key, const AddressSet& set, std::vector<SetCountedDrop>& drops);
   bool IsOfOneSource(const SetElement& element) const;
 
   const std::uint8_t ipv4_prefix_;

@@ -39,7 +39,7 @@ AddressRanges Loopback() {
 
 class LimitReader {
  public:
-  LimitReader(const RuleFigures& figures, const RulesetSnapshot& snapshot, bool destinations_change, bool forwards)
+  LimitReader(const RuleFigures& figures, const BackendReading& snapshot, bool destinations_change, bool forwards)
       : figures_(figures), snapshot_(snapshot), ruleset_(*snapshot.ruleset), paths_(ruleset_),
         destinations_change_(destinations_change), forwards_(forwards) {}
 
@@ -225,7 +225,7 @@ class LimitReader {
 
   Decided Addresses(const Rule& rule, const RuleCondition& condition, ConnectionCondition::Of of) const {
     if (condition.set.empty()) return {Meaning::kTuple, {of, condition.negated, AddressRanges(condition.addresses), {}}};
-    const RuleSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
+    const AddressSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
     if (set == nullptr || !set->complete) return {};
     std::vector<AddressRange> ranges;
     for (const SetElement& element : set->elements) {
@@ -236,7 +236,7 @@ class LimitReader {
   }
 
   const RuleFigures& figures_;
-  const RulesetSnapshot& snapshot_;
+  const BackendReading& snapshot_;
   const Ruleset& ruleset_;
   const ChainGraph paths_;
   const bool destinations_change_;
@@ -283,7 +283,7 @@ LimitsInRules FindLimits(const RuleFigures& rules, bool forwards) {
   auto covered = std::make_shared<std::vector<CoveredConnections>>();
   std::optional<bool> destinations_change;
   for (const auto& [backend, of_backend] : rules.backends) {
-    const RulesetSnapshot& snapshot = of_backend.snapshot;
+    const BackendReading& snapshot = of_backend.snapshot;
     if (!snapshot.present || !snapshot.ruleset) continue;
     const auto& all = snapshot.ruleset->rules;
     if (std::all_of(all.begin(), all.end(), [](const Rule& rule) { return rule.limits.empty(); })) continue;

@@ -25,7 +25,7 @@ Cover Both(const Cover& a, const Cover& b) {
 
 class CoverOfSource {
  public:
-  CoverOfSource(const RuleFigures& figures, const RulesetSnapshot& snapshot, const IpAddress& source)
+  CoverOfSource(const RuleFigures& figures, const BackendReading& snapshot, const IpAddress& source)
       : figures_(figures), snapshot_(snapshot), source_(source), paths_(*snapshot.ruleset) {}
 
   // nullopt: it drops nothing of the source's.
@@ -70,7 +70,7 @@ class CoverOfSource {
                  ? Match::kYes
                  : Match::kNo;
     }
-    const RuleSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
+    const AddressSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
     return set != nullptr ? MembershipOf(source_, *set) : Match::kMaybe;
   }
 
@@ -108,7 +108,7 @@ class CoverOfSource {
   }
 
   const RuleFigures& figures_;
-  const RulesetSnapshot& snapshot_;
+  const BackendReading& snapshot_;
   const IpAddress& source_;
   const ChainGraph paths_;
   std::map<const RuleChain*, Cover> ways_;
@@ -119,7 +119,7 @@ class CoverOfSource {
 std::vector<MatchingRule> RulesThatDrop(const RuleFigures& rules, const IpAddress& source) {
   std::vector<MatchingRule> matching;
   for (const auto& [backend, of_backend] : rules.backends) {
-    const RulesetSnapshot& snapshot = of_backend.snapshot;
+    const BackendReading& snapshot = of_backend.snapshot;
     if (!snapshot.present || !snapshot.ruleset) continue;
     CoverOfSource covers(rules, snapshot, source);
     for (std::size_t i = 0; i < snapshot.ruleset->rules.size(); ++i) {

@@ -71,7 +71,7 @@ void RuleCollector::Describe(CollectorReport& report) const {
   }
   if (!figures_) return;
   for (const auto& [backend, figures] : figures_->backends) {
-    const RulesetSnapshot& read = figures.snapshot;
+    const BackendReading& read = figures.snapshot;
     if (read.present || read.lacks_capability) {
       report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure, read.lacks_capability};
     }
@@ -119,7 +119,7 @@ void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Conf
 }
 
 void RuleCollector::Poll(const Config::Rules& config) {
-  RuleSnapshot snapshot;
+  FirewallReading snapshot;
   for (const Config::RuleBackend wanted : config.backends) {
     const RuleBackend backend = BackendOf(wanted);
     switch (backend) {
@@ -154,13 +154,13 @@ void RuleCollector::ReadSysctls() {
   connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
 }
 
-void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
+void RuleCollector::AddIpsets(FirewallReading& snapshot) {
   bool used = false;
   for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
   if (!used) return;
   auto sets = ReadIpsets(NftReader::kElementsMax);
   const std::string failure = sets ? "" : sets.error().message;
-  if (sets) snapshot.ipsets = std::make_shared<std::vector<RuleSet>>(std::move(*sets));
+  if (sets) snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
   if (failure != ipsets_failure_) {
     spdlog::log(sets ? spdlog::level::info : spdlog::level::err, "rules: ipsets: {}", sets ? "read again" : "cannot be read: " + failure);
   }
@@ -168,7 +168,7 @@ void RuleCollector::AddIpsets(RuleSnapshot& snapshot) {
 }
 
 // What is read and what is not, in one line, when that has changed. One that fails is told of with the other collectors.
-void RuleCollector::Report(const RuleSnapshot& snapshot) {
+void RuleCollector::Report(const FirewallReading& snapshot) {
   bool changed = false;
   std::string line;
   for (const auto& [backend, read] : snapshot.backends) {

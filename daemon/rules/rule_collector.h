@@ -59,8 +59,8 @@ class RuleCollector {
   void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config, std::chrono::steady_clock::time_point until);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
-  void AddIpsets(RuleSnapshot& snapshot);
-  void Report(const RuleSnapshot& snapshot);
+  void AddIpsets(FirewallReading& snapshot);
+  void Report(const FirewallReading& snapshot);
 
   const std::string network_namespace_path_;
   const std::string sysctl_root_;

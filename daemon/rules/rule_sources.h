@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "collectors/drops/drop_tally.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

@@ -91,7 +91,7 @@ void Nft(const char* title, int rules, const char* tool, const std::string& inpu
   NftReader reader;
   RuleCounters counters(2000);
   const auto poll = [&] {
-    RuleSnapshot snapshot;
+    FirewallReading snapshot;
     snapshot.backends[RuleBackend::kNftables] = reader.Read();
     counters.Update(std::move(snapshot), {});
   };
@@ -120,7 +120,7 @@ void Legacy(int rules, const std::string& input) {
   LegacyReader reader(RuleBackend::kIptablesLegacy);
   RuleCounters counters(2000);
   const auto poll = [&] {
-    RuleSnapshot snapshot;
+    FirewallReading snapshot;
     snapshot.backends[RuleBackend::kIptablesLegacy] = reader.Read();
     counters.Update(std::move(snapshot), {});
   };

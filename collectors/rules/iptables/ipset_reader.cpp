@@ -89,10 +89,10 @@ std::string NameOfIndex(int socket, std::uint16_t index) {
 
 }  // namespace
 
-std::optional<RuleSet> DecodeIpset(Bytes message) {
+std::optional<AddressSet> DecodeIpset(Bytes message) {
   MessageHeader header;
   if (!ReadMessageHeader(message, header) || header.length_bytes < kHeaderBytes) return std::nullopt;
-  RuleSet set;
+  AddressSet set;
   set.ipset = true;
   std::string_view type;
   Bytes elements;
@@ -141,18 +141,18 @@ bool NameIpsets(Ruleset& ruleset) {
   return any;
 }
 
-Result<std::vector<RuleSet>> ReadIpsets(std::size_t elements_max) {
+Result<std::vector<AddressSet>> ReadIpsets(std::size_t elements_max) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
   std::vector<std::byte> request = {std::byte{5}, std::byte{0}, std::byte{IPSET_ATTR_PROTOCOL}, std::byte{0},
                                     std::byte{kProtocol}, std::byte{0}, std::byte{0}, std::byte{0}};
-  std::vector<RuleSet> sets;
+  std::vector<AddressSet> sets;
   constexpr auto kList = static_cast<std::uint16_t>(NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_LIST);
   const auto asked = Query(*socket, {kList, AF_INET, true, request}, [&](Bytes message) {
     auto set = DecodeIpset(message);
     if (!set) return;
     if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, false, {}});
-    RuleSet& whole = sets.back();
+    AddressSet& whole = sets.back();
     const std::size_t room = elements_max - std::min(elements_max, whole.elements.size());
     whole.expires = whole.expires || set->expires;
     whole.of_sets = whole.of_sets || set->of_sets;

@@ -10,18 +10,19 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/address_set.h"
+#include "collectors/rules/ruleset.h"
 #include "collectors/system/result.h"
 
 namespace conntally {
 
 // One message of a listing. Sets whose elements are more than an address (or a prefix) have none here and are not `complete`.
-std::optional<RuleSet> DecodeIpset(Bytes message);
+std::optional<AddressSet> DecodeIpset(Bytes message);
 
 // Puts names in the place of indexes in the conditions of the rules. True when there is an ipset in any of them.
 bool NameIpsets(Ruleset& ruleset);
 
 // All of them; elements beyond `elements_max` are left out, and their sets not `complete`.
-Result<std::vector<RuleSet>> ReadIpsets(std::size_t elements_max);
+Result<std::vector<AddressSet>> ReadIpsets(std::size_t elements_max);
 
 }  // namespace conntally

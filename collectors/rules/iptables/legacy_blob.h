@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/ruleset.h"
 
 namespace conntally {
 

@@ -99,15 +99,15 @@ Result<LegacyReader::Blob> LegacyReader::ReadTable(const std::string& name) {
   return Error{"the legacy table " + name + " changed again and again while it was read", EAGAIN};
 }
 
-RulesetSnapshot LegacyReader::Read() {
+BackendReading LegacyReader::Read() {
   const auto began = std::chrono::steady_clock::now();
   constexpr int kAttemptsMax = 8;
-  Result<RulesetSnapshot> read = Error{};
+  Result<BackendReading> read = Error{};
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     read = TryRead();
     if (read || read.error().code != EINTR) break;
   }
-  RulesetSnapshot snapshot;
+  BackendReading snapshot;
   if (read) {
     snapshot = std::move(*read);
   } else {
@@ -119,12 +119,12 @@ RulesetSnapshot LegacyReader::Read() {
     if (code == ENOENT) snapshot.failure = std::string("there is no ") + NameOf(backend_) + " in this kernel";
     snapshot.ruleset = std::make_shared<Ruleset>();
   }
-  snapshot.sets = std::make_shared<std::vector<RuleSet>>();
+  snapshot.sets = std::make_shared<std::vector<AddressSet>>();
   snapshot.duration_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return snapshot;
 }
 
-Result<RulesetSnapshot> LegacyReader::TryRead() {
+Result<BackendReading> LegacyReader::TryRead() {
   const auto names = TableNames();
   if (!names) return names.error();
   if (socket_.get() < 0 && !names->empty()) {
@@ -156,7 +156,7 @@ Result<RulesetSnapshot> LegacyReader::TryRead() {
     // Texts were asked for after the blobs: only if these are still the same do both belong together.
     return Error{"the legacy tables changed again and again while they were read", EINTR};
   }
-  RulesetSnapshot snapshot;
+  BackendReading snapshot;
   snapshot.present = snapshot.success = true;
   snapshot.ruleset = ruleset_;
   snapshot.counters = std::move(counters);

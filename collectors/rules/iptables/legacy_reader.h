@@ -15,7 +15,7 @@
 
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/iptables/legacy_blob.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 #include "collectors/system/result.h"
 
 namespace conntally {
@@ -31,7 +31,7 @@ class LegacyReader {
   // kIptablesLegacy or kIp6tablesLegacy.
   explicit LegacyReader(RuleBackend backend);
 
-  RulesetSnapshot Read();
+  BackendReading Read();
 
  private:
   struct Blob {
@@ -48,7 +48,7 @@ class LegacyReader {
 
   Result<std::vector<std::string>> TableNames() const;
   Result<Blob> ReadTable(const std::string& name);
-  Result<RulesetSnapshot> TryRead();
+  Result<BackendReading> TryRead();
   Status Rebuild(std::map<std::string, Blob> blobs);
   void AddTexts(Ruleset& ruleset) const;
 

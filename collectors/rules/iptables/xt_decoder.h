@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

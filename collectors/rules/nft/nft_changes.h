@@ -30,7 +30,7 @@
 
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_set_content.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 

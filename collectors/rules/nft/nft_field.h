@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "collectors/rules/nft/nft_messages.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_condition.h"
 
 namespace conntally {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "collectors/rules/nft/nft_field.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

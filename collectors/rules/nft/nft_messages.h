@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_words.h"
 
 namespace conntally {
 

@@ -52,10 +52,10 @@ std::string Owned(std::string_view text) { return std::string(text); }
 
 }  // namespace
 
-RulesetSnapshot NftReader::Read() {
+BackendReading NftReader::Read() {
   const auto began = std::chrono::steady_clock::now();
   constexpr int kAttemptsMax = 8;
-  Result<RulesetSnapshot> result = Error{};
+  Result<BackendReading> result = Error{};
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     result = TryRead();
     if (result) break;
@@ -63,7 +63,7 @@ RulesetSnapshot NftReader::Read() {
     if (result.error().code != EINTR) break;
   }
   if (!result) {
-    RulesetSnapshot failed;
+    BackendReading failed;
     const int code = result.error().code;
     const bool absent = code == EPROTONOSUPPORT || code == EOPNOTSUPP;
     failed.lacks_capability = code == EPERM;
@@ -71,14 +71,14 @@ RulesetSnapshot NftReader::Read() {
     failed.failure = failed.lacks_capability ? result.error().message + ": reading nftables needs CAP_NET_ADMIN" : result.error().message;
     if (absent) failed.failure = "this kernel has no nftables";
     failed.ruleset = std::make_shared<Ruleset>();
-    failed.sets = std::make_shared<std::vector<RuleSet>>();
+    failed.sets = std::make_shared<std::vector<AddressSet>>();
     result = std::move(failed);
   }
   result->duration_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return std::move(*result);
 }
 
-Result<RulesetSnapshot> NftReader::TryRead() {
+Result<BackendReading> NftReader::TryRead() {
   if (!socket_) {
     auto opened = NetlinkSocket::Open();
     if (!opened) return opened.error();
@@ -115,9 +115,9 @@ Result<std::uint32_t> NftReader::Generation() {
   return *generation;
 }
 
-Result<std::optional<RulesetSnapshot>> NftReader::Refresh() {
+Result<std::optional<BackendReading>> NftReader::Refresh() {
   const Known& known = *known_;
-  RulesetSnapshot snapshot;
+  BackendReading snapshot;
   snapshot.present = snapshot.success = true;
   snapshot.ruleset = known.ruleset;
   snapshot.sets = known.sets;
@@ -149,7 +149,7 @@ Result<std::optional<RulesetSnapshot>> NftReader::Refresh() {
     ++index;
   });
   if (!asked) return asked.error();
-  if (!same || index != rules.size()) return std::optional<RulesetSnapshot>();
+  if (!same || index != rules.size()) return std::optional<BackendReading>();
 
   if (known.has_policy_counters) {
     index = 0;
@@ -160,10 +160,10 @@ Result<std::optional<RulesetSnapshot>> NftReader::Refresh() {
       }
     });
     if (!asked) return asked.error();
-    if (!same) return std::optional<RulesetSnapshot>();
+    if (!same) return std::optional<BackendReading>();
   }
   if (!known.changing.empty()) {
-    auto sets = std::make_shared<std::vector<RuleSet>>(*known.sets);
+    auto sets = std::make_shared<std::vector<AddressSet>>(*known.sets);
     elements_read_ = 0;
     for (const SetToRead& set : known.changing) {
       if (const auto read = ReadElements(set, *sets); !read) return read.error();
@@ -240,7 +240,7 @@ Status NftReader::ReadRules(Ruleset& ruleset) {
 
 Status NftReader::ReadSets() {
   std::vector<SetToRead> anonymous;
-  auto sets = std::make_shared<std::vector<RuleSet>>();
+  auto sets = std::make_shared<std::vector<AddressSet>>();
   auto done = Query(*socket_, {NftMessage(NFT_MSG_GETSET), 0, true}, [&](Bytes message) {
     const auto set = DecodeNftSet(message);
     if (!set) return;
@@ -275,7 +275,7 @@ Status NftReader::ReadSets() {
   for (const SetToRead& set : building_.named) {
     if (!done) return done;
     done = ReadElements(set, *sets);
-    const RuleSet& read = (*sets)[set.index];
+    const AddressSet& read = (*sets)[set.index];
     const bool counts = std::any_of(read.elements.begin(), read.elements.end(), [](const SetElement& e) { return e.counter.has_value(); });
     if (read.dynamic || read.expires || counts) building_.changing.push_back(set);
   }
@@ -286,7 +286,7 @@ Status NftReader::ReadSets() {
 // Rules may fill sets that are not declared dynamic: of such a one nothing stands, either.
 bool NftReader::FollowUpdates(const Ruleset& ruleset) {
   bool decoded_wrongly = false;
-  std::shared_ptr<std::vector<RuleSet>> sets;
+  std::shared_ptr<std::vector<AddressSet>> sets;
   for (const Rule& rule : ruleset.rules) {
     for (const SetUpdate& update : rule.set_updates) {
       const auto content = contents_.find({rule.family, rule.table, update.set});
@@ -298,7 +298,7 @@ bool NftReader::FollowUpdates(const Ruleset& ruleset) {
         return named.family == rule.family && named.table == rule.table && named.name == update.set;
       });
       if (set == building_.named.end()) continue;
-      if (!sets) sets = std::make_shared<std::vector<RuleSet>>(*building_.sets);
+      if (!sets) sets = std::make_shared<std::vector<AddressSet>>(*building_.sets);
       (*sets)[set->index].dynamic = true;
       const bool known = std::any_of(building_.changing.begin(), building_.changing.end(), [&](const SetToRead& changing) { return changing.index == set->index; });
       if (!known) building_.changing.push_back(*set);
@@ -308,8 +308,8 @@ bool NftReader::FollowUpdates(const Ruleset& ruleset) {
   return decoded_wrongly;
 }
 
-Status NftReader::ReadElements(const SetToRead& set, std::vector<RuleSet>& sets) {
-  RuleSet& named = sets[set.index];
+Status NftReader::ReadElements(const SetToRead& set, std::vector<AddressSet>& sets) {
+  AddressSet& named = sets[set.index];
   named.elements.clear();
   named.complete = true;
   const auto read = DumpElements(set.family, set.table, set.name, set.intervals, &named);
@@ -319,7 +319,7 @@ Status NftReader::ReadElements(const SetToRead& set, std::vector<RuleSet>& sets)
 
 // With `named`, its elements go there, with their counters; else they are returned.
 Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily family, const std::string& table,
-                                                                    const std::string& name, bool intervals, RuleSet* named) {
+                                                                    const std::string& name, bool intervals, AddressSet* named) {
   std::vector<std::byte> request;
   AppendText(request, NFTA_SET_ELEM_LIST_TABLE, table);
   AppendText(request, NFTA_SET_ELEM_LIST_SET, name);
@@ -374,7 +374,7 @@ Status NftReader::AddTexts(Ruleset& ruleset) {
   return Ok();
 }
 
-void NftReader::AddChanges(RulesetSnapshot& snapshot) {
+void NftReader::AddChanges(BackendReading& snapshot) {
   watch_.CatchUp(known_->generation);
   snapshot.changes = watch_.changes().Take(*known_->ruleset, texts_);
   for (std::size_t i = 0; i < snapshot.changes.begun.size(); ++i) {

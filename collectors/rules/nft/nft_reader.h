@@ -20,7 +20,7 @@
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_watch.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
@@ -31,7 +31,7 @@ class NftReader {
   static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
 
   // Counters and rules of one generation, or what failed.
-  RulesetSnapshot Read();
+  BackendReading Read();
 
   // Takes up what the kernel told since. To be called some times a second between readings.
   void Follow() { watch_.Follow(); }
@@ -54,28 +54,28 @@ class NftReader {
     std::vector<std::string> objects;  // by rule: family, table and name of its named counter, or nothing
     bool has_objects = false;
     bool has_policy_counters = false;
-    std::shared_ptr<const std::vector<RuleSet>> sets;
+    std::shared_ptr<const std::vector<AddressSet>> sets;
     std::vector<SetToRead> named;     // sets of addresses
     std::vector<SetToRead> changing;  // those of them whose elements packets or time change
   };
   using Objects = std::map<std::string, RuleCounter, std::less<>>;
 
-  Result<RulesetSnapshot> TryRead();
+  Result<BackendReading> TryRead();
   Result<std::uint32_t> Generation();
   // nullopt: the ruleset is no more what is known.
-  Result<std::optional<RulesetSnapshot>> Refresh();
+  Result<std::optional<BackendReading>> Refresh();
   Status Rebuild(std::uint32_t generation);
   Status ReadChains(Ruleset& ruleset);
   Status ReadRules(Ruleset& ruleset);
   Status ReadSets();
   // Whether rules have to be decoded anew, now that it is known which sets they fill.
   bool FollowUpdates(const Ruleset& ruleset);
-  Status ReadElements(const SetToRead& set, std::vector<RuleSet>& sets);
+  Status ReadElements(const SetToRead& set, std::vector<AddressSet>& sets);
   Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table, const std::string& name,
-                                                           bool intervals, RuleSet* named);
+                                                           bool intervals, AddressSet* named);
   Result<Objects> ReadObjects();
   Status AddTexts(Ruleset& ruleset);
-  void AddChanges(RulesetSnapshot& snapshot);
+  void AddChanges(BackendReading& snapshot);
 
   std::optional<NetlinkSocket> socket_;
   NftWatch watch_;

@@ -8,7 +8,7 @@
 
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_set_content.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "collectors/rules/nft/nft_messages.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_words.h"
 
 namespace conntally {
 

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "collectors/rules/nft/nft_rule_decoder.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/address_set.h"
+#include "collectors/rules/ruleset.h"
 
 namespace conntally {
 

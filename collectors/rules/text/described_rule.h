@@ -6,7 +6,7 @@
 #include <string>
 
 #include "collectors/netlink/attributes.h"
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule.h"
 
 namespace conntally {
 

@@ -14,7 +14,7 @@
 #include <tuple>
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_words.h"
 #include "collectors/system/result.h"
 
 namespace conntally {

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/ruleset.h"
 
 namespace conntally {
 

@@ -113,13 +113,13 @@ Match PacketType(const RuleCondition& condition, const Packet& packet) {
 
 }  // namespace
 
-ConditionMatcher::ConditionMatcher(const RuleSnapshot& snapshot) {
+ConditionMatcher::ConditionMatcher(const FirewallReading& snapshot) {
   for (const auto& [backend, one] : snapshot.backends) {
     if (!one.sets) continue;
-    for (const RuleSet& set : *one.sets) sets_[{set.ipset, set.family, set.table, set.name}] = &set;
+    for (const AddressSet& set : *one.sets) sets_[{set.ipset, set.family, set.table, set.name}] = &set;
   }
   if (!snapshot.ipsets) return;
-  for (const RuleSet& set : *snapshot.ipsets) sets_[{true, RuleFamily::kIp, {}, set.name}] = &set;
+  for (const AddressSet& set : *snapshot.ipsets) sets_[{true, RuleFamily::kIp, {}, set.name}] = &set;
 }
 
 Match ConditionMatcher::Conditions(const Rule& rule, const Packet& packet, std::string& why) const {
@@ -194,7 +194,7 @@ Match ConditionMatcher::InSet(const Rule& rule, const RuleCondition& condition, 
     why = "the set " + condition.set + " could not be read";
     return Match::kMaybe;
   }
-  const RuleSet& set = *found->second;
+  const AddressSet& set = *found->second;
   if (!address) {
     if (set.complete && set.elements.empty()) return Match::kNo;
     return Unknown(why, condition.kind == Kind::kSource ? "the source is not known" : "the destination is not known");

@@ -7,7 +7,7 @@
 #include <string>
 #include <tuple>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/match.h"
 #include "collectors/rules/walk/packet.h"
 
@@ -16,7 +16,7 @@ namespace conntally {
 class ConditionMatcher {
  public:
   // The snapshot must outlive it.
-  explicit ConditionMatcher(const RuleSnapshot& snapshot);
+  explicit ConditionMatcher(const FirewallReading& snapshot);
 
   // All conditions of the rule, its limits and its map aside. `why` is set when nobody can tell.
   Match Conditions(const Rule& rule, const Packet& packet, std::string& why) const;
@@ -29,7 +29,7 @@ class ConditionMatcher {
   Match InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address, std::string& why) const;
 
   // By ipset or not, family (of nftables'), table, name.
-  std::map<std::tuple<bool, RuleFamily, std::string, std::string>, const RuleSet*> sets_;
+  std::map<std::tuple<bool, RuleFamily, std::string, std::string>, const AddressSet*> sets_;
 };
 
 }  // namespace conntally

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_condition.h"
 #include "collectors/tally/address.h"
 
 namespace conntally {

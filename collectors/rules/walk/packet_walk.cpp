@@ -8,7 +8,7 @@
 
 namespace conntally {
 
-PacketWalker::PacketWalker(const RuleSnapshot& snapshot) : snapshot_(snapshot), matcher_(snapshot) {
+PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot), matcher_(snapshot) {
   constexpr std::array<std::string_view, kHooks> kNames = {"prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"};
   constexpr std::int32_t kDestinationNat = -100, kSourceNat = 100;  // NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC
   for (const auto& [backend, one] : snapshot.backends) {

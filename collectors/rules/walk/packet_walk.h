@@ -18,7 +18,7 @@
 #include <tuple>
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/condition_match.h"
 #include "collectors/rules/walk/packet.h"
 
@@ -82,7 +82,7 @@ class PacketWalker {
   static constexpr std::size_t kUnevaluatedMax = 100;
 
   // The snapshot must outlive it.
-  explicit PacketWalker(const RuleSnapshot& snapshot);
+  explicit PacketWalker(const FirewallReading& snapshot);
 
   // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false. `packet.out` is where
   // it would leave; absent: as routing says.
@@ -95,7 +95,7 @@ class PacketWalker {
   const Rule& rule(RuleRef ref) const;
   const RuleChain& chain(ChainRef ref) const;
   const RuleChain* ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table, const std::string& name) const;
-  const RuleSnapshot& snapshot() const { return snapshot_; }
+  const FirewallReading& snapshot() const { return snapshot_; }
 
  private:
   friend class WalkRun;
@@ -108,7 +108,7 @@ class PacketWalker {
   };
   using ChainKey = std::tuple<RuleBackend, RuleFamily, std::string_view, std::string_view>;
 
-  const RuleSnapshot& snapshot_;
+  const FirewallReading& snapshot_;
   ConditionMatcher matcher_;
   std::map<ChainKey, std::size_t> chains_;
   std::array<std::vector<Hooked>, kHooks> hooks_;

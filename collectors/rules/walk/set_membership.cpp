@@ -9,7 +9,7 @@ bool IsWithin(const AddressRange& inner, const AddressRange& outer) { return out
 
 }  // namespace
 
-Match MembershipOf(const IpAddress& address, const RuleSet& set) {
+Match MembershipOf(const IpAddress& address, const AddressSet& set) {
   const SetElement* narrowest = nullptr;
   for (const SetElement& element : set.elements) {
     if (!element.addresses.Contains(address)) continue;
@@ -19,10 +19,10 @@ Match MembershipOf(const IpAddress& address, const RuleSet& set) {
   return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
 }
 
-const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets) {
-  const std::vector<RuleSet>* list = condition.ipset ? ipsets : sets;
+const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets, const std::vector<AddressSet>* ipsets) {
+  const std::vector<AddressSet>* list = condition.ipset ? ipsets : sets;
   if (list == nullptr) return nullptr;
-  const auto found = std::find_if(list->begin(), list->end(), [&](const RuleSet& set) {
+  const auto found = std::find_if(list->begin(), list->end(), [&](const AddressSet& set) {
     return set.name == condition.set && (condition.ipset || (set.family == rule.family && set.table == rule.table));
   });
   return found != list->end() ? &*found : nullptr;

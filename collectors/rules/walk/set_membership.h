@@ -8,15 +8,16 @@
 
 #include <vector>
 
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/address_set.h"
+#include "collectors/rules/rule.h"
 #include "collectors/rules/walk/match.h"
 #include "collectors/tally/address.h"
 
 namespace conntally {
 
-Match MembershipOf(const IpAddress& address, const RuleSet& set);
+Match MembershipOf(const IpAddress& address, const AddressSet& set);
 
 // The set that a condition of the rule names; nullptr when it was not read. Either list may be null.
-const RuleSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<RuleSet>* sets, const std::vector<RuleSet>* ipsets);
+const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets, const std::vector<AddressSet>* ipsets);
 
 }  // namespace conntally

@@ -64,7 +64,7 @@ class Firewall {
     return Add({}, std::move(table), std::move(name), std::move(rules), family, backend);
   }
   Firewall& Set(std::string table, std::string name, std::vector<SetElement> elements, RuleFamily family = RuleFamily::kIp) {
-    RuleSet& set = sets_.emplace_back();
+    AddressSet& set = sets_.emplace_back();
     set.family = family;
     set.table = std::move(table);
     set.name = std::move(name);
@@ -72,8 +72,8 @@ class Firewall {
     return *this;
   }
 
-  RuleSnapshot Now() const { return Snapshot(true); }
-  RuleSnapshot Before() const { return Snapshot(false); }
+  FirewallReading Now() const { return Snapshot(true); }
+  FirewallReading Before() const { return Snapshot(false); }
 
  private:
   struct Counts {
@@ -96,16 +96,16 @@ class Firewall {
     return *this;
   }
 
-  RuleSnapshot Snapshot(bool now) const {
-    RuleSnapshot snapshot;
+  FirewallReading Snapshot(bool now) const {
+    FirewallReading snapshot;
     for (const auto& [backend, built] : rulesets_) {
       Ruleset ruleset = built;
       FinishRuleset(ruleset);
-      RulesetSnapshot& one = snapshot.backends[backend];
+      BackendReading& one = snapshot.backends[backend];
       one.present = one.success = true;
       for (const Counts& counts : counts_.at(backend)) one.counters.emplace_back(RuleCounter{counts.packets - (now ? 0 : counts.rose), 0});
       one.policies.resize(ruleset.chains.size());
-      one.sets = std::make_shared<std::vector<RuleSet>>(backend == RuleBackend::kNftables ? sets_ : std::vector<RuleSet>());
+      one.sets = std::make_shared<std::vector<AddressSet>>(backend == RuleBackend::kNftables ? sets_ : std::vector<AddressSet>());
       one.ruleset = std::make_shared<Ruleset>(std::move(ruleset));
     }
     return snapshot;
@@ -113,7 +113,7 @@ class Firewall {
 
   std::map<RuleBackend, Ruleset> rulesets_;
   std::map<RuleBackend, std::vector<Counts>> counts_;
-  std::vector<RuleSet> sets_;
+  std::vector<AddressSet> sets_;
 };
 
 // A SYN from 192.0.2.7 to this host, by eth0.

@@ -35,11 +35,11 @@ class Firewall {
   }
   void Count(const std::vector<Shown>& rules, std::chrono::hours later = std::chrono::hours(0)) {
     now_ += later;
-    RuleSnapshot snapshot;
-    RulesetSnapshot& read = snapshot.backends[RuleBackend::kNftables];
+    FirewallReading snapshot;
+    BackendReading& read = snapshot.backends[RuleBackend::kNftables];
     read.present = read.success = true;
     read.ruleset = ruleset_;
-    read.sets = std::make_shared<std::vector<RuleSet>>();
+    read.sets = std::make_shared<std::vector<AddressSet>>();
     for (const Shown& shown : rules) {
       read.counters.push_back(shown.packets ? std::optional(RuleCounter{*shown.packets, *shown.packets * 10}) : std::nullopt);
     }
@@ -66,8 +66,8 @@ class Firewall {
   }
   void BeginAnew() { counters_.BeginAnew(); }
   void Fail() {
-    RuleSnapshot snapshot;
-    RulesetSnapshot& read = snapshot.backends[RuleBackend::kNftables];
+    FirewallReading snapshot;
+    BackendReading& read = snapshot.backends[RuleBackend::kNftables];
     read.present = true;
     read.failure = "no";
     read.ruleset = std::make_shared<Ruleset>();

@@ -99,7 +99,7 @@ Match All(const ConditionMatcher& matcher, const Rule& rule, const std::vector<R
   return match;
 }
 
-std::vector<Fix> FixesFor(const RuleSnapshot& snapshot, const Decision& stop, const Packet& packet) {
+std::vector<Fix> FixesFor(const FirewallReading& snapshot, const Decision& stop, const Packet& packet) {
   const PacketWalker walker(snapshot);
   Finding finding;
   FirewallCommands(walker, {}).LetThrough(stop, packet, finding);
@@ -117,7 +117,7 @@ TEST_CASE("whatever the rule and the packet are, a printed accept names the sour
     Firewall firewall;
     firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {world.AnyDrop()}, RuleFamily::kIp, "filter", backend);
     firewall.Set("filter", "banned", {{{*IpAddress::Parse("192.0.2.7"), *IpAddress::Parse("192.0.2.7")}, {}, false}});
-    const RuleSnapshot snapshot = firewall.Now();
+    const FirewallReading snapshot = firewall.Now();
     const Rule& rule = snapshot.backends.at(backend).ruleset->rules[0];
     const ConditionMatcher matcher(snapshot);
     const Packet packet = world.Blurred(world.AnyPacket());
@@ -153,7 +153,7 @@ TEST_CASE("each condition of the rule stands in the accept, in the tool's own wo
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
                 {Does(Verdict::kDrop, {Tcp(), Numbers(Kind::kDestinationPort, {{80, 90}}), Numbers(Kind::kTcpFlags, {{2, 23}}), State(kStateNew), Numbers(Kind::kMark, {{0, 0xf0}}),
                                        Numbers(Kind::kConntrackStatus, {{kStatusDestinationNat, kStatusDestinationNat}}, true)})});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const auto conditions = AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot));
   REQUIRE(conditions);
   CHECK(*IptablesText(*conditions, Family::kIpv4) ==
@@ -169,7 +169,7 @@ TEST_CASE("a rule with a limit, or that is not understood, has no accept") {
     else rule.rule.fully_understood = false;
     Firewall firewall;
     firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {rule});
-    const RuleSnapshot snapshot = firewall.Now();
+    const FirewallReading snapshot = firewall.Now();
     CHECK_FALSE(AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot)));
   }
 }
@@ -177,7 +177,7 @@ TEST_CASE("a rule with a limit, or that is not understood, has no accept") {
 TEST_CASE("without a source, or a port, the policy is opened for nobody") {
   Firewall firewall;
   firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const Decision policy{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}};
   CHECK(FixesFor(snapshot, policy, Syn(80)).size() == 1);
   Packet nobodys = Syn(80), portless = Syn(80), of_all = Syn(80);
@@ -192,7 +192,7 @@ TEST_CASE("a packet that leaves the chain before its end is let through where it
   firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {Leads(Verdict::kGoto, "rest", {Tcp()})});
   firewall.Own("filter", "rest", {Does(Verdict::kAccept, {ToPort(22)})});
   firewall.Base("late", "input", "input", 1, Verdict::kDrop, {Does(Verdict::kReturn, {Tcp(), From("192.0.2.0", "192.0.2.255")})});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const Decision by_goto{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}}, by_return{Verdict::kDrop, Match::kYes, true, {kNft, 2}, std::nullopt, {}};
   REQUIRE(FixesFor(snapshot, by_goto, Syn(80)).size() == 1);
   CHECK(FixesFor(snapshot, by_goto, Syn(80))[0].command.starts_with("nft 'add rule ip filter rest ip saddr 192.0.2.7 "));
@@ -203,7 +203,7 @@ TEST_CASE("a packet that leaves the chain before its end is let through where it
 TEST_CASE("a rule about one source alone may go, and no other") {
   Firewall firewall;
   firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {From("192.0.2.7", "192.0.2.7")}, "ip saddr 192.0.2.7 drop"), Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")})});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const auto at = [](std::size_t rule) { return Decision{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, rule}, {}}; };
   Packet any = Syn(80);
   any.protocol.reset(), any.destination_port.reset();

@@ -48,8 +48,8 @@ struct AskedRules {
 
   diagnose::Report Look() const {
     diagnose::Report report;
-    const RuleSnapshot before = firewall.Before();
-    RuleSnapshot after = firewall.Now();
+    const FirewallReading before = firewall.Before();
+    FirewallReading after = firewall.Now();
     for (auto& [backend, one] : after.backends) one.ruleset = before.backends.at(backend).ruleset;  // as a reader does
     const auto no_route = [](const RouteQuestion&) -> Result<Route> {
       Route route;
@@ -58,7 +58,7 @@ struct AskedRules {
       return route;
     };
     if (unread) {
-      RulesetSnapshot& one = after.backends[*unread];
+      BackendReading& one = after.backends[*unread];
       one.present = true;
       one.ruleset = std::make_shared<Ruleset>();
     }

@@ -34,7 +34,7 @@ TEST_CASE("a rule's text can do nothing in a shell") {
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
                 {Does(Verdict::kDrop, {}, "-s 192.0.2.7/32 -m comment --comment \"`reboot` \\\"$x\\\"\" -j DROP")}, RuleFamily::kIp, "filter", kLegacy);
   firewall.Base("t", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {}, "tcp dport { 22, 80 } drop comment \"a; $(reboot) 'b'\"")}, RuleFamily::kInet);
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
   CHECK(commands.Delete({kLegacy, 0}, "").command == "iptables-legacy -D INPUT 1");
@@ -48,7 +48,7 @@ TEST_CASE("the tool is the one that the rules belong to, by the name that it has
   constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {}, RuleFamily::kIp, "filter", kLegacy);
   firewall.Base("t", "input", "input", 0, Verdict::kAccept, {}, RuleFamily::kInet);
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   CHECK(FirewallCommands(walker, {}).ToolOf(kLegacy, RuleFamily::kIp, "filter") == "iptables-legacy");
   CHECK(FirewallCommands(walker, {false, true}).ToolOf(kLegacy, RuleFamily::kIp, "filter") == "iptables");
@@ -72,7 +72,7 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kDrop, {Leads(Verdict::kJump, "ufw-user-input")});
   firewall.Own("filter", "ufw-user-input", {Does(Verdict::kDrop, {ToPort(80)})});
   firewall.Own("f2b", "f2b-sshd", {Does(Verdict::kReject)});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const auto owner = [&](const char* table, const char* chain) { return OwnerOf(snapshot, RuleBackend::kNftables, RuleFamily::kIp, table, chain); };
   CHECK(owner("filter", "INPUT") == "ufw");
   CHECK(owner("f2b", "f2b-sshd") == "fail2ban");
@@ -92,7 +92,7 @@ TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what
   firewall.Base("firewalld", "filter_INPUT", "input", 10, Verdict::kAccept, {Leads(Verdict::kGoto, "filter_IN_public_deny")}, RuleFamily::kInet);
   firewall.Base("firewalld", "filter_FORWARD", "forward", 10, Verdict::kAccept, {Does(Verdict::kReject)}, RuleFamily::kInet);
   firewall.Own("firewalld", "filter_IN_public_deny", {Does(Verdict::kReject)}, RuleFamily::kInet);
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
   CHECK(LetThrough(commands, StopAt(2, RuleBackend::kNftables), Syn(80))[0].command ==

@@ -15,7 +15,7 @@ struct Staged {
   Question question;
   HostFacts host;
   Config config;
-  RuleSnapshot rules;
+  FirewallReading rules;
   std::optional<WatchedPackets> watched;
   std::optional<RunningDaemon> daemon;
   ConnectionList list;

@@ -74,7 +74,7 @@ struct Firewall {
   }
 
   std::optional<std::string> Of(const DropKey& key, std::uint64_t packets = 5, bool changed = false) const {
-    RuleSnapshot then, now;
+    FirewallReading then, now;
     const auto shared = std::make_shared<const Ruleset>(ruleset);
     then.backends[RuleBackend::kNftables] = before;
     now.backends[RuleBackend::kNftables] = after;
@@ -84,8 +84,8 @@ struct Firewall {
   }
 
   Ruleset ruleset;
-  RulesetSnapshot before;
-  RulesetSnapshot after;
+  BackendReading before;
+  BackendReading after;
 };
 
 DropKey Packet(const char* source, std::uint16_t port, std::uint8_t hooks = HookSet::kInput) {
@@ -304,14 +304,14 @@ TEST_CASE("a verdict map dropped what one of its elements that drop took") {
 
 TEST_CASE("a source that was in a set before and after was in it") {
   const auto holding = [](std::initializer_list<const char*> addresses, bool expires) {
-    RuleSet set;
+    AddressSet set;
     set.family = RuleFamily::kInet;
     set.table = "t";
     set.name = "bad";
     set.dynamic = true;
     set.expires = expires;
     for (const char* address : addresses) set.elements.push_back({{IpAddress::Parse(address).value(), IpAddress::Parse(address).value()}, {}, false});
-    return std::make_shared<const std::vector<RuleSet>>(1, set);
+    return std::make_shared<const std::vector<AddressSet>>(1, set);
   };
   RuleCondition in_set;
   in_set.kind = Kind::kSource;

@@ -34,11 +34,11 @@ class Firewall {
     return Count(rules);
   }
   std::shared_ptr<const RuleFigures> Count(const std::vector<Shown>& rules) {
-    RuleSnapshot snapshot;
-    RulesetSnapshot& read = snapshot.backends[RuleBackend::kNftables];
+    FirewallReading snapshot;
+    BackendReading& read = snapshot.backends[RuleBackend::kNftables];
     read.present = read.success = true;
     read.ruleset = ruleset_;
-    read.sets = std::make_shared<std::vector<RuleSet>>();
+    read.sets = std::make_shared<std::vector<AddressSet>>();
     for (const Shown& shown : rules) read.counters.emplace_back(RuleCounter{shown.packets, shown.packets});
     read.policies.resize(1);
     counters_.Update(std::move(snapshot), {});

@@ -17,8 +17,8 @@ Rule Counting(const std::string& text, const std::string& set, Verdict verdict =
   return rule;
 }
 
-RuleSet Counted(const std::string& name, const std::vector<std::pair<std::string, std::uint64_t>>& packets) {
-  RuleSet set = SetOf(name, {});
+AddressSet Counted(const std::string& name, const std::vector<std::pair<std::string, std::uint64_t>>& packets) {
+  AddressSet set = SetOf(name, {});
   for (const auto& [prefix, count] : packets) set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), RuleCounter{count, 0}, false});
   return set;
 }
@@ -27,7 +27,7 @@ using Drops = std::vector<std::string>;
 
 // "SOURCE PACKETS", of one reading after the other.
 struct Readings {
-  Drops Take(const std::vector<Rule>& rules, const RuleSet& set) {
+  Drops Take(const std::vector<Rule>& rules, const AddressSet& set) {
     WrittenRules written;
     written.Chain("input", "input", rules).Set(set);
     Drops drops;
@@ -73,7 +73,7 @@ TEST_CASE("elements without room are counted once, and their past is no drop onc
     packets.emplace_back("10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255), 100);
   }
   Readings readings;
-  const RuleSet all = Counted("bad", packets);
+  const AddressSet all = Counted("bad", packets);
   for (int i = 0; i < 3; ++i) CHECK(readings.Take(kRules, all).empty());
   CHECK(readings.sets.turned_away() == 3);
   packets.erase(packets.begin(), packets.begin() + 3);
@@ -84,7 +84,7 @@ TEST_CASE("elements without room are counted once, and their past is no drop onc
 }
 
 TEST_CASE("a set that is not one dropping rule's alone tells nothing") {
-  const RuleSet before = Counted("bad", {{"10.0.0.1", 1}}), after = Counted("bad", {{"10.0.0.1", 9}});
+  const AddressSet before = Counted("bad", {{"10.0.0.1", 1}}), after = Counted("bad", {{"10.0.0.1", 9}});
   for (const auto& rules : {std::vector{Counting("ip saddr @bad accept", "bad", Verdict::kAccept)},
                             std::vector{kRules[0], Rule_("tcp dport 80 ip saddr @bad accept", Verdict::kAccept)},
                             std::vector{Counting("ip saddr @bad update @bad { ip saddr } drop", "bad")}}) {
@@ -100,7 +100,7 @@ TEST_CASE("a set that is not one dropping rule's alone tells nothing") {
 }
 
 TEST_CASE("an element of many sources is nobody's, unless they are one group") {
-  const RuleSet before = Counted("bad", {{"10.0.0.0/24", 1}}), after = Counted("bad", {{"10.0.0.0/24", 9}});
+  const AddressSet before = Counted("bad", {{"10.0.0.0/24", 1}}), after = Counted("bad", {{"10.0.0.0/24", 9}});
   Readings singly;
   (void)singly.Take(kRules, before);
   CHECK(singly.Take(kRules, after).empty());

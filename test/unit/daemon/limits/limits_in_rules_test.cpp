@@ -65,7 +65,7 @@ TEST_CASE("protocol, port and source narrow a limit exactly") {
 
 TEST_CASE("a set of sources narrows a limit as long as it is known whole") {
   WrittenRules rules;
-  RuleSet set = SetOf("guests", {"10.0.0.0/24", "10.0.2.7"});
+  AddressSet set = SetOf("guests", {"10.0.0.0/24", "10.0.2.7"});
   rules.Chain("INPUT", "input", {Limited(Rule_("", Verdict::kDrop, {FromSet("guests")}), 10)}).Set(set);
   const LimitInRule limit = OnlyLimit(rules);
   CHECK_FALSE(limit.approximate);

@@ -94,7 +94,7 @@ class WrittenRules {
     }
     return *this;
   }
-  WrittenRules& Set(RuleSet set) {
+  WrittenRules& Set(AddressSet set) {
     sets_.push_back(std::move(set));
     return *this;
   }
@@ -110,17 +110,17 @@ class WrittenRules {
     of_backend.snapshot.policies.resize(ruleset->chains.size());
     of_backend.totals.resize(ruleset->rules.size());
     of_backend.snapshot.ruleset = std::move(ruleset);
-    of_backend.snapshot.sets = std::make_shared<std::vector<RuleSet>>(sets_);
+    of_backend.snapshot.sets = std::make_shared<std::vector<AddressSet>>(sets_);
     return figures;
   }
 
  private:
   Ruleset ruleset_;
-  std::vector<RuleSet> sets_;
+  std::vector<AddressSet> sets_;
 };
 
-inline RuleSet SetOf(const std::string& name, const std::vector<std::string>& prefixes) {
-  RuleSet set;
+inline AddressSet SetOf(const std::string& name, const std::vector<std::string>& prefixes) {
+  AddressSet set;
   set.table = "filter";
   set.name = name;
   for (const std::string& prefix : prefixes) set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), {}, false});

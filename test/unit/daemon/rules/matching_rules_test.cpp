@@ -36,9 +36,9 @@ TEST_CASE("drop and reject rules match by prefix, range and negation") {
 }
 
 TEST_CASE("elements of sets cover, but for exceptions, and of a set that is cut nobody knows") {
-  RuleSet blocked = SetOf("blocked", {"10.0.0.0/24"});
+  AddressSet blocked = SetOf("blocked", {"10.0.0.0/24"});
   blocked.elements.push_back({RangeOf(Prefix::Parse("10.0.0.7").value()), {}, true});
-  RuleSet cut = SetOf("cut", {"10.0.0.1"});
+  AddressSet cut = SetOf("cut", {"10.0.0.1"});
   cut.complete = false;
   WrittenRules rules = Input({Rule_("blocked", Verdict::kDrop, {FromSet("blocked")}), Rule_("cut", Verdict::kDrop, {FromSet("cut")})});
   rules.Set(blocked).Set(cut);

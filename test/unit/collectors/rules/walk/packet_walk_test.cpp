@@ -13,7 +13,7 @@ namespace {
 constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
 
 Walk Of(const Firewall& firewall, Packet packet, const WalkRouting& routing = {}) {
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   return PacketWalker(snapshot).Arrives(std::move(packet), routing);
 }
 
@@ -223,7 +223,7 @@ TEST_CASE("what a host sends to itself goes out and comes in") {
   Firewall firewall;
   firewall.Base("filter", "OUTPUT", "output", 0, Verdict::kAccept, {Does(Verdict::kDrop, {ToPort(81)})});
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kReject, {In("lo"), ToPort(82)})});
-  const RuleSnapshot snapshot = firewall.Now();
+  const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   WalkRouting routing;
   routing.is_local = [](const IpAddress&) -> std::optional<bool> { return true; };

@@ -13,8 +13,8 @@ IpAddress Address(const char* text) { return IpAddress::Parse(text).value(); }
 
 SetElement Element(const char* prefix, bool no_match = false) { return {RangeOf(*Prefix::Parse(prefix)), std::nullopt, no_match}; }
 
-RuleSet Set(std::vector<SetElement> elements) {
-  RuleSet set;
+AddressSet Set(std::vector<SetElement> elements) {
+  AddressSet set;
   set.ipset = true;
   set.name = "bad";
   set.elements = std::move(elements);
@@ -22,9 +22,9 @@ RuleSet Set(std::vector<SetElement> elements) {
 }
 
 // As a packet walk asks.
-Match AsAsked(const RuleSet& set, const char* source) {
-  RuleSnapshot snapshot;
-  snapshot.ipsets = std::make_shared<const std::vector<RuleSet>>(std::vector{set});
+Match AsAsked(const AddressSet& set, const char* source) {
+  FirewallReading snapshot;
+  snapshot.ipsets = std::make_shared<const std::vector<AddressSet>>(std::vector{set});
   Rule rule;
   rule.fully_understood = true;
   RuleCondition& condition = rule.conditions.emplace_back();
@@ -46,7 +46,7 @@ TEST_CASE("an exception holds, in whatever order the elements are listed") {
   std::sort(elements.begin(), elements.end(), by_start);
   int orders = 0;
   do {
-    const RuleSet set = Set(elements);
+    const AddressSet set = Set(elements);
     for (const auto& [source, held] : {std::pair("10.0.0.5", false), {"10.0.0.65", true}, {"10.0.0.70", false}, {"10.1.0.5", true}, {"11.0.0.5", false}}) {
       CHECK(MembershipOf(Address(source), set) == Known(held));
       CHECK(AsAsked(set, source) == Known(held));
@@ -57,7 +57,7 @@ TEST_CASE("an exception holds, in whatever order the elements are listed") {
 }
 
 TEST_CASE("of a set that is not known whole, what is not found in it may still be there") {
-  RuleSet set = Set({Element("10.0.0.0/24")});
+  AddressSet set = Set({Element("10.0.0.0/24")});
   set.complete = false;
   CHECK(MembershipOf(Address("10.0.0.1"), set) == Match::kYes);
   CHECK(MembershipOf(Address("10.0.1.1"), set) == Match::kMaybe);

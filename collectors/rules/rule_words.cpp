@@ -1,4 +1,4 @@
-#include "collectors/rules/rule_snapshot.h"
+#include "collectors/rules/rule_words.h"
 
 namespace conntally {
 
