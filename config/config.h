@@ -84,8 +84,7 @@ struct Config {
   struct Alerts {
     using Ratio = double;
     Tiers<Ratio> table_usage = {0.75, 0.90, std::chrono::seconds(30)};
-    Tiers<Duration> table_full_within = {std::chrono::minutes(30), std::chrono::minutes(5),
-                                         std::chrono::minutes(1)};
+    Tiers<Duration> table_full_within = {std::chrono::minutes(30), std::chrono::minutes(5), std::chrono::minutes(1)};
     Tiers<Ratio> source_table_share = {0.25, 0.50, std::chrono::seconds(30)};
     Tiers<Ratio> source_limit_usage = {0.80, 0.95, std::chrono::seconds(10)};
     Tiers<double> source_drop_rate = {1, 100, std::chrono::seconds(30)};

@@ -63,8 +63,7 @@ class TreeBuilder final : public YAML::EventHandler {
   Node TakeRoot() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1)
-      throw Refusal{PlaceOf(mark), "a second document begins here; allowed: one document"};
+    if (++documents_ > 1) throw Refusal{PlaceOf(mark), "a second document begins here; allowed: one document"};
   }
   void OnDocumentEnd() override {}
 
@@ -98,8 +97,7 @@ class TreeBuilder final : public YAML::EventHandler {
     if (anchor != YAML::NullAnchor) RefuseReference(mark);
     // "?" and "!" are what yaml-cpp gives plain and quoted values.
     if (!tag.empty() && tag != "?" && tag != "!") {
-      throw Refusal{PlaceOf(mark),
-                    "tags (!) are not supported; write the value alone, in quotes if it begins so"};
+      throw Refusal{PlaceOf(mark), "tags (!) are not supported; write the value alone, in quotes if it begins so"};
     }
     if (++nodes_ > kDocumentNodesMax) {
       throw Refusal{PlaceOf(mark), "too many values; allowed: up to " + std::to_string(kDocumentNodesMax)};
@@ -112,8 +110,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void Open(Node node, bool is_block_list) {
     if (open_.size() == kDocumentDepthMax) {
-      throw Refusal{node.place,
-                    "nested too deeply; allowed: up to " + std::to_string(kDocumentDepthMax) + " levels"};
+      throw Refusal{node.place, "nested too deeply; allowed: up to " + std::to_string(kDocumentDepthMax) + " levels"};
     }
     open_.push_back({std::move(node), is_block_list});
   }
@@ -137,8 +134,7 @@ class TreeBuilder final : public YAML::EventHandler {
     // An absent value of a map is misplaced as well, and its key is the place to go to.
     if (node.kind == Node::Kind::kNull) {
       if (parent.kind == Node::Kind::kMap) node.place = parent.keys.back().place;
-      if (open_.back().is_block_list && !IsWrittenNull(node.place))
-        node.place = FindDashBefore(node.place, lines_);
+      if (open_.back().is_block_list && !IsWrittenNull(node.place)) node.place = FindDashBefore(node.place, lines_);
     }
     parent.items.push_back(std::move(node));
   }
@@ -170,12 +166,9 @@ struct Explanation {
 // yaml-cpp's terms for what people most often get wrong, in theirs.
 std::string Reword(const std::string& error) {
   static const std::array explanations = {
-      Explanation{YAML::ErrorMsg::MAP_VALUE,
-                  "a ':' where no value can stand; a text that has ': ' in it needs quotes"},
-      Explanation{YAML::ErrorMsg::END_OF_MAP,
-                  "a key that does not line up with those above it, or has no ':'"},
-      Explanation{YAML::ErrorMsg::END_OF_SEQ,
-                  "an entry that does not line up with those above it, or has no '-'"},
+      Explanation{YAML::ErrorMsg::MAP_VALUE, "a ':' where no value can stand; a text that has ': ' in it needs quotes"},
+      Explanation{YAML::ErrorMsg::END_OF_MAP, "a key that does not line up with those above it, or has no ':'"},
+      Explanation{YAML::ErrorMsg::END_OF_SEQ, "an entry that does not line up with those above it, or has no '-'"},
       Explanation{YAML::ErrorMsg::END_OF_MAP_FLOW, "a '{' whose '}' is missing"},
       Explanation{YAML::ErrorMsg::END_OF_SEQ_FLOW, "a '[' whose ']' is missing"},
       Explanation{YAML::ErrorMsg::FLOW_END, "a ']' or '}' that nothing opened"},
@@ -189,8 +182,8 @@ std::string Reword(const std::string& error) {
   // Some of them end with a byte of the text, whatever it is.
   std::string message = error;
   std::replace_if(
-      message.begin(), message.end(),
-      [](char c) { return IsControl(c) || static_cast<unsigned char>(c) >= 0x80; }, '?');
+      message.begin(), message.end(), [](char c) { return IsControl(c) || static_cast<unsigned char>(c) >= 0x80; },
+      '?');
   return message;
 }
 
@@ -226,8 +219,7 @@ std::optional<ConfigFault> FindForeignByte(std::string_view text) {
 
 std::variant<Node, ConfigFault> ParseDocument(std::string_view yaml) {
   if (yaml.size() > kDocumentBytesMax) {
-    return ConfigFault{
-        1, 1, "the text is too long; allowed: up to " + std::to_string(kDocumentBytesMax) + " bytes"};
+    return ConfigFault{1, 1, "the text is too long; allowed: up to " + std::to_string(kDocumentBytesMax) + " bytes"};
   }
   if (auto fault = FindForeignByte(yaml)) return *std::move(fault);
   try {

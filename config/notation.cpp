@@ -16,18 +16,16 @@ struct DurationUnit {
   std::int64_t milliseconds;
 };
 // The largest first, as FormatDuration wants them.
-constexpr std::array kUnits = {DurationUnit{"h", 3'600'000}, DurationUnit{"m", 60'000},
-                               DurationUnit{"s", 1000}, DurationUnit{"ms", 1}};
+constexpr std::array kUnits = {DurationUnit{"h", 3'600'000}, DurationUnit{"m", 60'000}, DurationUnit{"s", 1000},
+                               DurationUnit{"ms", 1}};
 
 constexpr std::size_t kQuotedBytesMax = 80;
-constexpr std::size_t kHostBytesMax = 253;  // RFC 1035, section 2.3.4
+constexpr std::size_t kHostBytesMax = 253;          // RFC 1035, section 2.3.4
 constexpr std::size_t kInterfaceNameBytesMax = 15;  // IFNAMSIZ, less the NUL
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool AreDigits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
-}
+bool AreDigits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit); }
 
 Error Problem(std::string_view text, std::string_view what) { return Error{Quoted(text).append(what)}; }
 
@@ -76,7 +74,8 @@ std::optional<std::string> FindZoneProblem(std::string_view host) {
   const std::size_t percent = host.find('%');
   const auto address = IpAddress::Parse(host.substr(0, percent));
   const Prefix link_local = *Prefix::Parse("fe80::/10");
-  if (!address || !link_local.Contains(*address)) return " has a zone, which belongs to a link-local IPv6 address (fe80::/10)";
+  if (!address || !link_local.Contains(*address))
+    return " has a zone, which belongs to a link-local IPv6 address (fe80::/10)";
   const std::string_view zone = host.substr(percent + 1);
   const auto forbidden = [](char c) { return IsControl(c) || c == ' ' || c == '/' || c == '%'; };
   if (zone.empty() || zone.size() > kInterfaceNameBytesMax || std::any_of(zone.begin(), zone.end(), forbidden)) {
@@ -93,8 +92,8 @@ Result<milliseconds> ParseDuration(std::string_view text) {
   if (text.starts_with('-')) return Problem(text, " is negative");
   if (digits.empty()) return Problem(text, " is not a duration");
   if (unit_name.empty()) return Problem(text, " has no unit");
-  const auto unit = std::find_if(kUnits.begin(), kUnits.end(),
-                                 [&](const DurationUnit& each) { return each.name == unit_name; });
+  const auto unit =
+      std::find_if(kUnits.begin(), kUnits.end(), [&](const DurationUnit& each) { return each.name == unit_name; });
   if (unit == kUnits.end()) return Problem(text, " is not a duration");
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
@@ -106,9 +105,8 @@ Result<milliseconds> ParseDuration(std::string_view text) {
 
 std::string FormatDuration(milliseconds duration) {
   if (duration == milliseconds::zero()) return "0s";
-  const auto unit = std::find_if(kUnits.begin(), kUnits.end(), [&](const DurationUnit& each) {
-    return duration.count() % each.milliseconds == 0;
-  });
+  const auto unit = std::find_if(kUnits.begin(), kUnits.end(),
+                                 [&](const DurationUnit& each) { return duration.count() % each.milliseconds == 0; });
   return std::to_string(duration.count() / unit->milliseconds).append(unit->name);
 }
 
@@ -124,8 +122,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   const bool every_address = split->host.empty() && !split->bracketed;
   if (!split->bracketed && IpAddress::Parse(text)) {
     const bool needs_brackets = IpAddress::Parse(text)->family == Family::kIpv6;
-    return Problem(text,
-                   needs_brackets ? " has no brackets around the IPv6 address, or no port" : " has no port");
+    return Problem(text, needs_brackets ? " has no brackets around the IPv6 address, or no port" : " has no port");
   }
   const bool has_zone = split->bracketed && split->host.find('%') != split->host.npos;
   if (has_zone) {
@@ -142,14 +139,13 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
 std::optional<std::string> FindUrlProblem(std::string_view text) {
   constexpr std::string_view kHttp = "http://";
   constexpr std::string_view kHttps = "https://";
-  const std::size_t scheme = text.starts_with(kHttp)    ? kHttp.size()
-                             : text.starts_with(kHttps) ? kHttps.size()
-                                                        : 0;
+  const std::size_t scheme = text.starts_with(kHttp) ? kHttp.size() : text.starts_with(kHttps) ? kHttps.size() : 0;
   if (scheme == 0) return Quoted(text) + " does not begin with http:// or https://";
   const auto forbidden = [](char c) { return IsControl(c) || c == ' ' || c == '?' || c == '#' || c == '@'; };
   if (std::any_of(text.begin(), text.end(), forbidden)) {
     // Not shown: what should not have been written there is a secret, and messages end up in logs.
-    if (text.find_first_of("@?#") != text.npos) return "a user name, a query or a fragment is in it (it is not shown here, it may hold a secret)";
+    if (text.find_first_of("@?#") != text.npos)
+      return "a user name, a query or a fragment is in it (it is not shown here, it may hold a secret)";
     return Quoted(text) + " has a space in it";
   }
   const auto split = SplitHostAndPort(text.substr(scheme, text.find('/', scheme) - scheme));

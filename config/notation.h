@@ -36,8 +36,7 @@ inline constexpr std::array kLogFormats = {
 };
 
 template <typename Choices>
-auto FindChoice(const Choices& choices, std::string_view word)
-    -> std::optional<decltype(choices.front().value)> {
+auto FindChoice(const Choices& choices, std::string_view word) -> std::optional<decltype(choices.front().value)> {
   for (const auto& choice : choices) {
     if (choice.word == word) return choice.value;
   }
@@ -57,8 +56,7 @@ std::string DescribeChoices(const Choices& choices) {
   return words.empty() ? std::string(last) : words.append(" or ").append(last);
 }
 
-inline constexpr std::string_view kDurationNotation =
-    "one whole number and a unit, such as 500ms, 30s, 5m or 1h";
+inline constexpr std::string_view kDurationNotation = "one whole number and a unit, such as 500ms, 30s, 5m or 1h";
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 // With the largest unit that needs no fraction: "1h", "90s", "500ms", "0s".
 std::string FormatDuration(std::chrono::milliseconds duration);

@@ -13,14 +13,10 @@ constexpr std::size_t kFaultsMax = 1000;
 
 std::string_view Describe(Node::Kind kind) {
   switch (kind) {
-    case Node::Kind::kNull:
-      return "there is no value";
-    case Node::Kind::kScalar:
-      return "this is a plain value";
-    case Node::Kind::kSequence:
-      return "this is a list";
-    case Node::Kind::kMap:
-      return "this is a map";
+    case Node::Kind::kNull: return "there is no value";
+    case Node::Kind::kScalar: return "this is a plain value";
+    case Node::Kind::kSequence: return "this is a list";
+    case Node::Kind::kMap: return "this is a map";
   }
   return "";
 }
@@ -41,8 +37,7 @@ Reading::Inside::Inside(Reading& reading, std::string_view name)
   reading.path_.append(name);
 }
 
-Reading::Inside::Inside(Reading& reading, std::size_t index)
-    : reading_(reading), outer_size_(reading.path_.size()) {
+Reading::Inside::Inside(Reading& reading, std::size_t index) : reading_(reading), outer_size_(reading.path_.size()) {
   reading.path_.append("[").append(std::to_string(index)).append("]");
 }
 
@@ -95,8 +90,7 @@ void Reading::UnknownKey(const Node& key, const std::vector<std::string>& allowe
   const auto elsewhere = std::find_if(all_keys_.begin(), all_keys_.end(), [&](const std::string& each) {
     return LastName(each) == key.text || each == key.text;
   });
-  const std::string hint =
-      elsewhere == all_keys_.end() ? "unknown key" : "unknown key here, there is " + *elsewhere;
+  const std::string hint = elsewhere == all_keys_.end() ? "unknown key" : "unknown key here, there is " + *elsewhere;
   Fault(key, hint + "; allowed here: " + Join(allowed));
 }
 

@@ -113,8 +113,7 @@ Schema<T> Map(std::vector<Field<T>> fields, std::optional<Check<T>> check = std:
     names.push_back(field.name);
     required.push_back(field.required);
   }
-  auto read = [fields = std::move(fields), names, required, check](const Node& node, T& into,
-                                                                   Reading& reading) {
+  auto read = [fields = std::move(fields), names, required, check](const Node& node, T& into, Reading& reading) {
     if (!reading.ExpectMap(node)) return false;
     std::vector<const Node*> found;
     bool fits = FindFields(node, names, required, found, reading);
@@ -123,8 +122,7 @@ Schema<T> Map(std::vector<Field<T>> fields, std::optional<Check<T>> check = std:
       if (found[i] == nullptr) continue;
       const Reading::Inside inside(reading, fields[i].name);
       fits = fields[i].schema.read(*found[i], into, reading) && fits;
-      if (check && std::find(check->keys.begin(), check->keys.end(), names[i]) != check->keys.end())
-        blamed = found[i];
+      if (check && std::find(check->keys.begin(), check->keys.end(), names[i]) != check->keys.end()) blamed = found[i];
     }
     if (!fits || !check) return fits;
     const auto problem = check->find_problem(into);
@@ -143,8 +141,8 @@ Schema<std::vector<T>> List(Schema<T> element, std::size_t elements_max,
                   const Node& node, std::vector<T>& into, Reading& reading) {
     if (!reading.ExpectSequence(node)) return false;
     if (node.items.size() > elements_max) {
-      reading.Fault(node, std::to_string(node.items.size()) + " entries; allowed: up to " +
-                              std::to_string(elements_max));
+      reading.Fault(node,
+                    std::to_string(node.items.size()) + " entries; allowed: up to " + std::to_string(elements_max));
       return false;
     }
     bool fits = true;
@@ -159,8 +157,8 @@ Schema<std::vector<T>> List(Schema<T> element, std::size_t elements_max,
       }
       const auto [first, is_new] = lines.emplace(identity(value), node.items[i].place.line);
       if (!is_new) {
-        reading.Fault(node.items[i], first->first + " is given twice, first on line " +
-                                         std::to_string(first->second) + "; allowed: once");
+        reading.Fault(node.items[i], first->first + " is given twice, first on line " + std::to_string(first->second) +
+                                         "; allowed: once");
         fits = false;
       }
       into.push_back(std::move(value));

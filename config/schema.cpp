@@ -52,10 +52,9 @@ Schema<Tiers<T>> TiersOf(const Schema<T>& threshold, WorseWhen worse = WorseWhen
     return std::string("warning is past critical; allowed: a warning ") +
            (higher ? "up to the critical one" : "no shorter than the critical one");
   };
-  return Map<Tiers<T>>(
-      {Key("warning", &Tiers<T>::warning, threshold), Key("critical", &Tiers<T>::critical, threshold),
-       Key("for", &Tiers<T>::for_at_least, Duration(0s, 24h))},
-      Check<Tiers<T>>{{"warning", "critical"}, find_problem});
+  return Map<Tiers<T>>({Key("warning", &Tiers<T>::warning, threshold), Key("critical", &Tiers<T>::critical, threshold),
+                        Key("for", &Tiers<T>::for_at_least, Duration(0s, 24h))},
+                       Check<Tiers<T>>{{"warning", "critical"}, find_problem});
 }
 
 std::string PrefixText(const Prefix& prefix) { return prefix.ToString(); }
@@ -92,19 +91,18 @@ Schema<Config::Sources> SourcesSchema() {
 
 Schema<std::vector<Config::Limit>> LimitsSchema() {
   using Limit = Config::Limit;
-  return List<Limit>(
-      Map<Limit>({
-          RequiredKey("source", &Limit::source, Cidr()),
-          RequiredKey("connections", &Limit::connections, Integer<std::uint32_t>(0, kCountMax)),
-      }),
-      kPrefixesMax, [](const Limit& limit) { return limit.source.ToString(); });
+  return List<Limit>(Map<Limit>({
+                         RequiredKey("source", &Limit::source, Cidr()),
+                         RequiredKey("connections", &Limit::connections, Integer<std::uint32_t>(0, kCountMax)),
+                     }),
+                     kPrefixesMax, [](const Limit& limit) { return limit.source.ToString(); });
 }
 
 Schema<Config::Rules> RulesSchema() {
   using Rules = Config::Rules;
   const auto name = [](const Config::RuleBackend& backend) {
-    const auto* choice = std::find_if(kBackends.begin(), kBackends.end(),
-                                      [&](const auto& each) { return each.value == backend; });
+    const auto* choice =
+        std::find_if(kBackends.begin(), kBackends.end(), [&](const auto& each) { return each.value == backend; });
     return std::string(choice->word);
   };
   return Map<Rules>({

@@ -21,8 +21,7 @@ constexpr std::array kBooleans = {
 
 constexpr std::size_t kExternalLabelsMax = 64;
 constexpr std::size_t kLabelValueBytesMax = 1024;
-constexpr std::array<std::string_view, 5> kLabelsOfAlerts = {"alertname", "alert", "severity", "source",
-                                                             "rule"};
+constexpr std::array<std::string_view, 5> kLabelsOfAlerts = {"alertname", "alert", "severity", "source", "rule"};
 
 bool AreDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -44,8 +43,7 @@ std::string FormatDecimal(double value) {
 }
 
 std::optional<std::string> FindLabelProblem(const Node& key) {
-  const auto is_ours =
-      std::find(kLabelsOfAlerts.begin(), kLabelsOfAlerts.end(), key.text) != kLabelsOfAlerts.end();
+  const auto is_ours = std::find(kLabelsOfAlerts.begin(), kLabelsOfAlerts.end(), key.text) != kLabelsOfAlerts.end();
   if (is_ours) return "is a label that every alert has already; allowed: any other";
   if (key.kind == Node::Kind::kScalar && IsLabelName(key.text)) return std::nullopt;
   return "not a label name; allowed: letters, digits and _, no digit first, no __ first";
@@ -57,8 +55,7 @@ bool ReadLabelValue(const Node& node, std::string& into, Reading& reading) {
   // An escape in double quotes can make a control character that the file itself does not have.
   const bool fits =
       node.text.size() <= kLabelValueBytesMax && std::none_of(node.text.begin(), node.text.end(), IsControl);
-  if (!fits)
-    reading.Fault(node, Quoted(node.text) + " is too long or has control characters; allowed: " + allowed);
+  if (!fits) reading.Fault(node, Quoted(node.text) + " is too long or has control characters; allowed: " + allowed);
   into = node.text;
   return fits;
 }
@@ -66,8 +63,8 @@ bool ReadLabelValue(const Node& node, std::string& into, Reading& reading) {
 bool ReadLabels(const Node& node, std::map<std::string, std::string>& into, Reading& reading) {
   if (!reading.ExpectMap(node)) return false;
   if (node.items.size() > kExternalLabelsMax) {
-    reading.Fault(node, std::to_string(node.items.size()) + " labels; allowed: up to " +
-                            std::to_string(kExternalLabelsMax));
+    reading.Fault(node,
+                  std::to_string(node.items.size()) + " labels; allowed: up to " + std::to_string(kExternalLabelsMax));
     return false;
   }
   bool fits = true;
@@ -87,8 +84,7 @@ bool ReadLabels(const Node& node, std::map<std::string, std::string>& into, Read
 }  // namespace
 
 Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high) {
-  if (text.size() > 1 && text.front() == '-' && AreDigits(text.substr(1)))
-    return Error{Quoted(text) + " is negative"};
+  if (text.size() > 1 && text.front() == '-' && AreDigits(text.substr(1))) return Error{Quoted(text) + " is negative"};
   // A leading zero means octal to some readers of YAML and nothing to others.
   if (!AreDigits(text) || (text.size() > 1 && text.front() == '0'))
     return Error{Quoted(text) + " is not a whole number"};
@@ -135,19 +131,19 @@ Schema<Prefix> Cidr() {
 }
 
 Schema<std::string> ListenAddressText() {
-  return Scalar<std::string>(std::string(kListenAddressNotation),
-                             [](std::string_view text) -> Result<std::string> {
-                               const auto parsed = ParseListenAddress(text);
-                               if (!parsed) return parsed.error();
-                               return std::string(text);
-                             });
+  return Scalar<std::string>(std::string(kListenAddressNotation), [](std::string_view text) -> Result<std::string> {
+    const auto parsed = ParseListenAddress(text);
+    if (!parsed) return parsed.error();
+    return std::string(text);
+  });
 }
 
 Schema<std::string> HostName() {
-  return Scalar<std::string>("a host name without a port, such as monitoring.example.com", [](std::string_view text) -> Result<std::string> {
-    if (!IsHostName(text)) return Error{Quoted(text) + " is not a host name"};
-    return std::string(text);
-  });
+  return Scalar<std::string>("a host name without a port, such as monitoring.example.com",
+                             [](std::string_view text) -> Result<std::string> {
+                               if (!IsHostName(text)) return Error{Quoted(text) + " is not a host name"};
+                               return std::string(text);
+                             });
 }
 
 Schema<std::string> Url() {

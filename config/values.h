@@ -20,8 +20,7 @@ namespace conntally::config {
 // A plain value that `convert` understands, or says what is wrong with. `allowed` ends every refusal.
 template <typename T>
 Schema<T> Scalar(std::string allowed, std::function<Result<T>(std::string_view)> convert) {
-  return {[allowed = std::move(allowed), convert = std::move(convert)](const Node& node, T& into,
-                                                                       Reading& reading) {
+  return {[allowed = std::move(allowed), convert = std::move(convert)](const Node& node, T& into, Reading& reading) {
     if (!reading.ExpectScalar(node, allowed)) return false;
     Result<T> converted = convert(node.text);
     if (converted) {

@@ -98,7 +98,8 @@ class Daemon {
 
   // Throws what a thread that cannot be had throws.
   Status Run() {
-    auto server = http::Server::Start({.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
+    auto server = http::Server::Start(
+        {.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
     if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
@@ -141,8 +142,9 @@ class Daemon {
         {"/healthz", {[](const http::Request&) { return http::Response{.body = "ok\n"}; }, http::Lane::kAtOnce}},
         {"/readyz",
          {[this](const http::Request&) {
-            return observer_.ready() ? http::Response{.body = "ready\n"}
-                                     : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
+            return observer_.ready()
+                       ? http::Response{.body = "ready\n"}
+                       : http::ErrorResponse(503, "the first comparison with the kernel's table is not done");
           },
           http::Lane::kAtOnce}},
         {"/api/v1/sources",
@@ -191,7 +193,8 @@ class Daemon {
     }
   }
 
-  // Takes the next signal, if one comes within this time; true when it says stop. Without a descriptor: there may be none to be had.
+  // Takes the next signal, if one comes within this time; true when it says stop. Without a descriptor: there may be
+  // none to be had.
   bool AwaitStop(std::chrono::milliseconds at_most) {
     const sigset_t signals = OurSignals();
     const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
@@ -207,17 +210,20 @@ class Daemon {
   void TellStanding() {
     const Snapshot standing = observer_.TakeStanding();
     for (const CollectorTransitions::Line& line : reports_.Update(standing.collectors, Clock::now())) {
-      spdlog::log(line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, "{}", line.text);
+      spdlog::log(line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, "{}",
+                  line.text);
     }
     if (standing.trust.ready && !ready_told_) {
       ready_told_ = true;
-      spdlog::info("ready: {} connections reconciled in {:.3f} s", standing.flows, standing.trust.reconcile_duration_seconds);
+      spdlog::info("ready: {} connections reconciled in {:.3f} s", standing.flows,
+                   standing.trust.reconcile_duration_seconds);
     }
     const std::string verdict = TrustVerdict(standing.trust, standing.collectors);
     const std::string failing = FailingCollectors(standing.collectors);
     const bool degraded = !failing.empty() || (standing.trust.ready && !standing.trust.synced);
-    service_.NotifyStatus(degraded ? "degraded: " + (failing.empty() ? verdict : failing)
-                          : standing.trust.ready ? "tallies follow the kernel" : "reading the kernel's table for the first time");
+    service_.NotifyStatus(degraded               ? "degraded: " + (failing.empty() ? verdict : failing)
+                          : standing.trust.ready ? "tallies follow the kernel"
+                                                 : "reading the kernel's table for the first time");
     // When it can be relied upon, or when it is known why it cannot.
     if (standing.trust.ready || standing.collectors.at("conntrack").failing()) service_.NotifyReady();
   }
@@ -252,7 +258,8 @@ class Daemon {
   DropCollector drops_;
   Observer observer_;
   AlertService alerts_;
-  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix}, command_.netns_path.value_or("")};
+  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
+                                command_.netns_path.value_or("")};
   ServiceManager service_;
   CollectorTransitions reports_;
   bool ready_told_ = false;
@@ -289,7 +296,8 @@ bool RunUntilStopped(const RunCommand& command) {
 }  // namespace
 
 int RunDaemon(const RunCommand& command) {
-  // Left alone, glibc raises both with the largest block freed, up to 64 MiB that each thread then keeps for ever after one long list.
+  // Left alone, glibc raises both with the largest block freed, up to 64 MiB that each thread then keeps for ever after
+  // one long list.
   mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
   mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
   KeepSignalsPending();

@@ -23,7 +23,9 @@ struct Execute {
   int operator()(const conntally::StatusCommand& command) const {
     return conntally::ShowStatus(command, std::cout, std::cerr);
   }
-  int operator()(const conntally::TopCommand& command) const { return conntally::ShowTop(command, std::cout, std::cerr); }
+  int operator()(const conntally::TopCommand& command) const {
+    return conntally::ShowTop(command, std::cout, std::cerr);
+  }
   int operator()(const conntally::DiagnoseCommand& command) const {
     return conntally::diagnose::Diagnose(command, std::cout, std::cerr);
   }

@@ -19,7 +19,8 @@ bool IsClosed(const Flow& flow) {
 }
 
 bool AllHold(const CoveredConnections::Conditions& conditions, const FlowKey& key) {
-  return std::all_of(conditions.begin(), conditions.end(), [&](const ConnectionCondition& condition) { return condition.Holds(key); });
+  return std::all_of(conditions.begin(), conditions.end(),
+                     [&](const ConnectionCondition& condition) { return condition.Holds(key); });
 }
 
 std::uint8_t PrefixOf(const SourceGrouping& grouping, Family family) {
@@ -30,7 +31,8 @@ std::uint8_t PrefixOf(const SourceGrouping& grouping, Family family) {
 
 bool ConnectionCondition::Holds(const FlowKey& key) const {
   const auto among = [&](std::uint32_t number) {
-    return std::any_of(numbers.begin(), numbers.end(), [&](const NumberRange& range) { return range.Contains(number); }) != negated;
+    return std::any_of(numbers.begin(), numbers.end(),
+                       [&](const NumberRange& range) { return range.Contains(number); }) != negated;
   };
   switch (of) {
     case Of::kSource: return addresses.Contains(key.SourceAddress()) != negated;
@@ -71,7 +73,8 @@ bool ConnectionCensus::Step(const FlowTable& flows, Clock::time_point now) {
     Begin();
   }
   const Clock::time_point began = Clock::now();
-  while (next_partition_ < FlowTable::kPartitions && Clock::now() - began < kSlice) CountPartition(flows, next_partition_++);
+  while (next_partition_ < FlowTable::kPartitions && Clock::now() - began < kSlice)
+    CountPartition(flows, next_partition_++);
   const bool ended = next_partition_ == FlowTable::kPartitions;
   if (ended) Publish();
   spent_ += Clock::now() - began;
@@ -100,7 +103,8 @@ void ConnectionCensus::CountPartition(const FlowTable& flows, std::size_t partit
     for (std::size_t i = 0; i < census_->of->size(); ++i) {
       const CoveredConnections& covered = (*census_->of)[i];
       if (!covered.Covers(key)) continue;
-      Census::Counts& counts = key.zone == 0 ? census_->counts[i] : zoned_[i].try_emplace(key.zone, 0, Census::Hash{hash_}).first->second;
+      Census::Counts& counts =
+          key.zone == 0 ? census_->counts[i] : zoned_[i].try_emplace(key.zone, 0, Census::Hash{hash_}).first->second;
       const IpAddress group = Masked(key.SourceAddress(), covered.prefix);
       if (const auto known = counts.find(group); known != counts.end()) {
         ++known->second;

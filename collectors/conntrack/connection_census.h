@@ -1,11 +1,12 @@
-// Counts of the connections that limits cover, by the source that a limit counts them for: what the kernel's own lists of
-// connections (nf_conncount) hold, which it shows to nobody.
+// Counts of the connections that limits cover, by the source that a limit counts them for: what the kernel's own lists
+// of connections (nf_conncount) hold, which it shows to nobody.
 //
-// The tallies say how many connections a source has; a limit covers some of them: those to a port, of a protocol, and never
-// TCP connections that are closed (TIME_WAIT, CLOSE), which the kernel's lists let go. Since limits are few and change seldom, they
-// are counted by going through the flow table, a slice at a time between events, and only when somebody asks: ingestion pays nothing.
-// A census of N connections takes some 60 ns each, and the next one begins a second after, or later: it takes no more than a
-// fiftieth of the time. So counts are as old as that: a second, or some with a million connections.
+// The tallies say how many connections a source has; a limit covers some of them: those to a port, of a protocol, and
+// never TCP connections that are closed (TIME_WAIT, CLOSE), which the kernel's lists let go. Since limits are few and
+// change seldom, they are counted by going through the flow table, a slice at a time between events, and only when
+// somebody asks: ingestion pays nothing. A census of N connections takes some 60 ns each, and the next one begins a
+// second after, or later: it takes no more than a fiftieth of the time. So counts are as old as that: a second, or some
+// with a million connections.
 //
 // A connection that lives throughout a census is counted exactly once.
 //
@@ -47,7 +48,7 @@ struct CoveredConnections {
   using Conditions = std::vector<ConnectionCondition>;  // all of them
 
   Family family = Family::kIpv4;
-  std::uint8_t prefix = 32;     // sources are counted together by it
+  std::uint8_t prefix = 32;  // sources are counted together by it
   Conditions all;
   std::vector<Conditions> none;  // those that satisfy one of these are not covered
 
@@ -66,8 +67,8 @@ struct Census {
   SourceGrouping grouping;
   std::vector<Counts> counts;  // by `of`
 
-  // How many of of[index] the source has, or its group has where the limit counts by prefix; where sources are grouped more coarsely
-  // than the limit counts, the most that one of them has.
+  // How many of of[index] the source has, or its group has where the limit counts by prefix; where sources are grouped
+  // more coarsely than the limit counts, the most that one of them has.
   std::uint64_t Count(std::size_t index, const IpAddress& source) const;
 };
 
@@ -109,7 +110,7 @@ class ConnectionCensus {
   std::shared_ptr<const Census> last_;
 
   // Step's own.
-  std::shared_ptr<Census> census_;  // the one under way; null: none
+  std::shared_ptr<Census> census_;                                        // the one under way; null: none
   std::vector<std::unordered_map<std::uint16_t, Census::Counts>> zoned_;  // by limit, by zone but zone 0
   std::size_t next_partition_ = 0;
   std::size_t sources_ = 0;

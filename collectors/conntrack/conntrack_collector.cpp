@@ -44,16 +44,12 @@ std::string ReadSysctl(const std::string& name) {
 
 std::string Advice(const Error& error) {
   switch (error.code) {
-    case EPERM:
-      return "needs CAP_NET_ADMIN: run as root, start it by its systemd unit, or add the capability";
+    case EPERM: return "needs CAP_NET_ADMIN: run as root, start it by its systemd unit, or add the capability";
     case EPROTONOSUPPORT:
-    case EAFNOSUPPORT:
-      return "the kernel has no netfilter netlink: load nfnetlink and nf_conntrack_netlink";
+    case EAFNOSUPPORT: return "the kernel has no netfilter netlink: load nfnetlink and nf_conntrack_netlink";
     case EINVAL:
-    case EOPNOTSUPP:
-      return "the kernel has no conntrack netlink: modprobe nf_conntrack_netlink";
-    case ENOENT:
-      return "waiting for it; ip netns list shows the namespaces there are";
+    case EOPNOTSUPP: return "the kernel has no conntrack netlink: modprobe nf_conntrack_netlink";
+    case ENOENT: return "waiting for it; ip netns list shows the namespaces there are";
     default: return "trying again";
   }
 }
@@ -76,7 +72,8 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
 ConntrackCollector::~ConntrackCollector() { Stop(); }
 
 void ConntrackCollector::Start() {
-  thread_ = StartThread("conntrack", [this] { Run(); }, [this](const Error& error) { Fail(error); });
+  thread_ = StartThread(
+      "conntrack", [this] { Run(); }, [this](const Error& error) { Fail(error); });
 }
 
 void ConntrackCollector::Stop() {
@@ -97,13 +94,15 @@ void ConntrackCollector::Run() {
   do {
     const auto followed = network_namespace.Follow();
     Result<SessionEnd> ended = SessionEnd::kStopped;
-    const auto ran = Caught([&] { ended = followed ? RunSession(reconciler, network_namespace) : Result<SessionEnd>(followed.error()); });
+    const auto ran = Caught(
+        [&] { ended = followed ? RunSession(reconciler, network_namespace) : Result<SessionEnd>(followed.error()); });
     if (!ran) ended = ran.error();
     if (ended && *ended == SessionEnd::kStopped) return;
     pause = 0ms;
     if (ended) {
       health_.synced.store(false, std::memory_order_relaxed);
-      spdlog::warn("conntrack: network namespace {} is another one now: comparing with its table", options_.network_namespace_path);
+      spdlog::warn("conntrack: network namespace {} is another one now: comparing with its table",
+                   options_.network_namespace_path);
     } else {
       Fail(ended.error());
       pause = followed ? kRetry : kRetryNamespace;
@@ -112,19 +111,23 @@ void ConntrackCollector::Run() {
   } while (!WaitForStop(pause));
 }
 
-Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace) {
+Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler& reconciler,
+                                                                      FollowedNamespace& network_namespace) {
   ReadKernelSettings();
   auto opened = EventStream::Open(options_.receive_buffer_bytes);
   if (!opened) return opened.error();
   EventStream& stream = *opened;
   health_.receive_buffer_bytes.store(stream.receive_buffer_bytes(), std::memory_order_relaxed);
-  // After a failure it works only once the table has been read as well: else it would be said of each attempt that fails there.
+  // After a failure it works only once the table has been read as well: else it would be said of each attempt that
+  // fails there.
   if (health_.failure().empty()) health_.subscribed.store(true, std::memory_order_relaxed);
   const std::uint64_t comparisons = reconciler.comparisons();
-  if (buffer_told_ != stream.receive_buffer_bytes() && stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
-    spdlog::warn("conntrack: asked for a receive buffer of {} bytes, granted {}: raise net.core.rmem_max, or grant "
-                 "CAP_NET_ADMIN in the initial user namespace",
-                 options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
+  if (buffer_told_ != stream.receive_buffer_bytes() &&
+      stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
+    spdlog::warn(
+        "conntrack: asked for a receive buffer of {} bytes, granted {}: raise net.core.rmem_max, or grant "
+        "CAP_NET_ADMIN in the initial user namespace",
+        options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
   }
   buffer_told_ = stream.receive_buffer_bytes();
 
@@ -258,11 +261,13 @@ void ConntrackCollector::ReadKernelSettings() {
   events_sysctl_ = events;
   health_.events_off.store(events == "0", std::memory_order_relaxed);
   if (events == "0") {
-    spdlog::warn("conntrack: net.netfilter.nf_conntrack_events is 0: the kernel tells nothing, tallies are only as fresh as "
-                 "the last comparison with its table; set it to 1");
+    spdlog::warn(
+        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel tells nothing, tallies are only as fresh as "
+        "the last comparison with its table; set it to 1");
   } else if (events == "2") {
-    spdlog::info("conntrack: net.netfilter.nf_conntrack_events is 2: entries older than the daemon end unseen, and leave the "
-                 "tallies up to one reconcile_interval late; set it to 1 before the network comes up");
+    spdlog::info(
+        "conntrack: net.netfilter.nf_conntrack_events is 2: entries older than the daemon end unseen, and leave the "
+        "tallies up to one reconcile_interval late; set it to 1 before the network comes up");
   }
 }
 

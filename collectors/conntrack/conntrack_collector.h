@@ -3,8 +3,9 @@
 // and are taken many at once: that costs a third of receiving each as it comes, and spares the sender, which is the
 // packet path, the waking.
 //
-// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again. So it does while the
-// network namespace is not there; once its path stands for another one, the tallies are compared with that one's table.
+// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again. So it does
+// while the network namespace is not there; once its path stands for another one, the tallies are compared with that
+// one's table.
 //
 // Threads: Start and Stop on the owner's; health() on any.
 #pragma once
@@ -82,11 +83,11 @@ class ConntrackCollector {
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();
-  FileDescriptor stop_;  // an eventfd
+  FileDescriptor stop_;                // an eventfd
   std::atomic<bool> stopping_{false};  // says the same, to who does not wait
-  bool loss_told_ = false;         // and not yet that it is mended
-  std::uint32_t buffer_told_ = 0;  // bytes granted when it was last looked at whether they are what was asked for
-  std::string events_sysctl_;  // as last read
+  bool loss_told_ = false;             // and not yet that it is mended
+  std::uint32_t buffer_told_ = 0;      // bytes granted when it was last looked at whether they are what was asked for
+  std::string events_sysctl_;          // as last read
   std::thread thread_;
 };
 

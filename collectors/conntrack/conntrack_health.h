@@ -12,16 +12,16 @@
 namespace conntally {
 
 struct ConntrackHealth {
-  std::atomic<bool> subscribed{false};  // the collector works
-  std::atomic<bool> reconciled{false};  // the first dump has been
-  std::atomic<bool> synced{false};      // no loss is known that no dump has mended
-  std::atomic<bool> events_off{false};  // by nf_conntrack_events: only dumps tell what is
+  std::atomic<bool> subscribed{false};                 // the collector works
+  std::atomic<bool> reconciled{false};                 // the first dump has been
+  std::atomic<bool> synced{false};                     // no loss is known that no dump has mended
+  std::atomic<bool> events_off{false};                 // by nf_conntrack_events: only dumps tell what is
   std::atomic<std::uint32_t> receive_buffer_bytes{0};  // granted
 
-  std::array<std::atomic<std::uint64_t>, 3> events{};      // by EventKind
-  std::atomic<std::uint64_t> events_lost{0};               // for want of receive buffer
-  std::atomic<std::uint64_t> messages_malformed{0};        // skipped
-  std::atomic<std::uint64_t> messages_unsupported{0};      // likewise: neither IPv4 nor IPv6
+  std::array<std::atomic<std::uint64_t>, 3> events{};  // by EventKind
+  std::atomic<std::uint64_t> events_lost{0};           // for want of receive buffer
+  std::atomic<std::uint64_t> messages_malformed{0};    // skipped
+  std::atomic<std::uint64_t> messages_unsupported{0};  // likewise: neither IPv4 nor IPv6
 
   std::array<std::atomic<std::uint64_t>, 3> reconciles{};  // by DumpReason
   std::atomic<std::uint64_t> corrections_missed{0};
@@ -29,8 +29,8 @@ struct ConntrackHealth {
   std::atomic<std::int64_t> last_reconcile_wall_ms{0};
   std::atomic<std::int64_t> last_reconcile_duration_us{0};
 
-  std::atomic<std::uint64_t> flows{0};                     // in the FlowTable
-  std::atomic<std::uint64_t> memory_bytes{0};              // of the collector's tables
+  std::atomic<std::uint64_t> flows{0};         // in the FlowTable
+  std::atomic<std::uint64_t> memory_bytes{0};  // of the collector's tables
   std::atomic<std::uint64_t> connections_turned_away{0};
   std::atomic<std::uint64_t> sources_turned_away{0};
 

@@ -87,8 +87,7 @@ bool DecodeProtocol(Bytes nest, FlowKey& key) {
   if (!has_protocol || walk.malformed()) return false;
 
   const auto type_and_code = [&](int type, int code) {
-    return static_cast<std::uint16_t>(fields[static_cast<unsigned>(type)] << 8 |
-                                      fields[static_cast<unsigned>(code)]);
+    return static_cast<std::uint16_t>(fields[static_cast<unsigned>(type)] << 8 | fields[static_cast<unsigned>(code)]);
   };
   key.protocol = static_cast<std::uint8_t>(fields[CTA_PROTO_NUM]);
   switch (key.protocol) {

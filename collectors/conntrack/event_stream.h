@@ -2,11 +2,12 @@
 // many at a time. Each event is a datagram of its own.
 //
 // UPDATE is subscribed to although it is 6 of the 8 events of a TCP connection: without it a connection would count
-// as unreplied, and as syn_sent, until the next dump, up to reconcile_interval later. What that costs, by `test/bench/bench.py
-// updates`, entries made through ctnetlink, median of 3 on 2 busy CPUs, in µs of CPU per TCP connection: to a bare receiver 6.7
-// instead of 3.3, to the sender 21.4 instead of 18.1 (12.4 when nobody listens); conntally itself uses 10.0. A classic
-// BPF filter on the socket is no way out: it runs once the kernel has made the message (turning every UPDATE away left the
-// sender at 20.5), and it sees what an entry is, not what changed, so it cannot tell a needed UPDATE from another.
+// as unreplied, and as syn_sent, until the next dump, up to reconcile_interval later. What that costs, by
+// `test/bench/bench.py updates`, entries made through ctnetlink, median of 3 on 2 busy CPUs, in µs of CPU per TCP
+// connection: to a bare receiver 6.7 instead of 3.3, to the sender 21.4 instead of 18.1 (12.4 when nobody listens);
+// conntally itself uses 10.0. A classic BPF filter on the socket is no way out: it runs once the kernel has made the
+// message (turning every UPDATE away left the sender at 20.5), and it sees what an entry is, not what changed, so it
+// cannot tell a needed UPDATE from another.
 //
 // Threads: one owner.
 #pragma once
@@ -45,7 +46,7 @@ class EventStream {
 
  private:
   static constexpr std::size_t kDatagramBytes = 2048;  // the largest of events, with every extension, stays below 1 kB
-  static constexpr std::size_t kPaddingBytes = 64;    // or all buffers would begin in the same few sets of the cache
+  static constexpr std::size_t kPaddingBytes = 64;     // or all buffers would begin in the same few sets of the cache
   struct Buffers;
 
   EventStream(NetlinkSocket socket, std::uint32_t granted_bytes);

@@ -31,7 +31,16 @@ struct FlowKey {
 
 // enum tcp_conntrack, by its wire values.
 enum class TcpState : std::uint8_t {
-  kNone, kSynSent, kSynRecv, kEstablished, kFinWait, kCloseWait, kLastAck, kTimeWait, kClose, kSynSent2,
+  kNone,
+  kSynSent,
+  kSynRecv,
+  kEstablished,
+  kFinWait,
+  kCloseWait,
+  kLastAck,
+  kTimeWait,
+  kClose,
+  kSynSent2,
 };
 inline constexpr unsigned kTcpStates = 10;
 

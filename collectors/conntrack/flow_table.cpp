@@ -124,9 +124,13 @@ class FlowTable::Partition {
 
  private:
   // Maps the hash to 0 .. capacity - 1 without a division (Lemire 2016), so that any capacity will do.
-  std::size_t HomeOf(std::uint32_t hash) const { return static_cast<std::size_t>((std::uint64_t{hash} * capacity_) >> 32); }
+  std::size_t HomeOf(std::uint32_t hash) const {
+    return static_cast<std::size_t>((std::uint64_t{hash} * capacity_) >> 32);
+  }
   std::size_t Next(std::size_t i) const { return i + 1 == capacity_ ? 0 : i + 1; }
-  std::size_t Distance(std::size_t from, std::size_t to) const { return to >= from ? to - from : to + capacity_ - from; }
+  std::size_t Distance(std::size_t from, std::size_t to) const {
+    return to >= from ? to - from : to + capacity_ - from;
+  }
 
   Slot& FreeSlotFor(std::uint32_t hash) {
     std::size_t i = HomeOf(hash);
@@ -193,8 +197,11 @@ FlowHash FlowTable::Hash(const FlowKey& key) const {
 }
 
 void FlowTable::Prefetch(const FlowKey& key, FlowHash hash) const {
-  // Not within the visitor: to the compiler a function that prefetches and returns nothing has no effect, and it drops the call.
-  const auto* home = WithPartition(key.family, hash, [&](const auto& partition) { return reinterpret_cast<const std::byte*>(partition.Home(hash)); });
+  // Not within the visitor: to the compiler a function that prefetches and returns nothing has no effect, and it drops
+  // the call.
+  const auto* home = WithPartition(key.family, hash, [&](const auto& partition) {
+    return reinterpret_cast<const std::byte*>(partition.Home(hash));
+  });
   const std::size_t slot_bytes = key.family == Family::kIpv4 ? Ipv4Partition::kSlotBytes : Ipv6Partition::kSlotBytes;
   __builtin_prefetch(home, 1);
   __builtin_prefetch(home + slot_bytes, 1);  // a slot may lie across two cache lines, and a probe goes on to the next
@@ -219,8 +226,7 @@ void FlowTable::Erase(Flow& flow, Family family, FlowHash hash) {
   --size_;
 }
 
-void FlowTable::Sweep(std::size_t partition,
-                      const std::function<bool(Flow&, std::uint16_t destination_port)>& erase) {
+void FlowTable::Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase) {
   const auto sweep = [&](auto& part) {
     const std::size_t before = part.size();
     part.Sweep(erase);

@@ -14,9 +14,8 @@ FlowStateIndex StateOf(const Flow& flow) {
 }
 
 FlowStateIndex StateOf(const FlowEvent& event) {
-  return event.key.protocol == FlowStateIndex::kTcp
-             ? FlowStateIndex::Tcp(static_cast<std::uint8_t>(event.tcp_state))
-             : FlowStateIndex::Other(event.key.protocol, IsReplied(event));
+  return event.key.protocol == FlowStateIndex::kTcp ? FlowStateIndex::Tcp(static_cast<std::uint8_t>(event.tcp_state))
+                                                    : FlowStateIndex::Other(event.key.protocol, IsReplied(event));
 }
 
 // Whether the event speaks of another connection that has, or had, the same tuple.
@@ -138,7 +137,8 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   try {
     const IpAddress source = SourceOf(event.key);
     flow->source = batch.Acquire(source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
-    port_is_new = flow->source != kNoSourceRow && HasPorts(flow->protocol) && ports_.Add(flow->source, event.key.destination_port);
+    port_is_new = flow->source != kNoSourceRow && HasPorts(flow->protocol) &&
+                  ports_.Add(flow->source, event.key.destination_port);
   } catch (...) {  // no memory: it never came in, and the next comparison brings it
     if (flow->source != kNoSourceRow) batch.Release(flow->source);
     flows_.Erase(*flow, event.key.family, prepared.hash);

@@ -63,15 +63,15 @@ class FlowTracker {
     std::uint64_t source_hash = 0;  // 0: not needed so far
   };
 
-  // Hashes the event's keys and brings their places in the tables towards the cache; Approach follows them one step on, to
-  // the source. Prepare some, approach them all, then apply them: what one waits for, the others' work covers. Approach
-  // may be left out.
+  // Hashes the event's keys and brings their places in the tables towards the cache; Approach follows them one step on,
+  // to the source. Prepare some, approach them all, then apply them: what one waits for, the others' work covers.
+  // Approach may be left out.
   void Prepare(Prepared& prepared) const;
   void Approach(const Prepared& prepared) const;
   void Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
 
-  // A dump: Begin, its entries, End, then SweepStep until it returns true. One that broke off is begun again, at once or
-  // after CancelDump.
+  // A dump: Begin, its entries, End, then SweepStep until it returns true. One that broke off is begun again, at once
+  // or after CancelDump.
   void BeginDump(DumpReason reason);
   void ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   void EndDump(TallyWriter::Batch& batch);

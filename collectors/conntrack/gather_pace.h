@@ -1,6 +1,6 @@
-// How long events may gather in the receive buffer between two readings. Long enough for many to come: each waking finds
-// the caches cold, and they share that. Short enough that the tallies stay fresh, and that a sudden burst does not fill the
-// buffer meanwhile.
+// How long events may gather in the receive buffer between two readings. Long enough for many to come: each waking
+// finds the caches cold, and they share that. Short enough that the tallies stay fresh, and that a sudden burst does
+// not fill the buffer meanwhile.
 //
 // Pure: time is a parameter. Threads: one owner.
 #pragma once
@@ -38,7 +38,8 @@ class GatherPace {
 
   // How long to pause from now on, at the rate since the pause before.
   Duration Pause(Time now) {
-    const Duration elapsed = std::clamp<Duration>(now - last_pause_, std::chrono::milliseconds(1), std::chrono::seconds(1));
+    const Duration elapsed =
+        std::clamp<Duration>(now - last_pause_, std::chrono::milliseconds(1), std::chrono::seconds(1));
     const Duration enough = elapsed * kEnoughEvents / std::max<std::uint64_t>(since_last_pause_, 1);
     last_pause_ = now;
     since_last_pause_ = 0;

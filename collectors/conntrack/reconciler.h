@@ -59,7 +59,7 @@ class Reconciler {
   DumpReason reason_ = DumpReason::kStart;
   bool first_done_ = false;
   std::uint64_t comparisons_ = 0;
-  bool loss_unmended_ = false;       // since before the comparison under way, if any
+  bool loss_unmended_ = false;  // since before the comparison under way, if any
   bool loss_while_active_ = false;
   std::optional<NetlinkSocket> dump_;  // a socket of its own for each: a dump given up is gone with it
   ReplyBuffer replies_;

@@ -69,7 +69,8 @@ AttributeWriter FilterBySource(const IpAddress& source) {
   writer.Close(ip);
   writer.Close(tuple);
   const std::size_t filter = writer.Open(CTA_FILTER | NLA_F_NESTED);
-  for (const auto& [type, flags] : {std::pair{CTA_FILTER_ORIG_FLAGS, kBySource}, std::pair{CTA_FILTER_REPLY_FLAGS, 0U}}) {
+  for (const auto& [type, flags] :
+       {std::pair{CTA_FILTER_ORIG_FLAGS, kBySource}, std::pair{CTA_FILTER_REPLY_FLAGS, 0U}}) {
     writer.Put(static_cast<std::uint16_t>(type), std::as_bytes(std::span(&flags, 1)));
   }
   writer.Close(filter);
@@ -112,11 +113,13 @@ SourceSurvey::SourceSurvey(const std::vector<IpAddress>& sources, SourceGrouping
 
 void SourceSurvey::Add(const FlowEvent& flow) {
   const IpAddress source = flow.key.SourceAddress();
-  const auto found = sources_.find(Masked(source, source.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix));
+  const auto found =
+      sources_.find(Masked(source, source.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix));
   if (found == sources_.end()) return;
   SurveyedConnections& connections = found->second;
   ++connections.connections;
-  const SurveyedConnections::Kind kind{flow.key.protocol, HasPorts(flow.key.protocol) ? flow.key.destination_port : std::uint16_t{0},
+  const SurveyedConnections::Kind kind{flow.key.protocol,
+                                       HasPorts(flow.key.protocol) ? flow.key.destination_port : std::uint16_t{0},
                                        static_cast<std::uint16_t>(StateOf(flow).value())};
   const auto known = connections.kinds.find(kind);
   if (known != connections.kinds.end()) {
@@ -128,7 +131,8 @@ void SourceSurvey::Add(const FlowEvent& flow) {
   }
 }
 
-Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop, SourceSurvey& survey) {
+Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop,
+                    SourceSurvey& survey) {
   bool each = sources.size() <= kFilteredDumpsMax;
   for (const IpAddress& source : sources) each = each && IsWhole(source, grouping);
   if (!each) return Dump(nullptr, stop, survey);

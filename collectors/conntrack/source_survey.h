@@ -1,8 +1,9 @@
-// What the connections of a few sources are: by protocol, destination port and state. Taken from a dump of the kernel's own table
-// on a socket of its own, so that the thread which follows the events neither waits nor keeps such figures of every source.
+// What the connections of a few sources are: by protocol, destination port and state. Taken from a dump of the kernel's
+// own table on a socket of its own, so that the thread which follows the events neither waits nor keeps such figures of
+// every source.
 //
-// The cost is a walk through the kernel's whole table: some 2 s of CPU for a million entries, a tenth where the kernel filters by
-// source itself (CTA_FILTER, Linux 5.8; one source at a time). Whoever asks sees to it that this is rare.
+// The cost is a walk through the kernel's whole table: some 2 s of CPU for a million entries, a tenth where the kernel
+// filters by source itself (CTA_FILTER, Linux 5.8; one source at a time). Whoever asks sees to it that this is rare.
 //
 // SourceSurvey is pure. SurveyKernel: any thread, one at a time.
 #pragma once
@@ -49,7 +50,9 @@ class SourceSurvey {
   std::map<IpAddress, SurveyedConnections> sources_;
 };
 
-// Fills in the survey from the table of the namespace that the calling thread is in. Ends early, with an error, when it shall stop.
-Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop, SourceSurvey& survey);
+// Fills in the survey from the table of the namespace that the calling thread is in. Ends early, with an error, when it
+// shall stop.
+Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop,
+                    SourceSurvey& survey);
 
 }  // namespace conntally

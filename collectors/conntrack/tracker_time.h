@@ -12,8 +12,8 @@ struct TrackerTime {
   std::int64_t wall_ns = 0;       // since the epoch, as CTA_TIMESTAMP counts
 };
 
-// When an entry that the kernel stamped with `start_ns` opened, on the tracker's clock. The wall clock may have been set
-// since, so its age may be anything; it is taken as 0 to 248 days, which leaves it as long again to live.
+// When an entry that the kernel stamped with `start_ns` opened, on the tracker's clock. The wall clock may have been
+// set since, so its age may be anything; it is taken as 0 to 248 days, which leaves it as long again to live.
 inline std::int32_t OpeningOf(std::uint64_t start_ns, TrackerTime now) {
   constexpr std::uint64_t kNsPerCentisecond = 10'000'000;
   const auto wall_ns = static_cast<std::uint64_t>(now.wall_ns);

@@ -22,8 +22,8 @@ constexpr const char* NameOf(DropVia via) {
   return "";
 }
 
-// Where in netfilter a packet was dropped. The kernel's tracepoint does not say; what can be derived from the packet may leave
-// more than one, so it is a set. The bits of the five IP hooks are NF_INET_* of linux/netfilter.h.
+// Where in netfilter a packet was dropped. The kernel's tracepoint does not say; what can be derived from the packet
+// may leave more than one, so it is a set. The bits of the five IP hooks are NF_INET_* of linux/netfilter.h.
 class HookSet {
  public:
   static constexpr std::uint8_t kPrerouting = 1 << 0;
@@ -51,8 +51,8 @@ struct DropKey {
   std::uint8_t protocol = 0;           // IPPROTO_*; after IPv6's extension headers
   std::uint16_t destination_port = 0;  // 0: the protocol has none, or a later fragment
   HookSet hooks;
-  std::uint32_t in_interface = 0;      // index; 0: none, the packet was made here
-  std::uint32_t out_interface = 0;     // index; 0: none, or not decided yet
+  std::uint32_t in_interface = 0;   // index; 0: none, the packet was made here
+  std::uint32_t out_interface = 0;  // index; 0: none, or not decided yet
 
   friend auto operator<=>(const DropKey&, const DropKey&) = default;
 };

@@ -46,7 +46,8 @@ void DropTally::MakeRoomForNames() {
     for (const Logged& logged : alike) in_use[logged.rule] = true;
   }
   const RuleNames::Names forgotten = names_.MakeRoom(in_use);
-  table_.ForEachPayload([&](Breakdown& breakdown) { figures_.rules_turned_away += breakdown.shares.Forget(forgotten); });
+  table_.ForEachPayload(
+      [&](Breakdown& breakdown) { figures_.rules_turned_away += breakdown.shares.Forget(forgotten); });
   for (auto& [likeness, alike] : logged_) {
     for (Logged& logged : alike) {
       if (forgotten[logged.rule]) logged.rule = 0;
@@ -73,7 +74,8 @@ void DropTally::Remember(const LoggedPacket& packet) {
   }
   std::vector<Logged>& alike = logged_[LikenessOf(packet.key)];
   const auto same = std::find_if(alike.begin(), alike.end(), [&](const Logged& logged) {
-    return logged.round == round_ && logged.via == packet.via && logged.rule == rule && logged.hooks == packet.key.hooks;
+    return logged.round == round_ && logged.via == packet.via && logged.rule == rule &&
+           logged.hooks == packet.key.hooks;
   });
   if (same != alike.end()) {
     ++same->packets;
@@ -105,7 +107,8 @@ void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
   const std::lock_guard lock(mutex_);
   std::vector<decltype(unattributed_)::const_iterator> most;
   for (auto waiting = unattributed_.cbegin(); waiting != unattributed_.cend(); ++waiting) most.push_back(waiting);
-  std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a->second.packets > b->second.packets; });
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& a, const auto& b) { return a->second.packets > b->second.packets; });
   for (const auto& waiting : most) {
     const auto& [key, unattributed] = *waiting;
     const auto rule = rule_of(key, unattributed.packets);
@@ -157,7 +160,8 @@ void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) 
 void DropTally::ForgetTold(std::uint64_t batch) {
   for (auto of_source = told_by_logs_.begin(); of_source != told_by_logs_.end();) {
     std::vector<ToldByLogs>& list = of_source->second;
-    told_waiting_ -= std::erase_if(list, [&](const ToldByLogs& told) { return told.packets == 0 || told.batches + 2 <= batch; });
+    told_waiting_ -=
+        std::erase_if(list, [&](const ToldByLogs& told) { return told.packets == 0 || told.batches + 2 <= batch; });
     of_source = list.empty() ? told_by_logs_.erase(of_source) : std::next(of_source);
   }
 }
@@ -211,8 +215,8 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
   Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
 }
 
-// Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they could. Else
-// they are the count.
+// Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they
+// could. Else they are the count.
 void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
     const IpAddress& source = alike->first.source;
@@ -252,9 +256,12 @@ void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::
 
 SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
   const Breakdown& breakdown = entry.payload;
-  SourceDrops drops{entry.source, {}, entry.certain(), breakdown.shares.forgotten(), entry.error, 0, breakdown.first_seen, breakdown.last_seen};
+  SourceDrops drops{entry.source, {}, entry.certain(),      breakdown.shares.forgotten(),
+                    entry.error,  0,  breakdown.first_seen, breakdown.last_seen};
   drops.rate = Faded(breakdown.recent, now - breakdown.recent_at) / static_cast<double>(kRateWindow.count());
-  breakdown.shares.ForEach([&](RuleName rule, DropVia via, std::uint64_t packets) { drops.shares.push_back({names_.Text(rule), via, packets}); });
+  breakdown.shares.ForEach([&](RuleName rule, DropVia via, std::uint64_t packets) {
+    drops.shares.push_back({names_.Text(rule), via, packets});
+  });
   return drops;
 }
 

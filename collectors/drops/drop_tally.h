@@ -1,23 +1,28 @@
-// Who was dropped, by which rule, in how many packets: what all collectors of drops tell, joined so that a packet is counted once.
+// Who was dropped, by which rule, in how many packets: what all collectors of drops tell, joined so that a packet is
+// counted once.
 //
-// How the ways are joined. While the eBPF program works, it alone counts, since it sees every drop. A log rule then only lends
-// its prefix as the rule's name: a logged packet names one counted packet of the same source, protocol, destination port
-// and hook that was dropped at about the same time, and that packet moves from no rule to the prefix, under the log's
-// `via`. Never more are named than were counted, and what a log rule tells of packets that were not dropped is forgotten. While
-// eBPF does not work, NFLOG and LOG are the counts: a packet that both told of (the same key at about the same time) counts as NFLOG's. Then
-// a group, or a prefix, that also tells of packets which are let through counts those as well: it cannot be known.
+// How the ways are joined. While the eBPF program works, it alone counts, since it sees every drop. A log rule then
+// only lends its prefix as the rule's name: a logged packet names one counted packet of the same source, protocol,
+// destination port and hook that was dropped at about the same time, and that packet moves from no rule to the prefix,
+// under the log's `via`. Never more are named than were counted, and what a log rule tells of packets that were not
+// dropped is forgotten. While eBPF does not work, NFLOG and LOG are the counts: a packet that both told of (the same
+// key at about the same time) counts as NFLOG's. Then a group, or a prefix, that also tells of packets which are let
+// through counts those as well: it cannot be known.
 //
-// Sets with counters tell the same packets a third time, some seconds late and by source alone. So they count only while eBPF does not,
-// and only what the logs did not: whatever a log told of the source since is taken off what a set counted.
+// Sets with counters tell the same packets a third time, some seconds late and by source alone. So they count only
+// while eBPF does not, and only what the logs did not: whatever a log told of the source since is taken off what a set
+// counted.
 //
-// What eBPF counted and no log named may be attributed to a rule by the rules' own counters (Attribute). Until these are read, at
-// most kAttributionWait, it waits, and is counted then with its rule or without.
+// What eBPF counted and no log named may be attributed to a rule by the rules' own counters (Attribute). Until these
+// are read, at most kAttributionWait, it waits, and is counted then with its rule or without.
 //
-// "At about the same time": the owner drains all ways in rounds. Counted packets wait one round for their names, logged ones two
-// for what they name, so a packet shows up one round late, and what was published never changes its rule: counters never fall.
+// "At about the same time": the owner drains all ways in rounds. Counted packets wait one round for their names, logged
+// ones two for what they name, so a packet shows up one round late, and what was published never changes its rule:
+// counters never fall.
 //
-// Bounds: `tracked_max` sources (Space-Saving), a few rules of each by name (rule_shares.h), so many names of rules (rule_names.h), kLoggedMax
-// logged packets waiting; what they turn away is counted, and a packet without room for its name is still counted, as of no rule.
+// Bounds: `tracked_max` sources (Space-Saving), a few rules of each by name (rule_shares.h), so many names of rules
+// (rule_names.h), kLoggedMax logged packets waiting; what they turn away is counted, and a packet without room for its
+// name is still counted, as of no rule.
 //
 // Threads: any; a mutex keeps callers apart.
 #pragma once
@@ -88,13 +93,15 @@ class DropTally {
   // Within a round, in any order.
   void AddCounted(const CountedDrop& drop);
   void AddLogged(const LoggedPacket& packet);
-  // What sets counted since the last call; also when that is nothing. Only once somebody calls it the logs are remembered by source.
+  // What sets counted since the last call; also when that is nothing. Only once somebody calls it the logs are
+  // remembered by source.
   void AddSetCounted(std::vector<SetCountedDrop> drops, Moment now);
   void EndRound(Moment now);
 
   // Whether counted packets wait to be attributed. Off at first.
   void set_attributes(bool attributes);
-  // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule; or empty, there is none; or nullopt, ask again later.
+  // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule; or empty, there is
+  // none; or nullopt, ask again later.
   using RuleOf = std::function<std::optional<std::string>(const DropKey& key, std::uint64_t packets)>;
   void Attribute(const RuleOf& rule_of, Moment now);
 
@@ -105,8 +112,8 @@ class DropTally {
   // All sources that are tracked, in no order.
   std::vector<SourceDrops> Sources(std::chrono::steady_clock::time_point now) const;
 
-  // Tracked sources by their present rate, in no order, for a ranking. Those are left out that are only there because a flood of others
-  // gives everybody an entry for a moment: whose packets are no more than their error.
+  // Tracked sources by their present rate, in no order, for a ranking. Those are left out that are only there because a
+  // flood of others gives everybody an entry for a moment: whose packets are no more than their error.
   struct Rated {
     IpAddress source;
     double rate = 0;
@@ -116,9 +123,10 @@ class DropTally {
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
     std::uint64_t sources_evicted = 0;               // that lost their entry to another
-    std::uint64_t rules_turned_away = 0;             // packets whose rule's name found no room, waiting or by its source, or made room for another's
-    std::uint64_t logged_turned_away = 0;            // logged packets that found no room to wait in
-    std::uint64_t set_turned_away = 0;               // packets counted by sets that the logs may have told of, without room to know
+    std::uint64_t rules_turned_away =
+        0;  // packets whose rule's name found no room, waiting or by its source, or made room for another's
+    std::uint64_t logged_turned_away = 0;  // logged packets that found no room to wait in
+    std::uint64_t set_turned_away = 0;  // packets counted by sets that the logs may have told of, without room to know
   };
   Figures figures() const;
 
@@ -182,8 +190,9 @@ class DropTally {
   };
   bool attributes_ = false;
   std::map<DropKey, Unattributed> unattributed_;
-  // A packet that was dropped before the n-th batch of what sets counted was read is in that batch. The logs tell of it within a second,
-  // when n batches or more have come; or, since a batch comes a moment after it was read, n - 1 or n - 2.
+  // A packet that was dropped before the n-th batch of what sets counted was read is in that batch. The logs tell of it
+  // within a second, when n batches or more have come; or, since a batch comes a moment after it was read, n - 1 or n
+  // - 2.
   struct SetBatch {
     std::vector<SetCountedDrop> drops;
     std::uint64_t number = 0;  // from 1
@@ -195,10 +204,10 @@ class DropTally {
   };
   bool sets_count_ = false;
   std::uint64_t batches_ = 0;
-  std::vector<SetBatch> set_batches_;                                // not settled yet
-  std::map<IpAddress, std::vector<ToldByLogs>> told_by_logs_;        // in the order they came
-  std::size_t told_waiting_ = 0;                                     // entries in all of its lists
-  std::uint64_t told_forgotten_ = 0;                                 // batches that had come when one found no room, plus 1; 0: never
+  std::vector<SetBatch> set_batches_;                          // not settled yet
+  std::map<IpAddress, std::vector<ToldByLogs>> told_by_logs_;  // in the order they came
+  std::size_t told_waiting_ = 0;                               // entries in all of its lists
+  std::uint64_t told_forgotten_ = 0;  // batches that had come when one found no room, plus 1; 0: never
   std::uint64_t round_ = 0;
   Moment last_{};
   Figures figures_;

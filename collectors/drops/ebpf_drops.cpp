@@ -62,9 +62,10 @@ Error Explain(const char* doing, int code) {
   }
   // What follows would want some, too, and blame the kernel.
   if (code == EMFILE || code == ENFILE || code == ENOMEM) return Error::FromErrno(doing, code);
-  struct stat types{};
+  struct stat types {};
   if (stat(kKernelTypes, &types) != 0) {
-    return {std::string("the kernel does not describe its types: no ") + kKernelTypes + " (CONFIG_DEBUG_INFO_BTF)", code};
+    return {std::string("the kernel does not describe its types: no ") + kKernelTypes + " (CONFIG_DEBUG_INFO_BTF)",
+            code};
   }
   if (!TellsDropReasons()) return {"the kernel does not tell why it drops packets: Linux 5.17 or later does", code};
   Error error = Error::FromErrno(doing, code);
@@ -142,7 +143,8 @@ Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
 Status EbpfDrops::Loaded::Swap() {
   const std::uint32_t slot = 0;
   const int next = records[1 - active];
-  if (bpf_map_update_elem(current, &slot, &next, BPF_ANY) != 0) return Error::FromErrno("cannot swap the eBPF maps", errno);
+  if (bpf_map_update_elem(current, &slot, &next, BPF_ANY) != 0)
+    return Error::FromErrno("cannot swap the eBPF maps", errno);
   active = 1 - active;
   unfinished = true;
   return Ok();

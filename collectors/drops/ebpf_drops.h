@@ -1,8 +1,8 @@
-// The packets that netfilter drops, counted in the kernel by an eBPF program on the tracepoint kfree_skb, whatever rule, policy
-// or full table drops them, and with no rule changed. Of one network namespace.
+// The packets that netfilter drops, counted in the kernel by an eBPF program on the tracepoint kfree_skb, whatever
+// rule, policy or full table drops them, and with no rule changed. Of one network namespace.
 //
-// Exact: every drop is in a drained count or in losses(). The program writes one of two maps; Drain lets it go on with the other
-// and empties the first, once the kernel has made sure that nobody writes it any more.
+// Exact: every drop is in a drained count or in losses(). The program writes one of two maps; Drain lets it go on with
+// the other and empties the first, once the kernel has made sure that nobody writes it any more.
 //
 // Nothing is pinned: the program lives as long as this object's file descriptors, so a crash leaves nothing behind.
 //
@@ -29,15 +29,16 @@ class EbpfDrops {
   EbpfDrops& operator=(EbpfDrops&&) noexcept;
   ~EbpfDrops();
 
-  // What was counted since the last call. Sleeps for the kernel's grace period, some milliseconds, when there is something. On an
-  // error nothing is lost: what is left comes with the next call.
+  // What was counted since the last call. Sleeps for the kernel's grace period, some milliseconds, when there is
+  // something. On an error nothing is lost: what is left comes with the next call.
   Status Drain(const std::function<void(const CountedDrop&)>& visit);
 
   // Since it was attached.
   struct Losses {
     std::uint64_t overflow = 0;  // dropped packets of sources for which the kernel's map had no room
-    std::uint64_t missed = 0;    // freed packets, dropped by netfilter or not, that came while the program ran on the same CPU
-    std::uint64_t no_ip = 0;     // dropped packets that are neither IPv4 nor IPv6
+    std::uint64_t missed =
+        0;  // freed packets, dropped by netfilter or not, that came while the program ran on the same CPU
+    std::uint64_t no_ip = 0;  // dropped packets that are neither IPv4 nor IPv6
   };
   Result<Losses> ReadLosses() const;
 

@@ -9,8 +9,10 @@ Result<KernelLog> KernelLog::Open(const std::string& path, From from) {
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (fd.get() < 0) {
     Error error = Error::FromErrno("cannot open " + path, errno);
-    if (error.code == EPERM || error.code == EACCES) error.message += ": needs CAP_SYSLOG, and the right to read the file";
-    if (error.code == ENOENT) error.message += ": it is hidden from here (PrivateDevices=, a container), and reading it needs CAP_SYSLOG";
+    if (error.code == EPERM || error.code == EACCES)
+      error.message += ": needs CAP_SYSLOG, and the right to read the file";
+    if (error.code == ENOENT)
+      error.message += ": it is hidden from here (PrivateDevices=, a container), and reading it needs CAP_SYSLOG";
     return error;
   }
   if (lseek(fd.get(), 0, from == From::kNow ? SEEK_END : SEEK_SET) < 0) {

@@ -1,9 +1,10 @@
-// Follows the kernel's log from now on; old lines are not read. Any process of the machine may make the kernel write lines, so
-// it can be flooded: reading stops at a bound in each call, and what the kernel overwrites meanwhile is counted.
+// Follows the kernel's log from now on; old lines are not read. Any process of the machine may make the kernel write
+// lines, so it can be flooded: reading stops at a bound in each call, and what the kernel overwrites meanwhile is
+// counted.
 //
 // The log is the whole machine's. Netfilter writes there for the initial network namespace, and for others only when
-// net.netfilter.nf_log_all_netns is 1; a line does not tell which it is of. Of full tables it is told for every namespace, and
-// only newer kernels say which.
+// net.netfilter.nf_log_all_netns is 1; a line does not tell which it is of. Of full tables it is told for every
+// namespace, and only newer kernels say which.
 //
 // Threads: one owner.
 //

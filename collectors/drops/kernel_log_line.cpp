@@ -27,13 +27,13 @@ std::string_view TakeUntil(std::string_view& rest, char separator) {
 
 std::optional<std::uint8_t> ParseProtocol(std::string_view text) {
   static constexpr std::array<std::pair<std::string_view, std::uint8_t>, 8> kNames = {{{"TCP", IPPROTO_TCP},
-                                                                                     {"UDP", IPPROTO_UDP},
-                                                                                     {"UDPLITE", IPPROTO_UDPLITE},
-                                                                                     {"ICMP", IPPROTO_ICMP},
-                                                                                     {"ICMPv6", IPPROTO_ICMPV6},
-                                                                                     {"AH", IPPROTO_AH},
-                                                                                     {"ESP", IPPROTO_ESP},
-                                                                                     {"SCTP", IPPROTO_SCTP}}};
+                                                                                       {"UDP", IPPROTO_UDP},
+                                                                                       {"UDPLITE", IPPROTO_UDPLITE},
+                                                                                       {"ICMP", IPPROTO_ICMP},
+                                                                                       {"ICMPv6", IPPROTO_ICMPV6},
+                                                                                       {"AH", IPPROTO_AH},
+                                                                                       {"ESP", IPPROTO_ESP},
+                                                                                       {"SCTP", IPPROTO_SCTP}}};
   for (const auto& [name, number] : kNames) {
     if (name == text) return number;
   }
@@ -52,7 +52,8 @@ std::string ReadPrefix(std::string_view text) {
   std::string prefix;
   for (std::size_t i = 0; i < text.size(); ++i) {
     char letter = text[i];
-    if (letter == '\\' && i + 3 < text.size() && text[i + 1] == 'x' && HexDigit(text[i + 2]) >= 0 && HexDigit(text[i + 3]) >= 0) {
+    if (letter == '\\' && i + 3 < text.size() && text[i + 1] == 'x' && HexDigit(text[i + 2]) >= 0 &&
+        HexDigit(text[i + 3]) >= 0) {
       letter = static_cast<char>(HexDigit(text[i + 2]) * 16 + HexDigit(text[i + 3]));
       i += 3;
     }

@@ -16,7 +16,8 @@ namespace conntally {
 struct KernelLogRecord {
   std::uint64_t sequence = 0;
   std::uint64_t since_boot_us = 0;
-  // Written by the kernel itself. What processes write to /dev/kmsg has another facility, which they cannot choose to be this.
+  // Written by the kernel itself. What processes write to /dev/kmsg has another facility, which they cannot choose to
+  // be this.
   bool from_kernel = false;
   std::string_view text;  // without the dictionary that may follow; escapes (\x0a) as they stand
 };
@@ -24,13 +25,15 @@ struct KernelLogRecord {
 // nullopt: not a record.
 std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record);
 
-// A line of the LOG target or of nft's `log`: "PREFIX IN=eth0 OUT= ... SRC=192.0.2.7 DST=... PROTO=TCP SPT=1 DPT=80 ...".
-// nullopt: another line. Interfaces stand there by name; the key has none.
+// A line of the LOG target or of nft's `log`: "PREFIX IN=eth0 OUT= ... SRC=192.0.2.7 DST=... PROTO=TCP SPT=1 DPT=80
+// ...". nullopt: another line. Interfaces stand there by name; the key has none.
 std::optional<LoggedPacket> ParseLogLine(std::string_view text);
 
-// "nf_conntrack: table full, dropping packet"; newer kernels: "nf_conntrack: table full in netns 4026532284, dropping packet".
+// "nf_conntrack: table full, dropping packet"; newer kernels: "nf_conntrack: table full in netns 4026532284, dropping
+// packet".
 struct TableFullLine {
-  std::uint64_t network_namespace = 0;  // whose table it is: the inode of its file under /proc/PID/ns; 0: the line does not say
+  std::uint64_t network_namespace =
+      0;  // whose table it is: the inode of its file under /proc/PID/ns; 0: the line does not say
 };
 // nullopt: another line.
 std::optional<TableFullLine> ParseTableFullLine(std::string_view text);

@@ -21,9 +21,9 @@ namespace conntally {
 namespace {
 
 constexpr std::uint32_t kReceiveBufferBytes = 8 * 1024 * 1024;
-constexpr std::uint32_t kCopyBytes = 96;         // an IPv6 header, some extensions and the ports
-constexpr std::uint32_t kPacketsPerMessage = 128;  // 0.18 us a packet instead of 2.9 one by one
-constexpr std::uint32_t kFlushCentiseconds = 5;  // how long the kernel waits for that many
+constexpr std::uint32_t kCopyBytes = 96;                 // an IPv6 header, some extensions and the ports
+constexpr std::uint32_t kPacketsPerMessage = 128;        // 0.18 us a packet instead of 2.9 one by one
+constexpr std::uint32_t kFlushCentiseconds = 5;          // how long the kernel waits for that many
 constexpr std::uint32_t kKernelBufferBytes = 64 * 1024;  // what it gathers them in
 
 constexpr std::uint32_t ToNetwork(std::uint32_t value) {
@@ -108,8 +108,9 @@ Status NflogListener::Configure() {
   return AwaitAcknowledgement();
 }
 
-// The kernel answers while it is being asked, so the answer is queued already. Packets logged before all is configured have
-// no sequence yet: the first that is asked for begins at whatever the group has come to, and these few are not counted.
+// The kernel answers while it is being asked, so the answer is queued already. Packets logged before all is configured
+// have no sequence yet: the first that is asked for begins at whatever the group has come to, and these few are not
+// counted.
 Status NflogListener::AwaitAcknowledgement() {
   for (;;) {
     const auto datagram = socket_.Receive(buffer_);

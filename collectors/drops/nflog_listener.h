@@ -1,5 +1,5 @@
-// Listens to NFLOG groups: log rules that hand their packets to userspace. One socket per group, bound to it as its only listener.
-// What the rules do is not changed.
+// Listens to NFLOG groups: log rules that hand their packets to userspace. One socket per group, bound to it as its
+// only listener. What the rules do is not changed.
 //
 // Threads: one owner.
 //

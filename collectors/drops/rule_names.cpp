@@ -32,7 +32,8 @@ RuleNames::Names RuleNames::MakeRoom(const Names& in_use) {
   const auto unused_end = std::partition(oldest.begin(), oldest.end(), [&](RuleName name) { return !in_use[name]; });
   const auto wanted_end = oldest.begin() + static_cast<std::ptrdiff_t>((oldest.size() + 7) / 8);
   if (unused_end < wanted_end) {
-    std::nth_element(unused_end, wanted_end, oldest.end(), [&](RuleName a, RuleName b) { return slots_[a].asked < slots_[b].asked; });
+    std::nth_element(unused_end, wanted_end, oldest.end(),
+                     [&](RuleName a, RuleName b) { return slots_[a].asked < slots_[b].asked; });
   }
   oldest.erase(std::max(unused_end, wanted_end), oldest.end());
   Names forgotten(slots_.size());

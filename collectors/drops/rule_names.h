@@ -1,5 +1,6 @@
-// The names of rules, each held once, and told by a number. Names live as long as something uses them: when there is no room for one
-// more, those that nothing uses are forgotten, and where these are few, those as well that were asked for longest ago.
+// The names of rules, each held once, and told by a number. Names live as long as something uses them: when there is no
+// room for one more, those that nothing uses are forgotten, and where these are few, those as well that were asked for
+// longest ago.
 //
 // Not thread-safe.
 #pragma once
@@ -16,7 +17,8 @@ using RuleName = std::uint32_t;  // 0: no rule is known
 
 class RuleNames {
  public:
-  static constexpr std::size_t kMax = 65'536;  // a rule for each source that is tracked by default; up to some 350 bytes each
+  static constexpr std::size_t kMax =
+      65'536;  // a rule for each source that is tracked by default; up to some 350 bytes each
 
   using Names = std::vector<bool>;  // indexed by RuleName
 

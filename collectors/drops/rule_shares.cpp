@@ -13,7 +13,8 @@ std::uint64_t RuleShares::Add(DropVia via, RuleName rule, std::uint64_t packets,
     return 0;
   }
   Fade(now);
-  const auto named = std::find_if(named_.begin(), named_.end(), [&](const Named& share) { return share.rule == rule && share.via == via; });
+  const auto named = std::find_if(named_.begin(), named_.end(),
+                                  [&](const Named& share) { return share.rule == rule && share.via == via; });
   if (named != named_.end()) {
     named->packets += packets;
     named->lately += static_cast<float>(packets);
@@ -54,11 +55,13 @@ void RuleShares::Fade(Time now) {
 
 // As in Space-Saving, a newcomer takes over the least count.
 RuleShares::Candidate& RuleShares::CandidateOf(DropVia via, RuleName rule) {
-  const auto known = std::find_if(candidates_.begin(), candidates_.end(),
-                                  [&](const Candidate& candidate) { return candidate.rule == rule && candidate.via == via; });
+  const auto known = std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return candidate.rule == rule && candidate.via == via;
+  });
   if (known != candidates_.end()) return *known;
   if (candidates_.size() < kCandidatesMax) return candidates_.emplace_back(Candidate{.rule = rule, .via = via});
-  const auto least = std::min_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.lately < b.lately; });
+  const auto least = std::min_element(candidates_.begin(), candidates_.end(),
+                                      [](const Candidate& a, const Candidate& b) { return a.lately < b.lately; });
   *least = {.rule = rule, .via = via, .lately = least->lately, .error = least->lately};
   return *least;
 }
@@ -74,7 +77,8 @@ bool RuleShares::Deserves(const Candidate& candidate) {
 // Of those that may make room.
 std::vector<RuleShares::Named>::iterator RuleShares::Least() {
   const auto rest = named_.begin() + kMostMax;
-  std::nth_element(named_.begin(), rest, named_.end(), [](const Named& a, const Named& b) { return a.packets > b.packets; });
+  std::nth_element(named_.begin(), rest, named_.end(),
+                   [](const Named& a, const Named& b) { return a.packets > b.packets; });
   return std::min_element(rest, named_.end(), [](const Named& a, const Named& b) { return a.lately < b.lately; });
 }
 

@@ -1,17 +1,18 @@
-// Which rules dropped the packets of one source: heavy hitters, so that the rule that drops most has its name, however many
-// others dropped a packet before it.
+// Which rules dropped the packets of one source: heavy hitters, so that the rule that drops most has its name, however
+// many others dropped a packet before it.
 //
-// A name is a series, so it is not given lightly, and not taken away lightly. The first kFreeMax rules have theirs at once. Any other is
-// named when it has dropped more than each that is named did in all, or when it lately dropped kHeavy packets or more. Once
-// kNamesMax are named, one more takes the place of the one that lately dropped least, which must be kTimes less, and must not be
-// among the kMostMax that dropped most in all: so what drops now is named, and so is what dropped most. "Lately" is a count that
-// fades within kFade. Rules without a name compete in a small Space-Saving of such counts: one with more than a
-// kCandidatesMax-th of them is always among them, and what it may have from others is not held for it.
+// A name is a series, so it is not given lightly, and not taken away lightly. The first kFreeMax rules have theirs at
+// once. Any other is named when it has dropped more than each that is named did in all, or when it lately dropped
+// kHeavy packets or more. Once kNamesMax are named, one more takes the place of the one that lately dropped least,
+// which must be kTimes less, and must not be among the kMostMax that dropped most in all: so what drops now is named,
+// and so is what dropped most. "Lately" is a count that fades within kFade. Rules without a name compete in a small
+// Space-Saving of such counts: one with more than a kCandidatesMax-th of them is always among them, and what it may
+// have from others is not held for it.
 //
-// Counters: a share never falls while it has its name. What was counted without a name stays so. The share that makes room ends, and its packets
-// go on in those of no rule: the sum over all shares is the packets dropped, each once, at any time. Should the
-// rule come back, it begins anew, as a counter does that was reset. `forgotten` tells how many packets moved so: they make the
-// packets of no rule rise, and were not dropped then.
+// Counters: a share never falls while it has its name. What was counted without a name stays so. The share that makes
+// room ends, and its packets go on in those of no rule: the sum over all shares is the packets dropped, each once, at
+// any time. Should the rule come back, it begins anew, as a counter does that was reset. `forgotten` tells how many
+// packets moved so: they make the packets of no rule rise, and were not dropped then.
 //
 // Not thread-safe.
 #pragma once
@@ -39,7 +40,8 @@ class RuleShares {
 
   using Time = std::chrono::steady_clock::time_point;
 
-  // Counts packets. Returns how many packets are of no rule now, though one is known: these, or those of the share that made room.
+  // Counts packets. Returns how many packets are of no rule now, though one is known: these, or those of the share that
+  // made room.
   std::uint64_t Add(DropVia via, RuleName rule, std::uint64_t packets, Time now);
 
   template <typename Visitor>  // void(RuleName, DropVia, std::uint64_t packets); those of no rule last

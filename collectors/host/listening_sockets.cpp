@@ -49,7 +49,8 @@ Status VisitSockets(std::uint8_t protocol, std::uint8_t family, std::uint32_t st
     found.family = found.message.idiag_family == AF_INET ? Family::kIpv4 : Family::kIpv6;
     AttributeWalk walk(message.subspan(MessageHeader::kBytes + sizeof found.message));
     for (Attribute attribute; walk.Next(attribute);) {
-      if (attribute.type == INET_DIAG_SKV6ONLY && !attribute.payload.empty()) found.v6_only = attribute.payload[0] != std::byte{0};
+      if (attribute.type == INET_DIAG_SKV6ONLY && !attribute.payload.empty())
+        found.v6_only = attribute.payload[0] != std::byte{0};
     }
     visit(found);
   });
@@ -89,7 +90,8 @@ Result<std::vector<ListeningSocket>> ReadListeningSockets() {
         if (found.message.id.idiag_sport != 0) sockets.push_back(Describe(found, protocol));
       });
       // A kernel without IPv6 has no such sockets.
-      if (!asked && asked.error().code != ENOENT) return Error{"cannot list listening sockets: " + asked.error().message, asked.error().code};
+      if (!asked && asked.error().code != ENOENT)
+        return Error{"cannot list listening sockets: " + asked.error().message, asked.error().code};
     }
   }
   return sockets;

@@ -1,5 +1,5 @@
-// Who listens: TCP sockets that accept and UDP sockets that are open to anybody, by sock_diag. Needs no privilege. Reads the calling
-// thread's network namespace.
+// Who listens: TCP sockets that accept and UDP sockets that are open to anybody, by sock_diag. Needs no privilege.
+// Reads the calling thread's network namespace.
 //
 // Sources: sock_diag(7), linux/inet_diag.h, net/ipv4/inet_diag.c.
 #pragma once

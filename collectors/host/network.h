@@ -12,7 +12,7 @@ namespace conntally {
 struct Link {
   std::uint32_t index = 0;
   std::string name;
-  std::string kind;  // "veth", "bridge", "dummy" ...; empty: a device of hardware, or loopback
+  std::string kind;      // "veth", "bridge", "dummy" ...; empty: a device of hardware, or loopback
   bool up = false;       // set up by whoever administers it
   bool carrier = false;  // and able to carry packets
   bool loopback = false;
@@ -34,8 +34,8 @@ struct Route {
     kFiltered,     // reverse path filter, or a source that cannot be (IPv4 alone)
   };
   Kind kind = Kind::kUnreachable;
-  std::uint32_t link = 0;             // out; 0: none
-  std::optional<IpAddress> gateway;   // absent: the destination is on the link
+  std::uint32_t link = 0;            // out; 0: none
+  std::optional<IpAddress> gateway;  // absent: the destination is on the link
   std::optional<IpAddress> preferred_source;
   int error = 0;  // errno of what the kernel said, when it is no way: ENETUNREACH, EHOSTUNREACH, EXDEV ...
 };

@@ -1,7 +1,7 @@
 #include "collectors/host/network_reader.h"
 
-#include <linux/if_addr.h>
 #include <linux/if.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -63,7 +63,8 @@ Route DecodeRoute(Bytes message, const rtmsg& header) {
   route.kind = KindOf(header.rtm_type);
   auto walk = AttributesAfter<rtmsg>(message);
   for (Attribute attribute; walk.Next(attribute);) {
-    if (attribute.type == RTA_OIF && attribute.payload.size() == 4) route.link = LoadHostOrder<std::uint32_t>(attribute.payload);
+    if (attribute.type == RTA_OIF && attribute.payload.size() == 4)
+      route.link = LoadHostOrder<std::uint32_t>(attribute.payload);
     if (attribute.type == RTA_GATEWAY) route.gateway = AddressOf(attribute.payload);
     if (attribute.type == RTA_PREFSRC) route.preferred_source = AddressOf(attribute.payload);
   }
@@ -111,7 +112,8 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses() {
     auto walk = AttributesAfter<ifaddrmsg>(message);
     for (Attribute attribute; walk.Next(attribute);) {
       // Of a point-to-point link IFA_ADDRESS is the other end's.
-      if (attribute.type == IFA_LOCAL || (attribute.type == IFA_ADDRESS && !is_local)) address = AddressOf(attribute.payload);
+      if (attribute.type == IFA_LOCAL || (attribute.type == IFA_ADDRESS && !is_local))
+        address = AddressOf(attribute.payload);
       is_local = is_local || attribute.type == IFA_LOCAL;
     }
     if (address) addresses.push_back({*address, header->ifa_prefixlen, header->ifa_index});

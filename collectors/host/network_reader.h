@@ -20,8 +20,8 @@ struct RouteQuestion {
   std::uint32_t in_link = 0;        // by which the packet arrives; 0: this host sends it
 };
 
-// The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part in it. That it
-// has no way is a Route, too, not an error.
+// The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part
+// in it. That it has no way is a Route, too, not an error.
 Result<Route> FindRoute(const RouteQuestion& question);
 
 }  // namespace conntally

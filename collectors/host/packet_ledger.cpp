@@ -78,7 +78,8 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
     header = ReadIpHeader(header->payload.subspan(kIcmpHeaderBytes));
     if (!header) return std::nullopt;
   }
-  if ((header->protocol != IPPROTO_TCP && header->protocol != IPPROTO_UDP) || header->payload.size() < 4) return std::nullopt;
+  if ((header->protocol != IPPROTO_TCP && header->protocol != IPPROTO_UDP) || header->payload.size() < 4)
+    return std::nullopt;
   packet.key = {header->source, header->destination, LoadNetworkOrder<std::uint16_t>(header->payload),
                 LoadNetworkOrder<std::uint16_t>(header->payload.subspan(2)), header->protocol};
   if (header->protocol == IPPROTO_TCP && !is_icmp) {

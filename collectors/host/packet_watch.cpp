@@ -28,13 +28,13 @@ std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
   constexpr std::uint32_t kProtocol = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL);
   return {
       /*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kProtocol),
-      /*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 17, 0),   // 19
-      /*  2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 29),     // 32: nothing
+      /*  1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 17, 0),  // 19
+      /*  2 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 29),    // 32: nothing
       /*  3 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 6),
-      /*  4 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x1fff, 27, 0),      // a later fragment
+      /*  4 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x1fff, 27, 0),  // a later fragment
       /*  5 */ BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
       /*  6 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
-      /*  7 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 2),   // 10
+      /*  7 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 2),  // 10
       /*  8 */ BPF_STMT(BPF_LD | BPF_B | BPF_IND, 13),
       /*  9 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x06, 21, 22),       // 31: SYN or RST
       /* 10 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 2),  // 13
@@ -48,7 +48,7 @@ std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
       /* 18 */ BPF_STMT(BPF_RET | BPF_K, 0),
       // IPv6
       /* 19 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
-      /* 20 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 2),   // 23
+      /* 20 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 2),  // 23
       /* 21 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40 + 13),
       /* 22 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x06, 8, 9),
       /* 23 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 2),  // 26
@@ -105,13 +105,15 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
     for (unsigned i = 0; i < 256; ++i) {
       sockaddr_ll from{};
       socklen_t from_length = sizeof from;
-      const ssize_t bytes = recvfrom(fd->get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
+      const ssize_t bytes =
+          recvfrom(fd->get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
       if (bytes < 0) break;
       const bool leaving = from.sll_pkttype == PACKET_OUTGOING;
       // What goes over loopback is seen leaving, and then arriving.
       if (from.sll_pkttype == PACKET_OTHERHOST || (leaving && from.sll_hatype == ARPHRD_LOOPBACK)) continue;
       ledger.Take(Bytes(packet).first(static_cast<std::size_t>(bytes)),
-                  leaving ? PacketLedger::Way::kLeaving : PacketLedger::Way::kArriving, static_cast<std::uint32_t>(from.sll_ifindex), since());
+                  leaving ? PacketLedger::Way::kLeaving : PacketLedger::Way::kArriving,
+                  static_cast<std::uint32_t>(from.sll_ifindex), since());
     }
   }
   tpacket_stats statistics{};

@@ -1,7 +1,9 @@
-// Watching what is asked on the wire and what answers it: the beginnings of connections, resets, and ICMP's "unreachable", on every
-// link, by AF_PACKET with a filter in the kernel. Packets are seen as they arrive, before any rule, and as they leave, after all.
+// Watching what is asked on the wire and what answers it: the beginnings of connections, resets, and ICMP's
+// "unreachable", on every link, by AF_PACKET with a filter in the kernel. Packets are seen as they arrive, before any
+// rule, and as they leave, after all.
 //
-// WatchPackets needs CAP_NET_RAW and blocks; of the calling thread's network namespace. PacketLedger is pure; one owner.
+// WatchPackets needs CAP_NET_RAW and blocks; of the calling thread's network namespace. PacketLedger is pure; one
+// owner.
 //
 // Sources: packet(7); linux/filter.h.
 #pragma once
@@ -34,22 +36,22 @@ struct WatchedFlow {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint8_t protocol = 0;
-  std::uint32_t in_link = 0;       // the request arrived by it; 0: it did not, so it is this host's own
-  std::uint32_t out_link = 0;      // the request left by it; 0: it did not
-  std::uint32_t requests = 0;      // the first and its retransmissions
+  std::uint32_t in_link = 0;   // the request arrived by it; 0: it did not, so it is this host's own
+  std::uint32_t out_link = 0;  // the request left by it; 0: it did not
+  std::uint32_t requests = 0;  // the first and its retransmissions
   Answer answer = Answer::kNone;
-  bool answered_from_here = false; // the answer was seen to leave, and not to arrive
-  std::uint8_t icmp_type = 0;      // of kUnreachable
+  bool answered_from_here = false;  // the answer was seen to leave, and not to arrive
+  std::uint8_t icmp_type = 0;       // of kUnreachable
   std::uint8_t icmp_code = 0;
-  std::optional<IpAddress> answered_by;    // of kUnreachable: who sent it
+  std::optional<IpAddress> answered_by;       // of kUnreachable: who sent it
   std::chrono::microseconds last_request{0};  // since the watch began
 };
 
 struct WatchedPackets {
   std::chrono::microseconds lasted{0};
   std::vector<WatchedFlow> flows;
-  std::uint64_t flows_left_out = 0;   // beyond what is kept
-  std::uint64_t packets_lost = 0;     // not read in time
+  std::uint64_t flows_left_out = 0;  // beyond what is kept
+  std::uint64_t packets_lost = 0;    // not read in time
 
   // Whether an answer would have come by now.
   bool IsUnanswered(const WatchedFlow& flow) const {

@@ -1,4 +1,5 @@
-// A netlink question of any protocol: a fixed header of its own kind, then attributes. Only requests that read exist here.
+// A netlink question of any protocol: a fixed header of its own kind, then attributes. Only requests that read exist
+// here.
 //
 // Threads: any; each question opens a socket in the calling thread's network namespace.
 #pragma once
@@ -18,7 +19,8 @@ class RawRequest {
  public:
   // `header` follows nlmsghdr: rtmsg, ifaddrmsg, inet_diag_req_v2 ...
   template <typename Header>
-  RawRequest(std::uint16_t type, bool dump, const Header& header) : RawRequest(type, dump, std::as_bytes(std::span(&header, 1))) {}
+  RawRequest(std::uint16_t type, bool dump, const Header& header)
+      : RawRequest(type, dump, std::as_bytes(std::span(&header, 1))) {}
 
   void AddAttribute(std::uint16_t type, Bytes payload);
   template <typename Value>

@@ -24,9 +24,8 @@ constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
   if (bytes.size() < MessageHeader::kBytes) return false;
   const auto length = LoadHostOrder<std::uint32_t>(bytes);
   if (length < MessageHeader::kBytes || length > bytes.size()) return false;
-  header = {length, LoadHostOrder<std::uint16_t>(bytes.subspan(4)),
-            LoadHostOrder<std::uint16_t>(bytes.subspan(6)), LoadHostOrder<std::uint32_t>(bytes.subspan(8)),
-            LoadHostOrder<std::uint32_t>(bytes.subspan(12))};
+  header = {length, LoadHostOrder<std::uint16_t>(bytes.subspan(4)), LoadHostOrder<std::uint16_t>(bytes.subspan(6)),
+            LoadHostOrder<std::uint32_t>(bytes.subspan(8)), LoadHostOrder<std::uint32_t>(bytes.subspan(12))};
   return true;
 }
 

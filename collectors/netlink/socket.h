@@ -1,5 +1,5 @@
-// A netlink socket, of netfilter's protocol unless another is asked for: the only way in which conntally speaks to the kernel's
-// netfilter, and only with requests that read. Move-only. One thread at a time.
+// A netlink socket, of netfilter's protocol unless another is asked for: the only way in which conntally speaks to the
+// kernel's netfilter, and only with requests that read. Move-only. One thread at a time.
 //
 // Sources: netlink(7), socket(7), linux/netfilter/nfnetlink.h, net/netlink/af_netlink.c.
 #pragma once

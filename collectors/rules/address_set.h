@@ -24,10 +24,10 @@ struct AddressSet {
   std::string table;
   std::string name;
   Family address_family = Family::kIpv4;
-  bool dynamic = false;   // filled by rules
-  bool complete = true;   // false: more elements than are read, or some not understood
-  bool expires = false;   // elements may leave by themselves
-  bool of_sets = false;   // an ipset of ipsets (list:set), whose look-ups count in those as well
+  bool dynamic = false;  // filled by rules
+  bool complete = true;  // false: more elements than are read, or some not understood
+  bool expires = false;  // elements may leave by themselves
+  bool of_sets = false;  // an ipset of ipsets (list:set), whose look-ups count in those as well
   std::vector<SetElement> elements;
 };
 

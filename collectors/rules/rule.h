@@ -31,7 +31,7 @@ struct RuleLimit {
   std::uint64_t burst = 0;
   std::uint8_t ipv4_prefix = 32;  // sources are counted together by these prefixes
   std::uint8_t ipv6_prefix = 128;
-  std::string set;                // nft: the set that holds the counts
+  std::string set;  // nft: the set that holds the counts
 };
 
 // What a verdict map does with a key.
@@ -40,9 +40,9 @@ struct MappedVerdict {
   std::string jump_target = {};
   std::optional<AddressRange> addresses = {};  // of a map keyed by address
   std::optional<NumberRange> numbers = {};     // of one keyed by port, protocol ...
-  std::string interface = {};                  // of one keyed by interface; one that ends in '*' stands for all names that begin so
-  std::vector<RuleCondition> key = {};         // of any map whose key is understood: what the packet must be
-  bool may_be_gone = false;                    // of a map whose elements time out
+  std::string interface = {};  // of one keyed by interface; one that ends in '*' stands for all names that begin so
+  std::vector<RuleCondition> key = {};  // of any map whose key is understood: what the packet must be
+  bool may_be_gone = false;             // of a map whose elements time out
 };
 
 // What a rule of verdict kNat makes of a connection's addresses.
@@ -85,19 +85,19 @@ struct Rule {
   bool fully_understood = false;  // every expression was decoded: `conditions` are all that it takes (limits aside)
   std::vector<RuleLimit> limits;
   std::vector<SetUpdate> set_updates;
-  std::vector<MappedVerdict> map;             // of a verdict map
+  std::vector<MappedVerdict> map;              // of a verdict map
   std::optional<RuleCondition::Kind> map_key;  // what of the packet is looked up in it, if known
-  bool map_understood = false;                // with `conditions`, the keys of `map` are all that the rule takes
-  std::string not_understood;                 // what keeps `fully_understood` false, the map aside: names, for people
+  bool map_understood = false;                 // with `conditions`, the keys of `map` are all that the rule takes
+  std::string not_understood;                  // what keeps `fully_understood` false, the map aside: names, for people
   std::string log_prefix;
   std::optional<std::uint16_t> nflog_group;
   std::optional<NatTarget> nat;
   std::optional<MarkChange> mark;
-  bool untracks = false;                      // NOTRACK: conntrack is not to see the packet
-  bool traces = false;                        // TRACE, `meta nftrace set 1`
-  bool tcp_reset = false;                     // of kReject: a TCP connection is answered by a RST
-  // The set that the source is looked up in (or added to) as the last thing that the rule asks of a packet: where its elements have
-  // counters, and no other rule uses it, they count for each source the packets that the rule matched.
+  bool untracks = false;   // NOTRACK: conntrack is not to see the packet
+  bool traces = false;     // TRACE, `meta nftrace set 1`
+  bool tcp_reset = false;  // of kReject: a TCP connection is answered by a RST
+  // The set that the source is looked up in (or added to) as the last thing that the rule asks of a packet: where its
+  // elements have counters, and no other rule uses it, they count for each source the packets that the rule matched.
   std::string counting_set;
   bool counting_ipset = false;
 };

@@ -9,8 +9,8 @@
 
 namespace conntally {
 
-// One thing a packet must satisfy. The values of a condition are alternatives: any one of them is enough, and with `negated` none
-// of them may hold. A rule's conditions must all hold.
+// One thing a packet must satisfy. The values of a condition are alternatives: any one of them is enough, and with
+// `negated` none of them may hold. A rule's conditions must all hold.
 struct RuleCondition {
   enum class Kind : std::uint8_t {
     kSource,           // addresses, or `set`
@@ -21,10 +21,11 @@ struct RuleCondition {
     kDestinationPort,  // numbers
     kInInterface,      // interfaces
     kOutInterface,     // interfaces
-    kConntrackState,   // numbers: NF_CT_STATE_BITs: invalid 1, established 2, related 4, new 8, untracked 64; any bit is enough
-    kIcmpType,         // numbers
-    kTcpFlags,         // numbers: first is the value, last the mask
-    kIcmpCode,         // numbers
+    kConntrackState,  // numbers: NF_CT_STATE_BITs: invalid 1, established 2, related 4, new 8, untracked 64; any bit is
+                      // enough
+    kIcmpType,        // numbers
+    kTcpFlags,        // numbers: first is the value, last the mask
+    kIcmpCode,        // numbers
     kInInterfaceIndex,   // numbers
     kOutInterfaceIndex,  // numbers
     kMark,               // numbers: first is the value, last the mask
@@ -40,8 +41,8 @@ struct RuleCondition {
   std::vector<AddressRange> addresses;
   std::vector<NumberRange> numbers;
   std::vector<std::string> interfaces;  // one that ends in '*' stands for all names that begin so
-  // A named set (nftables: of the rule's family and table; else an ipset): its elements are in the snapshot. Elements of
-  // anonymous sets stand in `addresses`, `numbers` and `interfaces`.
+  // A named set (nftables: of the rule's family and table; else an ipset): its elements are in the snapshot. Elements
+  // of anonymous sets stand in `addresses`, `numbers` and `interfaces`.
   std::string set;
   bool ipset = false;
   std::vector<std::vector<RuleCondition>> alternatives = {};  // of kTuple

@@ -11,7 +11,11 @@ constexpr std::size_t kLabelBytesMax = 200;
 std::size_t Utf8Length(std::string_view text) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned first = at(0);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
   if (length == 0 || length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((at(i) & 0xc0) != 0x80) return 0;
@@ -25,7 +29,12 @@ std::size_t Utf8Length(std::string_view text) {
 template <typename AnyRule>
 std::string GroupKey(const AnyRule& rule) {
   std::string key = NameOf(rule.family);
-  key.append(1, '\0').append(rule.table).append(1, '\0').append(rule.chain).append(1, '\0').append(RuleLabel(rule.text));
+  key.append(1, '\0')
+      .append(rule.table)
+      .append(1, '\0')
+      .append(rule.chain)
+      .append(1, '\0')
+      .append(RuleLabel(rule.text));
   return key;
 }
 
@@ -88,7 +97,8 @@ void RuleCounters::UpdateBackend(Backend& backend, const BackendReading& snapsho
   if (told) TakeFinals(backend, changes);
   if (backend.ruleset != snapshot.ruleset) {
     if (backend.ruleset != nullptr) {
-      backend.changes += static_cast<std::uint32_t>(snapshot.ruleset->generation - backend.ruleset->generation);  // modulo 2^32
+      backend.changes +=
+          static_cast<std::uint32_t>(snapshot.ruleset->generation - backend.ruleset->generation);  // modulo 2^32
     }
     Match(backend, snapshot.ruleset, now);
     Forget(backend, now);
@@ -134,7 +144,8 @@ void RuleCounters::TakePassed(Backend& backend, const RuleChanges& changes) {
   for (const RuleChanges::Passed& passed : changes.passed) {
     const auto group = backend.groups.find(GroupKey(passed));
     if (group == backend.groups.end()) continue;
-    const auto there = std::find_if(group->second.begin(), group->second.end(), [](const auto& entry) { return entry->present; });
+    const auto there =
+        std::find_if(group->second.begin(), group->second.end(), [](const auto& entry) { return entry->present; });
     Entry& entry = there != group->second.end() ? **there : *group->second.front();
     Accumulate(entry.total, passed.counted);
     entry.packets_of_gone += passed.counted.packets;
@@ -151,8 +162,8 @@ void RuleCounters::BeginAnew() {
   }
 }
 
-// Which series each rule of a changed ruleset goes on with: among those that say the same the one that has its handle, else the
-// first that is left.
+// Which series each rule of a changed ruleset goes on with: among those that say the same the one that has its handle,
+// else the first that is left.
 void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now) {
   for (auto& [key, group] : backend.groups) {
     for (const auto& entry : group) entry->present = false;
@@ -212,7 +223,8 @@ void RuleCounters::Forget(Backend& backend, Time now) {
     oldest = std::max(oldest, *first_kept);
   }
   for (auto group = backend.groups.begin(); group != backend.groups.end();) {
-    while (!group->second.empty() && !group->second.back()->present && group->second.back()->last_seen < oldest) group->second.pop_back();
+    while (!group->second.empty() && !group->second.back()->present && group->second.back()->last_seen < oldest)
+      group->second.pop_back();
     group = group->second.empty() ? backend.groups.erase(group) : std::next(group);
   }
 }

@@ -1,12 +1,12 @@
-// Counters that go on where the kernel's begin anew. A rule is known by what it says: backend, family, table, chain, text, and
-// which of those that say the same it is. A reload that keeps a rule's text keeps its counter, whatever becomes of its handle; a
-// kernel counter that fell was reset by somebody, and what it shows has been counted since.
+// Counters that go on where the kernel's begin anew. A rule is known by what it says: backend, family, table, chain,
+// text, and which of those that say the same it is. A reload that keeps a rule's text keeps its counter, whatever
+// becomes of its handle; a kernel counter that fell was reset by somebody, and what it shows has been counted since.
 //
-// Where the kernel tells what became of rules between two readings (RuleChanges), nothing is lost with a reload: the last value of a
-// rule that was deleted is taken in, and so is what those counted that came and went. A rule that was made meanwhile goes on
-// from what it began with. That is zero, or what a restore wrote, which was counted before; but the packets of the commit's own
-// milliseconds are new, and there is no telling which it is. They are few beside what the rules before counted since the last
-// reading: up to an eighth of that is taken as new.
+// Where the kernel tells what became of rules between two readings (RuleChanges), nothing is lost with a reload: the
+// last value of a rule that was deleted is taken in, and so is what those counted that came and went. A rule that was
+// made meanwhile goes on from what it began with. That is zero, or what a restore wrote, which was counted before; but
+// the packets of the commit's own milliseconds are new, and there is no telling which it is. They are few beside what
+// the rules before counted since the last reading: up to an eighth of that is taken as new.
 //
 // Pure: of snapshots and the time. Threads: one owner; the figures it hands out are immutable.
 #pragma once
@@ -25,18 +25,19 @@
 namespace conntally {
 
 struct RuleTotal {
-  std::optional<RuleCounter> counter;  // counted since the rule was first seen, and what it showed then; nullopt: it has none
-  std::uint64_t first_handle = 0;      // which the rule had when it was first seen: part of its series' name
-  std::uint32_t occurrence = 0;        // from 0, among rules that say the same
-  std::uint64_t series = 0;            // a number of its own for as long as it is remembered
-  bool exported = false;               // within series_max
+  std::optional<RuleCounter>
+      counter;  // counted since the rule was first seen, and what it showed then; nullopt: it has none
+  std::uint64_t first_handle = 0;  // which the rule had when it was first seen: part of its series' name
+  std::uint32_t occurrence = 0;    // from 0, among rules that say the same
+  std::uint64_t series = 0;        // a number of its own for as long as it is remembered
+  bool exported = false;           // within series_max
 };
 
 struct BackendFigures {
-  BackendReading snapshot;                                // the last that succeeded, with the last's success and failure
-  std::vector<RuleTotal> totals;                           // by rule
-  std::vector<std::optional<RuleCounter>> policy_totals;   // by chain
-  std::uint64_t changes = 0;                               // of the ruleset since the first snapshot
+  BackendReading snapshot;        // the last that succeeded, with the last's success and failure
+  std::vector<RuleTotal> totals;  // by rule
+  std::vector<std::optional<RuleCounter>> policy_totals;  // by chain
+  std::uint64_t changes = 0;                              // of the ruleset since the first snapshot
 };
 
 struct RuleFigures {
@@ -68,7 +69,7 @@ class RuleCounters {
  private:
   struct Entry {
     RuleCounter total;
-    RuleCounter last;  // as the kernel showed it
+    RuleCounter last;                   // as the kernel showed it
     std::uint64_t packets_of_gone = 0;  // since the last reading, of rules that are no more
     std::uint64_t series = 0;
     bool counted = false;

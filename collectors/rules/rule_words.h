@@ -1,4 +1,5 @@
-// What rules are called by: their backend, their family, and what becomes of a packet that one matches. Plain values; any thread.
+// What rules are called by: their backend, their family, and what becomes of a packet that one matches. Plain values;
+// any thread.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ enum class Verdict : std::uint8_t {
   kReturn,
   kJump,
   kGoto,
-  kLog,    // LOG, NFLOG, `log`; and the packet goes on
+  kLog,  // LOG, NFLOG, `log`; and the packet goes on
   kQueue,
   kNat,    // dnat, snat, masquerade, redirect
   kMap,    // a verdict map with more than one kind of verdict: see Rule::map

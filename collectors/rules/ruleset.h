@@ -15,11 +15,11 @@ struct RuleChain {
   RuleFamily family = RuleFamily::kIp;
   std::string table;
   std::string name;
-  bool base = false;  // hooked; the following are for base chains alone
-  std::string type;   // "filter", "nat", "route"
-  std::string hook;   // "prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"
-  std::vector<std::string> devices;  // of "ingress" and "egress"
-  std::int32_t priority = 0;  // of legacy tables: the kernel's fixed one
+  bool base = false;                  // hooked; the following are for base chains alone
+  std::string type;                   // "filter", "nat", "route"
+  std::string hook;                   // "prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"
+  std::vector<std::string> devices;   // of "ingress" and "egress"
+  std::int32_t priority = 0;          // of legacy tables: the kernel's fixed one
   Verdict policy = Verdict::kAccept;  // kAccept or kDrop
   bool has_policy_counter = false;
   // Indexes into Ruleset::rules: [first_rule, first_rule + rule_count).

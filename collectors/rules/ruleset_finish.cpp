@@ -8,14 +8,16 @@
 namespace conntally {
 namespace {
 
-// kDrop or kReject when no packet comes back from the chain, or goes on from it, but every one is dropped (or rejected).
+// kDrop or kReject when no packet comes back from the chain, or goes on from it, but every one is dropped (or
+// rejected).
 std::optional<Verdict> OnlyVerdict(const Ruleset& ruleset, const RuleChain& chain) {
   for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
     const Rule& rule = ruleset.rules[i];
     if (rule.verdict == Verdict::kContinue || rule.verdict == Verdict::kLog) continue;
     const bool drops = rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject;
     if (!drops || rule.jump_target == chain.name) return std::nullopt;
-    if (rule.fully_understood && rule.conditions.empty() && rule.limits.empty() && rule.map.empty()) return rule.verdict;
+    if (rule.fully_understood && rule.conditions.empty() && rule.limits.empty() && rule.map.empty())
+      return rule.verdict;
   }
   return std::nullopt;
 }

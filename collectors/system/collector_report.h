@@ -1,4 +1,5 @@
-// What every collector tells of itself, whatever it collects: how it stands, and what its bounds turned away. Plain values; any thread.
+// What every collector tells of itself, whatever it collects: how it stands, and what its bounds turned away. Plain
+// values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ struct CollectorStatus {
   bool success = false;
   double duration_seconds = 0;  // of its last round
   std::string failure;          // why not, and what to do
-  bool off = false;             // wanted only where it can be had, and here it cannot: `failure` says why, but nothing is wrong
+  bool off = false;  // wanted only where it can be had, and here it cannot: `failure` says why, but nothing is wrong
 
   // Before its first round it neither works nor fails.
   bool failing() const { return !success && !off && !failure.empty(); }

@@ -19,7 +19,7 @@ Result<Entrance> Open(const std::string& path) {
   FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0 && errno == ENOENT) return Error{"there is no network namespace " + path, ENOENT};
   if (file.get() < 0) return Error::FromErrno("cannot open network namespace " + path, errno);
-  struct stat status{};
+  struct stat status {};
   if (fstat(file.get(), &status) != 0) return Error::FromErrno("cannot look at network namespace " + path, errno);
   if (const int type = ioctl(file.get(), NS_GET_NSTYPE); type != CLONE_NEWNET) {
     // `ip netns add` makes an empty file before it mounts the namespace there.

@@ -1,5 +1,5 @@
-// Network namespaces, by the file that stands for one: /run/netns/NAME or /proc/PID/ns/net. The file may come after us, go, and
-// come back as another namespace.
+// Network namespaces, by the file that stands for one: /run/netns/NAME or /proc/PID/ns/net. The file may come after us,
+// go, and come back as another namespace.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace conntally {
 
-// Which namespace a file stands for. No two that live at the same time are equal, and a socket or a thread in one keeps it alive.
+// Which namespace a file stands for. No two that live at the same time are equal, and a socket or a thread in one keeps
+// it alive.
 struct NetworkNamespaceId {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -23,11 +24,12 @@ inline constexpr const char* kOwnNetworkNamespace = "/proc/thread-self/ns/net"; 
 // ENOENT: there is none yet, or none any more (a name may come). Any thread.
 Result<NetworkNamespaceId> IdentifyNetworkNamespace(const std::string& path);
 
-// An error where `path` can never be watched: it is something, and no network namespace. One that is not there yet is fine.
+// An error where `path` can never be watched: it is something, and no network namespace. One that is not there yet is
+// fine.
 Status CheckNetworkNamespacePath(const std::string& path);
 
-// Moves the calling thread alone into the namespace of `path`. Sockets that it opens from now on, and its /proc/sys/net, are
-// that namespace's. Needs CAP_SYS_ADMIN.
+// Moves the calling thread alone into the namespace of `path`. Sockets that it opens from now on, and its
+// /proc/sys/net, are that namespace's. Needs CAP_SYS_ADMIN.
 Status EnterNetworkNamespace(const std::string& path);
 
 // Keeps a thread in the namespace that a path stands for, whichever that is. Threads: one, always the same.
@@ -40,8 +42,8 @@ class FollowedNamespace {
     kSame,
     kEntered,  // the first time, or another than before: whatever was opened before is of no use any more
   };
-  // To be called again and again. On an error the thread is back where it was at first, so that a namespace that was deleted
-  // can go: the owner closes its sockets there for the same reason.
+  // To be called again and again. On an error the thread is back where it was at first, so that a namespace that was
+  // deleted can go: the owner closes its sockets there for the same reason.
   Result<Outcome> Follow();
 
  private:

@@ -1,5 +1,5 @@
-// Values of /proc: settings, network counters, uptime. Every path is below a root that tests replace. Any thread; of the calling thread's
-// network namespace.
+// Values of /proc: settings, network counters, uptime. Every path is below a root that tests replace. Any thread; of
+// the calling thread's network namespace.
 //
 // Sources: proc(5); net/ipv4/proc.c.
 #pragma once
@@ -17,8 +17,10 @@ namespace conntally {
 // The first line of PROC/sys/PATH. nullopt: it cannot be read.
 std::optional<std::string> ReadSysctl(const std::string& proc, const std::string& path);
 
-// Everything below PROC/sys/FOLDER whose name begins with `prefix`, by its path under /proc/sys; folders are not entered.
-void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix, std::map<std::string, std::string>& values);
+// Everything below PROC/sys/FOLDER whose name begins with `prefix`, by its path under /proc/sys; folders are not
+// entered.
+void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix,
+                 std::map<std::string, std::string>& values);
 
 // "TcpExt.ListenDrops" of net/netstat, "Ip.ForwDatagrams" of net/snmp, "Ip6InNoRoutes" of net/snmp6.
 Result<std::map<std::string, std::uint64_t>> ReadNetworkCounters(const std::string& proc);

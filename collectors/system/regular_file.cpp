@@ -32,14 +32,17 @@ const char* KindOf(mode_t mode) {
 }
 
 Status ExpectRegular(const struct stat& status, std::size_t bytes_max) {
-  if (!S_ISREG(status.st_mode)) return Error{std::string("it is ") + KindOf(status.st_mode) + "; allowed: a regular file", EINVAL};
-  if (status.st_size > static_cast<off_t>(bytes_max)) return Error{"it is too long; allowed: up to " + std::to_string(bytes_max) + " bytes", EFBIG};
+  if (!S_ISREG(status.st_mode))
+    return Error{std::string("it is ") + KindOf(status.st_mode) + "; allowed: a regular file", EINVAL};
+  if (status.st_size > static_cast<off_t>(bytes_max))
+    return Error{"it is too long; allowed: up to " + std::to_string(bytes_max) + " bytes", EFBIG};
   return Ok();
 }
 
 Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
-  // Before it is opened, since that alone makes some devices do something; and after, since another may have taken its place.
-  struct stat status{};
+  // Before it is opened, since that alone makes some devices do something; and after, since another may have taken its
+  // place.
+  struct stat status {};
   if (stat(path.c_str(), &status) != 0) return Because(errno);
   if (auto expected = ExpectRegular(status, bytes_max); !expected) return expected.error();
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -55,7 +58,8 @@ Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
     if (count < 0 && errno != EINTR) return Because(errno);
     text.resize(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     if (count == 0) return text;
-    if (text.size() > bytes_max) return Error{"it is too long; allowed: up to " + std::to_string(bytes_max) + " bytes", EFBIG};
+    if (text.size() > bytes_max)
+      return Error{"it is too long; allowed: up to " + std::to_string(bytes_max) + " bytes", EFBIG};
   }
 }
 
@@ -70,7 +74,8 @@ struct Reading {
 
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_max) {
   static std::atomic<unsigned> unfinished{0};  // of the whole process, as threads are; relaxed: no more than a number
-  if (unfinished.load(std::memory_order_relaxed) >= kUnfinishedMax) return Error{"files that were wanted earlier are still being read", EBUSY};
+  if (unfinished.load(std::memory_order_relaxed) >= kUnfinishedMax)
+    return Error{"files that were wanted earlier are still being read", EBUSY};
   const auto reading = std::make_shared<Reading>();
   const auto read = [reading, path, bytes_max] {
     Result<std::string> result = Error{};

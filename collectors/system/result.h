@@ -15,9 +15,7 @@ struct Error {
   std::string message;  // "while doing X: reason", ready to be logged
   int code = 0;         // errno where the kernel gave one, else 0
 
-  static Error FromErrno(std::string doing, int code) {
-    return {doing + ": " + std::strerror(code), code};
-  }
+  static Error FromErrno(std::string doing, int code) { return {doing + ": " + std::strerror(code), code}; }
 };
 
 template <typename T>

@@ -33,7 +33,8 @@ Status ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
     if (text.front() == '-') text = Trimmed(text.substr(1));  // an error is not one
     const auto equals = text.find('=');
     if (equals == text.npos) continue;
-    saved.push_back({SysctlPath(std::string(Trimmed(text.substr(0, equals)))), std::string(Trimmed(text.substr(equals + 1))), path, number});
+    saved.push_back({SysctlPath(std::string(Trimmed(text.substr(0, equals)))),
+                     std::string(Trimmed(text.substr(equals + 1))), path, number});
   }
   return Ok();
 }
@@ -52,13 +53,15 @@ bool MatchesSysctl(const std::string& pattern, const std::string& path) {
 }
 
 const SavedSysctl* LastSaved(const std::vector<SavedSysctl>& saved, const std::string& path) {
-  const auto found = std::find_if(saved.rbegin(), saved.rend(), [&](const SavedSysctl& each) { return MatchesSysctl(each.path, path); });
+  const auto found = std::find_if(saved.rbegin(), saved.rend(),
+                                  [&](const SavedSysctl& each) { return MatchesSysctl(each.path, path); });
   return found == saved.rend() ? nullptr : &*found;
 }
 
 Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
   std::map<std::string, std::string> files;  // by name, as they are ordered across the folders
-  for (const char* folder : {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
+  for (const char* folder :
+       {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(root + folder, error)) {
       if (entry.path().extension() == ".conf") files.emplace(entry.path().filename().string(), entry.path().string());

@@ -15,12 +15,12 @@ struct SavedSysctl {
   unsigned line = 0;
 };
 
-// In the order in which they are applied: the last one of a path counts. A file in /etc hides those of its name in /run and /usr/lib.
-// An error where one of them may not be read: the others alone do not say what a boot sets.
+// In the order in which they are applied: the last one of a path counts. A file in /etc hides those of its name in /run
+// and /usr/lib. An error where one of them may not be read: the others alone do not say what a boot sets.
 Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root);
 
-// The key of a line as a path: "net.ipv4.ip_forward" and "net/ipv4/ip_forward" are the same; in a key whose first separator is a dot,
-// slashes stand for dots (sysctl.d(5)). Pure.
+// The key of a line as a path: "net.ipv4.ip_forward" and "net/ipv4/ip_forward" are the same; in a key whose first
+// separator is a dot, slashes stand for dots (sysctl.d(5)). Pure.
 std::string SysctlPath(std::string key);
 
 // The one that counts for the path; nullptr: none speaks of it. Pure.

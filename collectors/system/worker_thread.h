@@ -11,12 +11,12 @@ namespace conntally {
 
 using Failed = std::function<void(const Error&)>;
 
-// Until `run` returns. When it throws, for want of memory above all, `failed` is told, or by default the log, and `run` is called
-// anew a second later.
+// Until `run` returns. When it throws, for want of memory above all, `failed` is told, or by default the log, and `run`
+// is called anew a second later.
 void KeepRunning(const char* name, const std::function<void()>& run, const Failed& failed = {});
 
-// KeepRunning on a thread of this name, of 15 bytes at most. Throws std::system_error, with what was being done, when the system
-// has no thread to give.
+// KeepRunning on a thread of this name, of 15 bytes at most. Throws std::system_error, with what was being done, when
+// the system has no thread to give.
 std::thread StartThread(const char* name, std::function<void()> run, Failed failed = {});
 
 // An eventfd, to be waited for beside sockets. Throws std::system_error when the system has none to give.

@@ -13,12 +13,13 @@ using std::chrono::seconds;
 
 constexpr std::array kWindows = {seconds(10), seconds(15), seconds(20),  seconds(30),  seconds(45),
                                  seconds(60), seconds(90), seconds(120), seconds(180), seconds(300)};
-constexpr std::size_t kBinsMax = 60;     // of a window: a thousand or two pairs
-constexpr double kAgreement = 0.05;      // windows that differ by less than this share of the slope agree, however even the fill
-constexpr double kTauClear = 0.9;        // nothing but rising
-constexpr double kErrorsApart = 9;       // standard errors; three, and neighbouring samples of a saw are not independent
+constexpr std::size_t kBinsMax = 60;  // of a window: a thousand or two pairs
+constexpr double kAgreement =
+    0.05;  // windows that differ by less than this share of the slope agree, however even the fill
+constexpr double kTauClear = 0.9;   // nothing but rising
+constexpr double kErrorsApart = 9;  // standard errors; three, and neighbouring samples of a saw are not independent
 
-constexpr double kEntriesApart = 2;      // entries are whole: an even but slow fill is a stair
+constexpr double kEntriesApart = 2;  // entries are whole: an even but slow fill is a stair
 
 double Median(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -154,7 +155,8 @@ void Growth::FollowPeaks(const Sample& sample) {
       extreme_ = entries;
     }
   }
-  while (!peaks_.empty() && (peaks_.size() > kPeaksMax || sample.when - peaks_.front().when > kPeaksRemembered)) peaks_.pop_front();
+  while (!peaks_.empty() && (peaks_.size() > kPeaksMax || sample.when - peaks_.front().when > kPeaksRemembered))
+    peaks_.pop_front();
 }
 
 // Two teeth, while there has been no longer a pause than a tooth and a half.
@@ -167,7 +169,8 @@ std::chrono::duration<double> Growth::ShortestWindow() const {
 }
 
 bool Growth::IsTooth(double entries) const {
-  const auto as_high = std::count_if(peaks_.begin(), peaks_.end(), [&](const Sample& peak) { return peak.entries >= entries; });
+  const auto as_high =
+      std::count_if(peaks_.begin(), peaks_.end(), [&](const Sample& peak) { return peak.entries >= entries; });
   return as_high >= 2;
 }
 

@@ -1,14 +1,16 @@
-// When will the table be full? The slope of its fill by Theil and Sen: the median of the slopes between all pairs of samples,
-// which a third of wild samples cannot move. (Sen 1968, "Estimates of the regression coefficient based on Kendall's tau".)
+// When will the table be full? The slope of its fill by Theil and Sen: the median of the slopes between all pairs of
+// samples, which a third of wild samples cannot move. (Sen 1968, "Estimates of the regression coefficient based on
+// Kendall's tau".)
 //
-// Over which window? A short one answers soon, a long one is not led astray by teeth and noise. So several windows, from
-// 10 seconds to 5 minutes, are looked at in turn, and the longest is taken that still agrees with every shorter one within their
-// errors (Lepski 1990, "On a problem of adaptive estimation in Gaussian white noise"): what was before a ramp began does not agree with
-// it, and is left out.
+// Over which window? A short one answers soon, a long one is not led astray by teeth and noise. So several windows,
+// from 10 seconds to 5 minutes, are looked at in turn, and the longest is taken that still agrees with every shorter
+// one within their errors (Lepski 1990, "On a problem of adaptive estimation in Gaussian white noise"): what was before
+// a ramp began does not agree with it, and is left out.
 //
-// Is it growth? Only where most pairs of the window rise: Kendall's tau, which a step cannot bring past 0.51, must be past kTauMin. And where
-// the fill goes up and down, a window spans two teeth or more; a fill that has been as high twice already in the last kPeaksRemembered,
-// and fell again both times, is judged by the longest window, teeth and all.
+// Is it growth? Only where most pairs of the window rise: Kendall's tau, which a step cannot bring past 0.51, must be
+// past kTauMin. And where the fill goes up and down, a window spans two teeth or more; a fill that has been as high
+// twice already in the last kPeaksRemembered, and fell again both times, is judged by the longest window, teeth and
+// all.
 //
 // Pure but for its memory of samples. Threads: one owner.
 #pragma once

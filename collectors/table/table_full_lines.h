@@ -1,7 +1,7 @@
-// Which of the lines "table full" in the kernel's log are of our table. The log is the whole machine's, and every namespace has a
-// table of its own. Newer kernels name the namespace in the line. Where they do not, our table's own counters decide: such a line is ours
-// when packets were dropped for want of room, or entries evicted, within kNear of it. A clash on insertion counts as a drop, too, and is
-// taken off (nf_conntrack_core.c, nf_ct_resolve_clash).
+// Which of the lines "table full" in the kernel's log are of our table. The log is the whole machine's, and every
+// namespace has a table of its own. Newer kernels name the namespace in the line. Where they do not, our table's own
+// counters decide: such a line is ours when packets were dropped for want of room, or entries evicted, within kNear of
+// it. A clash on insertion counts as a drop, too, and is taken off (nf_conntrack_core.c, nf_ct_resolve_clash).
 //
 // Pure but for its memory. Threads: one owner.
 #pragma once

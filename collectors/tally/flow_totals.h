@@ -40,7 +40,8 @@ class FlowStateIndex {
 };
 
 // Upper bounds in seconds of the duration histogram; the last bucket is +Inf.
-inline constexpr std::array<double, 12> kDurationBoundsSeconds = {0.1, 1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400};
+inline constexpr std::array<double, 12> kDurationBoundsSeconds = {0.1, 1,   5,   15,   30,    60,
+                                                                  120, 300, 900, 3600, 14400, 86400};
 
 // The reader's sums since the start.
 struct TotalFigures {

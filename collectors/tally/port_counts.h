@@ -1,6 +1,6 @@
 // How many distinct destination ports each source is connected to now: a count of connections per (source,
-// port), in one open-addressing table. Exact, unlike a sketch, and it falls when connections end. A slot is one word of 8 B,
-// at most one slot a connection; at the load it keeps, 12-50 %, one cache line nearly always tells.
+// port), in one open-addressing table. Exact, unlike a sketch, and it falls when connections end. A slot is one word of
+// 8 B, at most one slot a connection; at the load it keeps, 12-50 %, one cache line nearly always tells.
 //
 // Threads: one writer, which owns it.
 #pragma once
@@ -22,11 +22,14 @@ class PortCounts {
   // True when it was the last one.
   bool Remove(SourceRow source, std::uint16_t port);
   // Brings the count's place towards the cache.
-  void Prefetch(SourceRow source, std::uint16_t port) const { __builtin_prefetch(&slots_[HomeOf(KeyOf(source, port))], 1); }
+  void Prefetch(SourceRow source, std::uint16_t port) const {
+    __builtin_prefetch(&slots_[HomeOf(KeyOf(source, port))], 1);
+  }
   std::size_t memory_bytes() const { return capacity_ * sizeof(Slot); }
 
  private:
-  // (source, port) above the connections, of which a slot holds up to kSlotMax; the few counts beyond go on in more_. 0: free.
+  // (source, port) above the connections, of which a slot holds up to kSlotMax; the few counts beyond go on in more_.
+  // 0: free.
   using Slot = std::uint64_t;
   static constexpr Slot kSlotMax = UINT16_MAX;
   static constexpr std::size_t kCapacityMin = 64;

@@ -18,7 +18,7 @@ std::string ProtocolName(std::uint8_t protocol) {
     case IPPROTO_ESP: return "esp";
     case IPPROTO_AH: return "ah";
     case IPPROTO_ICMPV6: return "icmpv6";
-    case 89: return "ospf";  // netinet/in.h has no name for it
+    case 89: return "ospf";   // netinet/in.h has no name for it
     case 112: return "vrrp";  // nor for this one
     case IPPROTO_SCTP: return "sctp";
     case IPPROTO_UDPLITE: return "udplite";

@@ -8,7 +8,8 @@ namespace {
 // Families one after the other.
 auto Order(const IpAddress& address) { return std::tie(address.family, address.bytes); }
 
-// The last address before which nothing of `ranges` can begin and still be joined: its successor. False at the end of the family.
+// The last address before which nothing of `ranges` can begin and still be joined: its successor. False at the end of
+// the family.
 bool Next(IpAddress& address) {
   for (unsigned i = AddressBits(address.family) / 8; i-- > 0;) {
     if (++address.bytes[i] != 0) return true;
@@ -45,17 +46,17 @@ AddressRanges::AddressRanges(std::vector<AddressRange> ranges) {
 }
 
 bool AddressRanges::Holding(const AddressRange& range) const {
-  const auto after = std::upper_bound(ranges_.begin(), ranges_.end(), range.first, [](const IpAddress& address, const AddressRange& candidate) {
-    return Order(address) < Order(candidate.first);
-  });
+  const auto after = std::upper_bound(
+      ranges_.begin(), ranges_.end(), range.first,
+      [](const IpAddress& address, const AddressRange& candidate) { return Order(address) < Order(candidate.first); });
   return after != ranges_.begin() && std::prev(after)->Contains(range.first) && std::prev(after)->Contains(range.last);
 }
 
 bool AddressRanges::Meeting(const AddressRange& range) const {
   // The first that ends at or after the range's beginning.
-  const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range.first, [](const AddressRange& candidate, const IpAddress& address) {
-    return Order(candidate.last) < Order(address);
-  });
+  const auto at = std::lower_bound(
+      ranges_.begin(), ranges_.end(), range.first,
+      [](const AddressRange& candidate, const IpAddress& address) { return Order(candidate.last) < Order(address); });
   return at != ranges_.end() && Order(at->first) <= Order(range.last);
 }
 

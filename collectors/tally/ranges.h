@@ -42,7 +42,8 @@ class AddressRanges {
   bool Meeting(const AddressRange& range) const;
   // Whether they have an address in common.
   bool Meeting(const AddressRanges& other) const {
-    return std::any_of(other.ranges_.begin(), other.ranges_.end(), [&](const AddressRange& range) { return Meeting(range); });
+    return std::any_of(other.ranges_.begin(), other.ranges_.end(),
+                       [&](const AddressRange& range) { return Meeting(range); });
   }
   bool empty() const { return ranges_.empty(); }
 

@@ -7,8 +7,8 @@
 //   free ── Acquire fills it in, links it at its bucket's head (CAS, release) ──> live
 //   live ── Retire: CAS references 0 -> kDead, then unlink ──> dead ── one Flip later ──> free
 //
-// A new row shows itself to the reader (kUnlinked is cleared) once it is linked: by whoever added it, or found it, first,
-// and so within the batch of everyone who counts on it.
+// A new row shows itself to the reader (kUnlinked is cleared) once it is linked: by whoever added it, or found it,
+// first, and so within the batch of everyone who counts on it.
 //
 // References. Each connection holds one on its source's row, so a row with connections is never reclaimed, and an index
 // is valid for as long as the reference is held. Acquire on a dead row fails and adds a fresh one ahead of it.

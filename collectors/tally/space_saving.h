@@ -5,9 +5,10 @@
 //   - count - error <= its packets <= count, and error <= N/m;
 //   - count - error is what was counted since the source has had its entry: exact, and it never falls while it has one.
 //
-// The counts stand in order (the paper's Stream-Summary). Adding w packets passes at most w distinct counts, hence costs no
-// more than w single packets would, each O(1), and never more than there are distinct counts. A newcomer to a full
-// table takes the place of the smallest count in O(1). The index is keyed, so that senders cannot make addresses collide.
+// The counts stand in order (the paper's Stream-Summary). Adding w packets passes at most w distinct counts, hence
+// costs no more than w single packets would, each O(1), and never more than there are distinct counts. A newcomer to a
+// full table takes the place of the smallest count in O(1). The index is keyed, so that senders cannot make addresses
+// collide.
 //
 // Not thread-safe.
 #pragma once

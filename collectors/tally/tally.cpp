@@ -27,7 +27,8 @@ Tally::View Tally::Take(WallSeconds now) {
 }
 
 void Tally::Fold(std::size_t frozen_lane, WallSeconds now) {
-  ledger_.resize(sources_.row_count());  // first, since it may throw: what the lane holds is then folded when it is frozen again
+  ledger_.resize(
+      sources_.row_count());  // first, since it may throw: what the lane holds is then folded when it is frozen again
   for (const auto& writer : writers_) writer->totals_.TakeLane(frozen_lane, totals_);
   for (SourceRow row = 0; row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
 }

@@ -32,7 +32,7 @@ struct SourceFigures {
   std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
   double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
   WallSeconds first_seen{};
-  WallSeconds last_seen{};             // of any opening or closing
+  WallSeconds last_seen{};  // of any opening or closing
 };
 
 class TallyWriter;
@@ -98,7 +98,8 @@ class Tally {
 // Counts on behalf of one thread.
 class TallyWriter {
  public:
-  TallyWriter(EpochDomain::Writer epoch_writer, SourceTable& sources) : epoch_writer_(epoch_writer), sources_(sources) {}
+  TallyWriter(EpochDomain::Writer epoch_writer, SourceTable& sources)
+      : epoch_writer_(epoch_writer), sources_(sources) {}
 
   // Changes made through one batch appear in a view together or not at all. Milliseconds at most: views wait for it.
   class Batch {

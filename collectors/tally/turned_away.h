@@ -1,5 +1,5 @@
-// Counts what a bound turns away where all is looked at anew in each round: what found no room in the round before and finds none
-// again is counted once, and the count never falls. One owner.
+// Counts what a bound turns away where all is looked at anew in each round: what found no room in the round before and
+// finds none again is counted once, and the count never falls. One owner.
 #pragma once
 
 #include <cstdint>

@@ -35,7 +35,8 @@ const char* SummaryOf(AlertKind kind) { return WordsOf(kind).summary; }
 
 std::string RunbookUrl(AlertKind kind) {
   std::string anchor = NameOf(kind);
-  std::transform(anchor.begin(), anchor.end(), anchor.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(anchor.begin(), anchor.end(), anchor.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return kRunbook + anchor;
 }
 

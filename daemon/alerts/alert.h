@@ -85,8 +85,8 @@ struct NotificationFigures {
 
 // All that is told about alerts at one moment.
 struct AlertFigures {
-  AlertList alerts;                 // pending, firing and lately resolved ones, by subject and severity
-  std::uint64_t turned_away = 0;    // subjects that found no room
+  AlertList alerts;               // pending, firing and lately resolved ones, by subject and severity
+  std::uint64_t turned_away = 0;  // subjects that found no room
   std::vector<NotificationFigures> notifications;
 };
 

@@ -54,8 +54,8 @@ void AlertEngine::Move(Tracked& tracked, Severity severity, AlertState to, Momen
   }
 }
 
-void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step,
-                           Moment now) {
+void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value,
+                           Duration step, Moment now) {
   Tier& tier = tracked.tiers[IndexOf(severity)];
   const std::optional<double> threshold = rule.thresholds[IndexOf(severity)];
   const bool past = value && threshold && rule.Past(*value, *threshold);
@@ -70,24 +70,30 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
   if (tier.state == AlertState::kPending) {
     // Of all the time that it is pending: peaks that come again and again never hold.
     (clear ? tier.lapsed : tier.held) += step;
-    if (clear && tier.lapsed > std::max<Duration>(kLapseMax, rule.for_at_least / 10)) Move(tracked, severity, AlertState::kInactive, now);
+    if (clear && tier.lapsed > std::max<Duration>(kLapseMax, rule.for_at_least / 10))
+      Move(tracked, severity, AlertState::kInactive, now);
   } else if (past) {
     Move(tracked, severity, AlertState::kPending, now);
   }
-  if (tier.state == AlertState::kPending && past && tier.held >= rule.for_at_least) Move(tracked, severity, AlertState::kFiring, now);
+  if (tier.state == AlertState::kPending && past && tier.held >= rule.for_at_least)
+    Move(tracked, severity, AlertState::kFiring, now);
 }
 
 // The critical tier first: a warning that fires at the same moment is inhibited from the start.
-void AlertEngine::Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step, Moment now) {
+void AlertEngine::Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step,
+                       Moment now) {
   StepTier(tracked, Severity::kCritical, rule, value, step, now);
   StepTier(tracked, Severity::kWarning, rule, value, step, now);
 }
 
-std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(const AlertRule& rule, AlertKind kind, double badness) {
+std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(const AlertRule& rule, AlertKind kind,
+                                                                               double badness) {
   auto victim = tracked_.end();
   std::pair<bool, double> least{true, 0};
-  for (auto entry = tracked_.lower_bound({kind, {}, {}}); entry != tracked_.end() && entry->first.kind == kind; ++entry) {
-    const std::pair<bool, double> rank{entry->second.is(AlertState::kFiring), rule.Badness(entry->second.reading.value)};
+  for (auto entry = tracked_.lower_bound({kind, {}, {}}); entry != tracked_.end() && entry->first.kind == kind;
+       ++entry) {
+    const std::pair<bool, double> rank{entry->second.is(AlertState::kFiring),
+                                       rule.Badness(entry->second.reading.value)};
     if (rank.second * kWorseBy > badness) continue;
     if (victim == tracked_.end() || rank < least) {
       victim = entry;
@@ -100,7 +106,8 @@ std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(c
 // The worst first, equals by subject.
 void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newcomers) {
   std::sort(newcomers.begin(), newcomers.end(), [&](const AlertReading& one, const AlertReading& other) {
-    const double badness = rules[one.subject.kind].Badness(one.value), other_badness = rules[other.subject.kind].Badness(other.value);
+    const double badness = rules[one.subject.kind].Badness(one.value),
+                 other_badness = rules[other.subject.kind].Badness(other.value);
     return badness != other_badness ? badness > other_badness : one.subject < other.subject;
   });
   std::set<AlertSubject> refused;
@@ -175,7 +182,8 @@ AlertList AlertEngine::alerts() const {
   AlertList alerts;
   for (const auto& [subject, tracked] : tracked_) {
     for (const Severity severity : kBothSeverities) {
-      if (tracked.tiers[IndexOf(severity)].state != AlertState::kInactive) alerts.push_back(Describe(tracked, severity));
+      if (tracked.tiers[IndexOf(severity)].state != AlertState::kInactive)
+        alerts.push_back(Describe(tracked, severity));
     }
   }
   for (const Resolved& resolved : resolved_) alerts.push_back(resolved.alert);

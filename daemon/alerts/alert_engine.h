@@ -1,13 +1,14 @@
-// The alert engine: inactive, pending, firing, resolved, of every subject and tier. What comes of an update depends on the rules, the
-// readings, the time and what was before, and on nothing else.
+// The alert engine: inactive, pending, firing, resolved, of every subject and tier. What comes of an update depends on
+// the rules, the readings, the time and what was before, and on nothing else.
 //
-// A tier is pending from the first reading past its threshold, and fires once that has been seen to hold for `for`. It clears when readings
-// have stayed below threshold x clear_ratio, or away, for kClearAfter: a source that leaves for a moment makes no
-// second page. Only time that was looked at counts: a pause of the daemon, or of the machine, is at most
-// kStepMax. A kind that could not be looked at (`blind`) stays as it is. While the critical tier of a subject fires, its warning is inhibited.
+// A tier is pending from the first reading past its threshold, and fires once that has been seen to hold for `for`. It
+// clears when readings have stayed below threshold x clear_ratio, or away, for kClearAfter: a source that leaves for a
+// moment makes no second page. Only time that was looked at counts: a pause of the daemon, or of the machine, is at
+// most kStepMax. A kind that could not be looked at (`blind`) stays as it is. While the critical tier of a subject
+// fires, its warning is inhibited.
 //
-// Bounded: kSubjectsMax of a kind. Who holds a place keeps it, unless somebody comes who is kWorseBy worse; a pending one goes
-// before a firing one, the least bad first.
+// Bounded: kSubjectsMax of a kind. Who holds a place keeps it, unless somebody comes who is kWorseBy worse; a pending
+// one goes before a firing one, the least bad first.
 //
 // Threads: one owner.
 #pragma once
@@ -36,8 +37,8 @@ struct AlertReading {
 };
 
 struct AlertReadings {
-  std::vector<AlertReading> readings;              // each subject once
-  std::array<bool, kAlertKinds> blind{};           // could not be looked at
+  std::vector<AlertReading> readings;               // each subject once
+  std::array<bool, kAlertKinds> blind{};            // could not be looked at
   std::array<std::string, kAlertKinds> degraded{};  // why figures of the kind may be wrong
 };
 
@@ -71,9 +72,9 @@ class AlertEngine {
   using Duration = std::chrono::steady_clock::duration;
   struct Tier {
     AlertState state = AlertState::kInactive;
-    Duration held{0};   // pending, looked at, and not clear
+    Duration held{0};    // pending, looked at, and not clear
     Duration lapsed{0};  // while pending: how long it was clear
-    Duration below{0};  // clear, and looked at
+    Duration below{0};   // clear, and looked at
     AlertTime since{};
     AlertTime fired{};
     double threshold = 0;
@@ -94,7 +95,8 @@ class AlertEngine {
   void Admit(const AlertRules& rules, std::vector<AlertReading> newcomers);
   std::map<AlertSubject, Tracked>::iterator FindVictim(const AlertRule& rule, AlertKind kind, double badness);
   void Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step, Moment now);
-  void StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step, Moment now);
+  void StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step,
+                Moment now);
   void Move(Tracked& tracked, Severity severity, AlertState to, Moment now);
   static Alert Describe(const Tracked& tracked, Severity severity);
 

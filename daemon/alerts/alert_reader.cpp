@@ -38,18 +38,20 @@ std::string Leaders(const AlertEvidence& evidence, Value&& value) {
 }
 
 std::string MostConnections(const AlertEvidence& evidence) {
-  const std::string leaders = Leaders(evidence, [](const AlertEvidence::Source& source) { return source.figures.connections; });
+  const std::string leaders =
+      Leaders(evidence, [](const AlertEvidence::Source& source) { return source.figures.connections; });
   return leaders.empty() ? "" : " Most connections: " + leaders + ".";
 }
 
 bool IsTableKind(Kind kind) {
-  return kind == Kind::kConntrackTableNearlyFull || kind == Kind::kConntrackTableFillPredicted || kind == Kind::kConntrackTableFull ||
-         kind == Kind::kConntrackInsertFailed || kind == Kind::kSourceNearTableLimit;
+  return kind == Kind::kConntrackTableNearlyFull || kind == Kind::kConntrackTableFillPredicted ||
+         kind == Kind::kConntrackTableFull || kind == Kind::kConntrackInsertFailed ||
+         kind == Kind::kSourceNearTableLimit;
 }
 
 bool IsTallyKind(Kind kind) {
-  return kind == Kind::kSourceNearTableLimit || kind == Kind::kSourceNearConnectionLimit || kind == Kind::kSourceConnectionChurn ||
-         kind == Kind::kSourceScanning;
+  return kind == Kind::kSourceNearTableLimit || kind == Kind::kSourceNearConnectionLimit ||
+         kind == Kind::kSourceConnectionChurn || kind == Kind::kSourceScanning;
 }
 
 const std::set<std::string> kDropCollectors = {"ebpf", "nflog", "kernel_log"};
@@ -109,23 +111,30 @@ void AlertReader::ReadTable(const AlertRules& rules, const AlertEvidence& eviden
                                         {"entries_per_second", evidence.entries_per_second}};
   const bool growing = evidence.entries_per_second > 0;
   if (!rules[Kind::kConntrackTableNearlyFull].Quiet(usage)) {
-    const std::string trend = growing ? fmt::format("growing by {:.1f} a second, full in {}", evidence.entries_per_second, Span(evidence.seconds_until_full))
+    const std::string trend = growing ? fmt::format("growing by {:.1f} a second, full in {}",
+                                                    evidence.entries_per_second, Span(evidence.seconds_until_full))
                                       : "not growing";
-    into.push_back({{Kind::kConntrackTableNearlyFull, {}, {}}, usage,
-                    fmt::format("{} of {} entries ({}), {}.{}", table.entries, limit, Percent(usage), trend, MostConnections(evidence)), facts});
+    into.push_back({{Kind::kConntrackTableNearlyFull, {}, {}},
+                    usage,
+                    fmt::format("{} of {} entries ({}), {}.{}", table.entries, limit, Percent(usage), trend,
+                                MostConnections(evidence)),
+                    facts});
   }
   // A table that is full is not predicted to be any more, but the prediction has not ended either.
   const bool full = table.entries >= limit;
-  if ((growing || full) && usage >= AlertRules::kPredictableUsage && !rules[Kind::kConntrackTableFillPredicted].Quiet(evidence.seconds_until_full)) {
-    into.push_back({{Kind::kConntrackTableFillPredicted, {}, {}}, evidence.seconds_until_full,
-                    fmt::format("{} of {} entries ({}), growing by {:.1f} a second: full in {}.{}", table.entries, limit, Percent(usage),
-                                evidence.entries_per_second, Span(evidence.seconds_until_full), Drivers(evidence)),
-                    facts});
+  if ((growing || full) && usage >= AlertRules::kPredictableUsage &&
+      !rules[Kind::kConntrackTableFillPredicted].Quiet(evidence.seconds_until_full)) {
+    into.push_back(
+        {{Kind::kConntrackTableFillPredicted, {}, {}},
+         evidence.seconds_until_full,
+         fmt::format("{} of {} entries ({}), growing by {:.1f} a second: full in {}.{}", table.entries, limit,
+                     Percent(usage), evidence.entries_per_second, Span(evidence.seconds_until_full), Drivers(evidence)),
+         facts});
   }
 }
 
-// The kernel counts a clash that it could not settle as a drop as well (nf_conntrack_core.c, nf_ct_resolve_clash): that is no full
-// table.
+// The kernel counts a clash that it could not settle as a drop as well (nf_conntrack_core.c, nf_ct_resolve_clash): that
+// is no full table.
 void AlertReader::ReadLosses(const AlertEvidence& evidence, Readings& into) {
   const TableStatistics& table = *evidence.table;
   drops_.Add(evidence.now, table.counter(TableCounter::kDrop));
@@ -138,11 +147,13 @@ void AlertReader::ReadLosses(const AlertEvidence& evidence, Readings& into) {
   const std::uint64_t dropped = drops_.sum() > clashes ? drops_.sum() - clashes : 0;
   const std::uint64_t lost = dropped + early_drops_.sum() + full_messages_.sum();
   if (lost > 0) {
-    into.push_back({{Kind::kConntrackTableFull, {}, {}}, static_cast<double>(lost),
-                    fmt::format("In the last {} s {} packets were dropped and {} entries evicted for want of room; the kernel's log told of it {} times. "
+    into.push_back({{Kind::kConntrackTableFull, {}, {}},
+                    static_cast<double>(lost),
+                    fmt::format("In the last {} s {} packets were dropped and {} entries evicted for want of room; the "
+                                "kernel's log told of it {} times. "
                                 "{} of {} entries now.{}",
-                                AlertRules::kLossWindow.count(), dropped, early_drops_.sum(), full_messages_.sum(), table.entries,
-                                table.limit.value_or(0), MostConnections(evidence)),
+                                AlertRules::kLossWindow.count(), dropped, early_drops_.sum(), full_messages_.sum(),
+                                table.entries, table.limit.value_or(0), MostConnections(evidence)),
                     {{"entries", static_cast<double>(table.entries)},
                      {"limit", static_cast<double>(table.limit.value_or(0))},
                      {"drops", static_cast<double>(dropped)},
@@ -150,8 +161,10 @@ void AlertReader::ReadLosses(const AlertEvidence& evidence, Readings& into) {
                      {"table_full_messages", static_cast<double>(full_messages_.sum())}}});
   }
   if (failed > 0) {
-    into.push_back({{Kind::kConntrackInsertFailed, {}, {}}, static_cast<double>(failed),
-                    fmt::format("{} entries could not be inserted in the last {} s, since others like them were there already; the table has {} of {} entries.",
+    into.push_back({{Kind::kConntrackInsertFailed, {}, {}},
+                    static_cast<double>(failed),
+                    fmt::format("{} entries could not be inserted in the last {} s, since others like them were there "
+                                "already; the table has {} of {} entries.",
                                 failed, AlertRules::kLossWindow.count(), table.entries, table.limit.value_or(0)),
                     {{"insert_failed", static_cast<double>(failed)}}});
   }
@@ -175,19 +188,21 @@ void AlertReader::ReadSources(const AlertRules& rules, const AlertEvidence& evid
     };
     if (limit > 0) {
       add(Kind::kSourceNearTableLimit, connections / limit, [&] {
-        return fmt::format("{} holds {} connections: {} of the {} that the table may have.", source.name, figures.connections,
-                           Percent(connections / limit), limit);
+        return fmt::format("{} holds {} connections: {} of the {} that the table may have.", source.name,
+                           figures.connections, Percent(connections / limit), limit);
       });
     }
     add(Kind::kSourceConnectionChurn, figures.new_rate, [&] {
-      return fmt::format("{} opens {:.1f} connections a second; it has {} of them, {} unreplied.", source.name, figures.new_rate,
-                         figures.connections, figures.unreplied);
+      return fmt::format("{} opens {:.1f} connections a second; it has {} of them, {} unreplied.", source.name,
+                         figures.new_rate, figures.connections, figures.unreplied);
     });
     const bool mostly_unreplied = unreplied >= AlertRules::kMostlyUnreplied * connections;
-    add(Kind::kSourceScanning, std::max(static_cast<double>(figures.destination_ports), mostly_unreplied ? unreplied : 0.0), [&] {
-      return fmt::format("{} has connections to {} distinct destination ports; {} of its {} connections are unreplied.", source.name,
-                         figures.destination_ports, figures.unreplied, figures.connections);
-    });
+    add(Kind::kSourceScanning,
+        std::max(static_cast<double>(figures.destination_ports), mostly_unreplied ? unreplied : 0.0), [&] {
+          return fmt::format(
+              "{} has connections to {} distinct destination ports; {} of its {} connections are unreplied.",
+              source.name, figures.destination_ports, figures.unreplied, figures.connections);
+        });
 
     std::set<std::string> told;  // limits by their label, the most used first
     for (const SourceLimit& each : source.limits) {
@@ -198,10 +213,14 @@ void AlertReader::ReadSources(const AlertRules& rules, const AlertEvidence& evid
       limit_facts.insert(limit_facts.end(), {{"limit", static_cast<double>(each.connections)},
                                              {"counted", static_cast<double>(each.counted)},
                                              {"origin", NameOf(each.origin)}});
-      std::string description = fmt::format("{} has {} of the {} connections ({}) that it may have by {}{}.", source.name, each.counted, each.connections,
-                                            Percent(each.usage()), each.rule.empty() ? NameOf(each.origin) : "the rule " + label,
-                                            each.approximate ? " (at most; what the rule counts is not fully known)" : "");
-      into.push_back({{Kind::kSourceNearConnectionLimit, source.name, std::move(label)}, each.usage(), std::move(description), std::move(limit_facts)});
+      std::string description = fmt::format(
+          "{} has {} of the {} connections ({}) that it may have by {}{}.", source.name, each.counted, each.connections,
+          Percent(each.usage()), each.rule.empty() ? NameOf(each.origin) : "the rule " + label,
+          each.approximate ? " (at most; what the rule counts is not fully known)" : "");
+      into.push_back({{Kind::kSourceNearConnectionLimit, source.name, std::move(label)},
+                      each.usage(),
+                      std::move(description),
+                      std::move(limit_facts)});
     }
   }
 }
@@ -223,15 +242,19 @@ void AlertReader::ReadDrops(const AlertRules& rules, const AlertEvidence& eviden
       followed.last_seen = evidence.now;
       const double rate = followed.rate.PerSecond(evidence.now);
       if (rules[Kind::kSourceMatchesDropRule].Quiet(rate)) continue;
-      into.push_back({{Kind::kSourceMatchesDropRule, source.name, label}, rate,
-                      fmt::format("{:.1f} packets a second of {} are dropped or rejected by {}; {} so far.", rate, source.name,
-                                  label.empty() ? "a rule that is not known" : "the rule " + label, packets),
-                      {{"packets", static_cast<double>(packets)}, {"via", vias[label]}}});
+      into.push_back(
+          {{Kind::kSourceMatchesDropRule, source.name, label},
+           rate,
+           fmt::format("{:.1f} packets a second of {} are dropped or rejected by {}; {} so far.", rate, source.name,
+                       label.empty() ? "a rule that is not known" : "the rule " + label, packets),
+           {{"packets", static_cast<double>(packets)}, {"via", vias[label]}}});
     }
   }
-  std::erase_if(drop_rates_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > 2 * BatchedRate::kWindow; });
+  std::erase_if(drop_rates_,
+                [&](const auto& entry) { return evidence.now - entry.second.last_seen > 2 * BatchedRate::kWindow; });
   if (drop_rates_.size() <= kDropRatesMax) return;
-  drop_rates_forgotten_ += std::erase_if(drop_rates_, [&](const auto& entry) { return entry.second.last_seen != evidence.now; });
+  drop_rates_forgotten_ +=
+      std::erase_if(drop_rates_, [&](const auto& entry) { return entry.second.last_seen != evidence.now; });
 }
 
 void AlertReader::ReadRules(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
@@ -240,9 +263,12 @@ void AlertReader::ReadRules(const AlertRules& rules, const AlertEvidence& eviden
   last_rules_ = evidence.rules;
   for (const RuleSpikes::Spike& spike : spikes_.Spikes()) {
     if (rules[Kind::kDropRuleSpike].Quiet(spike.times)) continue;
-    into.push_back({{Kind::kDropRuleSpike, {}, spike.rule}, spike.times,
-                    fmt::format("The rule {} matches {:.1f} packets a second, after {:.1f} before.", spike.rule, spike.rate, spike.past_rate),
-                    {{"rate", spike.rate}, {"past_rate", spike.past_rate}, {"packets", static_cast<double>(spike.packets)}}});
+    into.push_back(
+        {{Kind::kDropRuleSpike, {}, spike.rule},
+         spike.times,
+         fmt::format("The rule {} matches {:.1f} packets a second, after {:.1f} before.", spike.rule, spike.rate,
+                     spike.past_rate),
+         {{"rate", spike.rate}, {"past_rate", spike.past_rate}, {"packets", static_cast<double>(spike.packets)}}});
   }
 }
 
@@ -258,24 +284,26 @@ void AlertReader::ReadTrust(const AlertEvidence& evidence, Readings& into) {
   std::erase_if(wrong_since_, [&](const auto& entry) { return !wrong.contains(entry.first); });
   std::string reasons;
   int count = 0;
-  const auto tell = [&](const std::string& reason) {
-    reasons += (count++ == 0 ? "" : "; ") + reason;
-  };
+  const auto tell = [&](const std::string& reason) { reasons += (count++ == 0 ? "" : "; ") + reason; };
   for (const auto& [what, reason] : wrong) {
     const SteadyTime since = wrong_since_.try_emplace(what, evidence.now).first->second;
     if (evidence.now - since >= AlertRules::kDegradedFor) tell(reason);
   }
   events_lost_.Add(evidence.now, evidence.events_lost);
   if (const std::uint64_t lost = events_lost_.sum(); lost > 0) {
-    tell(fmt::format("{} events were lost in the last {} s, since the receive buffer was full", lost, AlertRules::kLossWindow.count()));
+    tell(fmt::format("{} events were lost in the last {} s, since the receive buffer was full", lost,
+                     AlertRules::kLossWindow.count()));
   }
-  if (count > 0) into.push_back({{Kind::kConntallyDegraded, {}, {}}, static_cast<double>(count), reasons + ".", {{"reasons", reasons}}});
+  if (count > 0)
+    into.push_back(
+        {{Kind::kConntallyDegraded, {}, {}}, static_cast<double>(count), reasons + ".", {{"reasons", reasons}}});
 }
 
 void AlertReader::RememberSources(const AlertEvidence& evidence) {
   if (!remembered_.empty() && evidence.now - remembered_.back().when < kGrowthStep) return;
   Remembered now{evidence.now, {}};
-  for (const AlertEvidence::Source& source : evidence.sources) now.connections.emplace(source.name, source.figures.connections);
+  for (const AlertEvidence::Source& source : evidence.sources)
+    now.connections.emplace(source.name, source.figures.connections);
   remembered_.push_back(std::move(now));
   while (evidence.now - remembered_.front().when > kGrowthWindow) remembered_.pop_front();
 }
@@ -288,7 +316,8 @@ std::string AlertReader::Drivers(const AlertEvidence& evidence) const {
     return source.figures.connections - (then == before.connections.end() ? 0 : then->second);
   });
   if (drivers.empty()) return MostConnections(evidence);
-  return fmt::format(" Growth in the last {:.0f} s by: {}.", std::chrono::duration<double>(evidence.now - before.when).count(), drivers);
+  return fmt::format(" Growth in the last {:.0f} s by: {}.",
+                     std::chrono::duration<double>(evidence.now - before.when).count(), drivers);
 }
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// From evidence to readings: what each look says about each subject, in the units of its alert's thresholds. Remembers what rates
-// need: counters' rises, batches of drops, rules' pasts, the connections that sources had a minute ago.
+// From evidence to readings: what each look says about each subject, in the units of its alert's thresholds. Remembers
+// what rates need: counters' rises, batches of drops, rules' pasts, the connections that sources had a minute ago.
 //
 // Pure but for that memory. Threads: one owner.
 #pragma once

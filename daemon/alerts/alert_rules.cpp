@@ -21,7 +21,8 @@ AlertRules::AlertRules(const Config::Alerts& config) {
   const auto rule = [&](AlertKind kind) -> AlertRule& { return rules_[static_cast<std::size_t>(kind)]; };
   rule(AlertKind::kConntrackTableNearlyFull) = Higher(config.table_usage);
   const auto& within = config.table_full_within;
-  rule(AlertKind::kConntrackTableFillPredicted) = {{Seconds(within.warning), Seconds(within.critical)}, within.for_at_least};
+  rule(AlertKind::kConntrackTableFillPredicted) = {{Seconds(within.warning), Seconds(within.critical)},
+                                                   within.for_at_least};
   rule(AlertKind::kConntrackTableFillPredicted).worse_when_lower = true;
   // One packet lost for want of room is one too many.
   rule(AlertKind::kConntrackTableFull) = {{std::nullopt, 1.0}};

@@ -1,4 +1,5 @@
-// When each alert fires and clears: the configuration's thresholds, and our own where it has none. Plain values; any thread.
+// When each alert fires and clears: the configuration's thresholds, and our own where it has none. Plain values; any
+// thread.
 #pragma once
 
 #include <array>
@@ -34,10 +35,10 @@ class AlertRules {
 
   // The window in which the kernel's losses are looked for: so long such an alert stays after the last of them.
   static constexpr std::chrono::seconds kLossWindow{60};
-  static constexpr double kInsertFailedMin = 10;       // in kLossWindow; DNS clients that ask twice at once make a few
-  static constexpr double kMostlyUnreplied = 0.9;      // of a source's connections
+  static constexpr double kInsertFailedMin = 10;   // in kLossWindow; DNS clients that ask twice at once make a few
+  static constexpr double kMostlyUnreplied = 0.9;  // of a source's connections
   static constexpr std::chrono::seconds kDegradedFor{30};
-  static constexpr double kPredictableUsage = 0.05;    // below it a table's growth is a host that has just started
+  static constexpr double kPredictableUsage = 0.05;  // below it a table's growth is a host that has just started
 
  private:
   std::array<AlertRule, kAlertKinds> rules_;

@@ -10,7 +10,8 @@ namespace conntally {
 namespace {
 
 AlertEngine::Moment Now() {
-  return {std::chrono::steady_clock::now(), std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
+  return {std::chrono::steady_clock::now(),
+          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
 
 void Log(const AlertTransition& transition) {
@@ -20,8 +21,9 @@ void Log(const AlertTransition& transition) {
   if (!alert.subject.source.empty()) labels += " source=" + alert.subject.source;
   if (!alert.subject.rule.empty()) labels += " rule=\"" + alert.subject.rule + '"';
   const auto level = alert.state == AlertState::kFiring && !alert.inhibited ? spdlog::level::warn : spdlog::level::info;
-  spdlog::log(level, "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", state, alert.inhibited ? " (inhibited by its critical tier)" : "", labels,
-              alert.value, alert.threshold, alert.description);
+  spdlog::log(level, "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", state,
+              alert.inhibited ? " (inhibited by its critical tier)" : "", labels, alert.value, alert.threshold,
+              alert.description);
 }
 
 }  // namespace

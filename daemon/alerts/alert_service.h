@@ -1,5 +1,5 @@
-// The alerts at work: once a second, on a thread of its own that no ingestion waits for, evidence is gathered and judged, each transition
-// logged, what fires published and handed to the Alertmanagers.
+// The alerts at work: once a second, on a thread of its own that no ingestion waits for, evidence is gathered and
+// judged, each transition logged, what fires published and handed to the Alertmanagers.
 //
 // Threads: Start and Stop on the main thread; the rest on any.
 #pragma once

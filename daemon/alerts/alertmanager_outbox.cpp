@@ -18,8 +18,8 @@ std::string Rfc3339(AlertTime time) {
   const std::time_t whole = std::chrono::system_clock::to_time_t(seconds);
   std::tm parts{};
   gmtime_r(&whole, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                     parts.tm_min, parts.tm_sec, (time - seconds).count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (time - seconds).count());
 }
 
 AlertmanagerOutbox::Labels LabelsOf(const Alert& alert, const AlertmanagerOutbox::Labels& external) {
@@ -81,7 +81,8 @@ void AlertmanagerOutbox::Update(const AlertList& alerts, const Labels& external,
 void AlertmanagerOutbox::MakeRoom() {
   auto oldest = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->second.ended && (oldest == entries_.end() || *entry->second.ended < *oldest->second.ended)) oldest = entry;
+    if (entry->second.ended && (oldest == entries_.end() || *entry->second.ended < *oldest->second.ended))
+      oldest = entry;
   }
   ++given_up_;
   if (oldest != entries_.end()) entries_.erase(oldest);
@@ -116,7 +117,10 @@ std::optional<AlertmanagerOutbox::Message> AlertmanagerOutbox::Compose(Moment no
     const AlertTime ends = due == Due::kEnded ? entry.ended_wall : now.wall + entry.valid_for;
     // A clock that was set back must not make an alert end before it began: Alertmanager refuses that.
     const AlertTime starts = std::min(entry.fired, ends - milliseconds(1));
-    body.push_back({{"labels", entry.labels}, {"annotations", entry.annotations}, {"startsAt", Rfc3339(starts)}, {"endsAt", Rfc3339(ends)}});
+    body.push_back({{"labels", entry.labels},
+                    {"annotations", entry.annotations},
+                    {"startsAt", Rfc3339(starts)},
+                    {"endsAt", Rfc3339(ends)}});
     message.keys.push_back(key);
     message.ends.push_back(due == Due::kEnded);
   }

@@ -1,15 +1,17 @@
-// What one Alertmanager has yet to be told. Not a queue of messages but the difference between what is and what it knows: however
-// long it is away, what it gets when it is back is what holds then, once.
+// What one Alertmanager has yet to be told. Not a queue of messages but the difference between what is and what it
+// knows: however long it is away, what it gets when it is back is what holds then, once.
 //
-//   fires               told at once, then again each kResendAfter, valid for kValidFor and the alert's own `for`: should the daemon die,
+//   fires               told at once, then again each kResendAfter, valid for kValidFor and the alert's own `for`:
+//   should the daemon die,
 //                       its alerts end by themselves; should it start anew, it has told again before they do
 //   no longer fires     told with the time of its end, once, and then forgotten
 //   came and went while the Alertmanager was away
 //                       told as firing, and kSeenFor later as ended, else nobody would ever hear of it
 //   inhibited           not told, but what was told before is kept alive: it has not ended
 //
-// The end of the process is no end of an alert. Failures are followed by pauses that double up to kPauseMax; an alert that the
-// Alertmanager refuses by itself is left alone for kRefusedFor. Bounded: kEntriesMax; what is given up for want of room is counted.
+// The end of the process is no end of an alert. Failures are followed by pauses that double up to kPauseMax; an alert
+// that the Alertmanager refuses by itself is left alone for kRefusedFor. Bounded: kEntriesMax; what is given up for
+// want of room is counted.
 //
 // Pure. Threads: one owner.
 #pragma once
@@ -73,8 +75,8 @@ class AlertmanagerOutbox {
     AlertTime fired{};
     std::chrono::milliseconds valid_for{0};
     bool inhibited = false;
-    bool here = false;               // fires, as of the last update
-    std::optional<Time> told;        // as firing, the last time
+    bool here = false;         // fires, as of the last update
+    std::optional<Time> told;  // as firing, the last time
     std::optional<Time> ended;
     AlertTime ended_wall{};
     bool refused = false;  // by itself, and not taken since

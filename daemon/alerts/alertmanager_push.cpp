@@ -22,7 +22,8 @@ constexpr std::size_t kAnswerBytesMax = 300;  // of a refusal, for the log
 constexpr std::size_t kSecretBytesMax = 65'536;
 
 AlertmanagerOutbox::Moment Now() {
-  return {std::chrono::steady_clock::now(), std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
+  return {std::chrono::steady_clock::now(),
+          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
 
 std::size_t KeepBeginning(char* data, std::size_t size, std::size_t count, void* answer) {
@@ -127,7 +128,9 @@ struct AlertmanagerPush::Endpoint {
   void Failed(const std::string& why, AlertmanagerOutbox::Refusal refusal) {
     figures.failed += message.keys.size();
     outbox.Failed(message, refusal, Now());
-    if (!failing) spdlog::error("alertmanager {}: {} alerts could not be delivered, and will be tried again: {}", url, message.keys.size(), why);
+    if (!failing)
+      spdlog::error("alertmanager {}: {} alerts could not be delivered, and will be tried again: {}", url,
+                    message.keys.size(), why);
     failing = true;
   }
 
@@ -137,7 +140,8 @@ struct AlertmanagerPush::Endpoint {
     if (code != CURLE_OK) {
       Failed(curl_easy_strerror(code), AlertmanagerOutbox::Refusal::kNotReached);
     } else if (status / 100 != 2) {
-      const auto refusal = status == 400 || status == 413 || status == 422 ? AlertmanagerOutbox::Refusal::kRefused : AlertmanagerOutbox::Refusal::kNotReached;
+      const auto refusal = status == 400 || status == 413 || status == 422 ? AlertmanagerOutbox::Refusal::kRefused
+                                                                           : AlertmanagerOutbox::Refusal::kNotReached;
       Failed(fmt::format("it answered {}: {}", status, answer), refusal);
     } else {
       figures.succeeded += message.keys.size();
@@ -274,7 +278,8 @@ void AlertmanagerPush::Run() {
     SendDue(false);
     TakeResults();
     Publish();
-    curl_multi_poll(multi_->handle, nullptr, 0, static_cast<int>(std::chrono::milliseconds(kLookEvery).count()), nullptr);
+    curl_multi_poll(multi_->handle, nullptr, 0, static_cast<int>(std::chrono::milliseconds(kLookEvery).count()),
+                    nullptr);
   }
   SayFarewell();
 }

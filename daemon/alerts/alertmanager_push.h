@@ -1,5 +1,5 @@
-// The push to Alertmanagers: one thread that keeps each of them, on its own, told of what fires (alertmanager_outbox.h). One that is slow or away holds up
-// neither the others nor anybody who calls Update.
+// The push to Alertmanagers: one thread that keeps each of them, on its own, told of what fires
+// (alertmanager_outbox.h). One that is slow or away holds up neither the others nor anybody who calls Update.
 //
 // Threads: Start and Stop on the owner's; the rest on any.
 #pragma once

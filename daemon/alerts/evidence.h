@@ -1,5 +1,5 @@
-// What one look at the tallies, the table, the rules and the drops gives the alerts to judge. Of sources only those that are
-// near a threshold, or lead a ranking; the most of each, kRankedMax. Plain values; any thread.
+// What one look at the tallies, the table, the rules and the drops gives the alerts to judge. Of sources only those
+// that are near a threshold, or lead a ranking; the most of each, kRankedMax. Plain values; any thread.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,9 @@
 namespace conntally {
 
 struct AlertEvidence {
-  static constexpr std::size_t kRankedMax = 200;         // sources, by each figure
-  static constexpr std::size_t kLimitLookupsMax = 20'000;  // sources whose limits are looked up, the most connections first
+  static constexpr std::size_t kRankedMax = 200;  // sources, by each figure
+  static constexpr std::size_t kLimitLookupsMax =
+      20'000;  // sources whose limits are looked up, the most connections first
 
   struct Source {
     std::string name;
@@ -45,8 +46,8 @@ struct AlertEvidence {
   std::uint64_t sources_turned_away = 0;
   std::map<std::string, std::string> failing;  // collectors, and why; not those that are only off
 
-  std::vector<Source> sources;          // by name; none that is excluded from export
-  std::vector<DroppedSource> dropped;   // likewise
+  std::vector<Source> sources;               // by name; none that is excluded from export
+  std::vector<DroppedSource> dropped;        // likewise
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
 };
 

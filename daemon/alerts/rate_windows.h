@@ -1,5 +1,5 @@
-// Rates of counters that are read from time to time, over a window. They hold against gaps (what was counted in one is spread over
-// it), a counter that falls (it began anew), and a clock that is set (they go by the steady one).
+// Rates of counters that are read from time to time, over a window. They hold against gaps (what was counted in one is
+// spread over it), a counter that falls (it began anew), and a clock that is set (they go by the steady one).
 //
 // Pure but for their memory, which is bounded by the window. Threads: one owner.
 #pragma once
@@ -56,7 +56,8 @@ class BatchedRate {
   double PerSecond(SteadyTime now) const {
     if (batches_.size() < 2) return 0;
     SteadyTime::duration longest{0};
-    for (std::size_t i = 1; i < batches_.size(); ++i) longest = std::max(longest, batches_[i].when - batches_[i - 1].when);
+    for (std::size_t i = 1; i < batches_.size(); ++i)
+      longest = std::max(longest, batches_[i].when - batches_[i - 1].when);
     const Batch& last = batches_.back();
     // A batch that is overdue: the flow has ended, or thinned.
     const auto until = now - last.when > longest + std::chrono::seconds(1) ? now : last.when;

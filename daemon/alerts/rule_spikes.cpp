@@ -10,7 +10,8 @@ namespace {
 // What tells one rule from all others.
 std::string IdentityOf(const Rule& rule, std::uint32_t occurrence) {
   std::string identity = NameOf(rule.family);
-  for (const std::string& part : {rule.table, rule.chain, rule.text, std::to_string(occurrence)}) identity += '\n' + part;
+  for (const std::string& part : {rule.table, rule.chain, rule.text, std::to_string(occurrence)})
+    identity += '\n' + part;
   return identity;
 }
 
@@ -46,7 +47,8 @@ void RuleSpikes::Add(const RuleFigures& figures, SteadyTime now) {
 void RuleSpikes::TakeOver(OfBackend& known, const BackendFigures& figures) {
   std::unordered_map<std::string, Known> before;
   for (std::size_t i = 0; i < known.rules.size(); ++i) {
-    if (known.rules[i].counts) before.emplace(IdentityOf(known.ruleset->rules[i], known.rules[i].occurrence), known.rules[i]);
+    if (known.rules[i].counts)
+      before.emplace(IdentityOf(known.ruleset->rules[i], known.rules[i].occurrence), known.rules[i]);
   }
   known.ruleset = figures.snapshot.ruleset;
   const std::vector<Rule>& rules = known.ruleset->rules;
@@ -65,7 +67,8 @@ void RuleSpikes::Look(OfBackend& known, const BackendFigures& figures, SteadyTim
     const auto& counter = figures.totals[i].counter;
     Known& of_rule = known.rules[i];
     if ((rule.verdict != Verdict::kDrop && rule.verdict != Verdict::kReject) || !counter) continue;
-    if (!of_rule.counts) of_rule = {.counts = true, .occurrence = of_rule.occurrence, .packets = counter->packets, .quiet_since = now};
+    if (!of_rule.counts)
+      of_rule = {.counts = true, .occurrence = of_rule.occurrence, .packets = counter->packets, .quiet_since = now};
     const std::uint64_t last = std::exchange(of_rule.packets, counter->packets);
     const std::uint64_t rise = counter->packets > last ? counter->packets - last : 0;
     std::string label = RuleLabel(rule.text);
@@ -88,7 +91,8 @@ void RuleSpikes::Look(OfBackend& known, const BackendFigures& figures, SteadyTim
 void RuleSpikes::Admit(const Newcomers& newcomers, SteadyTime now) {
   std::vector<Newcomers::const_iterator> most;
   for (auto newcomer = newcomers.begin(); newcomer != newcomers.end(); ++newcomer) most.push_back(newcomer);
-  std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a->second.rise > b->second.rise; });
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& a, const auto& b) { return a->second.rise > b->second.rise; });
   std::vector<std::pair<SteadyTime, std::string>> quiet;  // the longest last
   if (rules_.size() + most.size() > kRulesMax) {
     for (const auto& [label, rule] : rules_) {

@@ -1,14 +1,15 @@
-// Which drop and reject rules match far more packets than they lately did. A rule's rate now, over the last kNow, is set against the
-// median of its rates in the minutes before, at most kPast of them: a median is not moved by bursts that are over. A rule that was quiet is
-// taken to have matched kQuietRate, so that ten packets after one are no spike; one that is not known for kPastMin yet has no past to be
-// set against, nor has any at the daemon's start.
+// Which drop and reject rules match far more packets than they lately did. A rule's rate now, over the last kNow, is
+// set against the median of its rates in the minutes before, at most kPast of them: a median is not moved by bursts
+// that are over. A rule that was quiet is taken to have matched kQuietRate, so that ten packets after one are no spike;
+// one that is not known for kPastMin yet has no past to be set against, nor has any at the daemon's start.
 //
-// Rules that say the same are one, since an alert names a rule by its text. Each is followed by itself, so that one more of them, with
-// whatever it counted before, is no spike.
+// Rules that say the same are one, since an alert names a rule by its text. Each is followed by itself, so that one
+// more of them, with whatever it counted before, is no spike.
 //
-// Only rules that count are followed, kRulesMax at most: of one that is quiet it is enough to know since when. Where there is no room
-// for one more that counts, the one that has been quiet longest makes room: what it did before that is forgotten. One that finds no
-// room, since all that are followed count at the same time, is turned away; that is counted once for each rule.
+// Only rules that count are followed, kRulesMax at most: of one that is quiet it is enough to know since when. Where
+// there is no room for one more that counts, the one that has been quiet longest makes room: what it did before that is
+// forgotten. One that finds no room, since all that are followed count at the same time, is turned away; that is
+// counted once for each rule.
 //
 // Pure but for its memory: some words for each rule, and kRulesMax times kBucketsMax rates. Threads: one owner.
 #pragma once

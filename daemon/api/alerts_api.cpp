@@ -44,11 +44,13 @@ Json AlertJson(const Alert& alert) {
 http::Response AnswerAlerts(const AlertFigures& figures) {
   Json alerts = Json::array();
   for (const Alert& alert : figures.alerts) alerts.push_back(AlertJson(alert));
-  const auto firing = std::count_if(figures.alerts.begin(), figures.alerts.end(), [](const Alert& alert) { return alert.visible_firing(); });
+  const auto firing = std::count_if(figures.alerts.begin(), figures.alerts.end(),
+                                    [](const Alert& alert) { return alert.visible_firing(); });
   Json answer = {{"alerts", std::move(alerts)}};
   answer["firing"] = firing;
   answer["turned_away"] = figures.turned_away;
-  return {.content_type = http::kJsonContentType, .body = answer.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
+  return {.content_type = http::kJsonContentType,
+          .body = answer.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace conntally

@@ -12,7 +12,9 @@ http::Response AnswerHistory(const Observer& observer, const http::Request& requ
     if (name != "source") return http::ErrorResponse(400, "no parameter '" + name + "'; there is source");
     if (source) return http::ErrorResponse(400, "'source' is given twice");
     const auto prefix = ParsePrefix(value, HostBits::kRefused);
-    if (!prefix) return http::ErrorResponse(400, "source is an address, or a group as /api/v1/sources names it; " + prefix.error().message);
+    if (!prefix)
+      return http::ErrorResponse(
+          400, "source is an address, or a group as /api/v1/sources names it; " + prefix.error().message);
     source = *prefix;
   }
   return {.content_type = http::kJsonContentType,

@@ -40,7 +40,9 @@ const char* NameOf(RuleLimit::Per per) {
 }
 
 Json LimitJson(const RuleLimit& limit, const Rule& rule) {
-  Json json = {{"origin", NameOf(limit.kind)}, {"per", NameOf(limit.per)}, {"matches", limit.matches_above ? "above" : "within"}};
+  Json json = {{"origin", NameOf(limit.kind)},
+               {"per", NameOf(limit.per)},
+               {"matches", limit.matches_above ? "above" : "within"}};
   if (limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount) {
     json["connections"] = limit.connections;
   } else {
@@ -54,8 +56,9 @@ Json LimitJson(const RuleLimit& limit, const Rule& rule) {
   }
   if (!limit.set.empty()) json["set"] = limit.set;
   // The family is none but the limit's own.
-  const bool narrowed = std::any_of(rule.conditions.begin(), rule.conditions.end(),
-                                    [](const RuleCondition& condition) { return condition.kind != RuleCondition::Kind::kFamily; });
+  const bool narrowed = std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
+    return condition.kind != RuleCondition::Kind::kFamily;
+  });
   json["narrowed"] = narrowed || !rule.fully_understood;
   return json;
 }
@@ -127,7 +130,8 @@ class RulesStream {
       if (!first_) piece += ",\n";
       // Texts and comments are whatever somebody gave the kernel.
       const Rule& rule = of_backend.snapshot.ruleset->rules[next_];
-      piece += RuleJson(rule, of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt, SourcesJson(rule))
+      piece += RuleJson(rule, of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt,
+                        SourcesJson(rule))
                    .dump(-1, ' ', false, Json::error_handler_t::replace);
       first_ = false;
       ++next_;
@@ -140,7 +144,8 @@ class RulesStream {
   Json SourcesJson(const Rule& rule) const {
     Json json = Json::array();
     for (const RuleSource& source : sources_.Of(rule)) {
-      json.push_back({{"source", name_of_(source.source)}, {"packets", source.packets}, {"via", conntally::NameOf(source.via)}});
+      json.push_back(
+          {{"source", name_of_(source.source)}, {"packets", source.packets}, {"via", conntally::NameOf(source.via)}});
     }
     return json;
   }
@@ -153,10 +158,14 @@ class RulesStream {
       total += of_backend.totals.size();
       const BackendReading& snapshot = of_backend.snapshot;
       AddSets(sets, snapshot.sets);
-      backends[conntally::NameOf(backend)] = {{"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
+      backends[conntally::NameOf(backend)] = {
+          {"present", snapshot.present}, {"success", snapshot.success}, {"rules", of_backend.totals.size()}};
       if (!snapshot.failure.empty()) backends[conntally::NameOf(backend)]["failure"] = snapshot.failure;
     }
-    return Json{{"total", total}, {"backends", std::move(backends)}, {"sets", std::move(sets)}}.dump(-1, ' ', false, Json::error_handler_t::replace).substr(1) + "\n";
+    return Json{{"total", total}, {"backends", std::move(backends)}, {"sets", std::move(sets)}}
+               .dump(-1, ' ', false, Json::error_handler_t::replace)
+               .substr(1) +
+           "\n";
   }
 
   const std::shared_ptr<const RuleFigures> figures_;

@@ -44,8 +44,9 @@ Result<Query> ParseQuery(const http::Request& request) {
       for (const auto part : std::views::split(value, ',')) {
         const auto source = ParsePrefix(std::string_view(part.begin(), part.end()), HostBits::kRefused);
         if (!source) {
-          return Error{"source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas; " +
-                       source.error().message};
+          return Error{
+              "source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas; " +
+              source.error().message};
         }
         query.sources.push_back(source->address);
       }
@@ -66,7 +67,8 @@ Result<Query> ParseQuery(const http::Request& request) {
 
 }  // namespace
 
-std::string SurveyedJson(const std::string& name, const SurveyedConnections& connections, double age_seconds, std::size_t rows) {
+std::string SurveyedJson(const std::string& name, const SurveyedConnections& connections, double age_seconds,
+                         std::size_t rows) {
   std::vector<std::pair<Kind, std::uint64_t>> kinds(connections.kinds.begin(), connections.kinds.end());
   std::ranges::stable_sort(kinds, std::greater{}, &std::pair<Kind, std::uint64_t>::second);
   std::uint64_t others = connections.others;
@@ -92,10 +94,12 @@ std::string SurveyedJson(const std::string& name, const SurveyedConnections& con
 }
 
 void SourceDetails::Start() {
-  thread_ = StartThread("details", [this] { Run(stop_.get_token()); }, [this](const Error& error) {
-    const std::lock_guard lock(mutex_);
-    failure_ = "cannot list connections: " + error.message;
-  });
+  thread_ = StartThread(
+      "details", [this] { Run(stop_.get_token()); },
+      [this](const Error& error) {
+        const std::lock_guard lock(mutex_);
+        failure_ = "cannot list connections: " + error.message;
+      });
 }
 
 void SourceDetails::Stop() {
@@ -141,7 +145,8 @@ http::Response SourceDetails::Answer(const http::Request& request) {
       }
     }
     sources = "{\"sources\": [" + sources + "], \"failure\": " +
-              (failure_.empty() ? Json(nullptr) : Json(failure_)).dump(-1, ' ', false, Json::error_handler_t::replace) + "}\n";
+              (failure_.empty() ? Json(nullptr) : Json(failure_)).dump(-1, ' ', false, Json::error_handler_t::replace) +
+              "}\n";
   }
   woken_.notify_all();
   return {.content_type = http::kJsonContentType, .body = std::move(sources)};

@@ -1,13 +1,13 @@
-// /api/v1/sources/detail?source=192.0.2.7,2001:db8::1&rows=100: the connections of the named sources by protocol, destination port
-// and state.
+// /api/v1/sources/detail?source=192.0.2.7,2001:db8::1&rows=100: the connections of the named sources by protocol,
+// destination port and state.
 //
-// The table that follows the events belongs to the thread that does, and keeps no such figures; so a thread of our own asks the
-// kernel (source_survey.h), only while somebody looks: for the sources asked for within kWantedFor, kWantedMax at most, no
-// sooner than kFreshFor after the last time, and kPause times as long as that took. What is answered is that old, which
-// `age_seconds` says; what nobody has looked at yet is `pending`: ask again.
+// The table that follows the events belongs to the thread that does, and keeps no such figures; so a thread of our own
+// asks the kernel (source_survey.h), only while somebody looks: for the sources asked for within kWantedFor, kWantedMax
+// at most, no sooner than kFreshFor after the last time, and kPause times as long as that took. What is answered is
+// that old, which `age_seconds` says; what nobody has looked at yet is `pending`: ask again.
 //
-// Threads: Start and Stop on the owner's, Answer on the HTTP server's; a mutex keeps the worker and them apart, and no asking is
-// done under it.
+// Threads: Start and Stop on the owner's, Answer on the HTTP server's; a mutex keeps the worker and them apart, and no
+// asking is done under it.
 #pragma once
 
 #include <chrono>
@@ -68,6 +68,7 @@ class SourceDetails {
 };
 
 // A source's connections as JSON, the most frequent kinds first, `rows` of them. Pure.
-std::string SurveyedJson(const std::string& name, const SurveyedConnections& connections, double age_seconds, std::size_t rows);
+std::string SurveyedJson(const std::string& name, const SurveyedConnections& connections, double age_seconds,
+                         std::size_t rows);
 
 }  // namespace conntally

@@ -65,7 +65,8 @@ std::string RankedSources::Piece(const Observer& observer, std::size_t& next) co
   for (; next < end; ++next) {
     const IpAddress& address = sources[next].figures.source;
     if (next > 0) piece += ",\n";
-    piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures), matching_rules);
+    piece +=
+        SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures), matching_rules);
   }
   if (next < sources.size()) return piece;
   ++next;
@@ -82,7 +83,8 @@ RankedSources Rank(Observer& observer, const SourcesQuery& query) {
   ranked.synced = observer.synced();
   if (query.within && query.within->length == AddressBits(query.within->address.family)) {
     const auto rules = observer.Rules();
-    ranked.matching_rules = MatchingRulesJson(rules ? RulesThatDrop(*rules, query.within->address) : std::vector<MatchingRule>());
+    ranked.matching_rules =
+        MatchingRulesJson(rules ? RulesThatDrop(*rules, query.within->address) : std::vector<MatchingRule>());
   }
   ranked.sources = top.Take();
   return ranked;
@@ -108,7 +110,8 @@ http::Response AnswerSources(Observer& observer, const http::Request& request) {
   if (!query) return http::ErrorResponse(400, query.error().message);
   const auto ranked = std::make_shared<const RankedSources>(Rank(observer, *query));
   return {.content_type = http::kJsonContentType,
-          .body = http::BodyStream([&observer, ranked, next = std::size_t{0}]() mutable { return ranked->Piece(observer, next); })};
+          .body = http::BodyStream(
+              [&observer, ranked, next = std::size_t{0}]() mutable { return ranked->Piece(observer, next); })};
 }
 
 http::Lane SourcesLane(const http::Request& request) {

@@ -1,8 +1,10 @@
 // /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source in full detail, which
-// labels must not carry. Of a single address also which drop and reject rules cover it, whether it has a connection or not.
+// labels must not carry. Of a single address also which drop and reject rules cover it, whether it has a connection or
+// not.
 //
-// The sources are ranked in one look at the tallies, of which no more are kept than are asked for; their rows are written piece by
-// piece, after it. Who share an answer, and how many are answered at a time, is the HTTP server's to say.
+// The sources are ranked in one look at the tallies, of which no more are kept than are asked for; their rows are
+// written piece by piece, after it. Who share an answer, and how many are answered at a time, is the HTTP server's to
+// say.
 //
 // Threads: any.
 #pragma once

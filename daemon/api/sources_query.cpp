@@ -18,9 +18,9 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
     if (name == "sort") {
       using Sort = SourcesQuery::Sort;
       static const std::map<std::string, Sort, std::less<>> kSorts = {{"connections", Sort::kConnections},
-                                                                     {"new_rate", Sort::kNewRate},
-                                                                     {"unreplied", Sort::kUnreplied},
-                                                                     {"drops", Sort::kDrops}};
+                                                                      {"new_rate", Sort::kNewRate},
+                                                                      {"unreplied", Sort::kUnreplied},
+                                                                      {"drops", Sort::kDrops}};
       const auto sort = kSorts.find(value);
       if (sort == kSorts.end()) return Error{"sort is one of connections, new_rate, unreplied, drops"};
       query.sort = sort->second;
@@ -32,7 +32,9 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
       }
     } else if (name == "source") {
       const auto within = ParsePrefix(value, HostBits::kRefused);
-      if (!within) return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24; " + within.error().message};
+      if (!within)
+        return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24; " +
+                     within.error().message};
       query.within = *within;
     } else {
       return Error{"no parameter '" + name + "'; there are sort, limit, source"};
@@ -65,7 +67,8 @@ void TopSources::Enter(KnownSource source) {
 
 void TopSources::Cut() {
   const auto last = first_.begin() + static_cast<std::ptrdiff_t>(limit_) - 1;
-  std::nth_element(first_.begin(), last, first_.end(), [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
+  std::nth_element(first_.begin(), last, first_.end(),
+                   [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
   last_ = *last;
   first_.erase(last + 1, first_.end());
 }

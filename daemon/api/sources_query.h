@@ -25,8 +25,8 @@ struct SourcesQuery {
 // The error says what is wrong and what is allowed.
 Result<SourcesQuery> ParseSourcesQuery(const http::Request& request);
 
-// The first `limit` of all that are entered, in the order asked for, equals by address. Memory is bounded by the limit, not by how
-// many are entered. One owner.
+// The first `limit` of all that are entered, in the order asked for, equals by address. Memory is bounded by the limit,
+// not by how many are entered. One owner.
 class TopSources {
  public:
   TopSources(SourcesQuery::Sort sort, std::size_t limit) : sort_(sort), limit_(limit) {}

@@ -1,6 +1,5 @@
 #include "daemon/api/status_api.h"
 
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,7 +23,9 @@ Json StatesJson(const TotalFigures& totals) {
   for (std::size_t i = 0; i < FlowStateIndex::kCount; ++i) {
     if (totals.connections[i] == 0) continue;
     const FlowStateIndex state(i);
-    states.push_back({{"protocol", ProtocolName(state.protocol())}, {"state", StateName(state)}, {"connections", totals.connections[i]}});
+    states.push_back({{"protocol", ProtocolName(state.protocol())},
+                      {"state", StateName(state)},
+                      {"connections", totals.connections[i]}});
   }
   return states;
 }
@@ -83,16 +84,21 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
   }
   Json alerts = nullptr;
   if (snapshot.alerts) {
-    const auto count = [&](auto&& wanted) { return std::count_if(snapshot.alerts->alerts.begin(), snapshot.alerts->alerts.end(), wanted); };
+    const auto count = [&](auto&& wanted) {
+      return std::count_if(snapshot.alerts->alerts.begin(), snapshot.alerts->alerts.end(), wanted);
+    };
     alerts = {{"firing", count([](const Alert& alert) { return alert.visible_firing(); })},
-              {"critical", count([](const Alert& alert) { return alert.visible_firing() && alert.severity == Severity::kCritical; })},
+              {"critical", count([](const Alert& alert) {
+                 return alert.visible_firing() && alert.severity == Severity::kCritical;
+               })},
               {"pending", count([](const Alert& alert) { return alert.state == AlertState::kPending; })}};
   }
   const Json status = {
       {"version", snapshot.build.version},
       {"host", HostName()},
       {"now", Rfc3339(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()))},
-      {"started", Rfc3339(WallSeconds(std::chrono::seconds(static_cast<std::int64_t>(snapshot.process.start_time_seconds))))},
+      {"started",
+       Rfc3339(WallSeconds(std::chrono::seconds(static_cast<std::int64_t>(snapshot.process.start_time_seconds))))},
       {"ready", trust.ready},
       {"synced", trust.synced},
       {"verdict", TrustVerdict(trust, snapshot.collectors)},
@@ -101,7 +107,8 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"sources", snapshot.sources},
       {"states", StatesJson(snapshot.totals)},
       {"per_second", RatesJson(snapshot.rates)},
-      {"dropped_packets", std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0})},
+      {"dropped_packets",
+       std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0})},
       {"drop_rules", DropRulesJson(snapshot.drop_rules)},
       {"table", std::move(table)},
       {"alerts", std::move(alerts)},
@@ -117,7 +124,8 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
                                    static_cast<std::int64_t>(trust.last_reconcile_timestamp_seconds)))))},
       {"config_reload_successful", trust.config_reload_successful},
   };
-  return {.content_type = http::kJsonContentType, .body = status.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
+  return {.content_type = http::kJsonContentType,
+          .body = status.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace conntally

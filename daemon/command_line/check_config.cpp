@@ -14,8 +14,7 @@ int CheckConfig(const std::string& path, std::ostream& output, std::ostream& err
     output << "OK\n";
     return 0;
   }
-  for (const ConfigFault& fault : std::get<std::vector<ConfigFault>>(loaded))
-    errors << Describe(fault, path) << '\n';
+  for (const ConfigFault& fault : std::get<std::vector<ConfigFault>>(loaded)) errors << Describe(fault, path) << '\n';
   return 1;
 }
 

@@ -21,8 +21,7 @@ namespace {
 struct Grammar {
   Grammar();
 
-  CLI::App app{
-      "Exact per-source conntrack tallies for Prometheus. Without a command: the daemon, in the foreground."};
+  CLI::App app{"Exact per-source conntrack tallies for Prometheus. Without a command: the daemon, in the foreground."};
   std::string config_path;
   std::string listen_address;
   std::string log_level;
@@ -56,8 +55,7 @@ Grammar::Grammar() {
   config = app.add_option("--config", config_path,
                           "Configuration file [" + std::string(kDefaultConfigPath) + " if it exists]");
   config->type_name("FILE");
-  listen =
-      app.add_option("--web.listen-address", listen_address, "Where to serve metrics, the page and the API");
+  listen = app.add_option("--web.listen-address", listen_address, "Where to serve metrics, the page and the API");
   listen->type_name("HOST:PORT");
   app.add_option("--log.level", log_level, "Least severe messages to log: " + DescribeChoices(kLogLevels))
       ->type_name("LEVEL");
@@ -66,10 +64,8 @@ Grammar::Grammar() {
   netns_option = app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path");
   netns_option->type_name("NAME-or-PATH");
 
-  check_config =
-      app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
-  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")
-      ->type_name("");
+  check_config = app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
+  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
   status = app.add_subcommand("status", "Ask a running daemon how it is");
   status->add_flag("--json", json, "As JSON");
   status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
@@ -89,13 +85,17 @@ Grammar::Grammar() {
 void Grammar::AddDiagnose() {
   diagnose = app.add_subcommand("diagnose", "Why is this refused, or lost? Looks, and changes nothing");
   diagnose->add_option("--source", source, "Whose packets")->type_name("IP");
-  diagnose->add_option("--destination", destination, "Whom they are for: this host, or one behind it [this host]")->type_name("IP");
+  diagnose->add_option("--destination", destination, "Whom they are for: this host, or one behind it [this host]")
+      ->type_name("IP");
   diagnose->add_option("--dport", destination_port, "At which port")->type_name("PORT");
-  diagnose->add_option("--protocol", protocol, "Of which protocol, by name or number [tcp, with a port]")->type_name("PROTOCOL");
-  diagnose->add_option("--observe", observe, "How long to watch packets and counters, such as 10s")->type_name("DURATION");
+  diagnose->add_option("--protocol", protocol, "Of which protocol, by name or number [tcp, with a port]")
+      ->type_name("PROTOCOL");
+  diagnose->add_option("--observe", observe, "How long to watch packets and counters, such as 10s")
+      ->type_name("DURATION");
   diagnose->add_flag("--json", json, "As JSON");
   diagnose->footer(
-      "Exit code: 0 nothing found, 1 a finding, 2 could not look. Takes --netns, and --config and --web.listen-address to know\n"
+      "Exit code: 0 nothing found, 1 a finding, 2 could not look. Takes --netns, and --config and --web.listen-address "
+      "to know\n"
       "where a running daemon is, which it asks, too.");
 }
 
@@ -117,8 +117,7 @@ std::string Join(const std::vector<std::string>& words) {
   return joined;
 }
 
-std::string NotUnderstood(std::string_view kind, std::string_view word,
-                          const std::vector<std::string>& allowed) {
+std::string NotUnderstood(std::string_view kind, std::string_view word, const std::vector<std::string>& allowed) {
   std::string message = "unknown " + std::string(kind) + " " + Quoted(word);
   if (const auto nearest = Nearest(word, allowed)) message += ", the nearest is " + *nearest;
   return message + "; allowed: " + Join(allowed);
@@ -129,8 +128,8 @@ std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App*
   // CLI11 hands back the mark that ends the flags, too.
   std::erase(leftovers, "--");
   if (leftovers.empty()) return std::nullopt;
-  const auto first_flag = std::find_if(leftovers.begin(), leftovers.end(),
-                                       [](const std::string& word) { return word.starts_with('-'); });
+  const auto first_flag =
+      std::find_if(leftovers.begin(), leftovers.end(), [](const std::string& word) { return word.starts_with('-'); });
   if (first_flag != leftovers.end()) {
     std::vector<std::string> flags = FlagsOf(grammar.app);
     if (command != nullptr) {
@@ -140,8 +139,7 @@ std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App*
     }
     return UsageError(NotUnderstood("flag", first_flag->substr(0, first_flag->find('=')), flags));
   }
-  if (command != nullptr)
-    return UsageError(command->get_name() + " does not take " + Quoted(leftovers.front()));
+  if (command != nullptr) return UsageError(command->get_name() + " does not take " + Quoted(leftovers.front()));
   std::vector<std::string> commands;
   for (const CLI::App* each : grammar.app.get_subcommands(nullptr)) commands.push_back(each->get_name());
   return UsageError(NotUnderstood("command", leftovers.front(), commands));
@@ -152,18 +150,15 @@ std::optional<PrintAndExit> FindForeignFlag(const Grammar& grammar, const CLI::A
                                             const std::vector<const CLI::Option*>& allowed) {
   for (const CLI::Option* option : grammar.app.get_options()) {
     if (option->count() == 0 || std::find(allowed.begin(), allowed.end(), option) != allowed.end()) continue;
-    return UsageError(option->get_name() + " is a flag of the daemon; " + command.get_name() +
-                      " does not take it");
+    return UsageError(option->get_name() + " is a flag of the daemon; " + command.get_name() + " does not take it");
   }
   return std::nullopt;
 }
 
 template <typename Choices>
-auto ReadChoice(std::string_view flag, const std::string& word, const Choices& choices,
-                std::string& problem) {
+auto ReadChoice(std::string_view flag, const std::string& word, const Choices& choices, std::string& problem) {
   const auto choice = FindChoice(choices, word);
-  if (!choice)
-    problem = std::string(flag) + ": " + Quoted(word) + " is unknown; allowed: " + DescribeChoices(choices);
+  if (!choice) problem = std::string(flag) + ": " + Quoted(word) + " is unknown; allowed: " + DescribeChoices(choices);
   return choice;
 }
 
@@ -173,8 +168,7 @@ Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
   if (grammar.listen->count() > 0) {
     const auto parsed = ParseListenAddress(grammar.listen_address);
     if (!parsed)
-      problem = "--web.listen-address: " + parsed.error().message +
-                "; allowed: " + std::string(kListenAddressNotation);
+      problem = "--web.listen-address: " + parsed.error().message + "; allowed: " + std::string(kListenAddressNotation);
     overrides.listen_address = grammar.listen_address;
   }
   if (grammar.app.count("--log.level") > 0) {
@@ -197,15 +191,13 @@ std::optional<std::string> ReadNetnsPath(const Grammar& grammar, std::string& pr
   if (grammar.app.count("--netns") == 0) return std::nullopt;
   if (grammar.netns.find('/') != std::string::npos) return grammar.netns;
   if (grammar.netns.empty() || grammar.netns == "." || grammar.netns == "..") {
-    problem = "--netns: " + Quoted(grammar.netns) +
-              " is not a namespace; allowed: a name under /run/netns, or a path";
+    problem = "--netns: " + Quoted(grammar.netns) + " is not a namespace; allowed: a name under /run/netns, or a path";
   }
   return "/run/netns/" + grammar.netns;
 }
 
 Command ReadCheckConfig(const Grammar& grammar) {
-  if (auto error = FindForeignFlag(grammar, *grammar.check_config, {grammar.config}))
-    return *std::move(error);
+  if (auto error = FindForeignFlag(grammar, *grammar.check_config, {grammar.config})) return *std::move(error);
   std::string problem;
   const ConfigFile file = ReadConfigFile(grammar, problem);
   if (!problem.empty()) return UsageError(problem);
@@ -231,8 +223,8 @@ Command ReadTop(const Grammar& grammar) {
   if (grammar.top->count("--interval") > 0) {
     const auto interval = ParseDuration(grammar.interval);
     if (!interval || *interval < std::chrono::milliseconds(100) || *interval > std::chrono::hours(1)) {
-      problem = "--interval: " + Quoted(grammar.interval) + " is not to be had; allowed: " + std::string(kDurationNotation) +
-                ", from 100ms to 1h";
+      problem = "--interval: " + Quoted(grammar.interval) +
+                " is not to be had; allowed: " + std::string(kDurationNotation) + ", from 100ms to 1h";
     } else {
       command.interval = *interval;
     }
@@ -256,16 +248,22 @@ std::optional<std::uint64_t> ReadNumber(const std::string& text, std::uint64_t l
 }
 
 std::optional<std::uint8_t> ReadProtocol(const std::string& text, std::string& problem) {
-  constexpr std::array kProtocols = {
-      Choice<std::uint8_t>{"tcp", 6},        Choice<std::uint8_t>{"udp", 17},     Choice<std::uint8_t>{"icmp", 1},
-      Choice<std::uint8_t>{"icmpv6", 58},    Choice<std::uint8_t>{"ipv6-icmp", 58, true},
-      Choice<std::uint8_t>{"sctp", 132},     Choice<std::uint8_t>{"dccp", 33},    Choice<std::uint8_t>{"gre", 47},
-      Choice<std::uint8_t>{"esp", 50},       Choice<std::uint8_t>{"udplite", 136}};
+  constexpr std::array kProtocols = {Choice<std::uint8_t>{"tcp", 6},
+                                     Choice<std::uint8_t>{"udp", 17},
+                                     Choice<std::uint8_t>{"icmp", 1},
+                                     Choice<std::uint8_t>{"icmpv6", 58},
+                                     Choice<std::uint8_t>{"ipv6-icmp", 58, true},
+                                     Choice<std::uint8_t>{"sctp", 132},
+                                     Choice<std::uint8_t>{"dccp", 33},
+                                     Choice<std::uint8_t>{"gre", 47},
+                                     Choice<std::uint8_t>{"esp", 50},
+                                     Choice<std::uint8_t>{"udplite", 136}};
   std::string lower = text;
   for (char& letter : lower) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
   if (const auto named = FindChoice(kProtocols, lower)) return *named;
   if (const auto number = ReadNumber(text, 0, 255)) return static_cast<std::uint8_t>(*number);
-  problem = "--protocol: " + Quoted(text) + " is unknown; allowed: " + DescribeChoices(kProtocols) + ", or a number up to 255";
+  problem = "--protocol: " + Quoted(text) + " is unknown; allowed: " + DescribeChoices(kProtocols) +
+            ", or a number up to 255";
   return std::nullopt;
 }
 
@@ -280,7 +278,8 @@ diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
   diagnose::Question question;
   const CLI::App& command = *grammar.diagnose;
   if (command.count("--source") > 0) question.source = ReadAddress("--source", grammar.source, problem);
-  if (command.count("--destination") > 0) question.destination = ReadAddress("--destination", grammar.destination, problem);
+  if (command.count("--destination") > 0)
+    question.destination = ReadAddress("--destination", grammar.destination, problem);
   if (command.count("--dport") > 0) {
     const auto port = ReadNumber(grammar.destination_port, 1, 65535);
     if (port) question.destination_port = static_cast<std::uint16_t>(*port);
@@ -291,7 +290,8 @@ diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
     const auto duration = ParseDuration(grammar.observe);
     if (duration && *duration <= kObserveMax) question.observe = *duration;
     if (!duration || *duration > kObserveMax) {
-      problem = "--observe: " + Quoted(grammar.observe) + " cannot be; allowed: " + std::string(kDurationNotation) + ", 10m at most";
+      problem = "--observe: " + Quoted(grammar.observe) + " cannot be; allowed: " + std::string(kDurationNotation) +
+                ", 10m at most";
     }
   }
   if (!problem.empty()) return question;
@@ -299,7 +299,8 @@ diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
     problem = "--source and --destination are of different families; allowed: both IPv4, or both IPv6";
   }
   if (question.destination_port && question.protocol && !HasPorts(*question.protocol)) {
-    problem = "--dport: --protocol " + grammar.protocol + " has no ports; allowed with it: tcp, udp, sctp, dccp, udplite";
+    problem =
+        "--dport: --protocol " + grammar.protocol + " has no ports; allowed with it: tcp, udp, sctp, dccp, udplite";
   }
   if (question.destination_port && !question.protocol) question.protocol = std::uint8_t{6};
   return question;
@@ -309,8 +310,8 @@ Command ReadDiagnose(const Grammar& grammar) {
   if (auto error = FindForeignFlag(grammar, *grammar.diagnose, {grammar.config, grammar.listen, grammar.netns_option}))
     return *std::move(error);
   std::string problem;
-  DiagnoseCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), ReadNetnsPath(grammar, problem),
-                          ReadQuestion(grammar, problem), grammar.json};
+  DiagnoseCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
+                          ReadNetnsPath(grammar, problem), ReadQuestion(grammar, problem), grammar.json};
   if (!problem.empty()) return UsageError(problem);
   return command;
 }
@@ -337,8 +338,7 @@ Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
     return UsageError(error.what());
   }
   const auto commands = grammar.app.get_subcommands();
-  if (auto error = FindLeftover(grammar, commands.empty() ? nullptr : commands.front()))
-    return *std::move(error);
+  if (auto error = FindLeftover(grammar, commands.empty() ? nullptr : commands.front())) return *std::move(error);
   if (grammar.check_config->parsed()) return ReadCheckConfig(grammar);
   if (grammar.status->parsed()) return ReadStatus(grammar);
   if (grammar.top->parsed()) return ReadTop(grammar);

@@ -53,7 +53,8 @@ struct TopCommand {
   std::chrono::milliseconds interval{2000};  // 100 ms or more
 };
 
-// Looks into a refused or lost connection. The daemon, if one answers at the address that the file and the overrides give, is asked, too.
+// Looks into a refused or lost connection. The daemon, if one answers at the address that the file and the overrides
+// give, is asked, too.
 struct DiagnoseCommand {
   ConfigFile config_file;
   Overrides overrides;

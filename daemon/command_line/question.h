@@ -1,4 +1,5 @@
-// What is asked of `conntally diagnose`: which traffic is refused or lost. Whatever is absent is not narrowed. Plain values; any thread.
+// What is asked of `conntally diagnose`: which traffic is refused or lost. Whatever is absent is not narrowed. Plain
+// values; any thread.
 #pragma once
 
 #include <chrono>

@@ -16,24 +16,29 @@ using Json = nlohmann::ordered_json;
 
 std::string ForPeople(const Json& status) {
   std::string text = fmt::format("conntally {}\n", status.at("version").get<std::string>());
-  const auto line = [&](std::string_view name, const std::string& value) { text += fmt::format("{:<13} {}\n", name, value); };
+  const auto line = [&](std::string_view name, const std::string& value) {
+    text += fmt::format("{:<13} {}\n", name, value);
+  };
   line("synced", status.at("verdict").get<std::string>());
   if (const Json& table = status.at("table"); !table.is_null()) {
     const Json& until_full = table.at("seconds_until_full");
-    line("table", fmt::format("{} of {} entries, {}", table.at("entries").dump(), table.at("limit").dump(),
-                              until_full.is_null() ? "not growing" : fmt::format("full in {:.0f} s", until_full.get<double>())));
+    line("table",
+         fmt::format("{} of {} entries, {}", table.at("entries").dump(), table.at("limit").dump(),
+                     until_full.is_null() ? "not growing" : fmt::format("full in {:.0f} s", until_full.get<double>())));
     line("kernel losses", fmt::format("{} dropped, {} dropped early, {} insertions failed", table.at("drops").dump(),
                                       table.at("early_drops").dump(), table.at("insert_failed").dump()));
   }
-  line("tallied", fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
+  line("tallied",
+       fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
   if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
-    line("alerts", fmt::format("{} firing, {} of them critical; {} pending", alerts.at("firing").dump(), alerts.at("critical").dump(),
-                               alerts.at("pending").dump()));
+    line("alerts", fmt::format("{} firing, {} of them critical; {} pending", alerts.at("firing").dump(),
+                               alerts.at("critical").dump(), alerts.at("pending").dump()));
   }
   for (const auto& [name, collector] : status.at("collectors").items()) {
-    line("collector", name + ": " + (collector.at("success").get<bool>() ? "works"
-                                     : collector.contains("off")      ? "off: " + collector.at("off").get<std::string>()
-                                                                      : collector.value("failure", "fails")));
+    line("collector", name + ": " +
+                          (collector.at("success").get<bool>() ? "works"
+                           : collector.contains("off")         ? "off: " + collector.at("off").get<std::string>()
+                                                               : collector.value("failure", "fails")));
   }
   const Json& losses = status.at("losses");
   line("losses", fmt::format("{} events; comparisons found {} missed, {} stale", losses.at("netlink_overruns").dump(),
@@ -55,7 +60,8 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
   }
   const auto answer = AskDaemon(DaemonUrl(std::get<Config>(loaded).web.listen_address) + "/api/v1/status");
   if (!answer) {
-    errors << "conntally: " << answer.error().message << "; is the daemon running (systemctl status conntally), and at this "
+    errors << "conntally: " << answer.error().message
+           << "; is the daemon running (systemctl status conntally), and at this "
            << "address (--web.listen-address)?\n";
     return 1;
   }

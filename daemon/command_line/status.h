@@ -7,8 +7,8 @@
 
 namespace conntally {
 
-// The answer of /api/v1/status on `output`, for people or as it came; 0. No daemon, or no sense in its answer: a line on
-// `errors` that says what to try; 1.
+// The answer of /api/v1/status on `output`, for people or as it came; 0. No daemon, or no sense in its answer: a line
+// on `errors` that says what to try; 1.
 int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream& errors);
 
 }  // namespace conntally

@@ -17,18 +17,23 @@ using Kind = RuleCondition::Kind;
 
 constexpr std::size_t kGotosMax = 16;  // NFT_JUMP_STACK_SIZE
 
-std::string NftChain(const RuleChain& chain) { return fmt::format("{} {} {}", NameOf(chain.family), chain.table, chain.name); }
+std::string NftChain(const RuleChain& chain) {
+  return fmt::format("{} {} {}", NameOf(chain.family), chain.table, chain.name);
+}
 
 std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
 
-std::string Joined(const std::string& text, const std::string& verdict) { return text.empty() ? verdict : text + " " + verdict; }
+std::string Joined(const std::string& text, const std::string& verdict) {
+  return text.empty() ? verdict : text + " " + verdict;
+}
 
 // nft lists masks, negations and sets otherwise than they were typed: such a rule is found by a comment.
 bool IsListedAsTyped(const std::string& text) { return text.find_first_of("&!{") == text.npos; }
 
 // nft deletes by handle alone, which a rule that is yet to be made has none of: the first of this text is it.
 std::string DeleteByText(const std::string& chain, const std::string& text) {
-  return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')", chain, ShellWord(text + " # handle"));
+  return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')",
+                     chain, ShellWord(text + " # handle"));
 }
 
 // The verdict that the rule has for this packet, with the chain that it leads to.
@@ -67,21 +72,25 @@ RuleCondition StateOf(const Packet& packet) {
 bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
   if (!source || !rule.map.empty()) return false;
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [&](const RuleCondition& each) {
-    return each.kind == Kind::kSource && !each.negated && each.set.empty() && each.addresses.size() == 1 && each.addresses[0] == AddressRange{*source, *source};
+    return each.kind == Kind::kSource && !each.negated && each.set.empty() && each.addresses.size() == 1 &&
+           each.addresses[0] == AddressRange{*source, *source};
   });
 }
 
-// Whether the owners' commands can say all that the rule is to ask: a source, a destination, a link, a protocol and a port.
+// Whether the owners' commands can say all that the rule is to ask: a source, a destination, a link, a protocol and a
+// port.
 bool IsPlain(const std::vector<RuleCondition>& conditions) {
   return std::all_of(conditions.begin(), conditions.end(), [](const RuleCondition& each) {
-    return !each.negated && (each.kind == Kind::kSource || each.kind == Kind::kDestination || each.kind == Kind::kInInterface || each.kind == Kind::kProtocol || each.kind == Kind::kDestinationPort);
+    return !each.negated &&
+           (each.kind == Kind::kSource || each.kind == Kind::kDestination || each.kind == Kind::kInInterface ||
+            each.kind == Kind::kProtocol || each.kind == Kind::kDestinationPort);
   });
 }
 
 }  // namespace
 
-// A chain that a packet leaves by RETURN goes on to the policy from there, and one that it left by GOTO does not come back: a rule at the
-// end of the base chain would not be met.
+// A chain that a packet leaves by RETURN goes on to the policy from there, and one that it left by GOTO does not come
+// back: a rule at the end of the base chain would not be met.
 Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, const Packet& packet) const {
   const RuleChain* chain = &base;
   for (std::size_t gotos = 0; gotos < kGotosMax; ++gotos) {
@@ -94,7 +103,9 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       std::string why;
       const Match takes = matcher_.Conditions(rule, packet, why);
       if (takes == Match::kNo) continue;
-      if (takes != Match::kYes || !rule.limits.empty()) return Error{fmt::format("it may leave chain {} by rule {}, which is not known", chain->name, rule.position + 1)};
+      if (takes != Match::kYes || !rule.limits.empty())
+        return Error{
+            fmt::format("it may leave chain {} by rule {}, which is not known", chain->name, rule.position + 1)};
       if (ends.verdict == Verdict::kReturn) return Spot{chain, ref};
       next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
       if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
@@ -121,7 +132,9 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
   const std::string tool = ToolOf(chain.backend, chain.family, chain.table);
   if (tool != "nft") {
     const std::string name = tool + OfTable(chain.table), where = ShellWord(chain.name);
-    fix.command = spot.before ? fmt::format("{} -I {} {} {}", name, where, walker_.rule(*spot.before).position + 1, text) : fmt::format("{} -A {} {}", name, where, text);
+    fix.command = spot.before
+                      ? fmt::format("{} -I {} {} {}", name, where, walker_.rule(*spot.before).position + 1, text)
+                      : fmt::format("{} -A {} {}", name, where, text);
     fix.undo = fmt::format("{} -D {} {}", name, where, text);
     return fix;
   }
@@ -131,13 +144,15 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
     found_by = fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
     typed += " " + found_by;
   }
-  fix.command = NftCommand(spot.before ? fmt::format("insert rule {} handle {} {}", NftChain(chain), walker_.rule(*spot.before).handle, typed)
+  fix.command = NftCommand(spot.before ? fmt::format("insert rule {} handle {} {}", NftChain(chain),
+                                                     walker_.rule(*spot.before).handle, typed)
                                        : fmt::format("add rule {} {}", NftChain(chain), typed));
   fix.undo = DeleteByText(NftChain(chain), found_by);
   return fix;
 }
 
-Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family, std::string risk) const {
+Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
+                                  std::string risk) const {
   const bool by_nft = ToolOf(spot.chain->backend, spot.chain->family, spot.chain->table) == "nft";
   const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
@@ -151,9 +166,11 @@ Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet)
   if (!conditions) return conditions.error();
   // A policy's end that a rule leads to is no rule's work: what passes it has to be as narrow as without it.
   if (!stop.rule && spot->before) {
-    if (const auto alone = AcceptOfPacket(walker_.chain(stop.base).hook, nullptr, packet, matcher_); !alone) return alone.error();
+    if (const auto alone = AcceptOfPacket(walker_.chain(stop.base).hook, nullptr, packet, matcher_); !alone)
+      return alone.error();
   }
-  const std::string whose = packet.source ? "lets such packets of " + packet.source->ToString() + " through" : "lets such packets of this host's own through";
+  const std::string whose = packet.source ? "lets such packets of " + packet.source->ToString() + " through"
+                                          : "lets such packets of this host's own through";
   return Put(*spot, *conditions, packet.family, whose + ", before all rules behind it");
 }
 
@@ -164,7 +181,8 @@ Result<Fix> FirewallCommands::AcceptAnswers(const Decision& stop, const Packet& 
   if (!spot) return spot.error();
   const auto conditions = AcceptOfAnswers(base.hook, RuleAt(*spot), packet, matcher_);
   if (!conditions) return conditions.error();
-  return Put(*spot, *conditions, packet.family, "lets packets of connections pass that were let through once; no new ones");
+  return Put(*spot, *conditions, packet.family,
+             "lets packets of connections pass that were let through once; no new ones");
 }
 
 Result<Fix> FirewallCommands::AcceptAnswersTo(const Decision& stop, const Packet& packet) const {
@@ -190,10 +208,12 @@ Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Pac
   unlimited.conditions.push_back(StateOf(packet));
   const auto conditions = AcceptOfPacket(walker_.chain(limit.base).hook, &unlimited, packet, matcher_);
   if (!conditions) return conditions.error();
-  return Put(*spot, *conditions, packet.family, "the limit no longer holds for " + (packet.source ? packet.source->ToString() : std::string("this host")));
+  return Put(*spot, *conditions, packet.family,
+             "the limit no longer holds for " + (packet.source ? packet.source->ToString() : std::string("this host")));
 }
 
-Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves, const std::vector<IpAddress>& neighbours) const {
+Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves,
+                                              const std::vector<IpAddress>& neighbours) const {
   Packet discovery;
   discovery.family = Family::kIpv6;
   discovery.protocol = IPPROTO_ICMPV6;
@@ -205,55 +225,69 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   for (const IpAddress& each : neighbours) sources += (by_nft ? ", " : ",") + each.ToString();
   const std::string risk = "lets neighbours on " + link + " and this host find each other; IPv6 needs it";
   if (by_nft) {
-    const std::string who = leaves ? "oifname \"" + link + '"' : fmt::format("iifname \"{}\" ip6 saddr {{ {} }}", link, sources);
+    const std::string who =
+        leaves ? "oifname \"" + link + '"' : fmt::format("iifname \"{}\" ip6 saddr {{ {} }}", link, sources);
     return PutText(*spot, who + " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept", risk);
   }
   const std::string who = leaves ? "-o " + ShellWord(link) : fmt::format("-i {} -s {}", ShellWord(link), sources);
   Fix fix = PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_SOLICIT), risk);
-  const Fix advertisement = PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_ADVERT), risk);
+  const Fix advertisement =
+      PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_ADVERT), risk);
   fix.command += " && " + advertisement.command;
   fix.undo += " && " + advertisement.undo;
   return fix;
 }
 
-Fix FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out, std::string risk) const {
+Fix FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                                 std::string risk) const {
   const std::string address = source.ToString();
-  if (ToolOf(chain.backend, chain.family, chain.table) != "nft") return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)), std::move(risk));
-  return PutText({&chain, std::nullopt}, fmt::format("{} saddr {} oifname \"{}\" masquerade", source.family == Family::kIpv6 ? "ip6" : "ip", address, out), std::move(risk));
+  if (ToolOf(chain.backend, chain.family, chain.table) != "nft")
+    return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)),
+                   std::move(risk));
+  return PutText(
+      {&chain, std::nullopt},
+      fmt::format("{} saddr {} oifname \"{}\" masquerade", source.family == Family::kIpv6 ? "ip6" : "ip", address, out),
+      std::move(risk));
 }
 
 std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const {
-  if (std::find(tools_.missing.begin(), tools_.missing.end(), owner) != tools_.missing.end() || !packet.source) return {};
+  if (std::find(tools_.missing.begin(), tools_.missing.end(), owner) != tools_.missing.end() || !packet.source)
+    return {};
   const std::string& hook = walker_.chain(stop.base).hook;
   const Rule* rule = stop.rule ? &walker_.rule(*stop.rule) : nullptr;
   const std::string chain = rule != nullptr ? rule->chain : std::string(), source = packet.source->ToString();
   if (owner == "fail2ban" && chain.starts_with("f2b-")) {
     const std::string jail = ShellWord(chain.substr(4));
-    return {{fmt::format("fail2ban-client set {} unbanip {}", jail, source), "the source was banned for a reason: see fail2ban's log first",
+    return {{fmt::format("fail2ban-client set {} unbanip {}", jail, source),
+             "the source was banned for a reason: see fail2ban's log first",
              fmt::format("fail2ban-client set {} banip {}", jail, source), ""}};
   }
   const auto conditions = AcceptOfPacket(hook, rule, packet, matcher_);
-  const bool of_port = packet.protocol && (*packet.protocol == IPPROTO_TCP || *packet.protocol == IPPROTO_UDP) && packet.destination_port &&
-                       packet.destination_port->first == packet.destination_port->last;
+  const bool of_port = packet.protocol && (*packet.protocol == IPPROTO_TCP || *packet.protocol == IPPROTO_UDP) &&
+                       packet.destination_port && packet.destination_port->first == packet.destination_port->last;
   if (!conditions || !IsPlain(*conditions) || !of_port) return {};
-  const std::string protocol = *packet.protocol == IPPROTO_TCP ? "tcp" : "udp", port = std::to_string(packet.destination_port->first);
+  const std::string protocol = *packet.protocol == IPPROTO_TCP ? "tcp" : "udp",
+                    port = std::to_string(packet.destination_port->first);
   const bool elsewhere = packet.destination && packet.destination_is_local == false;
   // What ufw itself asks before its users' rules no command of it changes.
   const bool of_users = rule == nullptr || chain.find("-user-") != chain.npos;
   if (owner == "ufw" && of_users && (hook == "input" || hook == "forward")) {
     const bool by_link = packet.in && !packet.in->name.empty();
     const std::string route = hook == "forward" ? "route " : "", first = rule != nullptr ? "insert 1 " : "";
-    const std::string text = fmt::format("allow {}proto {} from {} to {} port {}", by_link ? "in on " + ShellWord(packet.in->name) + " " : "", protocol, source,
+    const std::string text = fmt::format("allow {}proto {} from {} to {} port {}",
+                                         by_link ? "in on " + ShellWord(packet.in->name) + " " : "", protocol, source,
                                          elsewhere ? packet.destination->ToString() : "any", port);
     return {{"ufw " + route + first + text, "opens the port for " + source, "ufw " + route + "delete " + text, ""}};
   }
   if (owner == "firewalld" && hook == "input") {
     // A rich rule of a priority below 0 comes before the zone's denials.
     const std::string before = chain.ends_with("_deny") ? " priority=\"-1\"" : "";
-    const std::string text = ShellWord(fmt::format("rule{} family=\"{}\" source address=\"{}\" port port=\"{}\" protocol=\"{}\" accept", before,
-                                                   packet.family == Family::kIpv6 ? "ipv6" : "ipv4", source, port, protocol));
+    const std::string text =
+        ShellWord(fmt::format("rule{} family=\"{}\" source address=\"{}\" port port=\"{}\" protocol=\"{}\" accept",
+                              before, packet.family == Family::kIpv6 ? "ipv6" : "ipv4", source, port, protocol));
     const std::string zone = ZoneOf(chain);
-    return {{"firewall-cmd " + zone + "--add-rich-rule=" + text, "opens the port for " + source, "firewall-cmd " + zone + "--remove-rich-rule=" + text, "firewall-cmd --runtime-to-permanent"}};
+    return {{"firewall-cmd " + zone + "--add-rich-rule=" + text, "opens the port for " + source,
+             "firewall-cmd " + zone + "--remove-rich-rule=" + text, "firewall-cmd --runtime-to-permanent"}};
   }
   return {};
 }
@@ -261,8 +295,10 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
 void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const {
   const RuleChain& base = walker_.chain(stop.base);
   const Rule* rule = stop.rule ? &walker_.rule(*stop.rule) : nullptr;
-  const std::string owner = OwnerOf(walker_.snapshot(), base.backend, base.family, base.table, rule != nullptr ? rule->chain : base.name);
-  const std::string by_hand = owner.empty() ? "" : "; " + owner + " owns these rules, and undoes what a hand changes when it next writes them";
+  const std::string owner =
+      OwnerOf(walker_.snapshot(), base.backend, base.family, base.table, rule != nullptr ? rule->chain : base.name);
+  const std::string by_hand =
+      owner.empty() ? "" : "; " + owner + " owns these rules, and undoes what a hand changes when it next writes them";
   std::vector<Fix> fixes = ByOwner(owner, stop, packet);
   auto accept = Accept(stop, packet);
   if (accept) {
@@ -270,14 +306,18 @@ void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Fi
     fixes.push_back(*accept);
   }
   if (rule != nullptr && IsAboutAlone(*rule, packet.source)) {
-    Fix gone = Delete(*stop.rule, packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
+    Fix gone = Delete(*stop.rule,
+                      packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
     // Of all that the source may send nothing narrower is known, and what is behind the rule judges it then.
     fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), std::move(gone));
   }
   if (fixes.empty()) {
-    finding.decide = fmt::format("who may pass {}; no command is offered for that: {}", rule != nullptr ? fmt::format("rule {} of chain {}", rule->position + 1, rule->chain) : "the policy of chain " + base.name,
+    finding.decide = fmt::format("who may pass {}; no command is offered for that: {}",
+                                 rule != nullptr ? fmt::format("rule {} of chain {}", rule->position + 1, rule->chain)
+                                                 : "the policy of chain " + base.name,
                                  accept ? std::string() : accept.error().message);
-    if (!packet.source) finding.decide += "; ask about the one who fails (--source, --dport), or watch it fail (--observe 10s)";
+    if (!packet.source)
+      finding.decide += "; ask about the one who fails (--source, --dport), or watch it fail (--observe 10s)";
   }
   finding.fix.insert(finding.fix.end(), fixes.begin(), fixes.end());
 }

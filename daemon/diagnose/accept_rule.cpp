@@ -40,14 +40,19 @@ bool IsOne(const std::optional<NumberRange>& range) { return range && range->fir
 bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && !interface->name.empty(); }
 
 bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP || protocol == IPPROTO_UDPLITE;
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
+         protocol == IPPROTO_UDPLITE;
 }
 
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
 
-bool ComesBy(const std::string& hook) { return hook == "prerouting" || hook == "input" || hook == "forward" || hook == "ingress"; }
+bool ComesBy(const std::string& hook) {
+  return hook == "prerouting" || hook == "input" || hook == "forward" || hook == "ingress";
+}
 
-bool LeavesBy(const std::string& hook) { return hook == "forward" || hook == "output" || hook == "postrouting" || hook == "egress"; }
+bool LeavesBy(const std::string& hook) {
+  return hook == "forward" || hook == "output" || hook == "postrouting" || hook == "egress";
+}
 
 // The bits that any of the condition's values is compared by.
 std::uint32_t MaskOf(const RuleCondition& condition) {
@@ -62,13 +67,14 @@ class Narrowing {
 
   void Add(RuleCondition condition) {
     const bool there = std::any_of(conditions_.begin(), conditions_.end(), [&](const RuleCondition& each) {
-      return each.kind == condition.kind && each.negated == condition.negated && each.numbers == condition.numbers && each.addresses == condition.addresses &&
-             each.interfaces == condition.interfaces;
+      return each.kind == condition.kind && each.negated == condition.negated && each.numbers == condition.numbers &&
+             each.addresses == condition.addresses && each.interfaces == condition.interfaces;
     });
     if (!there) conditions_.push_back(std::move(condition));
   }
   bool Has(Kind kind) const {
-    return std::any_of(conditions_.begin(), conditions_.end(), [&](const RuleCondition& each) { return each.kind == kind; });
+    return std::any_of(conditions_.begin(), conditions_.end(),
+                       [&](const RuleCondition& each) { return each.kind == kind; });
   }
 
   // What is known of the packet, whatever the rule asks.
@@ -78,7 +84,8 @@ class Narrowing {
     if (ComesBy(hook_) && IsKnown(packet_.in)) Add(Of(Kind::kInInterface, *packet_.in));
     if (!packet_.protocol) return;
     AddProtocol();
-    if (IsIcmp(*packet_.protocol) && packet_.icmp_type) Add(Of(Kind::kIcmpType, NumberRange{*packet_.icmp_type, *packet_.icmp_type}));
+    if (IsIcmp(*packet_.protocol) && packet_.icmp_type)
+      Add(Of(Kind::kIcmpType, NumberRange{*packet_.icmp_type, *packet_.icmp_type}));
     if (!HasPorts(*packet_.protocol)) return;
     if (IsOne(packet_.source_port)) Add(Of(Kind::kSourcePort, *packet_.source_port));
     if (IsOne(packet_.destination_port)) Add(Of(Kind::kDestinationPort, *packet_.destination_port));
@@ -99,7 +106,8 @@ class Narrowing {
       case Kind::kInInterfaceIndex: return ComesBy(hook_) && AddInterface(Kind::kInInterface, packet_.in);
       case Kind::kOutInterface:
       case Kind::kOutInterfaceIndex: return LeavesBy(hook_) && AddInterface(Kind::kOutInterface, packet_.out);
-      case Kind::kConntrackState: return Add(Of(Kind::kConntrackState, NumberRange{packet_.state, packet_.state})), true;
+      case Kind::kConntrackState:
+        return Add(Of(Kind::kConntrackState, NumberRange{packet_.state, packet_.state})), true;
       case Kind::kIcmpType: return AddNumber(Kind::kIcmpType, packet_.icmp_type);
       case Kind::kIcmpCode: return AddNumber(Kind::kIcmpCode, packet_.icmp_code);
       case Kind::kTcpFlags: return AddMasked(asked, packet_.tcp_flags) && AddProtocol();
@@ -117,8 +125,10 @@ class Narrowing {
 
   // The rule's own words, where the tools have them.
   bool Copy(const RuleCondition& asked) {
-    const bool has_words = asked.kind == Kind::kProtocol || asked.kind == Kind::kSourcePort || asked.kind == Kind::kDestinationPort || asked.kind == Kind::kInInterface ||
-                           asked.kind == Kind::kOutInterface || asked.kind == Kind::kIcmpType || asked.kind == Kind::kTcpFlags || asked.kind == Kind::kMark ||
+    const bool has_words = asked.kind == Kind::kProtocol || asked.kind == Kind::kSourcePort ||
+                           asked.kind == Kind::kDestinationPort || asked.kind == Kind::kInInterface ||
+                           asked.kind == Kind::kOutInterface || asked.kind == Kind::kIcmpType ||
+                           asked.kind == Kind::kTcpFlags || asked.kind == Kind::kMark ||
                            asked.kind == Kind::kPacketType || asked.kind == Kind::kConntrackState;
     if (!has_words || !asked.set.empty()) return false;
     Add(asked);
@@ -154,14 +164,17 @@ class Narrowing {
   }
   bool AddStatus(const RuleCondition& asked) {
     for (const std::uint32_t bit : {kStatusSourceNat, kStatusDestinationNat}) {
-      const bool is_asked = std::any_of(asked.numbers.begin(), asked.numbers.end(), [&](const NumberRange& one) { return (one.first & bit) != 0; });
+      const bool is_asked = std::any_of(asked.numbers.begin(), asked.numbers.end(),
+                                        [&](const NumberRange& one) { return (one.first & bit) != 0; });
       if (!is_asked) continue;
       if (!packet_.status) return false;
       RuleCondition status = Of(Kind::kConntrackStatus, NumberRange{bit, bit});
       status.negated = (*packet_.status & bit) == 0;
       Add(std::move(status));
     }
-    return std::all_of(asked.numbers.begin(), asked.numbers.end(), [](const NumberRange& one) { return (one.first & ~(kStatusSourceNat | kStatusDestinationNat)) == 0; });
+    return std::all_of(asked.numbers.begin(), asked.numbers.end(), [](const NumberRange& one) {
+      return (one.first & ~(kStatusSourceNat | kStatusDestinationNat)) == 0;
+    });
   }
 
   const std::string& hook_;
@@ -196,9 +209,13 @@ const char* WordFor(Kind kind) {
   return "something";
 }
 
-enum class Prefer : std::uint8_t { kPacket, kRule };  // the packet's own value, or the rule's words, where both would do
+enum class Prefer : std::uint8_t {
+  kPacket,
+  kRule
+};  // the packet's own value, or the rule's words, where both would do
 
-Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const ConditionMatcher& matcher, Narrowing& narrowing) {
+Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const ConditionMatcher& matcher,
+              Narrowing& narrowing) {
   if (!stops.limits.empty()) return Refuse("the rule has a limit, which a command cannot answer for one packet");
   const bool understood = stops.map.empty() ? stops.fully_understood : stops.map_understood;
   if (!understood) return Refuse("not all that the rule asks is known");
@@ -208,20 +225,25 @@ Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const Cond
     return matcher.Condition(stops, asked, packet, why) == Match::kYes && narrowing.AddOwn(asked);
   };
   const auto answer = [&](const RuleCondition& asked) {
-    return prefer == Prefer::kPacket ? by_packet(asked) || narrowing.Copy(asked) : narrowing.Copy(asked) || by_packet(asked);
+    return prefer == Prefer::kPacket ? by_packet(asked) || narrowing.Copy(asked)
+                                     : narrowing.Copy(asked) || by_packet(asked);
   };
   for (const RuleCondition& asked : stops.conditions) {
-    if (!answer(asked)) return Refuse(std::string("the rule asks for ") + WordFor(asked.kind) + ", which is not known, or no command can say");
+    if (!answer(asked))
+      return Refuse(std::string("the rule asks for ") + WordFor(asked.kind) +
+                    ", which is not known, or no command can say");
   }
   // With all that a verdict map's keys look at, the packet's own element is the one that is found.
   const auto is_its_own = [&](const MappedVerdict& mapped) {
     std::string why;
     return matcher.Key(stops, mapped, packet, why) == Match::kYes;
   };
-  if (!stops.map.empty() && std::none_of(stops.map.begin(), stops.map.end(), is_its_own)) return Refuse("what the rule's map says of it is not known");
+  if (!stops.map.empty() && std::none_of(stops.map.begin(), stops.map.end(), is_its_own))
+    return Refuse("what the rule's map says of it is not known");
   for (const MappedVerdict& mapped : stops.map) {
     for (const RuleCondition& asked : mapped.key) {
-      if (!narrowing.AddOwn(asked)) return Refuse(std::string("the rule's map looks up ") + WordFor(asked.kind) + ", which is not known");
+      if (!narrowing.AddOwn(asked))
+        return Refuse(std::string("the rule's map looks up ") + WordFor(asked.kind) + ", which is not known");
     }
   }
   return Ok();
@@ -229,7 +251,8 @@ Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const Cond
 
 }  // namespace
 
-Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet, const ConditionMatcher& matcher) {
+Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
+                                  const ConditionMatcher& matcher) {
   // Who sends is said by the address; of the output hook it is this host and nobody else.
   const bool own = hook == "output" && packet.destination && packet.destination_is_local == false;
   if (!packet.source && !own) return Refuse("it is not known whose traffic it is");
@@ -244,7 +267,8 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
   return narrowing.Take();
 }
 
-Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, const Packet& packet, const ConditionMatcher& matcher) {
+Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, const Packet& packet,
+                                   const ConditionMatcher& matcher) {
   Narrowing narrowing(hook, packet);
   if (stops != nullptr) {
     Rule rest = *stops;
@@ -262,7 +286,8 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
     if (stopped == 0) return Refuse("the rule does not stop established connections");
     narrowing.Add(Of(Kind::kConntrackState, NumberRange{stopped, stopped}));
   } else {
-    narrowing.Add(Of(Kind::kConntrackState, NumberRange{kStateEstablished | kStateRelated, kStateEstablished | kStateRelated}));
+    narrowing.Add(
+        Of(Kind::kConntrackState, NumberRange{kStateEstablished | kStateRelated, kStateEstablished | kStateRelated}));
   }
   return narrowing.Take();
 }

@@ -42,8 +42,11 @@ std::string States(const RuleCondition& condition, bool for_nft) {
     const char* nft;
     const char* iptables;
   };
-  constexpr Name kNames[] = {{kStateEstablished, "established", "ESTABLISHED"}, {kStateRelated, "related", "RELATED"}, {kStateNew, "new", "NEW"},
-                             {kStateInvalid, "invalid", "INVALID"},             {kStateUntracked, "untracked", "UNTRACKED"}};
+  constexpr Name kNames[] = {{kStateEstablished, "established", "ESTABLISHED"},
+                             {kStateRelated, "related", "RELATED"},
+                             {kStateNew, "new", "NEW"},
+                             {kStateInvalid, "invalid", "INVALID"},
+                             {kStateUntracked, "untracked", "UNTRACKED"}};
   std::uint32_t bits = 0;
   for (const NumberRange& one : condition.numbers) bits |= one.first;
   std::string text;
@@ -63,12 +66,14 @@ std::string FlagNames(std::uint32_t flags) {
 }
 
 const RuleCondition* Find(const Conditions& conditions, Kind kind) {
-  const auto found = std::find_if(conditions.begin(), conditions.end(), [&](const RuleCondition& each) { return each.kind == kind; });
+  const auto found =
+      std::find_if(conditions.begin(), conditions.end(), [&](const RuleCondition& each) { return each.kind == kind; });
   return found == conditions.end() ? nullptr : &*found;
 }
 
 bool IsSingle(const RuleCondition* condition) {
-  return condition != nullptr && !condition->negated && condition->numbers.size() == 1 && condition->numbers[0].first == condition->numbers[0].last;
+  return condition != nullptr && !condition->negated && condition->numbers.size() == 1 &&
+         condition->numbers[0].first == condition->numbers[0].last;
 }
 
 Error NoWords(const char* of) { return {std::string("there are no words for ") + of}; }
@@ -96,8 +101,10 @@ class Writer {
 
  private:
   // As people write them, and as iptables needs them: a protocol before its ports.
-  static constexpr Kind kOrder[] = {Kind::kSource,     Kind::kDestination, Kind::kInInterface, Kind::kOutInterface,    Kind::kProtocol,        Kind::kSourcePort, Kind::kDestinationPort,
-                                    Kind::kIcmpType,   Kind::kIcmpCode,    Kind::kTcpFlags,    Kind::kConntrackState, Kind::kConntrackStatus, Kind::kMark,       Kind::kPacketType};
+  static constexpr Kind kOrder[] = {Kind::kSource,   Kind::kDestination, Kind::kInInterface,     Kind::kOutInterface,
+                                    Kind::kProtocol, Kind::kSourcePort,  Kind::kDestinationPort, Kind::kIcmpType,
+                                    Kind::kIcmpCode, Kind::kTcpFlags,    Kind::kConntrackState,  Kind::kConntrackStatus,
+                                    Kind::kMark,     Kind::kPacketType};
 
   void Add(const std::string& part) { text_ += (text_.empty() ? "" : " ") + part; }
   bool has(Kind kind) const { return Find(conditions_, kind) != nullptr; }
@@ -110,16 +117,30 @@ class Writer {
       case Kind::kDestination: return Add("-d " + each.addresses.at(0).first.ToString()), true;
       case Kind::kInInterface: return AddInterface(no + "-i ", each);
       case Kind::kOutInterface: return AddInterface(no + "-o ", each);
-      case Kind::kProtocol: return one && each.numbers[0].first == each.numbers[0].last && (Add(no + "-p " + ProtocolName(each.numbers[0].first, family_)), true);
+      case Kind::kProtocol:
+        return one && each.numbers[0].first == each.numbers[0].last &&
+               (Add(no + "-p " + ProtocolName(each.numbers[0].first, family_)), true);
       case Kind::kSourcePort: return AddPorts(no, "sport", each);
       case Kind::kDestinationPort: return AddPorts(no, "dport", each);
       case Kind::kIcmpType: return AddIcmpType(no, each);
-      case Kind::kIcmpCode: return IsSingle(&each) && IsSingle(Find(conditions_, Kind::kIcmpType));  // said with the type
-      case Kind::kTcpFlags: return one && (Add(no + "--tcp-flags " + FlagNames(each.numbers[0].last) + " " + FlagNames(each.numbers[0].first)), true);
+      case Kind::kIcmpCode:
+        return IsSingle(&each) && IsSingle(Find(conditions_, Kind::kIcmpType));  // said with the type
+      case Kind::kTcpFlags:
+        return one &&
+               (Add(no + "--tcp-flags " + FlagNames(each.numbers[0].last) + " " + FlagNames(each.numbers[0].first)),
+                true);
       case Kind::kConntrackState: return Add("-m conntrack " + no + "--ctstate " + States(each, false)), true;
-      case Kind::kConntrackStatus: return one && (Add("-m conntrack " + no + "--ctstate " + (each.numbers[0].first == kStatusDestinationNat ? "DNAT" : "SNAT")), true);
-      case Kind::kMark: return one && (Add(fmt::format("-m mark {}--mark 0x{:x}/0x{:x}", no, each.numbers[0].first, each.numbers[0].last)), true);
-      case Kind::kPacketType: return one && each.numbers[0].first < 3 && (Add("-m pkttype " + no + "--pkt-type " + kPacketTypes[each.numbers[0].first]), true);
+      case Kind::kConntrackStatus:
+        return one && (Add("-m conntrack " + no + "--ctstate " +
+                           (each.numbers[0].first == kStatusDestinationNat ? "DNAT" : "SNAT")),
+                       true);
+      case Kind::kMark:
+        return one &&
+               (Add(fmt::format("-m mark {}--mark 0x{:x}/0x{:x}", no, each.numbers[0].first, each.numbers[0].last)),
+                true);
+      case Kind::kPacketType:
+        return one && each.numbers[0].first < 3 &&
+               (Add("-m pkttype " + no + "--pkt-type " + kPacketTypes[each.numbers[0].first]), true);
       default: return false;
     }
   }
@@ -147,7 +168,8 @@ class Writer {
     const RuleCondition* code = Find(conditions_, Kind::kIcmpCode);
     if (code != nullptr && !IsSingle(code)) return false;
     const std::string of_code = code != nullptr ? "/" + std::to_string(code->numbers[0].first) : "";
-    Add(no + (family_ == Family::kIpv6 ? "--icmpv6-type " : "--icmp-type ") + std::to_string(each.numbers[0].first) + of_code);
+    Add(no + (family_ == Family::kIpv6 ? "--icmpv6-type " : "--icmp-type ") + std::to_string(each.numbers[0].first) +
+        of_code);
     return true;
   }
 
@@ -165,14 +187,24 @@ class Writer {
       case Kind::kDestinationPort: return Add(Transport() + " dport " + no + Set(each)), true;
       case Kind::kIcmpType: return Add(icmp + " type " + no + IcmpName(each)), true;
       case Kind::kIcmpCode: return Add(icmp + " code " + no + Set(each)), true;
-      case Kind::kTcpFlags: return one && (Add(fmt::format("tcp flags & 0x{:x} {} 0x{:x}", each.numbers[0].last, compare, each.numbers[0].first)), true);
-      case Kind::kConntrackState: return (!each.negated || States(each, true).find(',') == std::string::npos) && (Add("ct state " + no + States(each, true)), true);
+      case Kind::kTcpFlags:
+        return one &&
+               (Add(fmt::format("tcp flags & 0x{:x} {} 0x{:x}", each.numbers[0].last, compare, each.numbers[0].first)),
+                true);
+      case Kind::kConntrackState:
+        return (!each.negated || States(each, true).find(',') == std::string::npos) &&
+               (Add("ct state " + no + States(each, true)), true);
       case Kind::kConntrackStatus: {
         const std::string name = each.numbers.at(0).first == kStatusDestinationNat ? "dnat" : "snat";
         return Add(each.negated ? "ct status & " + name + " == 0" : "ct status " + name), true;
       }
-      case Kind::kMark: return one && (Add(fmt::format("meta mark & 0x{:08x} {} 0x{:08x}", each.numbers[0].last, compare, each.numbers[0].first)), true);
-      case Kind::kPacketType: return one && each.numbers[0].first < 3 && (Add("meta pkttype " + no + kNftPacketTypes[each.numbers[0].first]), true);
+      case Kind::kMark:
+        return one && (Add(fmt::format("meta mark & 0x{:08x} {} 0x{:08x}", each.numbers[0].last, compare,
+                                       each.numbers[0].first)),
+                       true);
+      case Kind::kPacketType:
+        return one && each.numbers[0].first < 3 &&
+               (Add("meta pkttype " + no + kNftPacketTypes[each.numbers[0].first]), true);
       default: return false;
     }
   }
@@ -185,7 +217,9 @@ class Writer {
 
   // Ports, ICMP's types and TCP's flags say the protocol by themselves.
   bool AddNftProtocol(const std::string& no, const RuleCondition& each) {
-    const bool said = IsSingle(&each) && (((has(Kind::kSourcePort) || has(Kind::kDestinationPort)) && Transport() != "th") || has(Kind::kIcmpType) || has(Kind::kTcpFlags));
+    const bool said =
+        IsSingle(&each) && (((has(Kind::kSourcePort) || has(Kind::kDestinationPort)) && Transport() != "th") ||
+                            has(Kind::kIcmpType) || has(Kind::kTcpFlags));
     if (!said) Add("meta l4proto " + no + (IsSingle(&each) ? ProtocolName(each.numbers[0].first, family_) : Set(each)));
     return true;
   }
@@ -203,7 +237,9 @@ class Writer {
     const bool ipv6 = family_ == Family::kIpv6;
     if (!IsSingle(&each)) return Set(each);
     const std::uint32_t type = each.numbers[0].first;
-    return type == (ipv6 ? 128U : 8U) ? "echo-request" : type == (ipv6 ? 129U : 0U) ? "echo-reply" : std::to_string(type);
+    return type == (ipv6 ? 128U : 8U)   ? "echo-request"
+           : type == (ipv6 ? 129U : 0U) ? "echo-reply"
+                                        : std::to_string(type);
   }
 
   static constexpr const char* kPacketTypes[] = {"unicast", "broadcast", "multicast"};
@@ -216,8 +252,12 @@ class Writer {
 
 }  // namespace
 
-Result<std::string> IptablesText(const Conditions& conditions, Family family) { return Writer(conditions, family).Iptables(); }
+Result<std::string> IptablesText(const Conditions& conditions, Family family) {
+  return Writer(conditions, family).Iptables();
+}
 
-Result<std::string> AttributeText(const Conditions& conditions, Family family) { return Writer(conditions, family).Nft(); }
+Result<std::string> AttributeText(const Conditions& conditions, Family family) {
+  return Writer(conditions, family).Nft();
+}
 
 }  // namespace conntally::diagnose

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::uint8_t kAck = 16, kSynAck = 18;
 
-// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the raw tables.
+// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the
+// raw tables.
 AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
   AskedPacket following = asked;
   following.packet.destination = walk.packet.destination;
@@ -30,11 +31,13 @@ void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet
   if (accept) {
     finding.fix.push_back(*std::move(accept));
   } else {
-    finding.decide = "how packets of established connections pass " + rules.Place(stop) + "; no command is offered for that: " + accept.error().message;
+    finding.decide = "how packets of established connections pass " + rules.Place(stop) +
+                     "; no command is offered for that: " + accept.error().message;
   }
 }
 
-void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty, Report& report) {
+void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty,
+          Report& report) {
   if (Has(report, "established-not-accepted")) return;
   const RuleChain& base = rules.walker.chain(stop.base);
   Finding finding;
@@ -44,13 +47,17 @@ void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const s
   const bool behind = stop.rule && walk.late_accept && walk.late_accept->rule;
   if (behind) {
     const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
-    finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}", accept.chain, accept.position + 1, whose);
+    finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}",
+                                accept.chain, accept.position + 1, whose);
     finding.evidence.push_back("accepts too late: " + rules.commands.Place(*walk.late_accept->rule));
   } else {
-    finding.title = fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
-    finding.evidence.push_back(fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
+    finding.title =
+        fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
+    finding.evidence.push_back(
+        fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
   }
-  finding.cause = "the first packet of a connection passes, but " + whose + " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
+  finding.cause = "the first packet of a connection passes, but " + whose +
+                  " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
   AcceptEstablished(rules, stop, walk.packet, finding);
   report.findings.push_back(std::move(finding));
 }
@@ -59,15 +66,20 @@ void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const s
 void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
   for (const RuleRef ref : walk.limited) {
     const Rule& rule = rules.walker.rule(ref);
-    const bool stops = rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+    const bool stops =
+        rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
     if (!stops || rules.Growth(ref) == 0 || Has(report, "established-not-accepted")) continue;
     Finding finding;
     finding.id = "established-not-accepted";
     finding.certainty = 0.6;
-    finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some", rule.position + 1, rule.chain);
-    finding.evidence = {rules.commands.Place(ref), fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
+    finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some",
+                                rule.position + 1, rule.chain);
+    finding.evidence = {rules.commands.Place(ref),
+                        fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
     finding.cause = "the limit comes before ESTABLISHED,RELATED is accepted, so a busy connection is taken for many";
-    finding.decide = fmt::format("where established connections are accepted: before rule {} of chain {}, if the limit is not meant for them", rule.position + 1, rule.chain);
+    finding.decide = fmt::format(
+        "where established connections are accepted: before rule {} of chain {}, if the limit is not meant for them",
+        rule.position + 1, rule.chain);
     report.findings.push_back(std::move(finding));
   }
 }
@@ -78,11 +90,14 @@ void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty,
   const bool to_itself = asked.leaves && first.packet.destination_is_local == true;
   if (!to_itself) {
     const Walk answers = rules.Through(AnswerTo(asked, first));
-    if (const Decision* stop = answers.stop()) return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
+    if (const Decision* stop = answers.stop())
+      return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers",
+                  certainty, report);
     TellLimited(rules, answers, report);
   }
   const Walk following = rules.Through(FollowingOf(asked, first));
-  if (const Decision* stop = following.stop()) return Tell(rules, following, *stop, "all packets after the first", certainty, report);
+  if (const Decision* stop = following.stop())
+    return Tell(rules, following, *stop, "all packets after the first", certainty, report);
   TellLimited(rules, following, report);
 }
 
@@ -123,7 +138,8 @@ void CheckAnswers(const RuleCase& rules, Report& report) {
   for (const AskedPacket& seen : rules.SeenToFail()) CheckOne(rules, seen, 0.9, report);
   if (rules.narrowed()) {
     for (const AskedPacket& asked : rules.Asked()) CheckOne(rules, asked, 0.97, report);
-    report.checked.push_back("the rules, in order, for the answers to that traffic, and for what follows its first packet");
+    report.checked.push_back(
+        "the rules, in order, for the answers to that traffic, and for what follows its first packet");
     return;
   }
   // Connections of this host's own, to anybody.

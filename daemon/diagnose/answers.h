@@ -1,6 +1,6 @@
-// Whether what belongs to a connection is let through: its answers, and what follows its first packet. Where a NEW packet passes and these
-// do not, connections hang after their first packet, which no list of open ports shows.
-// Pure; any thread.
+// Whether what belongs to a connection is let through: its answers, and what follows its first packet. Where a NEW
+// packet passes and these do not, connections hang after their first packet, which no list of open ports shows. Pure;
+// any thread.
 #pragma once
 
 #include "daemon/diagnose/rule_case.h"

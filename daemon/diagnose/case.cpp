@@ -7,7 +7,9 @@
 namespace conntally::diagnose {
 namespace {
 
-std::uint64_t ValueIn(const Reading& reading, TableCounter counter) { return reading.table ? reading.table->counter(counter) : 0; }
+std::uint64_t ValueIn(const Reading& reading, TableCounter counter) {
+  return reading.table ? reading.table->counter(counter) : 0;
+}
 
 std::uint64_t ValueIn(const Reading& reading, const std::string& name) {
   if (!reading.network) return 0;
@@ -17,7 +19,9 @@ std::uint64_t ValueIn(const Reading& reading, const std::string& name) {
 
 }  // namespace
 
-std::uint64_t Case::Total(TableCounter counter) const { return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter)); }
+std::uint64_t Case::Total(TableCounter counter) const {
+  return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter));
+}
 
 std::uint64_t Case::Growth(TableCounter counter) const {
   if (!host.first.table || !host.last.table) return 0;
@@ -26,7 +30,9 @@ std::uint64_t Case::Growth(TableCounter counter) const {
   return after > before ? after - before : 0;
 }
 
-std::uint64_t Case::Total(const std::string& counter) const { return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter)); }
+std::uint64_t Case::Total(const std::string& counter) const {
+  return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter));
+}
 
 std::uint64_t Case::Growth(const std::string& counter) const {
   if (!host.first.network || !host.last.network) return 0;
@@ -71,7 +77,10 @@ std::string Lasting(double seconds) {
 Fix AddGuardRule(const std::string& rule, const std::string& risk) {
   Fix fix;
   // After conntrack, before the filter's own chains.
-  fix.command = fmt::format("nft 'add table inet guard; add chain inet guard in {{ type filter hook prerouting priority -10; }}; add rule inet guard in {}'", rule);
+  fix.command = fmt::format(
+      "nft 'add table inet guard; add chain inet guard in {{ type filter hook prerouting priority -10; }}; add rule "
+      "inet guard in {}'",
+      rule);
   fix.risk = risk;
   fix.undo = "nft delete table inet guard";
   fix.persist = "nft list table inet guard >> /etc/nftables.conf";
@@ -90,16 +99,19 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
   // The limit and the buckets are one value for all namespaces.
   const bool of_all = path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets");
   if (of_all && !facts.host.in_first_namespace) {
-    fix.risk += (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
+    fix.risk +=
+        (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
   }
-  fix.persist = facts.host.in_first_namespace || of_all
-                    ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
-                    : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  fix.persist =
+      facts.host.in_first_namespace || of_all
+          ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
+          : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
   // A file more would contradict the one that speaks of it.
   const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
   if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {
-    fix.persist = kept->value == value ? fmt::format("{} line {} says so already", kept->file, kept->line)
-                                       : fmt::format("{} line {} says {}: change it there", kept->file, kept->line, kept->value);
+    fix.persist = kept->value == value
+                      ? fmt::format("{} line {} says so already", kept->file, kept->line)
+                      : fmt::format("{} line {} says {}: change it there", kept->file, kept->line, kept->value);
   }
   return fix;
 }

@@ -1,8 +1,9 @@
-// All that the checks of one diagnosis look at, and how they say what they find. Plain values that outlive the checks; one thread.
+// All that the checks of one diagnosis look at, and how they say what they find. Plain values that outlive the checks;
+// one thread.
 //
-// A check is a pure function of a Case into a Report. Certainty is of two parts: is it there, and does it explain what was asked?
-// What holds beyond doubt and explains it is over 0.9; what was so once, or of another source, is near 0.5; what is untidy and
-// explains nothing stays under kHygieneMax, and so comes after every cause.
+// A check is a pure function of a Case into a Report. Certainty is of two parts: is it there, and does it explain what
+// was asked? What holds beyond doubt and explains it is over 0.9; what was so once, or of another source, is near 0.5;
+// what is untidy and explains nothing stays under kHygieneMax, and so comes after every cause.
 #pragma once
 
 #include <optional>
@@ -27,8 +28,8 @@ struct Case {
   const Question& question;
   const HostFacts& host;
   const Config& config;
-  const FirewallReading& rules;                // as of the end of the observation
-  const Census& census;                     // empty when the connections could not be listed
+  const FirewallReading& rules;                  // as of the end of the observation
+  const Census& census;                          // empty when the connections could not be listed
   const std::optional<WatchedPackets>& watched;  // absent: not asked for, or not allowed
   const std::optional<RunningDaemon>& daemon;    // absent: none answers, or it watches another namespace
   RuleOutcome outcome = {};                      // where the rules send the asked traffic
@@ -39,7 +40,8 @@ struct Case {
   std::uint64_t Total(const std::string& network_counter) const;
   std::uint64_t Growth(const std::string& network_counter) const;
   double ObservedSeconds() const;
-  // For a finding that leans on what rules do to the asked traffic: where they are not all known, it says so first, and is less certain.
+  // For a finding that leans on what rules do to the asked traffic: where they are not all known, it says so first, and
+  // is less certain.
   void HoldAgainstRules(Finding& finding) const;
 
   std::optional<std::int64_t> Sysctl(const std::string& path) const { return NumberOf(host.sysctls, path); }
@@ -54,7 +56,8 @@ std::string Percent(double share);
 // "3 s", "12 min", "5 h", "4 d"
 std::string Lasting(double seconds);
 
-// A rule in a table of its own, which holds for what is for this host and for what it forwards; away again with one command.
+// A rule in a table of its own, which holds for what is for this host and for what it forwards; away again with one
+// command.
 Fix AddGuardRule(const std::string& rule, const std::string& risk);
 
 // sysctl -w of a path as in Sysctls, with what takes it back and what keeps it.

@@ -12,12 +12,13 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kDestinationsMax = 8;
-// With data that nobody has acknowledged the kernel gives an established connection this long at most, whatever its idle time is.
+// With data that nobody has acknowledged the kernel gives an established connection this long at most, whatever its
+// idle time is.
 constexpr std::uint32_t kUnacknowledgedSeconds = 300;
 
 // By TcpState.
-constexpr std::array<const char*, kTcpStates> kTimeoutNames = {"",           "syn_sent", "syn_recv",  "established", "fin_wait",
-                                                               "close_wait", "last_ack", "time_wait", "close",       "syn_sent"};
+constexpr std::array<const char*, kTcpStates> kTimeoutNames = {
+    "", "syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack", "time_wait", "close", "syn_sent"};
 
 // What the kernel gives a connection after a packet, by protocol and state.
 class Timeouts {
@@ -26,7 +27,8 @@ class Timeouts {
     const auto read = [&](const std::string& name) {
       return NumberOf(sysctls, "net/netfilter/nf_conntrack_" + name).value_or(0);
     };
-    for (std::size_t state = 1; state < kTcpStates; ++state) tcp_[state] = read(std::string("tcp_timeout_") + kTimeoutNames[state]);
+    for (std::size_t state = 1; state < kTcpStates; ++state)
+      tcp_[state] = read(std::string("tcp_timeout_") + kTimeoutNames[state]);
     udp_ = read("udp_timeout");
     udp_stream_ = read("udp_timeout_stream");
   }
@@ -36,7 +38,8 @@ class Timeouts {
     std::int64_t whole = 0;
     if (connection.key.protocol == IPPROTO_TCP) {
       whole = tcp_[static_cast<std::size_t>(connection.tcp_state) % kTcpStates];
-      if (connection.tcp_state == TcpState::kEstablished && connection.timeout_seconds <= kUnacknowledgedSeconds) return std::nullopt;
+      if (connection.tcp_state == TcpState::kEstablished && connection.timeout_seconds <= kUnacknowledgedSeconds)
+        return std::nullopt;
     } else if (connection.key.protocol == IPPROTO_UDP) {
       whole = (connection.status & IPS_ASSURED) != 0 ? udp_stream_ : udp_;
     }
@@ -57,7 +60,8 @@ bool IsHalfOpen(const Connection& connection) {
 }
 
 bool IsEnded(const Connection& connection) {
-  return connection.key.protocol == IPPROTO_TCP && connection.tcp_state >= TcpState::kFinWait && connection.tcp_state <= TcpState::kClose;
+  return connection.key.protocol == IPPROTO_TCP && connection.tcp_state >= TcpState::kFinWait &&
+         connection.tcp_state <= TcpState::kClose;
 }
 
 // Short connections by how many seconds ago their last packet came.
@@ -119,7 +123,8 @@ SourceCensus CountSource(Pointers::const_iterator first, Pointers::const_iterato
   }
   source.short_rate = WorstRate(recent);
   std::sort(addresses.begin(), addresses.end());
-  source.destination_addresses = static_cast<std::uint64_t>(std::unique(addresses.begin(), addresses.end()) - addresses.begin());
+  source.destination_addresses =
+      static_cast<std::uint64_t>(std::unique(addresses.begin(), addresses.end()) - addresses.begin());
   return source;
 }
 
@@ -159,7 +164,8 @@ std::optional<double> IdleSeconds(const Connection& connection, const Sysctls& s
 }
 
 const SourceCensus* Census::Of(const IpAddress& source) const {
-  const auto found = std::find_if(sources.begin(), sources.end(), [&](const SourceCensus& each) { return each.source == source; });
+  const auto found =
+      std::find_if(sources.begin(), sources.end(), [&](const SourceCensus& each) { return each.source == source; });
   return found == sources.end() ? nullptr : &*found;
 }
 
@@ -179,8 +185,9 @@ Census Count(const ConnectionList& list, const Sysctls& sysctls) {
     sorted.push_back(&connection);
     const bool is_tcp = connection.key.protocol == IPPROTO_TCP;
     census.tcp += is_tcp;
-    const auto index = is_tcp ? FlowStateIndex::Tcp(static_cast<std::uint8_t>(connection.tcp_state))
-                              : FlowStateIndex::Other(connection.key.protocol, (connection.status & IPS_SEEN_REPLY) != 0);
+    const auto index = is_tcp
+                           ? FlowStateIndex::Tcp(static_cast<std::uint8_t>(connection.tcp_state))
+                           : FlowStateIndex::Other(connection.key.protocol, (connection.status & IPS_SEEN_REPLY) != 0);
     ++states[index.value()];
   }
   for (std::size_t i = 0; i < states.size(); ++i) {
@@ -193,7 +200,9 @@ Census Count(const ConnectionList& list, const Sysctls& sysctls) {
   });
   for (auto first = sorted.cbegin(); first != sorted.cend();) {
     auto last = first + 1;
-    while (last != sorted.cend() && (*last)->key.source == (*first)->key.source && (*last)->key.family == (*first)->key.family) ++last;
+    while (last != sorted.cend() && (*last)->key.source == (*first)->key.source &&
+           (*last)->key.family == (*first)->key.family)
+      ++last;
     census.sources.push_back(CountSource(first, last, timeouts));
     first = last;
   }

@@ -1,4 +1,5 @@
-// Who holds the conntrack table: its connections counted by source, state and destination. A pure function of the list; any thread.
+// Who holds the conntrack table: its connections counted by source, state and destination. A pure function of the list;
+// any thread.
 #pragma once
 
 #include <array>
@@ -22,10 +23,10 @@ struct SourceCensus {
   std::uint64_t established = 0;  // TCP
   std::uint64_t idle = 0;         // established, without a packet for kIdle
   double oldest_idle_seconds = 0;
-  double short_rate = 0;          // short ones begun or ended a second, in the worst kRateSeconds of the last kRecentSeconds
-  std::uint64_t destination_ports = 0;     // distinct
-  std::uint64_t destination_addresses = 0; // distinct
-  std::uint16_t first_port = 0;            // with the most connections
+  double short_rate = 0;  // short ones begun or ended a second, in the worst kRateSeconds of the last kRecentSeconds
+  std::uint64_t destination_ports = 0;      // distinct
+  std::uint64_t destination_addresses = 0;  // distinct
+  std::uint16_t first_port = 0;             // with the most connections
   std::uint64_t first_port_connections = 0;
 };
 
@@ -39,7 +40,7 @@ struct DestinationCensus {
 };
 
 struct Census {
-  static constexpr double kIdleSeconds = 7200;   // more than TCP's keepalive: nobody asks whether the other end is there
+  static constexpr double kIdleSeconds = 7200;  // more than TCP's keepalive: nobody asks whether the other end is there
   static constexpr std::size_t kRecentSeconds = 10;
   static constexpr std::size_t kRateSeconds = 5;
 
@@ -48,8 +49,8 @@ struct Census {
   std::uint64_t half_open = 0;
   std::uint64_t unreplied = 0;
   std::uint64_t idle = 0;
-  std::map<std::string, std::uint64_t> states;  // "tcp established", "udp unreplied" ...
-  std::vector<SourceCensus> sources;            // the largest first
+  std::map<std::string, std::uint64_t> states;            // "tcp established", "udp unreplied" ...
+  std::vector<SourceCensus> sources;                      // the largest first
   std::vector<DestinationCensus> half_open_destinations;  // the most first, some at most
 
   const SourceCensus* Of(const IpAddress& source) const;  // nullptr: it holds none

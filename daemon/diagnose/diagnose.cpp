@@ -27,10 +27,12 @@ class RuleReaders {
     snapshot.backends[RuleBackend::kNftables] = nftables_.Read();
     snapshot.backends[RuleBackend::kIptablesLegacy] = iptables_legacy_.Read();
     snapshot.backends[RuleBackend::kIp6tablesLegacy] = ip6tables_legacy_.Read();
-    const bool uses_ipsets = std::any_of(snapshot.backends.begin(), snapshot.backends.end(),
-                                         [](const auto& each) { return each.second.ruleset && each.second.ruleset->uses_ipsets; });
+    const bool uses_ipsets = std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& each) {
+      return each.second.ruleset && each.second.ruleset->uses_ipsets;
+    });
     if (!uses_ipsets) return snapshot;
-    if (auto sets = ReadIpsets(NftReader::kElementsMax)) snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
+    if (auto sets = ReadIpsets(NftReader::kElementsMax))
+      snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
     return snapshot;
   }
 
@@ -50,7 +52,8 @@ std::optional<WatchedPackets> Observe(const Question& question, const HostFacts&
   const auto began = std::chrono::steady_clock::now();
   auto watched = WatchPackets(filter, question.observe);
   if (watched) return *std::move(watched);
-  report.not_checked.push_back({"packets on the wire", watched.error().message + (host.can_watch_packets ? "" : "; run it as root")});
+  report.not_checked.push_back(
+      {"packets on the wire", watched.error().message + (host.can_watch_packets ? "" : "; run it as root")});
   std::this_thread::sleep_until(began + question.observe);
   return std::nullopt;
 }
@@ -59,7 +62,9 @@ std::optional<WatchedPackets> Observe(const Question& question, const HostFacts&
 bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
   bool enough = true;
   const auto missing = [&](const char* what, const std::string& why, bool matters) {
-    report.not_checked.push_back({what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)"), matters ? Weight::kEssential : Weight::kDetail});
+    report.not_checked.push_back(
+        {what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)"),
+         matters ? Weight::kEssential : Weight::kDetail});
     enough = enough && !matters;
   };
   if (!host.first.table) missing("the conntrack table's fill and counters", host.first.table.error().message, true);
@@ -72,7 +77,8 @@ bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Repo
     missing("some connections", std::to_string(host.connections->left_out) + " were left out for want of room", false);
   }
   for (const auto& [backend, read] : rules.backends) {
-    if (!read.success && !read.failure.empty()) missing(NameOf(backend), read.failure, !host.can_administer_network || read.present || read.lacks_capability);
+    if (!read.success && !read.failure.empty())
+      missing(NameOf(backend), read.failure, !host.can_administer_network || read.present || read.lacks_capability);
   }
   return enough;
 }
@@ -117,12 +123,14 @@ void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& ho
 void AddWatched(const Case& facts, Report& report) {
   if (report.findings.empty() || report.findings.front().certainty <= kHygieneMax) return;
   std::vector<std::string>& evidence = report.findings.front().evidence;
-  const bool told = std::any_of(evidence.begin(), evidence.end(), [](const std::string& line) { return line.find("on the wire") != line.npos; });
+  const bool told = std::any_of(evidence.begin(), evidence.end(),
+                                [](const std::string& line) { return line.find("on the wire") != line.npos; });
   if (told) return;
   for (std::string& line : DescribeWatched(facts)) evidence.push_back(std::move(line));
 }
 
-Report Look(const DiagnoseCommand& command, const Config& config, std::optional<RunningDaemon> daemon, Report report, bool& enough) {
+Report Look(const DiagnoseCommand& command, const Config& config, std::optional<RunningDaemon> daemon, Report report,
+            bool& enough) {
   const FileRoots roots;
   HostFacts host = GatherHostFacts(command.question, roots);
   RuleReaders readers;
@@ -136,9 +144,15 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   }
   KeepIfOfThisTable(daemon, host, report);
   enough = TellWhatIsMissing(host, rules, report);
-  std::stable_partition(report.not_checked.begin(), report.not_checked.end(), [](const Unchecked& each) { return each.weight == Weight::kEssential; });
+  std::stable_partition(report.not_checked.begin(), report.not_checked.end(),
+                        [](const Unchecked& each) { return each.weight == Weight::kEssential; });
   const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
-  const RuleOutcome outcome = CheckRules({.question = command.question, .host = host, .before = rules_before, .after = rules, .watched = watched ? &*watched : nullptr}, report);
+  const RuleOutcome outcome = CheckRules({.question = command.question,
+                                          .host = host,
+                                          .before = rules_before,
+                                          .after = rules,
+                                          .watched = watched ? &*watched : nullptr},
+                                         report);
   const Case facts{command.question, host, config, rules, census, watched, daemon, outcome};
   Check(facts, report);
   RankFindings(report);
@@ -148,7 +162,8 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
 }
 
 int ExitCode(const Report& report, bool enough) {
-  const bool found = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) { return each.id != "nothing-found"; });
+  const bool found = std::any_of(report.findings.begin(), report.findings.end(),
+                                 [](const Finding& each) { return each.id != "nothing-found"; });
   return found ? 1 : enough ? 0 : 2;
 }
 

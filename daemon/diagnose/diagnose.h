@@ -1,5 +1,5 @@
-// `conntally diagnose`: looks at this host, and at what a running daemon knows, and says why traffic is refused or lost. Changes
-// nothing. Main thread.
+// `conntally diagnose`: looks at this host, and at what a running daemon knows, and says why traffic is refused or
+// lost. Changes nothing. Main thread.
 #pragma once
 
 #include <iosfwd>

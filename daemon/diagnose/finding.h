@@ -1,4 +1,5 @@
-// What `conntally diagnose` says: findings with their evidence, what was looked at, and what could not be. Plain values; any thread.
+// What `conntally diagnose` says: findings with their evidence, what was looked at, and what could not be. Plain
+// values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,20 @@ struct Fix {
 enum class When : std::uint8_t { kNow, kPast };
 
 struct Finding {
-  std::string id;          // of the contract's section 7: "reject-rule", "table-full" ...
-  double certainty = 0;    // 0 .. 1: that this is there, and explains the symptom that was asked about
-  std::string title;       // one line
+  std::string id;                     // of the contract's section 7: "reject-rule", "table-full" ...
+  double certainty = 0;               // 0 .. 1: that this is there, and explains the symptom that was asked about
+  std::string title;                  // one line
   std::vector<std::string> evidence;  // figures and rules, as they were read
-  std::string cause;       // why that leads to the symptom
-  std::string decide = {};     // what only a person can decide, where no command is offered for it
-  std::vector<Fix> fix = {};   // the mildest first; each can be run as it stands
+  std::string cause;                  // why that leads to the symptom
+  std::string decide = {};            // what only a person can decide, where no command is offered for it
+  std::vector<Fix> fix = {};          // the mildest first; each can be run as it stands
   When when = When::kNow;
 };
 
-enum class Weight : std::uint8_t { kDetail, kEssential };  // without what is essential, that nothing is wrong cannot be said
+enum class Weight : std::uint8_t {
+  kDetail,
+  kEssential
+};  // without what is essential, that nothing is wrong cannot be said
 
 struct Unchecked {
   std::string what;

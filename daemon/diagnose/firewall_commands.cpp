@@ -11,7 +11,8 @@
 namespace conntally::diagnose {
 namespace {
 
-// The words of a line as iptables-save writes it: some in double quotes, with backslashes before quotes and backslashes.
+// The words of a line as iptables-save writes it: some in double quotes, with backslashes before quotes and
+// backslashes.
 std::vector<std::string> WordsOf(std::string_view line) {
   std::vector<std::string> words;
   std::string word;
@@ -56,8 +57,11 @@ FirewallTools FindFirewallTools(const std::string& root) {
     path = target.is_absolute() ? target : path.parent_path() / target;
   }
   const std::string name = path.filename().string();
-  FirewallTools tools{name == "iptables-nft" || name == "xtables-nft-multi", name == "iptables-legacy" || name == "xtables-legacy-multi", {}};
-  constexpr std::pair<const char*, const char*> kOwners[] = {{"ufw", "/usr/sbin/ufw"}, {"firewalld", "/usr/bin/firewall-cmd"}, {"fail2ban", "/usr/bin/fail2ban-client"}};
+  FirewallTools tools{name == "iptables-nft" || name == "xtables-nft-multi",
+                      name == "iptables-legacy" || name == "xtables-legacy-multi",
+                      {}};
+  constexpr std::pair<const char*, const char*> kOwners[] = {
+      {"ufw", "/usr/sbin/ufw"}, {"firewalld", "/usr/bin/firewall-cmd"}, {"fail2ban", "/usr/bin/fail2ban-client"}};
   for (const auto& [owner, program] : kOwners) {
     if (!std::filesystem::exists(root + program, error)) tools.missing.emplace_back(owner);
   }
@@ -66,7 +70,8 @@ FirewallTools FindFirewallTools(const std::string& root) {
 
 std::string ShellWord(std::string_view word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("._:/,@=+%!-").find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._:/,@=+%!-").find(c) != std::string_view::npos;
   });
   if (plain) return std::string(word);
   std::string quoted = "'";
@@ -77,12 +82,14 @@ std::string ShellWord(std::string_view word) {
 // One argument, which nft takes apart itself; bare where nothing in it means anything to a shell.
 std::string NftCommand(const std::string& text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view(" ._:/,@-").find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view(" ._:/,@-").find(c) != std::string_view::npos;
   });
   return "nft " + (plain ? text : ShellWord(text));
 }
 
-std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain) {
+std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
+                    const std::string& chain) {
   const auto of_chain = [](const std::string& name) -> std::string {
     if (name.starts_with("ufw-") || name.starts_with("ufw6-")) return "ufw";
     if (name.starts_with("DOCKER")) return "docker";
@@ -109,8 +116,9 @@ bool FirewallCommands::ByIptables(RuleBackend backend, RuleFamily family, const 
   const auto one = walker_.snapshot().backends.find(backend);
   if (one == walker_.snapshot().backends.end() || !one->second.ruleset) return false;
   const auto& ruleset = one->second.ruleset;
-  return std::any_of(ruleset->tables.begin(), ruleset->tables.end(),
-                     [&](const RuleTable& each) { return each.family == family && each.name == table && each.by_iptables; });
+  return std::any_of(ruleset->tables.begin(), ruleset->tables.end(), [&](const RuleTable& each) {
+    return each.family == family && each.name == table && each.by_iptables;
+  });
 }
 
 std::string FirewallCommands::ToolOf(RuleBackend backend, RuleFamily family, const std::string& table) const {
@@ -122,13 +130,15 @@ std::string FirewallCommands::ToolOf(RuleBackend backend, RuleFamily family, con
 
 std::string FirewallCommands::Place(RuleRef ref) const {
   const Rule& rule = walker_.rule(ref);
-  std::string place = fmt::format("{}, table {} {}, chain {}, line {}", NameOf(rule.backend), NameOf(rule.family), rule.table, rule.chain, rule.position + 1);
+  std::string place = fmt::format("{}, table {} {}, chain {}, line {}", NameOf(rule.backend), NameOf(rule.family),
+                                  rule.table, rule.chain, rule.position + 1);
   if (rule.handle != 0) place += fmt::format(", handle {}", rule.handle);
   return place + ": " + rule.text;
 }
 
 std::string FirewallCommands::Place(const RuleChain& chain) const {
-  return fmt::format("{}, table {} {}, chain {}: policy {}", NameOf(chain.backend), NameOf(chain.family), chain.table, chain.name, NameOf(chain.policy));
+  return fmt::format("{}, table {} {}, chain {}: policy {}", NameOf(chain.backend), NameOf(chain.family), chain.table,
+                     chain.name, NameOf(chain.policy));
 }
 
 std::string FirewallCommands::Persist(RuleBackend backend, RuleFamily family, const std::string& table) const {
@@ -149,11 +159,13 @@ Fix FirewallCommands::Delete(RuleRef ref, std::string risk) const {
     fix.command = NftCommand(fmt::format("delete rule {} handle {}", NftChain(rule), rule.handle));
     const bool last = chain == nullptr || rule.position + 1 >= chain->rule_count;
     fix.undo = last ? NftCommand(fmt::format("add rule {} {}", NftChain(rule), rule.text))
-                    : NftCommand(fmt::format("insert rule {} handle {} {}", NftChain(rule), walker_.rule({ref.backend, ref.rule + 1}).handle, rule.text));
+                    : NftCommand(fmt::format("insert rule {} handle {} {}", NftChain(rule),
+                                             walker_.rule({ref.backend, ref.rule + 1}).handle, rule.text));
     return fix;
   }
   fix.command = fmt::format("{}{} -D {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1);
-  fix.undo = fmt::format("{}{} -I {} {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1, ShellLine(rule.text));
+  fix.undo = fmt::format("{}{} -I {} {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1,
+                         ShellLine(rule.text));
   return fix;
 }
 

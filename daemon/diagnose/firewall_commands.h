@@ -1,5 +1,6 @@
-// The commands with which a person changes a rule, of whichever tool the rule belongs to, as text; nothing runs them here. Texts of rules
-// may hold anything: what becomes a shell's word is quoted. Pure but for FindFirewallTools, which reads links in the file system.
+// The commands with which a person changes a rule, of whichever tool the rule belongs to, as text; nothing runs them
+// here. Texts of rules may hold anything: what becomes a shell's word is quoted. Pure but for FindFirewallTools, which
+// reads links in the file system.
 #pragma once
 
 #include <optional>
@@ -18,7 +19,8 @@ namespace conntally::diagnose {
 struct FirewallTools {
   bool iptables_is_nft = false;
   bool iptables_is_legacy = false;
-  std::vector<std::string> missing = {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
+  std::vector<std::string> missing =
+      {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
 };
 FirewallTools FindFirewallTools(const std::string& root);
 
@@ -27,12 +29,15 @@ std::string ShellWord(std::string_view word);
 // nft and one argument, which nft takes apart itself.
 std::string NftCommand(const std::string& text);
 
-// Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...; empty: nobody known.
-std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table, const std::string& chain);
+// Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...;
+// empty: nobody known.
+std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
+                    const std::string& chain);
 
 class FirewallCommands {
  public:
-  FirewallCommands(const PacketWalker& walker, FirewallTools tools) : walker_(walker), tools_(std::move(tools)), matcher_(walker.snapshot()) {}
+  FirewallCommands(const PacketWalker& walker, FirewallTools tools)
+      : walker_(walker), tools_(std::move(tools)), matcher_(walker.snapshot()) {}
 
   // "iptables-nft", "ip6tables", "nft" ...
   std::string ToolOf(RuleBackend backend, RuleFamily family, const std::string& table) const;
@@ -40,17 +45,22 @@ class FirewallCommands {
   std::string Place(RuleRef rule) const;
   std::string Place(const RuleChain& chain) const;
 
-  // Every command that lets packets through is made here, and by AcceptOfPacket and AcceptOfAnswers alone: it names the packet's source
-  // and all that the rule asks which stops it, and stands before that rule; or there is none, and the error says why.
+  // Every command that lets packets through is made here, and by AcceptOfPacket and AcceptOfAnswers alone: it names the
+  // packet's source and all that the rule asks which stops it, and stands before that rule; or there is none, and the
+  // error says why.
   Result<Fix> Accept(const Decision& stop, const Packet& packet) const;
   // Packets of all connections that were let in; and those of this one's alone.
   Result<Fix> AcceptAnswers(const Decision& stop, const Packet& packet) const;
   Result<Fix> AcceptAnswersTo(const Decision& stop, const Packet& packet) const;
-  // First packets of connections past a rule with a limit that lets them pass while they are within it, as all that is behind it does.
+  // First packets of connections past a rule with a limit that lets them pass while they are within it, as all that is
+  // behind it does.
   Result<Fix> AcceptBeyondLimit(const Decision& limit, const Packet& packet) const;
-  // IPv6's neighbour discovery by one link, of its neighbours (their addresses) or to them: it opens no port, and no router passes it on.
-  Result<Fix> AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves, const std::vector<IpAddress>& neighbours) const;
-  // What lets the packet through where the decision stops it, the narrowest first; in words what is to be decided, where no command can.
+  // IPv6's neighbour discovery by one link, of its neighbours (their addresses) or to them: it opens no port, and no
+  // router passes it on.
+  Result<Fix> AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves,
+                              const std::vector<IpAddress>& neighbours) const;
+  // What lets the packet through where the decision stops it, the narrowest first; in words what is to be decided,
+  // where no command can.
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
   // Translates what comes from `source` and leaves by `out`, after all that the chain of postrouting does.
@@ -68,7 +78,8 @@ class FirewallCommands {
   Result<Spot> SpotOf(const Decision& stop, const Packet& packet) const;
   Result<Spot> EndOf(const RuleChain& base, const Packet& packet) const;
   const Rule* RuleAt(const Spot& spot) const { return spot.before ? &walker_.rule(*spot.before) : nullptr; }
-  Result<Fix> Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family, std::string risk) const;
+  Result<Fix> Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
+                  std::string risk) const;
   Fix PutText(const Spot& spot, const std::string& text, std::string risk) const;
   // The owner's own commands, when the place has one that has such.
   std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;

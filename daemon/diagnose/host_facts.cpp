@@ -17,13 +17,13 @@
 namespace conntally::diagnose {
 namespace {
 
-
 constexpr unsigned kLogRecordsMax = 200'000;
 constexpr std::size_t kLogLinesKept = 20;
 
 Sysctls ReadSettings(const std::string& proc) {
   Sysctls settings;
-  for (const char* path : {"net/ipv4/ip_forward", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
+  for (const char* path :
+       {"net/ipv4/ip_forward", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
     if (auto value = ReadSysctl(proc, path)) settings[path] = *std::move(value);
   }
   ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
@@ -92,7 +92,8 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
   }
   if (question.destination) {
     const bool same_family = question.source && question.source->family == question.destination->family;
-    routes.to_destination = FindRoute({*question.destination, same_family ? question.source : std::nullopt, routes.in_link});
+    routes.to_destination =
+        FindRoute({*question.destination, same_family ? question.source : std::nullopt, routes.in_link});
   }
   return routes;
 }
@@ -149,7 +150,8 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
   facts.can_watch_packets = HasCapability(CAP_NET_RAW);
   facts.namespace_id = InodeOf(roots.proc + "/thread-self/ns/net");
   const std::uint64_t first_namespace = InodeOf(roots.proc + "/1/ns/net");
-  // Where process 1 does not show its own: settings that only the machine's first namespace has (net/core/sysctl_net_core.c).
+  // Where process 1 does not show its own: settings that only the machine's first namespace has
+  // (net/core/sysctl_net_core.c).
   facts.in_first_namespace = first_namespace != 0 ? first_namespace == facts.namespace_id
                                                   : ReadSysctl(roots.proc, "net/core/netdev_budget").has_value();
   facts.uptime = ReadUptime(roots.proc).value_or(std::chrono::seconds(0));

@@ -1,5 +1,5 @@
-// What there is to know about this host and the traffic that was asked about, but for its rules: gathered once, by reading only.
-// What could not be seen says why (Result). Plain values once gathered; any thread.
+// What there is to know about this host and the traffic that was asked about, but for its rules: gathered once, by
+// reading only. What could not be seen says why (Result). Plain values once gathered; any thread.
 #pragma once
 
 #include <chrono>
@@ -18,23 +18,27 @@
 
 namespace conntally::diagnose {
 
-// Files' values by their path under /proc/sys: "net/ipv4/ip_forward", "net/ipv4/conf/eth0.7/rp_filter". Absent: there is no such file.
+// Files' values by their path under /proc/sys: "net/ipv4/ip_forward", "net/ipv4/conf/eth0.7/rp_filter". Absent: there
+// is no such file.
 using Sysctls = std::map<std::string, std::string>;
 std::optional<std::int64_t> NumberOf(const Sysctls& sysctls, const std::string& path);
 
 // /proc/net/snmp and netstat, of IPv4 and TCP: "TcpExt.ListenDrops", "Ip.InAddrErrors". And snmp6's "Ip6InNoRoutes".
 using NetworkCounters = std::map<std::string, std::uint64_t>;
 
-// What the kernel does with the traffic that was asked about. Where the question leaves out what is needed, the members are absent.
+// What the kernel does with the traffic that was asked about. Where the question leaves out what is needed, the members
+// are absent.
 struct AskedRoutes {
   // Back to the source, as this host would send to it; what a strict reverse path filter goes by. Needs a source.
   std::optional<Result<Route>> to_source;
-  // By which link a packet of the source is taken to arrive: the way back to it; for a source of our own or none that is known, 0.
+  // By which link a packet of the source is taken to arrive: the way back to it; for a source of our own or none that
+  // is known, 0.
   std::uint32_t in_link = 0;
-  // To the destination, for a packet that arrives by in_link (or that this host sends itself, when there is none). Needs a destination.
+  // To the destination, for a packet that arrives by in_link (or that this host sends itself, when there is none).
+  // Needs a destination.
   std::optional<Result<Route>> to_destination;
-  bool source_is_local = false;       // this host itself is the one that connects
-  bool destination_is_local = true;   // also when none was asked: this host
+  bool source_is_local = false;      // this host itself is the one that connects
+  bool destination_is_local = true;  // also when none was asked: this host
 };
 
 // The kernel's log since it began, as far as it goes back.
@@ -43,11 +47,11 @@ struct KernelLogFacts {
     std::chrono::microseconds since_boot{0};
     std::string text;
   };
-  std::uint64_t table_full_lines = 0;    // of this namespace, or of one that the line does not name
-  bool table_full_names_us = false;      // they are of this one: the kernel's lines say so
-  std::vector<Line> table_full;          // the first and the last of them
-  std::vector<Line> martian_sources;     // the last few: "martian source 10.0.0.1 from 192.0.2.1, on dev eth0"
-  std::vector<Line> syn_floods;          // the last few: "Possible SYN flooding on port ..."
+  std::uint64_t table_full_lines = 0;  // of this namespace, or of one that the line does not name
+  bool table_full_names_us = false;    // they are of this one: the kernel's lines say so
+  std::vector<Line> table_full;        // the first and the last of them
+  std::vector<Line> martian_sources;   // the last few: "martian source 10.0.0.1 from 192.0.2.1, on dev eth0"
+  std::vector<Line> syn_floods;        // the last few: "Possible SYN flooding on port ..."
   std::uint64_t lost = 0;
 };
 
@@ -59,7 +63,8 @@ struct Reading {
 };
 
 struct HostFacts {
-  // What may be done here: CAP_NET_ADMIN for conntrack and rules, CAP_NET_RAW for --observe, CAP_SYSLOG for the kernel's log.
+  // What may be done here: CAP_NET_ADMIN for conntrack and rules, CAP_NET_RAW for --observe, CAP_SYSLOG for the
+  // kernel's log.
   bool can_administer_network = false;
   bool can_watch_packets = false;
   bool in_first_namespace = true;  // of process 1, for which sysctl.d speaks
@@ -78,12 +83,12 @@ struct HostFacts {
   std::optional<std::uint64_t> established_sockets;  // TCP connections of this host's own with others
   std::chrono::seconds uptime{0};
 
-  // How long the kernel's counters of this namespace have counted, at least 1. They begin with their namespace: for one that is not the
-  // first, whose age nothing tells, 1.
+  // How long the kernel's counters of this namespace have counted, at least 1. They begin with their namespace: for one
+  // that is not the first, whose age nothing tells, 1.
   double HoursCounted() const;
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
   const Link* LinkOf(const std::string& name) const;
-  bool IsLocal(const IpAddress& address) const;   // one of this host's addresses, or of 127.0.0.0/8
+  bool IsLocal(const IpAddress& address) const;  // one of this host's addresses, or of 127.0.0.0/8
 };
 
 // More are left out, and counted.
@@ -96,7 +101,8 @@ struct FileRoots {
   std::string kernel_log = "/dev/kmsg";
 };
 
-// In the calling thread's network namespace. Fills all but `last`, for which the caller lets time pass and calls ReadCounters.
+// In the calling thread's network namespace. Fills all but `last`, for which the caller lets time pass and calls
+// ReadCounters.
 HostFacts GatherHostFacts(const Question& question, const FileRoots& roots);
 Reading ReadCounters(const FileRoots& roots);
 

@@ -13,8 +13,10 @@ namespace {
 
 bool SpeaksOfDebugging(const Rule& rule) {
   std::string text = rule.log_prefix + " " + rule.comment;
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  constexpr std::array<std::string_view, 9> kWords = {"debug", "dbg", "test", "tmp", "temp", "trace", "xxx", "todo", "remove me"};
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array<std::string_view, 9> kWords = {"debug", "dbg", "test", "tmp",      "temp",
+                                                      "trace", "xxx", "todo", "remove me"};
   return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) { return text.find(word) != text.npos; });
 }
 
@@ -24,14 +26,16 @@ bool LogsWhatIsStopped(const Ruleset& ruleset, const RuleChain& chain, std::size
     if (a.conditions.size() < b.conditions.size()) return false;
     return std::all_of(b.conditions.begin(), b.conditions.end(), [&](const RuleCondition& condition) {
       return std::any_of(a.conditions.begin(), a.conditions.end(), [&](const RuleCondition& other) {
-        return other.kind == condition.kind && other.negated == condition.negated && other.addresses == condition.addresses &&
-               other.numbers == condition.numbers && other.interfaces == condition.interfaces && other.set == condition.set;
+        return other.kind == condition.kind && other.negated == condition.negated &&
+               other.addresses == condition.addresses && other.numbers == condition.numbers &&
+               other.interfaces == condition.interfaces && other.set == condition.set;
       });
     });
   };
   for (std::size_t i = at + 1; i < chain.first_rule + chain.rule_count; ++i) {
     const Rule& rule = ruleset.rules[i];
-    if ((rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && same(ruleset.rules[at], rule)) return true;
+    if ((rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && same(ruleset.rules[at], rule))
+      return true;
   }
   return chain.base && chain.policy == Verdict::kDrop;
 }
@@ -43,7 +47,8 @@ void Tell(const RuleCase& rules, RuleRef ref, const std::string& what, double ce
   finding.certainty = certainty;
   finding.title = fmt::format("Rule {} of chain {} {}", rule.position + 1, rule.chain, what);
   finding.evidence = {rules.commands.Place(ref)};
-  if (const auto packets = rules.Packets(ref)) finding.evidence.push_back(fmt::format("it has matched {} packets", Grouped(*packets)));
+  if (const auto packets = rules.Packets(ref))
+    finding.evidence.push_back(fmt::format("it has matched {} packets", Grouped(*packets)));
   finding.cause = "each packet that it takes costs a line of log and time; it refuses nothing";
   // A rule that decides, too, is not to go for that.
   if (rule.verdict == Verdict::kLog || rule.verdict == Verdict::kContinue) {
@@ -68,7 +73,8 @@ void CheckLeftLogRules(const RuleCase& rules, Report& report) {
         if (!logs || rule.traces) continue;
         if (SpeaksOfDebugging(rule)) {
           Tell(rules, {backend, i}, "logs, and its prefix or comment speaks of debugging", kHygieneMax - 0.04, report);
-        } else if (rule.limits.empty() && rules.Packets({backend, i}).value_or(1) > 0 && rule.conditions.empty() && !LogsWhatIsStopped(ruleset, chain, i)) {
+        } else if (rule.limits.empty() && rules.Packets({backend, i}).value_or(1) > 0 && rule.conditions.empty() &&
+                   !LogsWhatIsStopped(ruleset, chain, i)) {
           Tell(rules, {backend, i}, "logs every packet, without a limit", kHygieneMax - 0.08, report);
         }
       }

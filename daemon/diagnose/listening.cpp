@@ -31,7 +31,7 @@ struct Wanted {
   std::uint16_t port = 0;
   std::optional<IpAddress> address;  // absent: one of this host's
   std::optional<Family> family;
-  bool from_here = false;            // loopback addresses are reached, too
+  bool from_here = false;  // loopback addresses are reached, too
 };
 
 bool Takes(const ListeningSocket& socket, const Wanted& wanted) {
@@ -47,9 +47,10 @@ std::string Kind(const Wanted& wanted) { return fmt::format("{} port {}", Protoc
 void AddWatched(const Case& facts, Finding& finding) {
   for (std::string& line : DescribeWatched(facts)) finding.evidence.push_back(std::move(line));
   if (!facts.watched) return;
-  const bool refused = std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [](const WatchedFlow& flow) {
-    return flow.answer == WatchedFlow::Answer::kReset || flow.answer == WatchedFlow::Answer::kUnreachable;
-  });
+  const bool refused =
+      std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [](const WatchedFlow& flow) {
+        return flow.answer == WatchedFlow::Answer::kReset || flow.answer == WatchedFlow::Answer::kUnreachable;
+      });
   if (refused) finding.certainty = std::min(0.97, finding.certainty + 0.02);
 }
 
@@ -65,36 +66,47 @@ std::string WhatRulesDo(const Case& facts) {
 void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
   Finding finding;
   finding.id = "no-listener";
-  finding.title = "Nobody listens on " + Kind(wanted) + (facts.outcome.passes == Match::kYes ? ": the refusal is the host's own" : "");
+  finding.title = "Nobody listens on " + Kind(wanted) +
+                  (facts.outcome.passes == Match::kYes ? ": the refusal is the host's own" : "");
   finding.certainty = 0.94;
   finding.evidence.push_back("no socket listens on " + Kind(wanted) + " in this network namespace");
-  if (facts.outcome.redirected_to) finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
+  if (facts.outcome.redirected_to)
+    finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
   AddWatched(facts, finding);
-  finding.cause = std::string(wanted.protocol == IPPROTO_UDP ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it"
-                                                             : "the host answers with a reset (\"Connection refused\") at once") +
+  finding.cause = std::string(wanted.protocol == IPPROTO_UDP
+                                  ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it"
+                                  : "the host answers with a reset (\"Connection refused\") at once") +
                   WhatRulesDo(facts);
   facts.HoldAgainstRules(finding);
   Fix fix;
-  fix.command = fmt::format("ss -ln{}p  # is the service up, and in this namespace? systemctl --failed", wanted.protocol == IPPROTO_UDP ? "u" : "t");
+  fix.command = fmt::format("ss -ln{}p  # is the service up, and in this namespace? systemctl --failed",
+                            wanted.protocol == IPPROTO_UDP ? "u" : "t");
   fix.risk = "none: it only looks";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));
 }
 
-void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<ListeningSocket>& others, Report& report) {
+void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<ListeningSocket>& others,
+                     Report& report) {
   Finding finding;
   finding.id = "listener-other-address";
-  const bool only_loopback = std::all_of(others.begin(), others.end(), [](const ListeningSocket& socket) { return IsLoopback(socket.address); });
-  finding.title = fmt::format("{} is listened on at {} only{}", Kind(wanted), Place(others.front()), only_loopback ? ", which others cannot reach" : "");
+  const bool only_loopback = std::all_of(others.begin(), others.end(),
+                                         [](const ListeningSocket& socket) { return IsLoopback(socket.address); });
+  finding.title = fmt::format("{} is listened on at {} only{}", Kind(wanted), Place(others.front()),
+                              only_loopback ? ", which others cannot reach" : "");
   finding.certainty = wanted.address || facts.question.source ? 0.95 : 0.85;
   for (const ListeningSocket& socket : others) finding.evidence.push_back("listening: " + Place(socket));
   if (wanted.address) finding.evidence.push_back("not listening: " + wanted.address->ToString());
   AddWatched(facts, finding);
-  finding.cause = "a socket that is bound to one address (or family) takes nothing for another; the host refuses it itself" + WhatRulesDo(facts);
+  finding.cause =
+      "a socket that is bound to one address (or family) takes nothing for another; the host refuses it itself" +
+      WhatRulesDo(facts);
   facts.HoldAgainstRules(finding);
   Fix fix;
-  fix.command = fmt::format("ss -ln{}p 'sport = :{}'  # then change the service's listen address", wanted.protocol == IPPROTO_UDP ? "u" : "t", wanted.port);
-  fix.risk = "a service that listened on loopback alone may not be meant for others: see that it asks for credentials first";
+  fix.command = fmt::format("ss -ln{}p 'sport = :{}'  # then change the service's listen address",
+                            wanted.protocol == IPPROTO_UDP ? "u" : "t", wanted.port);
+  fix.risk =
+      "a service that listened on loopback alone may not be meant for others: see that it asks for credentials first";
   fix.undo = "the listen address as it was";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));
@@ -107,9 +119,13 @@ void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& 
   finding.id = "listen-queue-full";
   finding.title = "The service on " + Kind(wanted) + " does not accept: its queue is full";
   finding.certainty = 0.92;
-  finding.evidence.push_back(fmt::format("{} connections wait at {}, which holds {}", socket.queued, Place(socket), socket.queue_max));
-  finding.evidence.push_back(fmt::format("{} times a queue overflowed in the last {} (ListenOverflows)", Grouped(overflows), Lasting(facts.ObservedSeconds())));
-  finding.cause = "the host drops further SYNs silently until the service takes the connections that wait: it hangs, or is too slow";
+  finding.evidence.push_back(
+      fmt::format("{} connections wait at {}, which holds {}", socket.queued, Place(socket), socket.queue_max));
+  finding.evidence.push_back(fmt::format("{} times a queue overflowed in the last {} (ListenOverflows)",
+                                         Grouped(overflows), Lasting(facts.ObservedSeconds())));
+  finding.cause =
+      "the host drops further SYNs silently until the service takes the connections that wait: it hangs, or is too "
+      "slow";
   Fix fix;
   fix.command = fmt::format("ss -ltnp 'sport = :{}'  # Recv-Q over Send-Q; then look into that process", wanted.port);
   fix.risk = "none: it only looks";
@@ -122,7 +138,8 @@ void CheckBehind(const Case& facts, Report& report) {
   if (!facts.watched) return;
   std::uint64_t resets = 0;
   for (const WatchedFlow& flow : facts.watched->flows) {
-    resets += flow.answer == WatchedFlow::Answer::kReset && !flow.answered_from_here && !facts.host.IsLocal(flow.destination);
+    resets +=
+        flow.answer == WatchedFlow::Answer::kReset && !flow.answered_from_here && !facts.host.IsLocal(flow.destination);
   }
   if (resets == 0 || !facts.question.destination) return;
   Finding finding;
@@ -130,7 +147,9 @@ void CheckBehind(const Case& facts, Report& report) {
   finding.title = fmt::format("{} refuses by itself: its reset arrives here", facts.question.destination->ToString());
   finding.certainty = 0.85;
   finding.evidence = DescribeWatched(facts);
-  finding.cause = "nobody listens there, or a firewall between here and there answers in its name; this host lets the packets through";
+  finding.cause =
+      "nobody listens there, or a firewall between here and there answers in its name; this host lets the packets "
+      "through";
   Fix fix;
   fix.command = "ss -ltn  # on that host";
   fix.risk = "none: it only looks";
@@ -156,7 +175,8 @@ void CheckListeners(const Case& facts, Report& report) {
     wanted.port = *facts.outcome.redirected_to;
     wanted.address.reset();
   }
-  if (question.destination || question.source) wanted.family = (question.destination ? question.destination : question.source)->family;
+  if (question.destination || question.source)
+    wanted.family = (question.destination ? question.destination : question.source)->family;
 
   std::vector<ListeningSocket> others;
   const ListeningSocket* taker = nullptr;

@@ -1,5 +1,6 @@
-// IPv6's neighbour discovery through the rules. Conntrack leaves it untracked, so "established" accepts none of it; where it is stopped,
-// nothing IPv6 gets through once what neighbours know of each other has expired, though every port seems open.
+// IPv6's neighbour discovery through the rules. Conntrack leaves it untracked, so "established" accepts none of it;
+// where it is stopped, nothing IPv6 gets through once what neighbours know of each other has expired, though every port
+// seems open.
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
@@ -10,7 +11,8 @@
 namespace conntally::diagnose {
 namespace {
 
-// As it comes in from the asked source's side, or leaves for there. The address is that of a neighbour only where no router stands between.
+// As it comes in from the asked source's side, or leaves for there. The address is that of a neighbour only where no
+// router stands between.
 AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std::uint8_t type) {
   AskedPacket asked;
   asked.leaves = leaves;
@@ -38,19 +40,24 @@ std::vector<IpAddress> Neighbours(const RuleCase& rules) {
   return of_link ? std::vector<IpAddress>() : std::vector{neighbour};
 }
 
-void Tell(const RuleCase& rules, const Decision& stop, const char* what, const Link& link, bool leaves, Report& report) {
+void Tell(const RuleCase& rules, const Decision& stop, const char* what, const Link& link, bool leaves,
+          Report& report) {
   Packet taken;
   taken.family = Family::kIpv6;
   Finding finding = StoppedBy(rules, stop, taken, 0.9);
-  finding.title = fmt::format("The neighbour discovery that IPv6 needs is stopped: neighbour {}s {}", what, leaves ? "may not leave" : "are not let in");
-  finding.cause = "neighbours find each other's link addresses by ICMPv6, which conntrack does not track, so no rule for established connections accepts it; "
-                  "without it nothing IPv6 passes once what they know of each other has expired";
+  finding.title = fmt::format("The neighbour discovery that IPv6 needs is stopped: neighbour {}s {}", what,
+                              leaves ? "may not leave" : "are not let in");
+  finding.cause =
+      "neighbours find each other's link addresses by ICMPv6, which conntrack does not track, so no rule for "
+      "established connections accepts it; "
+      "without it nothing IPv6 passes once what they know of each other has expired";
   finding.fix.clear();
   finding.decide.clear();
   if (auto accept = rules.commands.AcceptDiscovery(stop, link.name, leaves, Neighbours(rules))) {
     finding.fix.push_back(*std::move(accept));
   } else {
-    finding.decide = "how neighbour discovery passes " + rules.Place(stop) + "; no command is offered for that: " + accept.error().message;
+    finding.decide = "how neighbour discovery passes " + rules.Place(stop) +
+                     "; no command is offered for that: " + accept.error().message;
   }
   report.findings.push_back(std::move(finding));
 }

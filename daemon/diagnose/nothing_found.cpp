@@ -55,9 +55,11 @@ void Add(const WatchedPackets& watched, const WatchedFlow& flow, Tally& tally) {
 }
 
 std::string Sentence(const Tally& tally) {
-  return fmt::format("{} connection attempts: {} accepted, {} answered by a reset, {} by ICMP unreachable, {} not answered; {} repeated requests",
-                     Grouped(tally.flows), Grouped(tally.accepted), Grouped(tally.reset), Grouped(tally.unreachable), Grouped(tally.unanswered),
-                     Grouped(tally.repeated));
+  return fmt::format(
+      "{} connection attempts: {} accepted, {} answered by a reset, {} by ICMP unreachable, {} not answered; {} "
+      "repeated requests",
+      Grouped(tally.flows), Grouped(tally.accepted), Grouped(tally.reset), Grouped(tally.unreachable),
+      Grouped(tally.unanswered), Grouped(tally.repeated));
 }
 
 }  // namespace
@@ -81,7 +83,10 @@ std::vector<std::string> DescribeWatched(const Case& facts) {
   if (unreachable != nullptr && unreachable->answered_by) {
     lines.push_back(fmt::format("{} says: {}", unreachable->answered_by->ToString(), UnreachableName(*unreachable)));
   }
-  if (all.went_on > 0) lines.push_back(fmt::format("{} of the unanswered requests left this host again: they are lost behind it, or not answered there", Grouped(all.went_on)));
+  if (all.went_on > 0)
+    lines.push_back(fmt::format(
+        "{} of the unanswered requests left this host again: they are lost behind it, or not answered there",
+        Grouped(all.went_on)));
   std::vector<std::pair<std::uint64_t, IpAddress>> ordered;
   for (const auto& [address, tally] : sources) ordered.emplace_back(tally.flows, address);
   std::sort(ordered.rbegin(), ordered.rend());
@@ -89,7 +94,8 @@ std::vector<std::string> DescribeWatched(const Case& facts) {
     lines.push_back(ordered[i].second.ToString() + ": " + Sentence(sources[ordered[i].second]));
   }
   if (watched.flows_left_out + watched.packets_lost > 0) {
-    lines.push_back(fmt::format("{} more were left out, and {} packets were not read in time", Grouped(watched.flows_left_out), Grouped(watched.packets_lost)));
+    lines.push_back(fmt::format("{} more were left out, and {} packets were not read in time",
+                                Grouped(watched.flows_left_out), Grouped(watched.packets_lost)));
   }
   return lines;
 }
@@ -101,13 +107,16 @@ Finding NothingFound(const Case& facts, const Report& report) {
   finding.certainty = report.not_checked.empty() ? 0.9 : 0.6;
   finding.evidence = DescribeWatched(facts);
   if (facts.daemon && facts.daemon->asked) {
-    for (const std::string& drop : facts.daemon->asked->drops) finding.evidence.push_back("the daemon saw dropped of this source: " + drop);
+    for (const std::string& drop : facts.daemon->asked->drops)
+      finding.evidence.push_back("the daemon saw dropped of this source: " + drop);
   }
-  finding.cause = facts.watched ? "what was watched above says how far the packets come"
-                                : "if it goes on: do packets arrive at all? --observe 10s shows what arrives here and what answers";
+  finding.cause =
+      facts.watched ? "what was watched above says how far the packets come"
+                    : "if it goes on: do packets arrive at all? --observe 10s shows what arrives here and what answers";
   const bool narrowed = facts.question.source || facts.question.destination || facts.question.destination_port;
-  finding.cause += narrowed ? "; then look at the other end, and between: its firewall, its routes, name resolution, MTU"
-                            : "; ask about the traffic that fails: --source, --destination, --dport, --protocol";
+  finding.cause += narrowed
+                       ? "; then look at the other end, and between: its firewall, its routes, name resolution, MTU"
+                       : "; ask about the traffic that fails: --source, --destination, --dport, --protocol";
   return finding;
 }
 

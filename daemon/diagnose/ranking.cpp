@@ -11,7 +11,8 @@ void RankFindings(Report& report) {
     if (finding.when == When::kNow) present = std::max(present, finding.certainty);
   }
   for (Finding& finding : report.findings) {
-    if (finding.when == When::kPast && present > kHygieneMax) finding.certainty = std::min(finding.certainty, present - kStep);
+    if (finding.when == When::kPast && present > kHygieneMax)
+      finding.certainty = std::min(finding.certainty, present - kStep);
   }
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const Finding& one, const Finding& other) { return one.certainty > other.certainty; });

@@ -87,7 +87,8 @@ std::string TextOf(const Report& report, const Question& question) {
     text += "Checked:\n";
     for (const std::string& line : report.checked) text += Wrapped("  - ", Printable(line));
   }
-  if (std::any_of(report.not_checked.begin(), report.not_checked.end(), [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
+  if (std::any_of(report.not_checked.begin(), report.not_checked.end(),
+                  [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
     text += "Not checked:\n";
     for (const Unchecked& each : report.not_checked) {
       if (each.weight == Weight::kDetail) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
@@ -113,7 +114,8 @@ std::string JsonOf(const Report& report) {
   }
   Json not_checked = Json::array();
   for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});
-  const Json json = {{"findings", std::move(findings)}, {"checked", report.checked}, {"not_checked", std::move(not_checked)}};
+  const Json json = {
+      {"findings", std::move(findings)}, {"checked", report.checked}, {"not_checked", std::move(not_checked)}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

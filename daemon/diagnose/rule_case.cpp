@@ -36,12 +36,16 @@ Packet TakenBy(const Rule& rule) {
   packet.family = rule.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
   for (const RuleCondition& condition : rule.conditions) {
     if (condition.negated || !condition.set.empty()) continue;
-    const bool one_address = condition.addresses.size() == 1 && condition.addresses[0].first == condition.addresses[0].last;
-    if (condition.kind == Kind::kSource && one_address) packet.source = condition.addresses[0].first, packet.family = packet.source->family;
-    if (condition.kind == Kind::kDestination && one_address) packet.destination = condition.addresses[0].first, packet.family = packet.destination->family;
+    const bool one_address =
+        condition.addresses.size() == 1 && condition.addresses[0].first == condition.addresses[0].last;
+    if (condition.kind == Kind::kSource && one_address)
+      packet.source = condition.addresses[0].first, packet.family = packet.source->family;
+    if (condition.kind == Kind::kDestination && one_address)
+      packet.destination = condition.addresses[0].first, packet.family = packet.destination->family;
     if (condition.numbers.size() != 1) continue;
     const NumberRange& range = condition.numbers.front();
-    if (condition.kind == Kind::kProtocol && range.first == range.last) packet.protocol = static_cast<std::uint8_t>(range.first);
+    if (condition.kind == Kind::kProtocol && range.first == range.last)
+      packet.protocol = static_cast<std::uint8_t>(range.first);
     if (condition.kind == Kind::kDestinationPort) packet.destination_port = range;
   }
   return packet;
@@ -64,7 +68,10 @@ bool IsPrivate(const IpAddress& address) {
 }
 
 RuleCase::RuleCase(const RuleInputs& given)
-    : inputs(given), walker(given.after), commands(walker, FindFirewallTools(given.root)), unread(UnreadRules(given.after, given.host)) {}
+    : inputs(given),
+      walker(given.after),
+      commands(walker, FindFirewallTools(given.root)),
+      unread(UnreadRules(given.after, given.host)) {}
 
 bool RuleCase::narrowed() const {
   const Question& question = inputs.question;
@@ -97,7 +104,8 @@ std::optional<std::uint64_t> RuleCase::Packets(RuleRef rule) const {
 
 std::uint64_t RuleCase::Growth(RuleRef rule) const {
   if (!SameRules(inputs.before, inputs.after, rule.backend)) return 0;
-  return Rise(inputs.before.backends.at(rule.backend).counters.at(rule.rule), inputs.after.backends.at(rule.backend).counters.at(rule.rule));
+  return Rise(inputs.before.backends.at(rule.backend).counters.at(rule.rule),
+              inputs.after.backends.at(rule.backend).counters.at(rule.rule));
 }
 
 std::optional<std::uint64_t> RuleCase::PolicyPackets(ChainRef chain) const {
@@ -113,13 +121,16 @@ std::uint64_t RuleCase::PolicyGrowth(ChainRef chain) const {
   return chain.chain < then.size() && chain.chain < now.size() ? Rise(then[chain.chain], now[chain.chain]) : 0;
 }
 
-double RuleCase::seconds() const { return std::chrono::duration<double>(inputs.host.last.when - inputs.host.first.when).count(); }
+double RuleCase::seconds() const {
+  return std::chrono::duration<double>(inputs.host.last.when - inputs.host.first.when).count();
+}
 
 std::string RuleCase::Counted(const Decision& decision) const {
   const auto packets = decision.rule ? Packets(*decision.rule) : PolicyPackets(decision.base);
   if (!packets) return decision.rule ? "the rule has no counter" : "nft counts nothing for a policy";
   const std::uint64_t growth = decision.rule ? Growth(*decision.rule) : PolicyGrowth(decision.base);
-  return fmt::format("it has counted {} packets, {} of them in the {:.1f} s of this observation", Grouped(*packets), Grouped(growth), std::max(seconds(), 0.1));
+  return fmt::format("it has counted {} packets, {} of them in the {:.1f} s of this observation", Grouped(*packets),
+                     Grouped(growth), std::max(seconds(), 0.1));
 }
 
 std::string RuleCase::Place(const Decision& decision) const {
@@ -144,7 +155,8 @@ std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) 
   std::optional<IpAddress> found;
   for (const LocalAddress& each : *inputs.host.addresses) {
     if (each.link != link || each.address.family != family) continue;
-    const bool of_link = family == Family::kIpv6 && each.address.bytes[0] == 0xfe && (each.address.bytes[1] & 0xc0) == 0x80;
+    const bool of_link =
+        family == Family::kIpv6 && each.address.bytes[0] == 0xfe && (each.address.bytes[1] & 0xc0) == 0x80;
     if (!found || !of_link) found = each.address;
     if (!of_link) return found;
   }
@@ -171,7 +183,8 @@ AskedPacket RuleCase::Template(Family family) const {
   if (packet.protocol == IPPROTO_ICMPV6) packet.icmp_type = 128;
   if (packet.icmp_type) packet.icmp_code = 0;
   packet.source_port = kClientPorts;
-  if (question.destination_port) packet.destination_port = NumberRange{*question.destination_port, *question.destination_port};
+  if (question.destination_port)
+    packet.destination_port = NumberRange{*question.destination_port, *question.destination_port};
   packet.tcp_flags = 2;
   packet.source_is_local = inputs.host.routes.source_is_local;
   packet.destination_is_local = inputs.host.routes.destination_is_local;
@@ -189,7 +202,8 @@ std::vector<AskedPacket> RuleCase::Asked() const {
       for (const Link* link : OuterLinks()) {
         const auto address = AddressOn(link->index, family);
         const bool of_link_alone = address && address->bytes[0] == 0xfe && family == Family::kIpv6;
-        if (address && !of_link_alone && std::find(families.begin(), families.end(), family) == families.end()) families.push_back(family);
+        if (address && !of_link_alone && std::find(families.begin(), families.end(), family) == families.end())
+          families.push_back(family);
       }
     }
     if (families.empty()) families.push_back(Family::kIpv4);
@@ -197,7 +211,8 @@ std::vector<AskedPacket> RuleCase::Asked() const {
   std::vector<AskedPacket> asked;
   for (const Family family : families) {
     const AskedPacket base = Template(family);
-    const bool sends = routes.source_is_local || (!question.source && question.destination && !routes.destination_is_local);
+    const bool sends =
+        routes.source_is_local || (!question.source && question.destination && !routes.destination_is_local);
     if (sends) {
       AskedPacket own = base;
       own.leaves = true;
@@ -233,31 +248,40 @@ std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
     grew = false;
     for (const Rule& each : ruleset.rules) {
       if (each.family != rule.family || each.table != rule.table || leading.contains(each.chain)) continue;
-      const bool maps_there = std::any_of(each.map.begin(), each.map.end(), [&](const MappedVerdict& mapped) { return leading.contains(mapped.jump_target); });
-      if (maps_there || (!each.jump_target.empty() && leading.contains(each.jump_target))) grew = leading.insert(each.chain).second;
+      const bool maps_there = std::any_of(each.map.begin(), each.map.end(), [&](const MappedVerdict& mapped) {
+        return leading.contains(mapped.jump_target);
+      });
+      if (maps_there || (!each.jump_target.empty() && leading.contains(each.jump_target)))
+        grew = leading.insert(each.chain).second;
     }
   }
   for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
     const RuleChain& chain = ruleset.chains[i];
-    if (chain.base && chain.family == rule.family && chain.table == rule.table && leading.contains(chain.name)) return ChainRef{rule.backend, i};
+    if (chain.base && chain.family == rule.family && chain.table == rule.table && leading.contains(chain.name))
+      return ChainRef{rule.backend, i};
   }
   return std::nullopt;
 }
 
 std::vector<AskedPacket> RuleCase::SeenToFail() const {
-  std::map<std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>, std::pair<std::uint64_t, const WatchedFlow*>> failing;
+  std::map<std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>, std::pair<std::uint64_t, const WatchedFlow*>>
+      failing;
   if (inputs.watched == nullptr) return {};
   for (const WatchedFlow& flow : inputs.watched->flows) {
-    if (flow.answer == WatchedFlow::Answer::kAccepted || (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow))) continue;
+    if (flow.answer == WatchedFlow::Answer::kAccepted ||
+        (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow)))
+      continue;
     auto& [requests, first] = failing[{flow.source, flow.destination, flow.protocol, flow.destination_port}];
     requests += flow.requests;
     if (first == nullptr) first = &flow;
   }
   std::vector<std::pair<std::uint64_t, const WatchedFlow*>> most;
   for (const auto& each : failing) most.push_back(each.second);
-  std::stable_sort(most.begin(), most.end(), [](const auto& one, const auto& other) { return one.first > other.first; });
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& one, const auto& other) { return one.first > other.first; });
   // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
-  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0}, [](std::uint64_t sum, const auto& each) { return sum + each.first; });
+  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0},
+                                            [](std::uint64_t sum, const auto& each) { return sum + each.first; });
   if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};
   if (most.size() > kSeenMax) most.resize(kSeenMax);
   std::vector<AskedPacket> seen;

@@ -1,5 +1,5 @@
-// What the checks of rules look at together: two readings of the rules, the way through them, and what of the host they need. Plain but
-// for the way out, which is asked of the kernel (or of whatever a test puts there). One thread.
+// What the checks of rules look at together: two readings of the rules, the way through them, and what of the host they
+// need. Plain but for the way out, which is asked of the kernel (or of whatever a test puts there). One thread.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ struct RuleInputs {
   const HostFacts& host;
   const FirewallReading& before;  // the two readings between which time passed
   const FirewallReading& after;
-  std::string root = {};       // before /etc and /usr
+  std::string root = {};  // before /etc and /usr
   std::function<Result<Route>(const RouteQuestion&)> find_route = FindRoute;
   const WatchedPackets* watched = nullptr;  // between the readings
 };
@@ -70,7 +70,8 @@ class RuleCase {
   WalkRouting Routing() const;
 };
 
-// Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the rule names one source.
+// Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the
+// rule names one source.
 Packet TakenBy(const Rule& rule);
 
 std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host);

@@ -13,7 +13,8 @@ void TellWhatIsNotWalked(const RuleCase& rules, Report& report) {
   for (const ChainRef ref : rules.walker.not_walked()) {
     const RuleChain& chain = rules.walker.chain(ref);
     report.not_checked.push_back({fmt::format("table {} {}, chain {}", NameOf(chain.family), chain.table, chain.name),
-                                  std::string("rules of ") + NameOf(chain.family) + (chain.hook == "ingress" || chain.hook == "egress" ? " at " + chain.hook : "") +
+                                  std::string("rules of ") + NameOf(chain.family) +
+                                      (chain.hook == "ingress" || chain.hook == "egress" ? " at " + chain.hook : "") +
                                       " are read but not evaluated: look at them with nft list ruleset"});
   }
 }
@@ -21,7 +22,8 @@ void TellWhatIsNotWalked(const RuleCase& rules, Report& report) {
 }  // namespace
 
 bool Has(const Report& report, const std::string& id) {
-  return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& each) { return each.id == id; });
+  return std::any_of(report.findings.begin(), report.findings.end(),
+                     [&](const Finding& each) { return each.id == id; });
 }
 
 std::string Traffic(const Packet& packet) {

@@ -1,6 +1,7 @@
-// Findings that rules explain: a rule or a policy that refuses or drops what was asked about, accepts that come too late, answers that
-// are not let through, translation that is missing or leads nowhere, limits that are reached, and rules that are not as saved. Pure of
-// its inputs, but for files under their root and the routes that they ask for. One thread.
+// Findings that rules explain: a rule or a policy that refuses or drops what was asked about, accepts that come too
+// late, answers that are not let through, translation that is missing or leads nowhere, limits that are reached, and
+// rules that are not as saved. Pure of its inputs, but for files under their root and the routes that they ask for. One
+// thread.
 #pragma once
 
 #include "daemon/diagnose/rule_case.h"

@@ -11,10 +11,10 @@
 namespace conntally::diagnose {
 
 struct RuleOutcome {
-  Match passes = Match::kYes;                  // the asked traffic; kMaybe: not all rules could be read, or be understood
-  std::vector<std::string> unread = {};        // the rules that could not be read: "nftables" ...
-  bool destination_translated = false;         // rules send the asked traffic to another address or port, or may
-  bool sent_elsewhere = false;                 // and that is not this host
+  Match passes = Match::kYes;            // the asked traffic; kMaybe: not all rules could be read, or be understood
+  std::vector<std::string> unread = {};  // the rules that could not be read: "nftables" ...
+  bool destination_translated = false;   // rules send the asked traffic to another address or port, or may
+  bool sent_elsewhere = false;           // and that is not this host
   std::optional<std::uint16_t> redirected_to;  // it is this port of this host
 };
 

@@ -22,9 +22,10 @@ RunningDaemon::Source ReadSource(const Json& json) {
   source.drop_rate = json.value("drop_rate", 0.0);
   for (const Json& drop : json.at("drops")) {
     const Json rule = drop.value("rule", Json(nullptr));
-    source.drops.push_back(fmt::format("{} packets, by {} (seen by {})", drop.at("packets").get<std::uint64_t>(),
-                                       rule.is_string() ? "`" + rule.get<std::string>() + "`" : "a rule that is not known",
-                                       drop.at("via").get<std::string>()));
+    source.drops.push_back(
+        fmt::format("{} packets, by {} (seen by {})", drop.at("packets").get<std::uint64_t>(),
+                    rule.is_string() ? "`" + rule.get<std::string>() + "`" : "a rule that is not known",
+                    drop.at("via").get<std::string>()));
   }
   return source;
 }
@@ -44,7 +45,8 @@ Result<RunningDaemon> Ask(const std::string& listen_address, const Question& que
     daemon.entries = table.at("entries").get<std::uint64_t>();
     daemon.drops = table.at("drops").get<std::uint64_t>();
     daemon.insert_failed = table.at("insert_failed").get<std::uint64_t>();
-    if (const Json& until = table.at("seconds_until_full"); until.is_number()) daemon.seconds_until_full = until.get<double>();
+    if (const Json& until = table.at("seconds_until_full"); until.is_number())
+      daemon.seconds_until_full = until.get<double>();
   }
   for (const auto& [name, collector] : status->at("collectors").items()) {
     if (!collector.at("success").get<bool>() && !collector.contains("off")) daemon.failing_collectors.push_back(name);
@@ -73,7 +75,9 @@ Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const 
 bool WatchesTheSame(const RunningDaemon& daemon, const TableStatistics& table) {
   const std::uint64_t larger = std::max(daemon.entries, table.entries);
   const std::uint64_t apart = larger - std::min(daemon.entries, table.entries);
-  const auto near = [](std::uint64_t earlier, std::uint64_t later) { return later >= earlier && later - earlier <= 100 + earlier / 10; };
+  const auto near = [](std::uint64_t earlier, std::uint64_t later) {
+    return later >= earlier && later - earlier <= 100 + earlier / 10;
+  };
   return apart <= 100 + larger / 5 && near(daemon.drops, table.counter(TableCounter::kDrop)) &&
          near(daemon.insert_failed, table.counter(TableCounter::kInsertFailed));
 }

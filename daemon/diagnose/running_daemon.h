@@ -16,8 +16,8 @@ struct RunningDaemon {
   struct Source {
     std::string source;
     std::uint64_t connections = 0;
-    double new_rate = 0;   // connections a second
-    double drop_rate = 0;  // packets a second
+    double new_rate = 0;             // connections a second
+    double drop_rate = 0;            // packets a second
     std::vector<std::string> drops;  // "7 packets, by `tcp dport 23 drop` (ebpf)"
   };
 

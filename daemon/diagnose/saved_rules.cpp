@@ -1,5 +1,6 @@
-// Rules in force that no boot would bring back, and saved ones that are not in force. Texts are compared after what can be written in
-// several ways is written in one; rules that programs make anew themselves (Docker's, fail2ban's ...) are left out.
+// Rules in force that no boot would bring back, and saved ones that are not in force. Texts are compared after what can
+// be written in several ways is written in one; rules that programs make anew themselves (Docker's, fail2ban's ...) are
+// left out.
 #include <netdb.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -31,7 +32,8 @@ std::optional<std::string> ReadFile(const std::string& path) {
 }
 
 bool IsOfProgram(const std::string& text) {
-  constexpr std::array<std::string_view, 8> kMarks = {"DOCKER", "f2b-", "KUBE-", "cali-", "LIBVIRT_", "CNI-", "ufw-", "ufw6-"};
+  constexpr std::array<std::string_view, 8> kMarks = {"DOCKER",   "f2b-", "KUBE-", "cali-",
+                                                      "LIBVIRT_", "CNI-", "ufw-",  "ufw6-"};
   return std::any_of(kMarks.begin(), kMarks.end(), [&](std::string_view mark) { return text.find(mark) != text.npos; });
 }
 
@@ -43,20 +45,23 @@ std::string Normalised(const std::string& text) {
   std::string result;
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::string word = all[i];
-    const bool implied = word == "-m" && i + 1 < all.size() && (all[i + 1] == "tcp" || all[i + 1] == "udp" || all[i + 1] == "icmp" || all[i + 1] == "icmp6");
+    const bool implied = word == "-m" && i + 1 < all.size() &&
+                         (all[i + 1] == "tcp" || all[i + 1] == "udp" || all[i + 1] == "icmp" || all[i + 1] == "icmp6");
     if (implied) {
       ++i;
       continue;
     }
     if (word == "-m" && i + 1 < all.size() && all[i + 1] == "state") all[i + 1] = "conntrack";
     if (word == "--state") word = "--ctstate";
-    const bool default_reject = word == "--reject-with" && i + 1 < all.size() && (all[i + 1] == "icmp-port-unreachable" || all[i + 1] == "icmp6-port-unreachable");
+    const bool default_reject = word == "--reject-with" && i + 1 < all.size() &&
+                                (all[i + 1] == "icmp-port-unreachable" || all[i + 1] == "icmp6-port-unreachable");
     if (default_reject) {
       ++i;
       continue;
     }
     if ((word.ends_with("/32") && word.find(':') == word.npos) || word.ends_with("/128")) word.resize(word.rfind('/'));
-    if (i > 0 && (all[i - 1] == "--ctstate" || all[i - 1] == "--state" || all[i - 1] == "--dports" || all[i - 1] == "--sports")) {
+    if (i > 0 && (all[i - 1] == "--ctstate" || all[i - 1] == "--state" || all[i - 1] == "--dports" ||
+                  all[i - 1] == "--sports")) {
       std::set<std::string> parts;
       std::istringstream list(word);
       for (std::string part; std::getline(list, part, ',');) parts.insert(part);
@@ -81,14 +86,16 @@ std::string NormalisedNft(const std::string& text) {
   for (std::string word; words >> word;) {
     if (word == "counter" || word == "packets" || word == "bytes") continue;
     const servent* service = getservbyname(word.c_str(), nullptr);
-    all.insert(service != nullptr ? std::to_string((service->s_port & 0xff) << 8 | (service->s_port >> 8 & 0xff)) : word);
+    all.insert(service != nullptr ? std::to_string((service->s_port & 0xff) << 8 | (service->s_port >> 8 & 0xff))
+                                  : word);
   }
   std::string result;
   for (const std::string& word : all) result += (result.empty() ? "" : " ") + word;
   return result;
 }
 
-// The rules of an nftables file that is written as nft lists; nullopt for one that is a script (variables, includes, commands).
+// The rules of an nftables file that is written as nft lists; nullopt for one that is a script (variables, includes,
+// commands).
 std::optional<Texts> ParseNftFile(const std::string& content) {
   Texts texts;
   std::istringstream lines(content);
@@ -96,7 +103,8 @@ std::optional<Texts> ParseNftFile(const std::string& content) {
   int depth = 0;
   std::size_t rules = 0;
   for (std::string line; std::getline(lines, line);) {
-    if (const auto comment = line.find('#'); comment != line.npos && (comment == 0 || line.find('"') == line.npos)) line.resize(comment);
+    if (const auto comment = line.find('#'); comment != line.npos && (comment == 0 || line.find('"') == line.npos))
+      line.resize(comment);
     std::istringstream words(line);
     std::string first, second, third;
     words >> first >> second >> third;
@@ -107,7 +115,8 @@ std::optional<Texts> ParseNftFile(const std::string& content) {
       table = (short_form ? "ip " : second + " ") + (short_form ? second : third);
     } else if (depth == 1) {
       chain = first == "chain" ? second : "";
-    } else if (depth == 2 && !chain.empty() && first != "}" && first != "type" && first != "policy" && first != "comment") {
+    } else if (depth == 2 && !chain.empty() && first != "}" && first != "type" && first != "policy" &&
+               first != "comment") {
       if (line.find('$') != line.npos) return std::nullopt;
       std::istringstream parts(line);
       for (std::string part; std::getline(parts, part, ';');) {
@@ -153,11 +162,15 @@ void Tell(const Difference& difference, const std::string& path, const std::stri
   Finding finding;
   finding.id = "unsaved-rules";
   finding.certainty = kHygieneMax - 0.05;
-  finding.title = fmt::format("The rules in force are not those of {}: {} not saved, {} saved and not in force", path, difference.unsaved.size(), difference.not_loaded.size());
-  for (std::size_t i = 0; i < std::min(kExamplesMax, difference.unsaved.size()); ++i) finding.evidence.push_back("not saved: " + difference.unsaved[i]);
-  for (std::size_t i = 0; i < std::min(kExamplesMax, difference.not_loaded.size()); ++i) finding.evidence.push_back("saved, not in force: " + difference.not_loaded[i]);
+  finding.title = fmt::format("The rules in force are not those of {}: {} not saved, {} saved and not in force", path,
+                              difference.unsaved.size(), difference.not_loaded.size());
+  for (std::size_t i = 0; i < std::min(kExamplesMax, difference.unsaved.size()); ++i)
+    finding.evidence.push_back("not saved: " + difference.unsaved[i]);
+  for (std::size_t i = 0; i < std::min(kExamplesMax, difference.not_loaded.size()); ++i)
+    finding.evidence.push_back("saved, not in force: " + difference.not_loaded[i]);
   finding.cause = "a reboot, or a reload of the firewall, brings the saved rules back in place of those in force";
-  finding.fix.push_back({save, "keeps what is in force now, wrong rules included: look at it first", "cp " + path + ".old " + path, ""});
+  finding.fix.push_back(
+      {save, "keeps what is in force now, wrong rules included: look at it first", "cp " + path + ".old " + path, ""});
   report.findings.push_back(std::move(finding));
 }
 
@@ -180,7 +193,8 @@ void CheckIptables(const RuleCase& rules, bool ipv6, Report& report) {
     for (const Rule& rule : one.ruleset->rules) {
       const bool iptables = rule.family == family && (backend != RuleBackend::kNftables || rule.text.starts_with('-'));
       if (!iptables || IsOfProgram(rule.chain) || IsOfProgram(rule.text)) continue;
-      if (rule.text.starts_with('(')) return report.not_checked.push_back({path, "the texts of the rules in force could not be read"});
+      if (rule.text.starts_with('('))
+        return report.not_checked.push_back({path, "the texts of the rules in force could not be read"});
       in_force[{rule.table, rule.chain}].push_back(Normalised(rule.text));
     }
   }
@@ -191,7 +205,8 @@ void CheckIptables(const RuleCase& rules, bool ipv6, Report& report) {
       if (!IsOfProgram(place.second) && !IsOfProgram(text)) saved[place].push_back(Normalised(text));
     }
   }
-  Tell(Compare(in_force, saved), path, fmt::format("cp {0} {0}.old && {1}-save > {0}", path, rules.commands.ToolOf(by, family, example_table)), report);
+  Tell(Compare(in_force, saved), path,
+       fmt::format("cp {0} {0}.old && {1}-save > {0}", path, rules.commands.ToolOf(by, family, example_table)), report);
   report.checked.push_back("the rules in force against " + path);
 }
 
@@ -206,22 +221,27 @@ void CheckNft(const RuleCase& rules, Report& report) {
   if (!saved) return;
   Texts in_force;
   for (const Rule& rule : nft->second.ruleset->rules) {
-    if (rule.text.starts_with('-') || IsOfProgram(rule.chain) || rule.table == "firewalld" || rule.table.starts_with("f2b")) continue;
-    if (rule.text.starts_with('(')) return report.not_checked.push_back({path, "the texts of the rules in force could not be read"});
+    if (rule.text.starts_with('-') || IsOfProgram(rule.chain) || rule.table == "firewalld" ||
+        rule.table.starts_with("f2b"))
+      continue;
+    if (rule.text.starts_with('('))
+      return report.not_checked.push_back({path, "the texts of the rules in force could not be read"});
     in_force[{std::string(NameOf(rule.family)) + " " + rule.table, rule.chain}].push_back(NormalisedNft(rule.text));
   }
   if (in_force.empty() && !rules.inputs.host.in_first_namespace) return;
   const Difference difference = Compare(in_force, *saved);
   // As many here as there are as likely the same rules in another notation.
   if (difference.unsaved.size() == difference.not_loaded.size()) return;
-  Tell(difference, path, fmt::format("cp {0} {0}.old && (echo 'flush ruleset'; nft -s list ruleset) > {0}", path), report);
+  Tell(difference, path, fmt::format("cp {0} {0}.old && (echo 'flush ruleset'; nft -s list ruleset) > {0}", path),
+       report);
   report.checked.push_back("the rules in force against " + path);
 }
 
 }  // namespace
 
 void CheckSavedRules(const RuleCase& rules, Report& report) {
-  if (!rules.unread.empty()) return report.not_checked.push_back({"whether the rules in force are saved", "not all of them could be read"});
+  if (!rules.unread.empty())
+    return report.not_checked.push_back({"whether the rules in force are saved", "not all of them could be read"});
   CheckIptables(rules, false, report);
   CheckIptables(rules, true, report);
   CheckNft(rules, report);

@@ -25,19 +25,23 @@ void AddOwner(const RuleCase& rules, const Decision& stop, Finding& finding) {
   const RuleChain& base = rules.walker.chain(stop.base);
   const std::string owner = OwnerOf(rules.inputs.after, base.backend, base.family, base.table,
                                     stop.rule ? rules.walker.rule(*stop.rule).chain : base.name);
-  if (!owner.empty()) finding.evidence.push_back(owner + " writes these rules: change them with it, or it undoes the change");
+  if (!owner.empty())
+    finding.evidence.push_back(owner + " writes these rules: change them with it, or it undoes the change");
 }
 
 // Where one rule set lets a packet pass, another may still stop it, and the other way round.
 std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& packet) {
   const RuleChain& base = rules.walker.chain(stop.base);
-  std::string cause = fmt::format("of all rules of the {} hook, in the order in which the kernel asks them, this {} decides: {}", base.hook,
-                                  stop.rule ? "rule" : "policy", Symptom(rules, stop, packet));
-  if (stop.certainty != Match::kYes) cause += "; rules before it that could not be told for certain may let some of it pass";
+  std::string cause =
+      fmt::format("of all rules of the {} hook, in the order in which the kernel asks them, this {} decides: {}",
+                  base.hook, stop.rule ? "rule" : "policy", Symptom(rules, stop, packet));
+  if (stop.certainty != Match::kYes)
+    cause += "; rules before it that could not be told for certain may let some of it pass";
   return cause;
 }
 
-// What is stopped for all that is known; else what is stopped unless a rule before it happens to accept this very source.
+// What is stopped for all that is known; else what is stopped unless a rule before it happens to accept this very
+// source.
 const Decision* Deciding(const Walk& walk) {
   if (const Decision* stop = walk.stop()) return stop;
   if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes) return nullptr;
@@ -56,7 +60,9 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
       const Rule& rule = rules.walker.rule(ref);
       for (const RuleCondition& condition : rule.conditions) {
         std::string why;
-        if (condition.kind == RuleCondition::Kind::kSource && !condition.negated && matcher.Condition(rule, condition, packet, why) == Match::kYes) return &stop;
+        if (condition.kind == RuleCondition::Kind::kSource && !condition.negated &&
+            matcher.Condition(rule, condition, packet, why) == Match::kYes)
+          return &stop;
       }
     }
   }
@@ -64,8 +70,11 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
 }
 
 bool AsksForTheSource(const RuleCondition& condition) {
-  const auto part_does = [](const std::vector<RuleCondition>& parts) { return std::any_of(parts.begin(), parts.end(), AsksForTheSource); };
-  return condition.kind == RuleCondition::Kind::kSource || std::any_of(condition.alternatives.begin(), condition.alternatives.end(), part_does);
+  const auto part_does = [](const std::vector<RuleCondition>& parts) {
+    return std::any_of(parts.begin(), parts.end(), AsksForTheSource);
+  };
+  return condition.kind == RuleCondition::Kind::kSource ||
+         std::any_of(condition.alternatives.begin(), condition.alternatives.end(), part_does);
 }
 
 // Whether the decision is about who asks: a ban, or a list of those who may.
@@ -81,21 +90,24 @@ bool IsAboutTheSource(const RuleCase& rules, const Decision& decision) {
   });
 }
 
-void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty, Report& report) {
+void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty,
+                             Report& report) {
   Finding finding;
   finding.id = "dnat-not-forwarded";
   finding.certainty = certainty;
   finding.title = fmt::format("A DNAT rule sends this traffic to {}, and the forward chain does not let it through",
                               walk.packet.destination ? walk.packet.destination->ToString() : "another host");
-  finding.evidence = {rules.commands.Place(*walk.destination_nat), "stopped by " + rules.Place(stop), rules.Counted(stop)};
-  finding.cause = "DNAT changes the destination before the forward hook: that hook sees the new address and port (" + Traffic(walk.packet) +
-                  "), and needs a rule that accepts them; " + Symptom(rules, stop, walk.packet);
+  finding.evidence = {rules.commands.Place(*walk.destination_nat), "stopped by " + rules.Place(stop),
+                      rules.Counted(stop)};
+  finding.cause = "DNAT changes the destination before the forward hook: that hook sees the new address and port (" +
+                  Traffic(walk.packet) + "), and needs a rule that accepts them; " + Symptom(rules, stop, walk.packet);
   rules.commands.LetThrough(stop, walk.packet, finding);
   report.findings.push_back(std::move(finding));
 }
 
 // What lets the packet in does not help where its answers, too, are stopped: then both are let through.
-void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, Finding& finding) {
+void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
+                       Finding& finding) {
   const std::string& hook = rules.walker.chain(stop.base).hook;
   if (finding.fix.empty() || (hook != "input" && hook != "forward" && hook != "output")) return;
   const Walk answers = rules.Through(AnswerTo(asked, walk));
@@ -103,7 +115,8 @@ void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& 
   if (stops_answers == nullptr) return;
   const auto also = rules.commands.AcceptAnswersTo(*stops_answers, answers.packet);
   if (!also) {
-    finding.decide = "how its answers are let through, which are stopped, too, by " + rules.Place(*stops_answers) + "; no command is offered for that: " + also.error().message;
+    finding.decide = "how its answers are let through, which are stopped, too, by " + rules.Place(*stops_answers) +
+                     "; no command is offered for that: " + also.error().message;
     finding.fix.clear();
     return;
   }
@@ -114,7 +127,8 @@ void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& 
   }
 }
 
-void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report) {
+void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
+                  double certainty, Report& report) {
   for (const Finding& each : report.findings) {
     if (each.id == IdOf(stop) && !each.evidence.empty() && each.evidence.front() == rules.Place(stop)) return;
   }
@@ -126,19 +140,23 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
 }
 
 // What may be told of one packet that was asked about.
-void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes, Report& report) {
+void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes,
+             Report& report) {
   const Question& question = rules.inputs.question;
-  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a firewall's work.
+  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a
+  // firewall's work.
   if (another_passes && !walk.stops.empty() && !walk.stops.back().rule) return;
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
   double scale = (forwarding_is_off ? 0.6 : 1) * (another_passes ? 0.6 : 1);
-  if (!only_one && !question.source && !asked.leaves) scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
+  if (!only_one && !question.source && !asked.leaves)
+    scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
     // A policy that drops what nobody said much about is how a firewall should be.
     const bool says_little = !question.destination_port && !question.protocol;
     if (says_little && !whole) {
-      if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) AddStopped(rules, walk, *named, asked, 0.75, report);
+      if (const Decision* named = NamingTheSource(rules, walk, asked.packet))
+        AddStopped(rules, walk, *named, asked, 0.75, report);
       return;
     }
     AddStopped(rules, walk, *stop, asked, (whole ? 0.98 : question.source ? 0.6 : 0.5) * scale, report);
@@ -158,15 +176,19 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
 
 }  // namespace
 
-void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report) {
+void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
+                double certainty, Report& report) {
   const bool late = stop.rule && walk.late_accept && walk.late_accept->rule && walk.late_accept->base == stop.base;
-  // Who is banned by address is stopped on purpose, before what is open to everybody: to let that come first would lift all bans.
-  const bool on_purpose = stop.rule && IsAboutTheSource(rules, stop) && !(late && IsAboutTheSource(rules, *walk.late_accept));
+  // Who is banned by address is stopped on purpose, before what is open to everybody: to let that come first would lift
+  // all bans.
+  const bool on_purpose =
+      stop.rule && IsAboutTheSource(rules, stop) && !(late && IsAboutTheSource(rules, *walk.late_accept));
   if (on_purpose) {
     AddPlainStop(rules, walk, stop, asked, certainty, report);
     certainty *= 0.5;
   }
-  if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward" && !Has(report, "dnat-not-forwarded")) {
+  if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward" &&
+      !Has(report, "dnat-not-forwarded")) {
     AddForwardedTranslation(rules, walk, stop, certainty, report);
     LetAnswersThrough(rules, walk, stop, asked, report.findings.back());
     certainty -= 0.03;
@@ -186,10 +208,13 @@ const char* IdOf(const Decision& stop) {
 
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet) {
   const bool tcp = !packet.protocol || *packet.protocol == IPPROTO_TCP;
-  if (stop.verdict != Verdict::kReject) return tcp ? "it drops silently, so a client waits until it times out" : "it drops silently, so a client hears nothing";
+  if (stop.verdict != Verdict::kReject)
+    return tcp ? "it drops silently, so a client waits until it times out"
+               : "it drops silently, so a client hears nothing";
   const bool reset = stop.rule && rules.walker.rule(*stop.rule).tcp_reset;
   return reset ? "it answers with a RST, so a client is told at once \"Connection refused\""
-               : "it answers with an ICMP error, so a client is told at once (\"Connection refused\", \"No route to host\" ...)";
+               : "it answers with an ICMP error, so a client is told at once (\"Connection refused\", \"No route to "
+                 "host\" ...)";
 }
 
 Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty) {
@@ -199,7 +224,8 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
   const RuleChain& base = rules.walker.chain(stop.base);
   if (stop.rule) {
     const Rule& rule = rules.walker.rule(*stop.rule);
-    finding.title = fmt::format("Rule {} of chain {} {} it", rule.position + 1, rule.chain, stop.verdict == Verdict::kReject ? "rejects" : "drops");
+    finding.title = fmt::format("Rule {} of chain {} {} it", rule.position + 1, rule.chain,
+                                stop.verdict == Verdict::kReject ? "rejects" : "drops");
   } else {
     finding.title = fmt::format("No rule of chain {} accepts it, and the chain's policy drops it", base.name);
   }
@@ -216,15 +242,18 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
   Finding finding;
   finding.id = "late-accept";
   finding.certainty = certainty;
-  finding.title = fmt::format("Rule {} of chain {} would accept it, but comes after rule {} of chain {}, which {} it", late.position + 1, late.chain,
-                              stops.position + 1, stops.chain, stop.verdict == Verdict::kReject ? "rejects" : "drops");
-  finding.evidence = {"accepts: " + rules.commands.Place(*walk.late_accept->rule), "stops: " + rules.Place(stop), rules.Counted(stop)};
+  finding.title = fmt::format("Rule {} of chain {} would accept it, but comes after rule {} of chain {}, which {} it",
+                              late.position + 1, late.chain, stops.position + 1, stops.chain,
+                              stop.verdict == Verdict::kReject ? "rejects" : "drops");
+  finding.evidence = {"accepts: " + rules.commands.Place(*walk.late_accept->rule), "stops: " + rules.Place(stop),
+                      rules.Counted(stop)};
   AddOwner(rules, stop, finding);
   finding.cause = "the first rule that takes a packet decides; " + Symptom(rules, stop, walk.packet);
   // To move the rule would let in all whom it accepts: that is for a person to want.
   rules.commands.LetThrough(stop, walk.packet, finding);
-  finding.decide = fmt::format("whether all are to pass whom rule {} of chain {} accepts: then it belongs before rule {} of chain {}", late.position + 1, late.chain,
-                               stops.position + 1, stops.chain);
+  finding.decide = fmt::format(
+      "whether all are to pass whom rule {} of chain {} accepts: then it belongs before rule {} of chain {}",
+      late.position + 1, late.chain, stops.position + 1, stops.chain);
   return finding;
 }
 
@@ -234,7 +263,8 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   std::vector<Walk> walks;
   for (const AskedPacket& one : asked) walks.push_back(rules.Through(one));
   const bool says_who = rules.inputs.question.source || rules.inputs.question.destination;
-  const bool one_passes = !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
+  const bool one_passes =
+      !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const AskedPacket& one = asked[i];
     const Walk& walk = walks[i];
@@ -243,16 +273,21 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
       outcome.destination_translated = true;
       outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;
       const std::optional<NumberRange>& port = walk.packet.destination_port;
-      const bool to_here = walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
+      const bool to_here =
+          walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
       if (to_here && walk.passes == Match::kYes) outcome.redirected_to = static_cast<std::uint16_t>(port->first);
     }
     TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
-                                         walk.passes == Match::kYes ? "they let it pass" : walk.passes == Match::kNo ? "they stop it" : "they stop some of it, or what they ask is not known",
+                                         walk.passes == Match::kYes ? "they let it pass"
+                                         : walk.passes == Match::kNo
+                                             ? "they stop it"
+                                             : "they stop some of it, or what they ask is not known",
                                          walk.path.empty() ? "there are none" : WayThrough(rules, walk)));
     if (walk.passes != Match::kMaybe) continue;
-    for (const Unevaluated& open : walk.unevaluated) report.not_checked.push_back({rules.commands.Place(open.rule), open.why});
+    for (const Unevaluated& open : walk.unevaluated)
+      report.not_checked.push_back({rules.commands.Place(open.rule), open.why});
     if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
   }
   return outcome;

@@ -11,7 +11,8 @@ const char* IdOf(const Decision& stop);
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
 Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);
 // The findings that tell why the packet is stopped there, the likeliest first: what else explains it comes with it.
-void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked, double certainty, Report& report);
+void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
+                double certainty, Report& report);
 // An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
 Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);
 

@@ -1,5 +1,5 @@
-// What rules and policies stop at this moment, when nothing was asked: two readings of their counters. A firewall that drops is doing
-// its work, so only what grows (or is out of order whatever comes) is told.
+// What rules and policies stop at this moment, when nothing was asked: two readings of their counters. A firewall that
+// drops is doing its work, so only what grows (or is out of order whatever comes) is told.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -12,20 +12,26 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kToldMax = 5;           // rules, of those that stop the most
-constexpr std::uint64_t kPolicyGrowthMin = 3;  // stray multicast and the like come to every policy
+constexpr std::size_t kToldMax = 5;              // rules, of those that stop the most
+constexpr std::uint64_t kPolicyGrowthMin = 3;    // stray multicast and the like come to every policy
 constexpr std::uint64_t kTidyingGrowthMin = 10;  // connections that end leave a stray packet or two
-constexpr std::uint64_t kManyPackets = 100;   // that a rule has stopped since it was made
+constexpr std::uint64_t kManyPackets = 100;      // that a rule has stopped since it was made
 
-bool Stops(const Rule& rule) { return (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && rule.jump_target.empty() && rule.map.empty(); }
+bool Stops(const Rule& rule) {
+  return (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && rule.jump_target.empty() &&
+         rule.map.empty();
+}
 
-bool TakesEverything(const Rule& rule) { return rule.fully_understood && rule.conditions.empty() && rule.limits.empty(); }
+bool TakesEverything(const Rule& rule) {
+  return rule.fully_understood && rule.conditions.empty() && rule.limits.empty();
+}
 
 // What only tidies up: packets that belong to nothing, and noise to everybody.
 bool IsHousekeeping(const Rule& rule) {
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
     using Kind = RuleCondition::Kind;
-    const bool invalid = condition.kind == Kind::kConntrackState && !condition.negated && !condition.numbers.empty() && condition.numbers.front().first == 1;
+    const bool invalid = condition.kind == Kind::kConntrackState && !condition.negated && !condition.numbers.empty() &&
+                         condition.numbers.front().first == 1;
     return invalid || condition.kind == Kind::kPacketType || condition.kind == Kind::kDestinationType;
   });
 }
@@ -51,7 +57,8 @@ void TellRule(const RuleCase& rules, const Growing& one, Report& report) {
   if (one.growth == 0) certainty = 0.35;
   Finding finding = StoppedBy(rules, one.stop, TakenBy(rule), certainty);
   finding.when = one.growth > 0 ? When::kNow : When::kPast;
-  finding.title = fmt::format("Rule {} of chain {} {} {}", rule.position + 1, rule.chain, one.growth > 0 ? "is stopping packets now:" : "has stopped many packets:",
+  finding.title = fmt::format("Rule {} of chain {} {} {}", rule.position + 1, rule.chain,
+                              one.growth > 0 ? "is stopping packets now:" : "has stopped many packets:",
                               Grouped(one.growth > 0 ? one.growth : one.packets));
   report.findings.push_back(std::move(finding));
 }
@@ -65,13 +72,16 @@ void CheckRulesThatStop(const RuleCase& rules, Report& report) {
       if (!Stops(rule) || !rule.limits.empty()) continue;
       const RuleRef ref{backend, i};
       const std::uint64_t growth = rules.Growth(ref), packets = rules.Packets(ref).value_or(0);
-      const bool suspicious = packets >= kManyPackets && !IsBlocklist(rules, rule) && !IsHousekeeping(rule) && !TakesEverything(rule);
+      const bool suspicious =
+          packets >= kManyPackets && !IsBlocklist(rules, rule) && !IsHousekeeping(rule) && !TakesEverything(rule);
       if (growth == 0 && !suspicious) continue;
       if (growth < kTidyingGrowthMin && IsHousekeeping(rule)) continue;
       growing.push_back({{rule.verdict, Match::kYes, true, {}, ref, {}}, growth, packets});
     }
   }
-  const auto worse = [](const Growing& a, const Growing& b) { return std::pair(a.growth, a.packets) > std::pair(b.growth, b.packets); };
+  const auto worse = [](const Growing& a, const Growing& b) {
+    return std::pair(a.growth, a.packets) > std::pair(b.growth, b.packets);
+  };
   std::sort(growing.begin(), growing.end(), worse);
   if (growing.size() > kToldMax) growing.resize(kToldMax);
   for (Growing& one : growing) {
@@ -129,7 +139,8 @@ void CheckStoppingNow(const RuleCase& rules, Report& report) {
   CheckShadowed(rules, report);
   CheckRulesThatStop(rules, report);
   CheckPolicies(rules, report);
-  report.checked.push_back(fmt::format("which rules and policies stopped packets in the {:.1f} s of this observation", rules.seconds()));
+  report.checked.push_back(
+      fmt::format("which rules and policies stopped packets in the {:.1f} s of this observation", rules.seconds()));
 }
 
 }  // namespace conntally::diagnose

@@ -11,7 +11,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kTranslationsMax = 64;           // DNAT rules that are tried
+constexpr std::size_t kTranslationsMax = 64;              // DNAT rules that are tried
 constexpr std::uint32_t kSeenReply = 2, kSourceNat = 16;  // IPS_SEEN_REPLY, IPS_SRC_NAT
 
 IpAddress DestinationOf(const Connection& connection) { return {connection.key.destination, connection.key.family}; }
@@ -22,12 +22,15 @@ struct Unanswered {
 };
 
 // Connections from private addresses to public ones that pass untranslated.
-Unanswered Untranslated(const RuleCase& rules, const std::optional<IpAddress>& source, const std::optional<IpAddress>& destination) {
+Unanswered Untranslated(const RuleCase& rules, const std::optional<IpAddress>& source,
+                        const std::optional<IpAddress>& destination) {
   Unanswered count;
   if (!rules.inputs.host.connections) return count;
   for (const Connection& connection : rules.inputs.host.connections->connections) {
     const IpAddress from = connection.key.SourceAddress(), to = DestinationOf(connection);
-    if ((connection.status & kSourceNat) != 0 || !IsPrivate(from) || (source && from != *source) || (destination && to != *destination)) continue;
+    if ((connection.status & kSourceNat) != 0 || !IsPrivate(from) || (source && from != *source) ||
+        (destination && to != *destination))
+      continue;
     if ((!destination && IsPrivate(to)) || rules.inputs.host.IsLocal(to) || rules.inputs.host.IsLocal(from)) continue;
     ++((connection.status & kSeenReply) != 0 ? count.answered : count.unanswered);
   }
@@ -40,9 +43,11 @@ std::optional<RuleRef> OtherSourceNat(const RuleCase& rules, Family family) {
     if (!one.ruleset) continue;
     for (std::size_t i = 0; i < one.ruleset->rules.size(); ++i) {
       const Rule& rule = one.ruleset->rules[i];
-      const bool of_family = rule.family == RuleFamily::kInet || rule.family == (family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
+      const bool of_family = rule.family == RuleFamily::kInet ||
+                             rule.family == (family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
       if (!of_family || !rule.nat) continue;
-      if (rule.nat->kind == NatTarget::Kind::kMasquerade || rule.nat->kind == NatTarget::Kind::kSource) return RuleRef{backend, i};
+      if (rule.nat->kind == NatTarget::Kind::kMasquerade || rule.nat->kind == NatTarget::Kind::kSource)
+        return RuleRef{backend, i};
     }
   }
   return std::nullopt;
@@ -60,17 +65,21 @@ void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& so
   for (const auto& [backend, one] : rules.inputs.after.backends) {
     if (!one.ruleset) continue;
     for (const RuleChain& chain : one.ruleset->chains) {
-      const bool of_family = chain.family == family || (chain.family == RuleFamily::kInet && backend == RuleBackend::kNftables);
-      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family) return finding.fix.push_back(rules.commands.Masquerade(chain, source, out, risk));
+      const bool of_family =
+          chain.family == family || (chain.family == RuleFamily::kInet && backend == RuleBackend::kNftables);
+      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family)
+        return finding.fix.push_back(rules.commands.Masquerade(chain, source, out, risk));
     }
   }
   const std::string tool = family == RuleFamily::kIp6 ? "ip6tables" : "iptables";
   const std::string text = fmt::format("-s {} -o {} -j MASQUERADE", from, ShellWord(out));
-  finding.fix.push_back({fmt::format("{} -t nat -A POSTROUTING {}", tool, text), risk, fmt::format("{} -t nat -D POSTROUTING {}", tool, text),
+  finding.fix.push_back({fmt::format("{} -t nat -A POSTROUTING {}", tool, text), risk,
+                         fmt::format("{} -t nat -D POSTROUTING {}", tool, text),
                          fmt::format("{}-save > /etc/iptables/rules.v{}", tool, family == RuleFamily::kIp6 ? 6 : 4)});
 }
 
-void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& source, const Unanswered& seen, double certainty, Report& report) {
+void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& source, const Unanswered& seen,
+                      double certainty, Report& report) {
   if (Has(report, "no-masquerade")) return;
   const std::string from = source.ToString();
   Finding finding;
@@ -78,12 +87,17 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& 
   finding.certainty = certainty;
   const std::string out = walk.packet.out ? walk.packet.out->name : "the way out";
   finding.title = fmt::format("Nothing translates {} on the way out by {}", from, out);
-  finding.evidence.push_back(from + " is private, and no rule of the postrouting hook that takes such packets changes it");
+  finding.evidence.push_back(from +
+                             " is private, and no rule of the postrouting hook that takes such packets changes it");
   if (seen.unanswered > 0) {
-    finding.evidence.push_back(fmt::format("{} such connections went out untranslated and have no answer, {} have one", seen.unanswered, seen.answered));
+    finding.evidence.push_back(fmt::format("{} such connections went out untranslated and have no answer, {} have one",
+                                           seen.unanswered, seen.answered));
   }
-  if (const auto other = OtherSourceNat(rules, walk.packet.family)) finding.evidence.push_back("this one takes others: " + rules.commands.Place(*other));
-  finding.cause = "packets leave with an address that nobody out there can answer to, so no answer ever comes back: connections time out";
+  if (const auto other = OtherSourceNat(rules, walk.packet.family))
+    finding.evidence.push_back("this one takes others: " + rules.commands.Place(*other));
+  finding.cause =
+      "packets leave with an address that nobody out there can answer to, so no answer ever comes back: connections "
+      "time out";
   Masquerade(rules, walk.packet, source, finding);
   report.findings.push_back(std::move(finding));
 }
@@ -91,13 +105,17 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& 
 void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& report) {
   const Walk walk = rules.Through(asked);
   const Packet& packet = walk.packet;
-  if (!walk.forwarded || walk.passes == Match::kNo || walk.source_nat || walk.source_nat_open || !packet.source || !packet.destination) return;
+  if (!walk.forwarded || walk.passes == Match::kNo || walk.source_nat || walk.source_nat_open || !packet.source ||
+      !packet.destination)
+    return;
   if (!IsPrivate(*packet.source) || !rules.Forwards(packet.family)) return;
   const Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
   if (seen.answered > seen.unanswered) return;
   double certainty = 0;
-  // Sent back to the network that it came from: the server answers its neighbour by itself, from an address that was not asked.
-  const bool hairpin = walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index && packet.in->index != 0;
+  // Sent back to the network that it came from: the server answers its neighbour by itself, from an address that was
+  // not asked.
+  const bool hairpin =
+      walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index && packet.in->index != 0;
   if (hairpin) {
     certainty = 0.92;
   } else if (!IsPrivate(*packet.destination)) {
@@ -129,7 +147,8 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
     asked.packet.source_port = NumberRange{connection.key.source_port, connection.key.source_port};
     asked.packet.source_is_local = asked.packet.destination_is_local = false;
     const auto back = rules.inputs.find_route({from, std::nullopt, 0});
-    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr) asked.packet.in = PacketInterface{link->index, link->name};
+    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr)
+      asked.packet.in = PacketInterface{link->index, link->name};
     const Walk walk = rules.Through(asked);
     if (walk.forwarded && walk.passes != Match::kNo && !walk.source_nat && !walk.source_nat_open) {
       TellNoMasquerade(rules, walk, from, seen, 0.7, report);
@@ -149,10 +168,14 @@ std::optional<AskedPacket> FromOutside(const RuleCase& rules, const Rule& rule) 
   for (const RuleCondition& condition : rule.conditions) {
     if (condition.negated) continue;
     using Kind = RuleCondition::Kind;
-    if (condition.kind == Kind::kProtocol && !condition.numbers.empty()) packet.protocol = static_cast<std::uint8_t>(condition.numbers.front().first);
-    if (condition.kind == Kind::kDestinationPort && !condition.numbers.empty()) packet.destination_port = NumberRange{condition.numbers.front().first, condition.numbers.front().first};
-    if (condition.kind == Kind::kDestination && !condition.addresses.empty()) packet.destination = condition.addresses.front().first;
-    if (condition.kind == Kind::kInInterface && !condition.interfaces.empty()) packet.in = PacketInterface{0, condition.interfaces.front()};
+    if (condition.kind == Kind::kProtocol && !condition.numbers.empty())
+      packet.protocol = static_cast<std::uint8_t>(condition.numbers.front().first);
+    if (condition.kind == Kind::kDestinationPort && !condition.numbers.empty())
+      packet.destination_port = NumberRange{condition.numbers.front().first, condition.numbers.front().first};
+    if (condition.kind == Kind::kDestination && !condition.addresses.empty())
+      packet.destination = condition.addresses.front().first;
+    if (condition.kind == Kind::kInInterface && !condition.interfaces.empty())
+      packet.in = PacketInterface{0, condition.interfaces.front()};
   }
   const auto inside = rules.inputs.find_route({rule.nat->addresses->first, std::nullopt, 0});
   if (!inside || inside->kind != Route::Kind::kForward) return std::nullopt;
@@ -173,21 +196,27 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
     for (std::size_t i = 0; i < one.ruleset->rules.size() && tried < kTranslationsMax; ++i) {
       const Rule& rule = one.ruleset->rules[i];
       const bool translates = rule.nat && rule.nat->kind == NatTarget::Kind::kDestination && rule.nat->addresses;
-      if (!translates || !rules.Forwards(rule.nat->addresses->first.family) || Has(report, "dnat-not-forwarded")) continue;
+      if (!translates || !rules.Forwards(rule.nat->addresses->first.family) || Has(report, "dnat-not-forwarded"))
+        continue;
       const auto asked = FromOutside(rules, rule);
       if (!asked) continue;
       ++tried;
       const Walk walk = rules.Through(*asked);
       const Decision* stop = walk.stop();
-      if (stop == nullptr || walk.destination_nat != RuleRef{backend, i} || rules.walker.chain(stop->base).hook != "forward") continue;
+      if (stop == nullptr || walk.destination_nat != RuleRef{backend, i} ||
+          rules.walker.chain(stop->base).hook != "forward")
+        continue;
       const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
       Finding finding;
       finding.id = "dnat-not-forwarded";
       finding.certainty = grows ? 0.9 : 0.6;
-      finding.title = fmt::format("A DNAT rule leads to {}, and the forward chain lets nothing through to there", rule.nat->addresses->first.ToString());
+      finding.title = fmt::format("A DNAT rule leads to {}, and the forward chain lets nothing through to there",
+                                  rule.nat->addresses->first.ToString());
       finding.evidence = {rules.commands.Place({backend, i}), "stopped by " + rules.Place(*stop), rules.Counted(*stop)};
-      finding.cause = "DNAT changes the destination before the forward hook: that hook sees the new address and port, and needs a rule that accepts them; " +
-                      Symptom(rules, *stop, walk.packet);
+      finding.cause =
+          "DNAT changes the destination before the forward hook: that hook sees the new address and port, and needs a "
+          "rule that accepts them; " +
+          Symptom(rules, *stop, walk.packet);
       rules.commands.LetThrough(*stop, walk.packet, finding);
       report.findings.push_back(std::move(finding));
     }

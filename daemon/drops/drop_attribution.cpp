@@ -16,9 +16,10 @@ namespace {
 constexpr std::uint32_t kNfprotoIpv4 = 2;
 constexpr std::uint32_t kNfprotoIpv6 = 10;
 
-// The weakest of several counts. Enough to name a rule that nothing else contends with, but not to rule out another: kLikely is what held
-// before the packet and after it, and could have changed twice in between; kUnseen is what is understood and the key does not tell, as the
-// destination's address or the connection's state. Not enough for anything: kUnknown is what is not understood.
+// The weakest of several counts. Enough to name a rule that nothing else contends with, but not to rule out another:
+// kLikely is what held before the packet and after it, and could have changed twice in between; kUnseen is what is
+// understood and the key does not tell, as the destination's address or the connection's state. Not enough for
+// anything: kUnknown is what is not understood.
 enum class Likelihood { kNo, kUnlikely, kUnknown, kUnseen, kLikely, kYes };
 
 Likelihood Both(Likelihood a, Likelihood b) { return std::min(a, b); }
@@ -36,13 +37,14 @@ Likelihood Not(Likelihood likelihood) {
 }
 
 HookSet HookOf(const RuleChain& chain) {
-  constexpr std::array<std::pair<std::string_view, std::uint8_t>, 5> kHooks = {{{"prerouting", HookSet::kPrerouting},
-                                                                              {"input", HookSet::kInput},
-                                                                              {"forward", HookSet::kForward},
-                                                                              {"output", HookSet::kOutput},
-                                                                              {"postrouting", HookSet::kPostrouting}}};
-  const bool of_device = chain.family == RuleFamily::kBridge || chain.family == RuleFamily::kNetdev ||
-                         chain.family == RuleFamily::kArp;
+  constexpr std::array<std::pair<std::string_view, std::uint8_t>, 5> kHooks = {
+      {{"prerouting", HookSet::kPrerouting},
+       {"input", HookSet::kInput},
+       {"forward", HookSet::kForward},
+       {"output", HookSet::kOutput},
+       {"postrouting", HookSet::kPostrouting}}};
+  const bool of_device =
+      chain.family == RuleFamily::kBridge || chain.family == RuleFamily::kNetdev || chain.family == RuleFamily::kArp;
   for (const auto& [name, bit] : kHooks) {
     if (!of_device && chain.hook == name) return HookSet(bit);
   }
@@ -90,7 +92,8 @@ class SourcesInSets {
 
   static Ranges RangesOf(const AddressSet& set) {
     std::vector<AddressRange> elements, exceptions;
-    for (const SetElement& element : set.elements) (element.no_match ? exceptions : elements).push_back(element.addresses);
+    for (const SetElement& element : set.elements)
+      (element.no_match ? exceptions : elements).push_back(element.addresses);
     return {AddressRanges(std::move(elements)), AddressRanges(std::move(exceptions))};
   }
 
@@ -134,7 +137,8 @@ class Walk {
   void BaseChain(std::size_t index, HookCutoffs& cutoffs) {
     const RuleChain& chain = after_.ruleset->chains[index];
     const HookSet hook = HookOf(chain);
-    if (!IsOfFamily(chain.family, key_.source) || !key_.hooks.Meets(hook) || cutoffs.IsBeyond(hook, chain.priority)) return;
+    if (!IsOfFamily(chain.family, key_.source) || !key_.hooks.Meets(hook) || cutoffs.IsBeyond(hook, chain.priority))
+      return;
     const Outcome outcome = Chain(chain, Likelihood::kYes, 0);
     // Chains of type nat see the first packet of a connection alone.
     if (outcome == Outcome::kDropped && chain.type != "nat") cutoffs.Add(hook, chain.priority);
@@ -153,7 +157,8 @@ class Walk {
       const Rule& rule = after_.ruleset->rules[i];
       const Likelihood match = Both(reached, MatchOf(rule));
       if (match == Likelihood::kNo) continue;
-      const Outcome outcome = rule.map_understood ? TakeMapped(rule, i, match, depth) : Take(rule, i, rule.verdict, rule.jump_target, match, depth);
+      const Outcome outcome = rule.map_understood ? TakeMapped(rule, i, match, depth)
+                                                  : Take(rule, i, rule.verdict, rule.jump_target, match, depth);
       if (outcome != Outcome::kGoesOn) return outcome == Outcome::kReturns ? Outcome::kGoesOn : outcome;
     }
     return Outcome::kGoesOn;
@@ -175,7 +180,8 @@ class Walk {
     return Outcome::kGoesOn;
   }
 
-  Outcome Take(const Rule& rule, std::size_t index, Verdict verdict, const std::string& jump_target, Likelihood match, int depth) {
+  Outcome Take(const Rule& rule, std::size_t index, Verdict verdict, const std::string& jump_target, Likelihood match,
+               int depth) {
     const auto if_certain = [&](Outcome outcome) { return match == Likelihood::kYes ? outcome : Outcome::kGoesOn; };
     switch (verdict) {
       case Verdict::kDrop:
@@ -223,9 +229,10 @@ class Walk {
   }
 
   const RuleChain* Find(const Rule& rule, const std::string& name) const {
-    const auto found = std::find_if(after_.ruleset->chains.begin(), after_.ruleset->chains.end(), [&](const RuleChain& chain) {
-      return chain.family == rule.family && chain.table == rule.table && chain.name == name;
-    });
+    const auto found =
+        std::find_if(after_.ruleset->chains.begin(), after_.ruleset->chains.end(), [&](const RuleChain& chain) {
+          return chain.family == rule.family && chain.table == rule.table && chain.name == name;
+        });
     return found != after_.ruleset->chains.end() ? &*found : nullptr;
   }
 
@@ -246,7 +253,8 @@ class Walk {
 
   Likelihood OneHolds(const Rule& rule, const std::vector<std::vector<RuleCondition>>& alternatives) const {
     Likelihood best = Likelihood::kNo;
-    for (const auto& conditions : alternatives) best = std::max(best, conditions.empty() ? Likelihood::kUnknown : AllHold(rule, conditions));
+    for (const auto& conditions : alternatives)
+      best = std::max(best, conditions.empty() ? Likelihood::kUnknown : AllHold(rule, conditions));
     return best;
   }
 
@@ -257,15 +265,19 @@ class Walk {
     };
     if (!condition.set.empty() && condition.kind != RuleCondition::Kind::kSource) return Likelihood::kUnseen;
     switch (condition.kind) {
-      case RuleCondition::Kind::kSource: return condition.set.empty() ? SourceIn(condition.addresses) : SourceInSet(rule, condition);
-      case RuleCondition::Kind::kFamily: return number(key_.source.family == Family::kIpv4 ? kNfprotoIpv4 : kNfprotoIpv6);
+      case RuleCondition::Kind::kSource:
+        return condition.set.empty() ? SourceIn(condition.addresses) : SourceInSet(rule, condition);
+      case RuleCondition::Kind::kFamily:
+        return number(key_.source.family == Family::kIpv4 ? kNfprotoIpv4 : kNfprotoIpv6);
       case RuleCondition::Kind::kProtocol: return number(key_.protocol);
       case RuleCondition::Kind::kDestinationPort:
         return key_.destination_port == 0 ? Likelihood::kUnseen : number(key_.destination_port);
       case RuleCondition::Kind::kInInterface: return Interface(condition, interfaces_.in, key_.in_interface);
       case RuleCondition::Kind::kOutInterface: return Interface(condition, interfaces_.out, key_.out_interface);
-      case RuleCondition::Kind::kInInterfaceIndex: return key_.in_interface == 0 ? Likelihood::kUnseen : number(key_.in_interface);
-      case RuleCondition::Kind::kOutInterfaceIndex: return key_.out_interface == 0 ? Likelihood::kUnseen : number(key_.out_interface);
+      case RuleCondition::Kind::kInInterfaceIndex:
+        return key_.in_interface == 0 ? Likelihood::kUnseen : number(key_.in_interface);
+      case RuleCondition::Kind::kOutInterfaceIndex:
+        return key_.out_interface == 0 ? Likelihood::kUnseen : number(key_.out_interface);
       case RuleCondition::Kind::kTuple: return OneHolds(rule, condition.alternatives);
       case RuleCondition::Kind::kDestination:
       case RuleCondition::Kind::kSourcePort:
@@ -284,10 +296,12 @@ class Walk {
   }
 
   Likelihood SourceIn(const std::vector<AddressRange>& ranges) const {
-    return Known(std::any_of(ranges.begin(), ranges.end(), [&](const AddressRange& range) { return range.Contains(key_.source); }));
+    return Known(std::any_of(ranges.begin(), ranges.end(),
+                             [&](const AddressRange& range) { return range.Contains(key_.source); }));
   }
 
-  // Of sets that packets fill, or programs without a new generation of the rules, it is known what was in them before the packet and after it.
+  // Of sets that packets fill, or programs without a new generation of the rules, it is known what was in them before
+  // the packet and after it.
   Likelihood SourceInSet(const Rule& rule, const RuleCondition& condition) const {
     const AddressSet* then = FindSet(rule, condition, before_.sets.get(), sets_.ipsets_before());
     const AddressSet* now = FindSet(rule, condition, after_.sets.get(), sets_.ipsets_after());
@@ -327,7 +341,8 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
   for (const auto& [backend, now] : after_.backends) {
     if (!now.present || !now.ruleset || now.ruleset->chains.empty()) continue;
     const auto then = before_.backends.find(backend);
-    const bool same = now.success && then != before_.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
+    const bool same =
+        now.success && then != before_.backends.end() && then->second.present && then->second.ruleset == now.ruleset;
     if (!same) return {};
     walks.emplace_back(key, interfaces, then->second, now, *sets_, candidates);
     for (std::size_t i = 0; i < now.ruleset->chains.size(); ++i) {

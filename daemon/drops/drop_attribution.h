@@ -1,11 +1,12 @@
-// Which rule dropped a packet of which only the key is known: the join of what the eBPF program counts with what the rules say and
-// have counted. Pure; one thread at a time.
+// Which rule dropped a packet of which only the key is known: the join of what the eBPF program counts with what the
+// rules say and have counted. Pure; one thread at a time.
 //
-// The base chains of the hooks that are possible are walked by priority, as the packet would have walked them, into the chains they jump
-// to. Each drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter stood
-// still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a set that was in it
-// before and after. The answer is a rule only when it is the one candidate that is left, every condition of it is understood
-// and none is known not to hold, and its counter rose by as many packets or more. Else it is none: nothing is guessed.
+// The base chains of the hooks that are possible are walked by priority, as the packet would have walked them, into the
+// chains they jump to. Each drop or reject that the packet may have met is a candidate, a policy that drops included,
+// unless its own counter stood still meanwhile. A verdict map drops by those of its elements that the packet may have
+// met. A source is in a set that was in it before and after. The answer is a rule only when it is the one candidate
+// that is left, every condition of it is understood and none is known not to hold, and its counter rose by as many
+// packets or more. Else it is none: nothing is guessed.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,8 @@ class SourcesInSets;
 
 class DropAttributor {
  public:
-  // `before` was read before the first of the packets that are asked for, `after` after the last; a backend whose rules changed in
-  // between leaves the answer open. Both outlive it.
+  // `before` was read before the first of the packets that are asked for, `after` after the last; a backend whose rules
+  // changed in between leaves the answer open. Both outlive it.
   DropAttributor(const FirewallReading& before, const FirewallReading& after);
   ~DropAttributor();
 

@@ -34,7 +34,7 @@ constexpr auto kBusyRound = 60ms;
 constexpr std::uint64_t kBusyKeys = 8192;  // of the 65,536 that the kernel's map holds
 constexpr auto kRetry = 5s;
 constexpr auto kReadAgain = 1s;  // after the kernel did not hand over what it has
-constexpr auto kLook = 1s;  // for the namespace
+constexpr auto kLook = 1s;       // for the namespace
 constexpr auto kReadingsSpan = 1s;
 constexpr unsigned kDatagramsAtOnce = 64;
 constexpr unsigned kLogRecordsAtOnce = 2048;
@@ -72,7 +72,8 @@ bool Passes(const Error& error) {
 void CountTableFull(const TableFullLine& line, TableFullLineCounts& lines) {
   if (line.network_namespace == 0) {
     ++lines.nobodys;
-  } else if (const auto own = IdentifyNetworkNamespace(kOwnNetworkNamespace); own && own->inode == line.network_namespace) {
+  } else if (const auto own = IdentifyNetworkNamespace(kOwnNetworkNamespace);
+             own && own->inode == line.network_namespace) {
     ++lines.ours;
   }
 }
@@ -87,7 +88,8 @@ struct DropCollector::Ways {
   FollowedNamespace network_namespace;
   bool inside = false;
   Clock::time_point next_look{};
-  std::map<std::string, std::uint64_t> losses_before;  // of ways that were closed with their namespace, by the names of overflows
+  std::map<std::string, std::uint64_t>
+      losses_before;  // of ways that were closed with their namespace, by the names of overflows
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
   bool ebpf_wanted = true;  // there, or off for good, once it is false
@@ -99,8 +101,8 @@ struct DropCollector::Ways {
   Clock::time_point next_bind{};
   TableFullLineCounts table_full_lines;
   std::uint64_t not_looked_up = 0;  // packets whose rule was not asked for, since kRuleLooksMax was reached
-  // The rules as they were read last, and the time before, and before that, and as long ago as kReadingsSpan. A packet is told of up to
-  // a round or two after it was dropped, so it lies between the first and the last of them.
+  // The rules as they were read last, and the time before, and before that, and as long ago as kReadingsSpan. A packet
+  // is told of up to a round or two after it was dropped, so it lies between the first and the last of them.
   struct Reading {
     std::shared_ptr<const RuleFigures> figures;
     Clock::time_point taken;
@@ -112,17 +114,23 @@ struct DropCollector::Ways {
 
 DropCollector::DropCollector(Options options)
     : options_(std::move(options)),
-      tally_({.tracked_max = options_.drops.tracked_max, .ipv4_prefix = options_.ipv4_prefix, .ipv6_prefix = options_.ipv6_prefix},
+      tally_({.tracked_max = options_.drops.tracked_max,
+              .ipv4_prefix = options_.ipv4_prefix,
+              .ipv6_prefix = options_.ipv6_prefix},
              KeyedHash::WithRandomSecret()),
       stop_(MakeEvent()) {}
 
 DropCollector::~DropCollector() { Stop(); }
 
 void DropCollector::Start() {
-  const bool anything = options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log || !options_.drops.nflog_groups.empty() ||
-                        options_.rules != nullptr;  // whose sets count drops
+  const bool anything = options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log ||
+                        !options_.drops.nflog_groups.empty() || options_.rules != nullptr;  // whose sets count drops
   if (!anything || thread_.joinable()) return;
-  thread_ = StartThread("drops", [this] { Run(); }, [this](const Error& error) { Publish("drops", {false, 0, error.message}); });
+  thread_ = StartThread(
+      "drops", [this] { Run(); },
+      [this](const Error& error) {
+        Publish("drops", {false, 0, error.message});
+      });
 }
 
 void DropCollector::Stop() {
@@ -265,7 +273,8 @@ void DropCollector::ReceiveLogged(Ways& ways) {
       if (!ways.let_through.contains(packet.prefix)) tally_.AddLogged(packet);
     });
     if (received) continue;
-    failure += fmt::format("{}NFLOG group {}: {}", failure.empty() ? "" : "; ", listener.group(), received.error().message);
+    failure +=
+        fmt::format("{}NFLOG group {}: {}", failure.empty() ? "" : "; ", listener.group(), received.error().message);
     ways.next_reading = Clock::now() + kReadAgain;
   }
   if (ways.unbound_groups.empty() && !ways.nflog.empty()) Publish("nflog", {failure.empty(), 0, failure});
@@ -302,7 +311,8 @@ void DropCollector::FollowRules(Ways& ways) {
   if (!figures || (!ways.readings.empty() && figures == ways.readings.back().figures)) return;
   const Clock::time_point now = Clock::now();
   ways.readings.push_back({std::move(figures), now});
-  while (ways.readings.size() > 3 && now - ways.readings[1].taken > kReadingsSpan) ways.readings.erase(ways.readings.begin());
+  while (ways.readings.size() > 3 && now - ways.readings[1].taken > kReadingsSpan)
+    ways.readings.erase(ways.readings.begin());
   const RuleFigures& last = *ways.readings.back().figures;
   ways.let_through = PrefixesLetThrough(SnapshotOf(last));
   if (ways.ebpf) return AttributeToRules(ways);

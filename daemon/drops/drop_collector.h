@@ -1,6 +1,7 @@
-// The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the kernel's
-// log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and stops none of the others.
-// Where the path of the network namespace comes to stand for another one, the ways are opened anew there.
+// The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the
+// kernel's log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and
+// stops none of the others. Where the path of the network namespace comes to stand for another one, the ways are opened
+// anew there.
 //
 // Threads: Start and Stop on the owner's; all else on any.
 #pragma once

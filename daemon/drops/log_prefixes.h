@@ -8,8 +8,8 @@
 
 namespace conntally {
 
-// Prefixes, without trailing spaces, of log rules whose packets are accepted by the same rule, or by the next one with the same
-// conditions or none. A prefix that any other log rule has, too, is not among them.
+// Prefixes, without trailing spaces, of log rules whose packets are accepted by the same rule, or by the next one with
+// the same conditions or none. A prefix that any other log rule has, too, is not among them.
 std::set<std::string> PrefixesLetThrough(const FirewallReading& rules);
 
 }  // namespace conntally

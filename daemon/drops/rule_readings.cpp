@@ -19,7 +19,8 @@ void TakeTotalsAs(const BackendFigures& figures, const BackendFigures& other, Ba
   }
   std::map<std::tuple<RuleFamily, std::string_view, std::string_view>, std::optional<RuleCounter>> policies;
   const std::vector<RuleChain>& chains = figures.snapshot.ruleset->chains;
-  for (std::size_t i = 0; i < figures.policy_totals.size(); ++i) policies[{chains[i].family, chains[i].table, chains[i].name}] = figures.policy_totals[i];
+  for (std::size_t i = 0; i < figures.policy_totals.size(); ++i)
+    policies[{chains[i].family, chains[i].table, chains[i].name}] = figures.policy_totals[i];
   snapshot.policies.clear();
   for (const RuleChain& chain : other.snapshot.ruleset->chains) {
     const auto found = policies.find({chain.family, chain.table, chain.name});

@@ -1,5 +1,5 @@
-// Which rule dropped a packet, from two readings of the rules between which they may have changed. Counters are those that go on over
-// reloads: what a rule counted before it was replaced by one that says the same is part of its rise.
+// Which rule dropped a packet, from two readings of the rules between which they may have changed. Counters are those
+// that go on over reloads: what a rule counted before it was replaced by one that says the same is part of its rise.
 //
 // Where rules changed, the packet met those before or those after: it is attributed only where both tell the same rule.
 //
@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "collectors/rules/rule_counters.h"
 #include "collectors/rules/firewall_reading.h"
+#include "collectors/rules/rule_counters.h"
 #include "daemon/drops/drop_attribution.h"
 
 namespace conntally {

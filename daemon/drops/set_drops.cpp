@@ -44,8 +44,9 @@ std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
   std::vector<SetCountedDrop> drops;
   next_.clear();
   elements_ = left_out_ = 0;
-  const bool ipset_of_ipsets = figures.ipsets != nullptr && std::any_of(figures.ipsets->begin(), figures.ipsets->end(),
-                                                                        [](const AddressSet& set) { return set.of_sets; });
+  const bool ipset_of_ipsets =
+      figures.ipsets != nullptr &&
+      std::any_of(figures.ipsets->begin(), figures.ipsets->end(), [](const AddressSet& set) { return set.of_sets; });
   for (const auto& [backend, counting] : counting_) {
     const BackendReading& snapshot = figures.backends.at(backend).snapshot;
     for (const std::size_t index : counting.rules) {
@@ -80,7 +81,8 @@ void SetDrops::FindCountingRules(const RuleFigures& figures) {
       if (rule.counting_set.empty() || (rule.verdict != Verdict::kDrop && rule.verdict != Verdict::kReject)) continue;
       std::size_t mentions = 0;
       for (const auto& [other, of_other] : counting_) {
-        if (of_other.ruleset != nullptr && (rule.counting_ipset || other == backend)) mentions += Mentions(*of_other.ruleset, rule);
+        if (of_other.ruleset != nullptr && (rule.counting_ipset || other == backend))
+          mentions += Mentions(*of_other.ruleset, rule);
       }
       if (mentions == 1) counting.rules.push_back(i);
     }
@@ -94,7 +96,8 @@ bool SetDrops::IsOfOneSource(const SetElement& element) const {
 }
 
 void SetDrops::TakeSet(const Key& key, const AddressSet& set, std::vector<SetCountedDrop>& drops) {
-  const bool counts = std::any_of(set.elements.begin(), set.elements.end(), [](const SetElement& element) { return element.counter.has_value(); });
+  const bool counts = std::any_of(set.elements.begin(), set.elements.end(),
+                                  [](const SetElement& element) { return element.counter.has_value(); });
   const auto before = known_.find(key);
   if (!counts && !set.elements.empty()) return;
   Counters& counters = next_[key];
@@ -110,7 +113,8 @@ void SetDrops::TakeSet(const Key& key, const AddressSet& set, std::vector<SetCou
     if (before == known_.end()) continue;  // who knows since when it counts
     const auto last = before->second.find(element.addresses.first);
     if (last == before->second.end() && !knows_all_) continue;  // it may have been left out
-    const std::uint64_t counted = last != before->second.end() && last->second <= packets ? packets - last->second : packets;
+    const std::uint64_t counted =
+        last != before->second.end() && last->second <= packets ? packets - last->second : packets;
     if (counted != 0) drops.push_back({element.addresses.first, RuleLabel(std::get<4>(key)), counted});
   }
 }

@@ -1,11 +1,13 @@
-// Who was dropped as sets with counters tell: nftables' sets keyed by the source's address, and ipsets, whose elements count packets,
-// in rules that drop. From one reading of the rules to the next, an element's counter rises by the packets dropped.
+// Who was dropped as sets with counters tell: nftables' sets keyed by the source's address, and ipsets, whose elements
+// count packets, in rules that drop. From one reading of the rules to the next, an element's counter rises by the
+// packets dropped.
 //
-// An element counts the look-ups that found it. These are the dropped packets only where the look-up is the last thing that the
-// one rule which looks there asks of a packet; sets that several rules use, or that a rule's other conditions follow, tell nothing here.
+// An element counts the look-ups that found it. These are the dropped packets only where the look-up is the last thing
+// that the one rule which looks there asks of a packet; sets that several rules use, or that a rule's other conditions
+// follow, tell nothing here.
 //
-// What an element showed when its set, or the rule, was first seen is old. One that comes later counts from zero; one that fell was
-// deleted and added again meanwhile, and counted from zero, too.
+// What an element showed when its set, or the rule, was first seen is old. One that comes later counts from zero; one
+// that fell was deleted and added again meanwhile, and counted from zero, too.
 //
 // Threads: one owner.
 //

@@ -41,8 +41,12 @@ class MetricFamilyList {
     prometheus::MetricFamily& family_;
   };
 
-  Family Gauge(std::string name, std::string help) { return Begin(std::move(name), std::move(help), prometheus::MetricType::Gauge); }
-  Family Counter(std::string name, std::string help) { return Begin(std::move(name), std::move(help), prometheus::MetricType::Counter); }
+  Family Gauge(std::string name, std::string help) {
+    return Begin(std::move(name), std::move(help), prometheus::MetricType::Gauge);
+  }
+  Family Counter(std::string name, std::string help) {
+    return Begin(std::move(name), std::move(help), prometheus::MetricType::Counter);
+  }
   Family Histogram(std::string name, std::string help) {
     return Begin(std::move(name), std::move(help), prometheus::MetricType::Histogram);
   }

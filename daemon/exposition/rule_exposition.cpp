@@ -5,8 +5,8 @@
 namespace conntally {
 namespace {
 
-// The labels are those that the rule had when it was first seen: a reload gives it another handle, and no other series. Among
-// rules that say the same all but the first are told apart by `occurrence`.
+// The labels are those that the rule had when it was first seen: a reload gives it another handle, and no other series.
+// Among rules that say the same all but the first are told apart by `occurrence`.
 Labels LabelsOf(const Rule& rule, const RuleTotal& total) {
   return {{"backend", NameOf(rule.backend)},
           {"family", NameOf(rule.family)},
@@ -42,11 +42,16 @@ void ForEachTable(const RuleFigures& figures, Visit visit) {
 
 void AddRules(MetricFamilyList& list, const RuleFigures& figures) {
   auto packets = list.Counter("conntally_rule_packets_total", "Packets that the firewall rule matched.");
-  ForEachRule(figures, [&](const Rule& rule, const RuleTotal& total) { packets.Add(total.counter->packets, LabelsOf(rule, total)); });
+  ForEachRule(figures, [&](const Rule& rule, const RuleTotal& total) {
+    packets.Add(total.counter->packets, LabelsOf(rule, total));
+  });
   auto bytes = list.Counter("conntally_rule_bytes_total", "Bytes of the packets that the firewall rule matched.");
-  ForEachRule(figures, [&](const Rule& rule, const RuleTotal& total) { bytes.Add(total.counter->bytes, LabelsOf(rule, total)); });
+  ForEachRule(figures, [&](const Rule& rule, const RuleTotal& total) {
+    bytes.Add(total.counter->bytes, LabelsOf(rule, total));
+  });
 
-  auto policies = list.Counter("conntally_chain_policy_packets_total", "Packets that went to the chain's policy, for chains that count them.");
+  auto policies = list.Counter("conntally_chain_policy_packets_total",
+                               "Packets that went to the chain's policy, for chains that count them.");
   for (const auto& [backend, of_backend] : figures.backends) {
     for (std::size_t i = 0; i < of_backend.policy_totals.size(); ++i) {
       if (!of_backend.policy_totals[i]) continue;
@@ -60,8 +65,11 @@ void AddRules(MetricFamilyList& list, const RuleFigures& figures) {
   }
   auto rules = list.Gauge("conntally_rules", "Rules in the table.");
   ForEachTable(figures, [&](const RuleTable& table, Labels labels) { rules.Add(table.rules, std::move(labels)); });
-  auto silent = list.Gauge("conntally_rules_without_counter", "Rules in the table that count nothing, so that nobody can tell whether they match.");
-  ForEachTable(figures, [&](const RuleTable& table, Labels labels) { silent.Add(table.rules_without_counter, std::move(labels)); });
+  auto silent = list.Gauge("conntally_rules_without_counter",
+                           "Rules in the table that count nothing, so that nobody can tell whether they match.");
+  ForEachTable(figures, [&](const RuleTable& table, Labels labels) {
+    silent.Add(table.rules_without_counter, std::move(labels));
+  });
   auto changes = list.Counter("conntally_ruleset_changes_total", "Changes of the ruleset since the daemon started.");
   for (const auto& [backend, of_backend] : figures.backends) {
     if (of_backend.snapshot.present) changes.Add(of_backend.changes, {{"backend", NameOf(backend)}});

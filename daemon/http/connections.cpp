@@ -128,7 +128,8 @@ bool Connections::EvictSlow(std::optional<Lane> of, Clock::time_point now) {
   auto slow = std::ranges::find_if(answering_, counts);
   if (slow == answering_.end()) return false;
   if (now - slow->progressed < patience_) {
-    slow = std::ranges::find_if(answering_, [&](const Connection& each) { return counts(each) && now - each.since >= kReadingMax; });
+    slow = std::ranges::find_if(
+        answering_, [&](const Connection& each) { return counts(each) && now - each.since >= kReadingMax; });
     if (slow == answering_.end()) return false;
   }
   Count(counters_.connections_turned_away);
@@ -150,8 +151,7 @@ void Connections::NoticeAsking(Clock::time_point now) {
   }
 }
 
-void Connections::CutOverdue(Connection::List& phase, std::chrono::milliseconds deadline,
-                             Clock::time_point now) {
+void Connections::CutOverdue(Connection::List& phase, std::chrono::milliseconds deadline, Clock::time_point now) {
   for (auto next = phase.begin(); next != phase.end();) {
     Connection& connection = *next++;
     if (now - connection.since < deadline) continue;

@@ -1,10 +1,10 @@
-// The open connections, how long each of them may stay, and who leaves when there is no room. A connection is asking (its
-// request is not whole yet), waiting (for its answer to be rendered), answering (its client takes it), idle (kept alive,
-// nothing asked), or closing (we shut it down and libmicrohttpd has yet to notice). Whoever drips bytes gains no time:
-// deadlines count from the start of a phase, and whoever takes no more of his answer is cut before that.
+// The open connections, how long each of them may stay, and who leaves when there is no room. A connection is asking
+// (its request is not whole yet), waiting (for its answer to be rendered), answering (its client takes it), idle (kept
+// alive, nothing asked), or closing (we shut it down and libmicrohttpd has yet to notice). Whoever drips bytes gains no
+// time: deadlines count from the start of a phase, and whoever takes no more of his answer is cut before that.
 //
-// Who leaves for somebody else: the one that has been idle the longest; else the oldest that has not asked for anything in
-// kPatience; else a slow reader, the one first who took something the longest ago. Who waits for us never leaves.
+// Who leaves for somebody else: the one that has been idle the longest; else the oldest that has not asked for anything
+// in kPatience; else a slow reader, the one first who took something the longest ago. Who waits for us never leaves.
 //
 // The server's thread only. Sees no HTTP, and time is a parameter.
 #pragma once
@@ -34,25 +34,25 @@ using Clock = std::chrono::steady_clock;
 struct Connection {
   using List = std::list<Connection>;
 
-  int descriptor = -1;               // libmicrohttpd's
-  MHD_Connection* handle = nullptr;  // likewise
-  bool by_loopback = false;          // its client asked a loopback address
-  Clock::time_point since{};         // when the phase began
-  Clock::time_point progressed{};    // answering: when the client last made room for more
-  std::uint64_t received_bytes = 0;  // idle: what had come by then; more means that it asks again
-  bool request_seen = false;         // waiting, answering: the handler was told once already
-  std::string target;                // of the request being read or answered, as the client wrote it
-  std::optional<Lane> lane;          // waiting, answering: admitted to
+  int descriptor = -1;                         // libmicrohttpd's
+  MHD_Connection* handle = nullptr;            // likewise
+  bool by_loopback = false;                    // its client asked a loopback address
+  Clock::time_point since{};                   // when the phase began
+  Clock::time_point progressed{};              // answering: when the client last made room for more
+  std::uint64_t received_bytes = 0;            // idle: what had come by then; more means that it asks again
+  bool request_seen = false;                   // waiting, answering: the handler was told once already
+  std::string target;                          // of the request being read or answered, as the client wrote it
+  std::optional<Lane> lane;                    // waiting, answering: admitted to
   std::shared_ptr<const Rendering> rendering;  // waiting: what to answer, once it is there
-  std::shared_ptr<ReplyBody> body;   // answering
-  List* phase = nullptr;             // the list it is in
+  std::shared_ptr<ReplyBody> body;             // answering
+  List* phase = nullptr;                       // the list it is in
   List::iterator self;
 };
 
 class Connections {
  public:
   struct Limits {
-    unsigned connections_soft = 0;  // beyond it somebody is asked to leave
+    unsigned connections_soft = 0;            // beyond it somebody is asked to leave
     std::array<unsigned, kLanes> lane_max{};  // waiting and answering, by Lane
     std::chrono::milliseconds header_deadline{};
     std::chrono::milliseconds response_deadline{};
@@ -60,7 +60,8 @@ class Connections {
     std::chrono::milliseconds idle_deadline{};
     std::size_t held_bytes_max = 0;
   };
-  // A client that took or sent something this recently is not evicted for room, nor one that had no turn in the meantime.
+  // A client that took or sent something this recently is not evicted for room, nor one that had no turn in the
+  // meantime.
   static constexpr std::chrono::milliseconds kPatience{250};
   // But where room is short, nobody reads for longer than this.
   static constexpr std::chrono::milliseconds kReadingMax{2000};

@@ -1,4 +1,5 @@
-// What the server counts. Written by its threads, read by any; each is a figure of its own, so all accesses are relaxed.
+// What the server counts. Written by its threads, read by any; each is a figure of its own, so all accesses are
+// relaxed.
 #pragma once
 
 #include <atomic>

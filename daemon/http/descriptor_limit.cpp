@@ -21,11 +21,10 @@ unsigned FitDescriptorLimit(unsigned connections_max) {
   const rlimit raised{std::min(limit.rlim_max, needed), limit.rlim_max};
   if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   if (limit.rlim_cur >= needed) return connections_max;
-  const rlim_t spare =
-      limit.rlim_cur > 2 * kOtherDescriptors ? limit.rlim_cur - kOtherDescriptors : limit.rlim_cur / 2;
+  const rlim_t spare = limit.rlim_cur > 2 * kOtherDescriptors ? limit.rlim_cur - kOtherDescriptors : limit.rlim_cur / 2;
   const auto fitting = static_cast<unsigned>(spare);
-  spdlog::warn("HTTP connections limited to {} instead of {}: the process may open {} files (RLIMIT_NOFILE)",
-               fitting, connections_max, limit.rlim_cur);
+  spdlog::warn("HTTP connections limited to {} instead of {}: the process may open {} files (RLIMIT_NOFILE)", fitting,
+               connections_max, limit.rlim_cur);
   return fitting;
 }
 

@@ -16,8 +16,8 @@ namespace {
 // What goes to one client before the others have their turn. Each client that is being answered has such a buffer.
 constexpr std::size_t kTurnBytes = 16 * 1024;
 
-// So that no other site uses what we answer: not in a frame, not as its resource, not from a cache. Unless the handler says
-// otherwise.
+// So that no other site uses what we answer: not in a frame, not as its resource, not from a cache. Unless the handler
+// says otherwise.
 constexpr std::array<std::pair<const char*, const char*>, 5> kOwnHeaders = {{
     {"X-Content-Type-Options", "nosniff"},
     {"X-Frame-Options", "DENY"},
@@ -83,7 +83,8 @@ bool IsByLoopback(int descriptor) {
   if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) return true;
   constexpr unsigned char kLoopbackNetwork = 127;
   if (own.ss_family == AF_INET) {
-    return reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(&own)->sin_addr)[0] == kLoopbackNetwork;
+    return reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(&own)->sin_addr)[0] ==
+           kLoopbackNetwork;
   }
   const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&own)->sin6_addr;
   return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == kLoopbackNetwork);
@@ -210,16 +211,15 @@ std::shared_ptr<const Rendering> Exchange::Ask(Connection& connection, Router::F
   return answers_.Wait(connection, std::move(question)) ? nullptr : RefuseForRoom();
 }
 
-MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it) {
+MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering,
+                           AfterIt after_it) {
   const bool gzip_allowed = TakesGzip(handle);
   connections_.StartAnswer(connection, Clock::now());
   connection.body = rendering.Body(gzip_allowed);
   const ResponseHandle reply =
       MakeHandle(std::make_unique<BodyReader>(BodyReader{connection.body, connection, connections_}));
   if (!reply) return MHD_NO;
-  const auto add = [&reply](const char* name, const char* value) {
-    MHD_add_response_header(reply.get(), name, value);
-  };
+  const auto add = [&reply](const char* name, const char* value) { MHD_add_response_header(reply.get(), name, value); };
   add(MHD_HTTP_HEADER_CONTENT_TYPE, rendering.content_type.c_str());
   for (const auto& [name, value] : kOwnHeaders) {
     if (!rendering.headers.contains(name)) add(name, value);

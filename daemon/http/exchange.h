@@ -1,8 +1,8 @@
 // One request and its response between libmicrohttpd and the rest: its callbacks, and nothing else, live
 // here. The server's thread only, as all callbacks run inside MHD_run().
 //
-// A request whose answer has to be rendered first is suspended: libmicrohttpd does not look at its connection until Resume
-// hands it the rendering, and then calls OnRequest again.
+// A request whose answer has to be rendered first is suspended: libmicrohttpd does not look at its connection until
+// Resume hands it the rendering, and then calls OnRequest again.
 #pragma once
 
 #include <microhttpd.h>
@@ -27,18 +27,22 @@ class Exchange {
     std::vector<std::string> allowed_hosts;
   };
   // `encoder` is the server's thread's own.
-  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters, Options options)
-      : router_(router), connections_(connections), answers_(answers), encoder_(encoder), counters_(counters), options_(std::move(options)) {}
+  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters,
+           Options options)
+      : router_(router),
+        connections_(connections),
+        answers_(answers),
+        encoder_(encoder),
+        counters_(counters),
+        options_(std::move(options)) {}
 
   // Their first argument is an Exchange; what libmicrohttpd calls them for is said at MHD_start_daemon.
   static void OnConnection(void* exchange, MHD_Connection* connection, void** context,
                            MHD_ConnectionNotificationCode code);
   static void* OnRequestLine(void* exchange, const char* target, MHD_Connection* connection);
   static MHD_Result OnRequest(void* exchange, MHD_Connection* connection, const char* url, const char* method,
-                              const char* version, const char* upload, std::size_t* upload_bytes,
-                              void** context);
-  static void OnFinished(void* exchange, MHD_Connection* connection, void** context,
-                         MHD_RequestTerminationCode code);
+                              const char* version, const char* upload, std::size_t* upload_bytes, void** context);
+  static void OnFinished(void* exchange, MHD_Connection* connection, void** context, MHD_RequestTerminationCode code);
 
   // Goes on with those whose answer has been rendered.
   void Resume();

@@ -27,7 +27,8 @@ std::optional<std::string> GzipCompressor::Compress(std::string_view text) {
 }
 
 GzipPacker::GzipPacker() {
-  const int code = deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + kGzipFormat, kMemoryLevel, Z_DEFAULT_STRATEGY);
+  const int code =
+      deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + kGzipFormat, kMemoryLevel, Z_DEFAULT_STRATEGY);
   if (code != Z_OK) throw std::bad_alloc();
 }
 

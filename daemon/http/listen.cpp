@@ -30,8 +30,7 @@ Result<Addresses> Resolve(const ListenAddress& address, const std::string& doing
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const std::string port = std::to_string(address.port);
-  const int code =
-      getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(), &hints, &found);
+  const int code = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(), &hints, &found);
   if (code == EAI_SYSTEM) return Error::FromErrno(doing, errno);
   if (code != 0) return Error{doing + ": " + gai_strerror(code)};
   return Addresses(found);

@@ -23,9 +23,9 @@ struct ListenSocket {
   std::uint16_t port = 0;  // the one really bound
 };
 
-// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off), and IPv4 alone, which is logged, where
-// the kernel has no IPv6; a name with addresses of both families takes its first IPv4 one, as Go's exporters do. An address may
-// have a zone: `[fe80::1%eth0]:9105`.
+// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off), and IPv4 alone, which is
+// logged, where the kernel has no IPv6; a name with addresses of both families takes its first IPv4 one, as Go's
+// exporters do. An address may have a zone: `[fe80::1%eth0]:9105`.
 Result<ListenSocket> Listen(const std::string& address);
 
 }  // namespace conntally::http

@@ -28,7 +28,8 @@ struct Response {
   int status = 200;  // 200 to 599
   std::string content_type = "text/plain; charset=utf-8";
   std::variant<std::string, BodyStream> body = std::string{};
-  // Besides Content-Type, -Length, -Encoding, Vary and those that forbid other sites to use the answer, which the server adds.
+  // Besides Content-Type, -Length, -Encoding, Vary and those that forbid other sites to use the answer, which the
+  // server adds.
   std::multimap<std::string, std::string> headers = {};
 };
 
@@ -36,8 +37,8 @@ struct Response {
 // nothing but answer. What it throws is answered as 500 and logged.
 using Handler = std::function<Response(const Request&)>;
 
-// Where a question is answered. Each lane but the first is one thread, which answers one question after another; no lane
-// waits for another, and the server's thread, which moves the bytes, waits for none.
+// Where a question is answered. Each lane but the first is one thread, which answers one question after another; no
+// lane waits for another, and the server's thread, which moves the bytes, waits for none.
 enum class Lane {
   kAtOnce,  // on the server's thread: for what takes no time and no lock
   kScrape,  // the metrics. Parameters are not looked at, so all who ask share
@@ -48,12 +49,12 @@ inline constexpr std::size_t kLanes = 4;
 
 struct Route {
   template <typename Answer>
-    requires std::constructible_from<Handler, Answer>
-  Route(Answer handler, Lane lane = Lane::kShort)
+  requires std::constructible_from<Handler, Answer> Route(Answer handler, Lane lane = Lane::kShort)
       : answer(std::move(handler)), lane_of([lane](const Request&) { return lane; }) {}
   template <typename Answer, typename LaneOf>
-    requires std::constructible_from<Handler, Answer> && std::is_invocable_r_v<Lane, LaneOf, const Request&>
-  Route(Answer handler, LaneOf its_lane) : answer(std::move(handler)), lane_of(std::move(its_lane)) {}
+  requires std::constructible_from<Handler, Answer> && std::is_invocable_r_v<Lane, LaneOf, const Request&> Route(
+      Answer handler, LaneOf its_lane)
+      : answer(std::move(handler)), lane_of(std::move(its_lane)) {}
 
   Handler answer;
   std::function<Lane(const Request&)> lane_of;  // quick: asked on the server's thread

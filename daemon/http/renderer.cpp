@@ -59,7 +59,8 @@ void Renderer::Run(const std::stop_token& stop, LaneThread& lane) {
       question = std::move(lane.asked.front());
       lane.asked.pop_front();
     }
-    const bool give_back = std::exchange(lane.memory_to_give_back, false) || (question && question->lane == Lane::kLong);
+    const bool give_back =
+        std::exchange(lane.memory_to_give_back, false) || (question && question->lane == Lane::kLong);
     lock.unlock();
     if (question) {
       Answer(*question, encoder, stop);

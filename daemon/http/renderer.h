@@ -1,8 +1,8 @@
-// The threads that answer: one for each lane but kAtOnce, so that a scrape waits neither for a long list nor for the server's
-// thread to move bytes. Each takes its questions in their order.
+// The threads that answer: one for each lane but kAtOnce, so that a scrape waits neither for a long list nor for the
+// server's thread to move bytes. Each takes its questions in their order.
 //
-// Start and the destructor: the owner's thread. All else: the server's. A question belongs to the lane from Ask until it
-// comes back by TakeAnswered; a mutex hands it over.
+// Start and the destructor: the owner's thread. All else: the server's. A question belongs to the lane from Ask until
+// it comes back by TakeAnswered; a mutex hands it over.
 #pragma once
 
 #include <array>

@@ -50,7 +50,8 @@ std::shared_ptr<const Rendering> Encoder::EncodeStream(const BodyStream& stream,
   for (piece = std::move(start); !piece.empty(); piece = stream()) {
     rendering.plain_bytes += piece.size();
     packer.Add(piece);
-    if (stopping() || held_bytes_.load(std::memory_order_relaxed) + packer.packed_bytes() > held_bytes_max_) return nullptr;
+    if (stopping() || held_bytes_.load(std::memory_order_relaxed) + packer.packed_bytes() > held_bytes_max_)
+      return nullptr;
   }
   rendering.packed = Held(packer.Finish());
   return std::make_shared<const Rendering>(std::move(rendering));

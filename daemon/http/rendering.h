@@ -1,4 +1,5 @@
-// An answer as it goes to its clients: rendered once, shared by all who asked the same. Immutable once made; any thread.
+// An answer as it goes to its clients: rendered once, shared by all who asked the same. Immutable once made; any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -20,8 +21,8 @@ struct Rendering {
   int status = 200;
   std::string content_type;
   std::multimap<std::string, std::string> headers;
-  // A short body is there as it is, and packed if that is worth it; a long one packed alone, and unpacked for whoever takes no
-  // gzip on its way to him.
+  // A short body is there as it is, and packed if that is worth it; a long one packed alone, and unpacked for whoever
+  // takes no gzip on its way to him.
   std::shared_ptr<const HeldText> plain;
   std::shared_ptr<const HeldText> packed;
   std::uint64_t plain_bytes = 0;
@@ -35,17 +36,21 @@ struct Rendering {
 class Encoder {
  public:
   // `held_bytes` sums up what all renderings hold, and outlives them. Beyond `held_bytes_max` a stream is given up.
-  Encoder(std::atomic<std::size_t>& held_bytes, std::size_t held_bytes_max) : held_bytes_(held_bytes), held_bytes_max_(held_bytes_max) {}
+  Encoder(std::atomic<std::size_t>& held_bytes, std::size_t held_bytes_max)
+      : held_bytes_(held_bytes), held_bytes_max_(held_bytes_max) {}
 
-  // Asks a stream for its pieces, until `stopping` says so. nullptr: there is no memory for it, or it was stopped. Passes on what
-  // the stream throws.
+  // Asks a stream for its pieces, until `stopping` says so. nullptr: there is no memory for it, or it was stopped.
+  // Passes on what the stream throws.
   std::shared_ptr<const Rendering> Encode(Response response, std::chrono::steady_clock::time_point began,
                                           const std::function<bool()>& stopping);
 
  private:
   std::shared_ptr<const Rendering> EncodeText(std::string text, Rendering rendering);
-  std::shared_ptr<const Rendering> EncodeStream(const BodyStream& stream, Rendering rendering, const std::function<bool()>& stopping);
-  std::shared_ptr<const HeldText> Held(std::string text) { return std::make_shared<const HeldText>(std::move(text), held_bytes_); }
+  std::shared_ptr<const Rendering> EncodeStream(const BodyStream& stream, Rendering rendering,
+                                                const std::function<bool()>& stopping);
+  std::shared_ptr<const HeldText> Held(std::string text) {
+    return std::make_shared<const HeldText>(std::move(text), held_bytes_);
+  }
 
   std::atomic<std::size_t>& held_bytes_;
   const std::size_t held_bytes_max_;

@@ -1,5 +1,5 @@
-// A response's body on its way to one client, read in pieces as the client takes them. The server's thread only, but that texts
-// are made on any.
+// A response's body on its way to one client, read in pieces as the client takes them. The server's thread only, but
+// that texts are made on any.
 #pragma once
 
 #include <atomic>
@@ -36,10 +36,14 @@ class HeldText {
 class ReplyBody {
  public:
   // As it is.
-  explicit ReplyBody(std::shared_ptr<const HeldText> text) : text_(std::move(text)), left_(text_->text()), size_(left_.size()) {}
+  explicit ReplyBody(std::shared_ptr<const HeldText> text)
+      : text_(std::move(text)), left_(text_->text()), size_(left_.size()) {}
   // Unpacked from gzip on its way, to `unpacked_bytes`.
   ReplyBody(std::shared_ptr<const HeldText> packed, std::uint64_t unpacked_bytes)
-      : text_(std::move(packed)), left_(text_->text()), size_(unpacked_bytes), unpacker_(std::make_unique<GzipUnpacker>()) {}
+      : text_(std::move(packed)),
+        left_(text_->text()),
+        size_(unpacked_bytes),
+        unpacker_(std::make_unique<GzipUnpacker>()) {}
 
   std::uint64_t size() const { return size_; }
 

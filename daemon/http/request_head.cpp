@@ -16,7 +16,8 @@ bool IsAlphanumeric(char c) { return std::isalnum(static_cast<unsigned char>(c))
 // RFC 9110, 5.6.2
 bool IsToken(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) { return IsAlphanumeric(c) || kMarks.find(c) != kMarks.npos; });
+  return !text.empty() &&
+         std::ranges::all_of(text, [&](char c) { return IsAlphanumeric(c) || kMarks.find(c) != kMarks.npos; });
 }
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
@@ -41,7 +42,8 @@ bool IsOurs(std::string_view host, const std::vector<std::string>& allowed_hosts
   if (host.ends_with('.')) host.remove_suffix(1);
   const std::string own = OwnName();
   const auto is_host = [host](std::string_view name) { return !name.empty() && EqualIgnoringCase(host, name); };
-  return is_host("localhost") || is_host(own) || is_host(own.substr(0, own.find('.'))) || std::ranges::any_of(allowed_hosts, is_host);
+  return is_host("localhost") || is_host(own) || is_host(own.substr(0, own.find('.'))) ||
+         std::ranges::any_of(allowed_hosts, is_host);
 }
 
 Response Malformed(std::string_view what) { return ErrorResponse(400, what); }

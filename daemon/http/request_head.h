@@ -1,10 +1,10 @@
-// What a request's head must hold to be answered: RFC 9112, 3.2 and 6.3, and a host that is ours. Pure, but for this host's name;
-// any thread.
+// What a request's head must hold to be answered: RFC 9112, 3.2 and 6.3, and a host that is ours. Pure, but for this
+// host's name; any thread.
 //
-// Why the host: a page from anywhere may give its own name our loopback address (DNS rebinding), and the browser then takes us for
-// that page's site, and reads what we answer to it. So who comes by loopback must call us by an address, as localhost, by this
-// host's name, or by a name that the configuration allows. On other interfaces any name is served: scrapes come by name, and who
-// may come there is the firewall's to say.
+// Why the host: a page from anywhere may give its own name our loopback address (DNS rebinding), and the browser then
+// takes us for that page's site, and reads what we answer to it. So who comes by loopback must call us by an address,
+// as localhost, by this host's name, or by a name that the configuration allows. On other interfaces any name is
+// served: scrapes come by name, and who may come there is the firewall's to say.
 #pragma once
 
 #include <optional>

@@ -8,7 +8,8 @@
 
 namespace conntally::http {
 
-std::variant<Response, Router::Found> Router::Find(std::string_view method, std::string_view target, bool has_body) const {
+std::variant<Response, Router::Found> Router::Find(std::string_view method, std::string_view target,
+                                                   bool has_body) const {
   if (target.size() > kTargetBytesMax) return ErrorResponse(414, "the request target is too long");
   auto request = ParseTarget(target);
   if (!request) return ErrorResponse(400, request.error().message);

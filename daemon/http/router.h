@@ -1,5 +1,5 @@
-// From a request's first line to who answers it: finds the route, and answers itself for all that has none. Sees no sockets.
-// Any thread.
+// From a request's first line to who answers it: finds the route, and answers itself for all that has none. Sees no
+// sockets. Any thread.
 #pragma once
 
 #include <map>

@@ -29,7 +29,8 @@ constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
 // Each whose client takes no gzip keeps an unpacker.
 constexpr unsigned kLongAnswersMax = 64;
-// Memory that has been let go of is given back to the kernel from here on; what a connection takes besides its body is some 48 kB.
+// Memory that has been let go of is given back to the kernel from here on; what a connection takes besides its body is
+// some 48 kB.
 constexpr std::size_t kGiveBackBytes = 8 * 1024 * 1024;
 constexpr std::size_t kConnectionBytes = 48 * 1024;
 
@@ -57,8 +58,8 @@ Connections::Limits LimitsFrom(const Options& options) {
 
 // How often deadlines are looked at while there are connections: late by a tenth at most.
 std::chrono::milliseconds TickFrom(const Options& options) {
-  const auto shortest = std::min(
-      {options.header_deadline, options.response_deadline, options.progress_deadline, options.idle_deadline});
+  const auto shortest =
+      std::min({options.header_deadline, options.response_deadline, options.progress_deadline, options.idle_deadline});
   return std::clamp(shortest / 10, std::chrono::milliseconds(5), std::chrono::milliseconds(250));
 }
 
@@ -75,7 +76,8 @@ class Server::Loop {
         connections_(LimitsFrom(options_), held_bytes_, counters_),
         renderer_(router_, held_bytes_, options_.held_bytes_max),
         answers_(renderer_),
-        exchange_(router_, connections_, answers_, encoder_, counters_, {options_.header_bytes_max, options_.allowed_hosts}) {}
+        exchange_(router_, connections_, answers_, encoder_, counters_,
+                  {options_.header_bytes_max, options_.allowed_hosts}) {}
   ~Loop();
 
   Status Start();
@@ -127,11 +129,11 @@ Status Server::Loop::Start() {
 
 Status Server::Loop::StartDaemon() {
   daemon_.reset(MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr,                    //
-      &Exchange::OnRequest, &exchange_,                                                 // whole headers
-      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                // accepted and closed
-      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                // the raw target
-      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                   // response taken
+      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr,  //
+      &Exchange::OnRequest, &exchange_,                                                          // whole headers
+      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                         // accepted and closed
+      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                         // the raw target
+      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                            // response taken
       // We keep to the limit. Its own count lags behind: those who are gone are in it until its round ends.
       MHD_OPTION_CONNECTION_LIMIT, 2 * options_.connections_max,                        //
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,  //
@@ -176,8 +178,7 @@ void Server::Loop::Tick(Clock::time_point now) {
   next_tick_ = now + tick_;
   connections_.EnforceDeadlines(now);
   answers_.Forget(now);
-  const std::size_t memory_bytes =
-      held_bytes_.load(std::memory_order_relaxed) + connections_.size() * kConnectionBytes;
+  const std::size_t memory_bytes = held_bytes_.load(std::memory_order_relaxed) + connections_.size() * kConnectionBytes;
   most_memory_bytes_ = std::max(most_memory_bytes_, memory_bytes);
   if (most_memory_bytes_ - memory_bytes < kGiveBackBytes) return;
   most_memory_bytes_ = memory_bytes;
@@ -220,8 +221,7 @@ int Server::Loop::WaitMilliseconds() const {
   const auto longest = connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_;
   unsigned long long wanted = 0;
   if (MHD_get_timeout(daemon_.get(), &wanted) != MHD_YES) return static_cast<int>(longest.count());
-  return static_cast<int>(
-      std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
+  return static_cast<int>(std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
 }
 
 Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Route> routes) {

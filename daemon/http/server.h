@@ -1,18 +1,20 @@
-// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts, drives it, and
-// moves bytes, and does nothing else. Answers are rendered on other threads, one for each lane (message.h), meanwhile their
-// connections wait.
+// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts, drives it,
+// and moves bytes, and does nothing else. Answers are rendered on other threads, one for each lane (message.h),
+// meanwhile their connections wait.
 //
-// Who holds which bytes. A rendering is made once and shared by all who asked the same while it was being made; where many ask,
-// by those of the next second, too (shared_answers.h). A long one is held packed alone, and unpacked on its way for whoever takes
-// no gzip. All renderings together are bounded by held_bytes_max: before one is asked for, and while a stream is packed. Each
-// connection has besides some 32 kB for its header and 16 kB of what it is being sent. The answers of a lane that are waited for
-// or read are bounded in number: kShort's to half of the connections, kLong's to 64. Beyond a bound a slow reader is cut, else the
-// answer is 503. The metrics are never refused: they are one rendering, and one place or another is always found.
+// Who holds which bytes. A rendering is made once and shared by all who asked the same while it was being made; where
+// many ask, by those of the next second, too (shared_answers.h). A long one is held packed alone, and unpacked on its
+// way for whoever takes no gzip. All renderings together are bounded by held_bytes_max: before one is asked for, and
+// while a stream is packed. Each connection has besides some 32 kB for its header and 16 kB of what it is being sent.
+// The answers of a lane that are waited for or read are bounded in number: kShort's to half of the connections, kLong's
+// to 64. Beyond a bound a slow reader is cut, else the answer is 503. The metrics are never refused: they are one
+// rendering, and one place or another is always found.
 //
-// Who is cut when (connections.h). A request's header must be whole within an absolute deadline, however its bytes drip; a response
-// must be taken within another, and some of it within a shorter one all the time. Past three quarters of the connections
-// allowed every response ends its connection, and somebody leaves for each that comes: an idle one, else the oldest that has not
-// asked for anything, else a slow reader. What has let go of memory gives it back to the kernel.
+// Who is cut when (connections.h). A request's header must be whole within an absolute deadline, however its bytes
+// drip; a response must be taken within another, and some of it within a shorter one all the time. Past three quarters
+// of the connections allowed every response ends its connection, and somebody leaves for each that comes: an idle one,
+// else the oldest that has not asked for anything, else a slow reader. What has let go of memory gives it back to the
+// kernel.
 //
 // Start and the destructor: the thread that owns the server. Handlers: the thread of their lane.
 #pragma once
@@ -63,10 +65,10 @@ struct ServerStatistics {
 class Server {
  public:
   // `routes` maps an exact path to its handler. GET and HEAD only: an unknown path is 404, another method 405
-  // with `Allow`, a malformed target or head 400, a foreign host 421, a request with a body 413, a target over 8 kB 414, a header
-  // too long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What libmicrohttpd cannot
-  // parse at all it answers itself, and newer ones what has no Host.) Bodies of 1 kB and more are gzip'ed when `Accept-Encoding` allows it.
-  // Errors name the address: "cannot listen on 127.0.0.1:9105: ...".
+  // with `Allow`, a malformed target or head 400, a foreign host 421, a request with a body 413, a target over 8 kB
+  // 414, a header too long 431, a handler that throws 500, all with a JSON error `{"error": "..."}`. (What
+  // libmicrohttpd cannot parse at all it answers itself, and newer ones what has no Host.) Bodies of 1 kB and more are
+  // gzip'ed when `Accept-Encoding` allows it. Errors name the address: "cannot listen on 127.0.0.1:9105: ...".
   static Result<std::unique_ptr<Server>> Start(Options options, std::map<std::string, Route> routes);
 
   Server(const Server&) = delete;

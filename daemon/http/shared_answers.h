@@ -1,8 +1,8 @@
 // Who waits for which answer, and which answers may be shared. The server's thread only.
 //
-// Who asks what somebody is waiting for already waits with him, and gets the same rendering: hundreds of clients cost one. Where
-// kMany are being answered in a lane, what was rendered in the last kSharedFor is shared with newcomers, too; else everybody's
-// answer is rendered after he asked.
+// Who asks what somebody is waiting for already waits with him, and gets the same rendering: hundreds of clients cost
+// one. Where kMany are being answered in a lane, what was rendered in the last kSharedFor is shared with newcomers,
+// too; else everybody's answer is rendered after he asked.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,8 @@ class SharedAnswers {
   // Whether `connection` now waits for the answer; false: too many other questions are waiting.
   bool Wait(Connection& connection, std::unique_ptr<Question> question);
 
-  // Hands the renderings that are done to the connections that wait for them, and returns those. null: there was no memory for it.
+  // Hands the renderings that are done to the connections that wait for them, and returns those. null: there was no
+  // memory for it.
   std::vector<Connection*> Deliver();
   // All that wait, for nothing any more: at the end.
   std::vector<Connection*> GiveUp();
@@ -44,7 +45,7 @@ class SharedAnswers {
  private:
   Renderer& renderer_;
   std::map<std::string, std::vector<Connection*>> waiting_;  // by the question's key
-  std::array<std::size_t, kLanes> asked_{};  // questions of waiting_, by Lane
+  std::array<std::size_t, kLanes> asked_{};                  // questions of waiting_, by Lane
   std::map<std::string, std::shared_ptr<const Rendering>> recent_;
 };
 

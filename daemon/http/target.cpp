@@ -65,8 +65,7 @@ Result<Request> ParseTarget(std::string_view target) {
   if (!path) return Error{"bad percent-encoding in the path"};
   Request request{std::move(*path), {}};
   if (question != target.npos) {
-    if (Status parsed = ParseQuery(target.substr(question + 1), request.query); !parsed)
-      return parsed.error();
+    if (Status parsed = ParseQuery(target.substr(question + 1), request.query); !parsed) return parsed.error();
   }
   return request;
 }

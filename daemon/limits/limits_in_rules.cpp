@@ -22,9 +22,9 @@ constexpr std::uint32_t kSyn = 2;
 
 // What a condition says of a connection.
 enum class Meaning {
-  kTuple,        // what its tuple decides
-  kAlways,       // its first packet satisfies it
-  kNotAtFirst,   // its first packet does not
+  kTuple,       // what its tuple decides
+  kAlways,      // its first packet satisfies it
+  kNotAtFirst,  // its first packet does not
   kUndecidable,
 };
 
@@ -40,13 +40,18 @@ AddressRanges Loopback() {
 class LimitReader {
  public:
   LimitReader(const RuleFigures& figures, const BackendReading& snapshot, bool destinations_change, bool forwards)
-      : figures_(figures), snapshot_(snapshot), ruleset_(*snapshot.ruleset), paths_(ruleset_),
-        destinations_change_(destinations_change), forwards_(forwards) {}
+      : figures_(figures),
+        snapshot_(snapshot),
+        ruleset_(*snapshot.ruleset),
+        paths_(ruleset_),
+        destinations_change_(destinations_change),
+        forwards_(forwards) {}
 
   // nullopt: it limits no source's connections.
   std::optional<LimitInRule> Read(const Rule& rule, const RuleLimit& limit) {
     const bool counts = limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount;
-    if (!counts || limit.per != RuleLimit::Per::kSource || limit.connections == 0 || !Enforces(rule, limit)) return std::nullopt;
+    if (!counts || limit.per != RuleLimit::Per::kSource || limit.connections == 0 || !Enforces(rule, limit))
+      return std::nullopt;
     const auto family = FamilyOf(rule);
     if (!family) return std::nullopt;
     found_ = {};
@@ -149,7 +154,8 @@ class LimitReader {
 
   void ExceptAll(const Rule& rule, const std::vector<RuleCondition>& conditions, bool whole) {
     // Of jumps it is not known here which packets come back.
-    if (rule.verdict == Verdict::kJump || rule.verdict == Verdict::kQueue || rule.verdict == Verdict::kNat) whole = false;
+    if (rule.verdict == Verdict::kJump || rule.verdict == Verdict::kQueue || rule.verdict == Verdict::kNat)
+      whole = false;
     Conditions exception;
     for (const RuleCondition& condition : conditions) {
       const Decided decided = Decide(rule, condition);
@@ -176,15 +182,20 @@ class LimitReader {
       if (covered.of != condition.of || covered.negated) return false;
       if (condition.numbers.empty()) return !covered.addresses.Meeting(condition.addresses);
       return std::none_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& a) {
-        return std::any_of(covered.numbers.begin(), covered.numbers.end(), [&](const NumberRange& b) { return a.first <= b.last && b.first <= a.last; });
+        return std::any_of(covered.numbers.begin(), covered.numbers.end(),
+                           [&](const NumberRange& b) { return a.first <= b.last && b.first <= a.last; });
       });
     });
   }
 
   Decided Decide(const Rule& rule, const RuleCondition& condition) const {
     using Of = ConnectionCondition::Of;
-    const auto numbers = [&](Of of) { return Decided{Meaning::kTuple, {of, condition.negated, {}, condition.numbers}}; };
-    const auto first_packet = [&](bool holds) { return Decided{holds != condition.negated ? Meaning::kAlways : Meaning::kNotAtFirst}; };
+    const auto numbers = [&](Of of) {
+      return Decided{Meaning::kTuple, {of, condition.negated, {}, condition.numbers}};
+    };
+    const auto first_packet = [&](bool holds) {
+      return Decided{holds != condition.negated ? Meaning::kAlways : Meaning::kNotAtFirst};
+    };
     switch (condition.kind) {
       case Kind::kSource: return Addresses(rule, condition, Of::kSource);
       case Kind::kDestination: return destinations_known_ ? Addresses(rule, condition, Of::kDestination) : Decided{};
@@ -204,7 +215,8 @@ class LimitReader {
                                         [](const NumberRange& flags) { return (kSyn & flags.last) == flags.first; }));
       case Kind::kInInterface:
         // What comes from this very host is its own addresses'; of others nobody knows where they come from.
-        if (condition.interfaces == std::vector<std::string>{"lo"}) return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
+        if (condition.interfaces == std::vector<std::string>{"lo"})
+          return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
         return {};
       // Nothing that a connection shows.
       case Kind::kOutInterface:
@@ -224,7 +236,8 @@ class LimitReader {
   }
 
   Decided Addresses(const Rule& rule, const RuleCondition& condition, ConnectionCondition::Of of) const {
-    if (condition.set.empty()) return {Meaning::kTuple, {of, condition.negated, AddressRanges(condition.addresses), {}}};
+    if (condition.set.empty())
+      return {Meaning::kTuple, {of, condition.negated, AddressRanges(condition.addresses), {}}};
     const AddressSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
     if (set == nullptr || !set->complete) return {};
     std::vector<AddressRange> ranges;
@@ -246,8 +259,8 @@ class LimitReader {
   bool never_ = false;
 };
 
-// Whether some rule sends packets elsewhere than they were bound for: then a rule after it sees another destination than the connection's
-// original tuple has.
+// Whether some rule sends packets elsewhere than they were bound for: then a rule after it sees another destination
+// than the connection's original tuple has.
 bool ChangesDestinations(const RuleFigures& figures) {
   for (const auto& [backend, of_backend] : figures.backends) {
     if (!of_backend.snapshot.ruleset) continue;
@@ -268,14 +281,16 @@ bool LimitInRule::Concerns(const AddressRange& sources) const {
   if (sources.first.family != covered.family) return false;
   using Of = ConnectionCondition::Of;
   const auto all_satisfy = [&](const ConnectionCondition& condition) {
-    return condition.of == Of::kSource && (condition.negated ? !condition.addresses.Meeting(sources) : condition.addresses.Holding(sources));
+    return condition.of == Of::kSource &&
+           (condition.negated ? !condition.addresses.Meeting(sources) : condition.addresses.Holding(sources));
   };
   for (const ConnectionCondition& condition : covered.all) {
     if (condition.of != Of::kSource) continue;
     if (condition.negated ? condition.addresses.Holding(sources) : !condition.addresses.Meeting(sources)) return false;
   }
-  return std::none_of(covered.none.begin(), covered.none.end(),
-                      [&](const Conditions& exception) { return std::all_of(exception.begin(), exception.end(), all_satisfy); });
+  return std::none_of(covered.none.begin(), covered.none.end(), [&](const Conditions& exception) {
+    return std::all_of(exception.begin(), exception.end(), all_satisfy);
+  });
 }
 
 LimitsInRules FindLimits(const RuleFigures& rules, bool forwards) {

@@ -1,14 +1,17 @@
-// The limits that firewall rules put upon each source's connections: xt_connlimit by source, and nft's `ct count` in a set keyed
-// by the source's address; and which connections each of them counts. Pure; any thread.
+// The limits that firewall rules put upon each source's connections: xt_connlimit by source, and nft's `ct count` in a
+// set keyed by the source's address; and which connections each of them counts. Pure; any thread.
 //
-// A rule counts the connections whose packets reach it. So what narrows a limit are its own conditions, those of the jumps that lead
-// to its chain, and the rules before it that let packets go elsewhere. What a connection's original tuple decides (source,
-// destination, protocol, ports) narrows it exactly. What the first packet of every connection satisfies anyway (`ct state new`,
-// `--syn`) narrows nothing, and what only later packets satisfy (`ct state established accept`) takes nothing away. Anything else
-// (interfaces but loopback, marks, rates, times) leaves the limit `approximate`: it counts as if it were not there, so never too few.
+// A rule counts the connections whose packets reach it. So what narrows a limit are its own conditions, those of the
+// jumps that lead to its chain, and the rules before it that let packets go elsewhere. What a connection's original
+// tuple decides (source, destination, protocol, ports) narrows it exactly. What the first packet of every connection
+// satisfies anyway (`ct state new`,
+// `--syn`) narrows nothing, and what only later packets satisfy (`ct state established accept`) takes nothing away.
+// Anything else (interfaces but loopback, marks, rates, times) leaves the limit `approximate`: it counts as if it were
+// not there, so never too few.
 //
-// The kernel counts the connections whose packets the rule saw since it was loaded; older ones are counted here too. It counts
-// replies, which a rule without `ct state new` sees as well, for whoever sends them; here a connection is its opener's.
+// The kernel counts the connections whose packets the rule saw since it was loaded; older ones are counted here too. It
+// counts replies, which a rule without `ct state new` sees as well, for whoever sends them; here a connection is its
+// opener's.
 #pragma once
 
 #include <cstdint>

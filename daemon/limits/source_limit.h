@@ -21,9 +21,10 @@ constexpr const char* NameOf(LimitOrigin origin) {
 struct SourceLimit {
   LimitOrigin origin = LimitOrigin::kConfig;
   std::uint64_t connections = 0;  // how many are allowed; never 0
-  std::uint64_t counted = 0;      // how many of the source's (or of its group's, where the limit counts by prefix) it covers
-  bool approximate = false;       // `counted` may be more than those it covers
-  std::string rule = {};          // its text; empty: no rule's
+  std::uint64_t counted =
+      0;                     // how many of the source's (or of its group's, where the limit counts by prefix) it covers
+  bool approximate = false;  // `counted` may be more than those it covers
+  std::string rule = {};     // its text; empty: no rule's
 
   double usage() const { return static_cast<double>(counted) / static_cast<double>(connections); }
 };

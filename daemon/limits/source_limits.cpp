@@ -17,8 +17,8 @@ std::uint64_t Configured(const Prefix& source, const std::vector<Config::Limit>&
 
 }  // namespace
 
-void SourceLimits::Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards, std::optional<std::uint64_t> sysctl,
-                          ConnectionCensus& census) {
+void SourceLimits::Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards,
+                          std::optional<std::uint64_t> sysctl, ConnectionCensus& census) {
   {
     const std::lock_guard lock(mutex_);
     sysctl_ = sysctl;
@@ -27,7 +27,8 @@ void SourceLimits::Follow(const std::shared_ptr<const RuleFigures>& rules, bool 
   followed_ = rules;
   forwards_ = forwards;
   auto found = std::make_shared<LimitsInRules>(FindLimits(*rules, forwards));
-  if (const auto counts = census.last()) (void)CountedBy(*counts);  // what is replaced now is shown until the new is counted
+  if (const auto counts = census.last())
+    (void)CountedBy(*counts);  // what is replaced now is shown until the new is counted
   const std::lock_guard lock(mutex_);
   turned_away_.EndRound(found->turned_away);
   // What is counted already goes on being counted.
@@ -59,13 +60,16 @@ std::uint64_t SourceLimits::turned_away() const {
 }
 
 bool SourceLimits::Any(const std::vector<Config::Limit>& configured) const {
-  if (std::any_of(configured.begin(), configured.end(), [](const Config::Limit& limit) { return limit.connections != 0; })) return true;
+  if (std::any_of(configured.begin(), configured.end(),
+                  [](const Config::Limit& limit) { return limit.connections != 0; }))
+    return true;
   const std::lock_guard lock(mutex_);
   const auto has_some = [](const auto& limits) { return limits != nullptr && !limits->limits.empty(); };
   return sysctl_.value_or(0) != 0 || has_some(asked_) || has_some(counted_);
 }
 
-std::vector<SourceLimit> SourceLimits::Of(const Prefix& source, std::int64_t connections, const std::vector<Config::Limit>& configured,
+std::vector<SourceLimit> SourceLimits::Of(const Prefix& source, std::int64_t connections,
+                                          const std::vector<Config::Limit>& configured,
                                           const ConnectionCensus& census) const {
   std::vector<SourceLimit> limits;
   const auto all = static_cast<std::uint64_t>(std::max<std::int64_t>(connections, 0));
@@ -89,7 +93,8 @@ std::vector<SourceLimit> SourceLimits::Of(const Prefix& source, std::int64_t con
                       .approximate = limit.approximate,
                       .rule = limit.rule});
   }
-  std::stable_sort(limits.begin(), limits.end(), [](const SourceLimit& a, const SourceLimit& b) { return a.usage() > b.usage(); });
+  std::stable_sort(limits.begin(), limits.end(),
+                   [](const SourceLimit& a, const SourceLimit& b) { return a.usage() > b.usage(); });
   return limits;
 }
 

@@ -1,5 +1,6 @@
-// The limits upon every source's connections, wherever they stand, and how many connections each counts: the configuration's and the
-// sysctl's against the tallies, those of rules against the census of the connections that they cover.
+// The limits upon every source's connections, wherever they stand, and how many connections each counts: the
+// configuration's and the sysctl's against the tallies, those of rules against the census of the connections that they
+// cover.
 //
 // Threads: Follow on one; the rest on any.
 #pragma once
@@ -21,14 +22,15 @@ namespace conntally {
 class SourceLimits {
  public:
   // Once a second: takes over what the rules say now, and asks for the census that their limits need.
-  void Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards, std::optional<std::uint64_t> sysctl, ConnectionCensus& census);
+  void Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards, std::optional<std::uint64_t> sysctl,
+              ConnectionCensus& census);
 
   // Whether there is any limit upon any source.
   bool Any(const std::vector<Config::Limit>& configured) const;
 
   // The limits upon the sources of the prefix, together `connections` of them, the most used first.
-  std::vector<SourceLimit> Of(const Prefix& source, std::int64_t connections, const std::vector<Config::Limit>& configured,
-                              const ConnectionCensus& census) const;
+  std::vector<SourceLimit> Of(const Prefix& source, std::int64_t connections,
+                              const std::vector<Config::Limit>& configured, const ConnectionCensus& census) const;
 
   // Limits in rules that there was no room for.
   std::uint64_t turned_away() const;

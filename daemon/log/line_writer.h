@@ -1,6 +1,6 @@
-// Writes lines to a descriptor that others may share and nobody may read: whoever has a line leaves it in a bounded queue and goes on,
-// and one thread writes, which may wait for as long as the reader likes. The descriptor's flags stay as they are: they are of all
-// who share it.
+// Writes lines to a descriptor that others may share and nobody may read: whoever has a line leaves it in a bounded
+// queue and goes on, and one thread writes, which may wait for as long as the reader likes. The descriptor's flags stay
+// as they are: they are of all who share it.
 //
 // Any thread. The destructor waits for nobody: a thread that is stuck in write(2) goes with the process.
 #pragma once
@@ -22,8 +22,8 @@ class LineWriter {
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
-  // Throws std::system_error when there is no thread to be had. Before it, and without it, Push writes by itself, what can be
-  // written within kDirectWait.
+  // Throws std::system_error when there is no thread to be had. Before it, and without it, Push writes by itself, what
+  // can be written within kDirectWait.
   void Start();
 
   // Whole lines, in order. False when they are lost for want of room.

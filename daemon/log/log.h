@@ -9,9 +9,8 @@
 
 namespace conntally {
 
-// Lines that differ only in their numbers are one line repeated: of those, a few are written each ten seconds, and how many
-// were held back.
-// Throws std::system_error, with the log usable all the same, when there is no thread to write it.
+// Lines that differ only in their numbers are one line repeated: of those, a few are written each ten seconds, and how
+// many were held back. Throws std::system_error, with the log usable all the same, when there is no thread to write it.
 void ConfigureLog(const Config::Log& log);
 
 // Lines lost since they could not be written: nobody read them, or the disk was full.

@@ -12,9 +12,9 @@
 
 namespace conntally {
 
-// Lines that differ only in their digits are one line repeated: `burst` of them are written, since each may tell of another
-// address or place, and the rest is held back until kPause after the first. Its memory of lines is bounded: when it is
-// full, it forgets them all, and each may be written once more.
+// Lines that differ only in their digits are one line repeated: `burst` of them are written, since each may tell of
+// another address or place, and the rest is held back until kPause after the first. Its memory of lines is bounded:
+// when it is full, it forgets them all, and each may be written once more.
 class RepeatLimit {
  public:
   using Time = std::chrono::system_clock::time_point;

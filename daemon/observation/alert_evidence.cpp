@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <map>
 
-#include "daemon/observation/ranking.h"
 #include "daemon/observation/observer.h"
+#include "daemon/observation/ranking.h"
 
 namespace conntally {
 namespace {
@@ -26,7 +26,9 @@ Leaders FindLeaders(const Tally::View& view, const std::vector<Prefix>& exclude,
   FiguresRanking by_unreplied(AlertEvidence::kRankedMax);
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
     if (figures.connections <= 0 && figures.new_rate <= 0) return;
-    if (std::any_of(exclude.begin(), exclude.end(), [&](const Prefix& prefix) { return prefix.Contains(figures.source); })) return;
+    if (std::any_of(exclude.begin(), exclude.end(),
+                    [&](const Prefix& prefix) { return prefix.Contains(figures.source); }))
+      return;
     const auto copy = [&] { return figures; };
     by_connections.Enter(static_cast<double>(figures.connections), figures.source, copy);
     by_new_rate.Enter(figures.new_rate, figures.source, copy);
@@ -73,8 +75,10 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   const auto settings = config();
   Leaders leaders;
   {
-    const Tally::View view = tally_.Take(std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()));
-    leaders = FindLeaders(view, settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0);
+    const Tally::View view =
+        tally_.Take(std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()));
+    leaders = FindLeaders(view, settings->sources.exclude,
+                          limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0);
   }
   // Without the view: what is looked up may need one.
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
@@ -103,13 +107,16 @@ void Observer::GatherDropped(const AlertRules& rules, AlertEvidence& evidence) {
   Ranking<char> by_rate(AlertEvidence::kRankedMax);
   for (const DropTally::Rated& rated : drops_.tally().Rates(evidence.now)) {
     if (rated.rate < least) continue;
-    if (std::any_of(exclude.begin(), exclude.end(), [&](const Prefix& prefix) { return prefix.Contains(rated.source); })) continue;
+    if (std::any_of(exclude.begin(), exclude.end(),
+                    [&](const Prefix& prefix) { return prefix.Contains(rated.source); }))
+      continue;
     by_rate.Enter(rated.rate, rated.source, [] { return '\0'; });
   }
   auto ranked = by_rate.Take();
   std::sort(ranked.begin(), ranked.end());
   for (const auto& entry : ranked) {
-    if (auto drops = drops_.tally().Find(entry.source, evidence.now)) evidence.dropped.push_back({NameOf(entry.source), std::move(*drops)});
+    if (auto drops = drops_.tally().Find(entry.source, evidence.now))
+      evidence.dropped.push_back({NameOf(entry.source), std::move(*drops)});
   }
 }
 

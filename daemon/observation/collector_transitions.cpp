@@ -9,14 +9,17 @@ std::vector<CollectorTransitions::Line> CollectorTransitions::Update(const Colle
   for (const auto& [name, status] : collectors) {
     if (!status.success && !status.failing()) continue;  // off, or before its first round
     Told& told = told_[name];
-    if (auto line = status.success ? Works(name, told, now) : Fails(name, status.failure, told, now)) lines.push_back(std::move(*line));
+    if (auto line = status.success ? Works(name, told, now) : Fails(name, status.failure, told, now))
+      lines.push_back(std::move(*line));
   }
   // One that a reload put away.
   std::erase_if(told_, [&](const auto& entry) { return !collectors.contains(entry.first); });
   return lines;
 }
 
-std::optional<CollectorTransitions::Line> CollectorTransitions::Fails(const std::string& name, const std::string& failure, Told& told, Time now) {
+std::optional<CollectorTransitions::Line> CollectorTransitions::Fails(const std::string& name,
+                                                                      const std::string& failure, Told& told,
+                                                                      Time now) {
   told.working_since.reset();
   if (told.failure.empty()) {
     told.failing_since = now;

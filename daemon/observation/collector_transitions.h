@@ -1,5 +1,6 @@
-// What the log is told of the collectors, a line a transition: one fails, and why; it works again, and after how long. One that fails
-// again within kSteady of working is told to work again only when it has done so for kSteady, so one that flaps fills no log.
+// What the log is told of the collectors, a line a transition: one fails, and why; it works again, and after how long.
+// One that fails again within kSteady of working is told to work again only when it has done so for kSteady, so one
+// that flaps fills no log.
 //
 // Main thread. Pure: what it is given is all that it knows.
 #pragma once
@@ -34,7 +35,7 @@ class CollectorTransitions {
     std::string failure;  // empty: none, or that it works again
     Time failing_since{};
     Time told_at{};
-    std::optional<Time> working_since;     // while `failure` stands
+    std::optional<Time> working_since;  // while `failure` stands
     std::optional<Time> last_worked_again;
     bool flaps = false;
   };

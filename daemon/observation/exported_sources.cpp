@@ -96,7 +96,8 @@ void ExportedSources::DropForgotten(const Tally::View& view) {
   }
 }
 
-void ExportedSources::Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped, Clock::time_point now) {
+void ExportedSources::Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped,
+                             Clock::time_point now) {
   DropForgotten(view);
   RankDropped(dropped, now);
   RankTallied(view, now);

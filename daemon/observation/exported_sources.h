@@ -34,8 +34,8 @@ class ExportedSources {
 
   // Ranks the sources of the view, and those whose packets are being dropped, anew.
   void Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped, Clock::time_point now);
-  // Lets go of the rows that the tally has freed, and of what a reload has excluded. Call it after each Tally::Advance, with
-  // the same view: such a row may soon be another source's.
+  // Lets go of the rows that the tally has freed, and of what a reload has excluded. Call it after each Tally::Advance,
+  // with the same view: such a row may soon be another source's.
   void DropForgotten(const Tally::View& view);
 
   // Whether the row's source has series of its own.

@@ -8,7 +8,6 @@
 namespace conntally {
 namespace {
 
-
 // By position in a moment's rates.
 constexpr std::array<std::pair<const char*, double CounterRates::*>, 6> kRates = {{
     {"opened_per_second", &CounterRates::opened},
@@ -46,9 +45,15 @@ StateGroup GroupOf(FlowStateIndex state) {
   constexpr std::uint8_t kUdp = 17;
   if (state.is_tcp()) {
     switch (state.tcp_state()) {  // enum tcp_conntrack
-      case 1: case 2: case 9: return StateGroup::kTcpOpening;
+      case 1:
+      case 2:
+      case 9: return StateGroup::kTcpOpening;
       case 3: return StateGroup::kTcpEstablished;
-      case 4: case 5: case 6: case 7: case 8: return StateGroup::kTcpClosing;
+      case 4:
+      case 5:
+      case 6:
+      case 7:
+      case 8: return StateGroup::kTcpClosing;
       default: return StateGroup::kOther;
     }
   }
@@ -59,12 +64,14 @@ StateGroup GroupOf(FlowStateIndex state) {
 std::array<std::int64_t, kStateGroups> GroupStates(const TotalFigures& totals) {
   std::array<std::int64_t, kStateGroups> groups{};
   for (std::size_t i = 0; i < FlowStateIndex::kCount; ++i) {
-    if (totals.connections[i] != 0) groups[static_cast<std::size_t>(GroupOf(FlowStateIndex(i)))] += totals.connections[i];
+    if (totals.connections[i] != 0)
+      groups[static_cast<std::size_t>(GroupOf(FlowStateIndex(i)))] += totals.connections[i];
   }
   return groups;
 }
 
-void History::Add(std::chrono::sys_seconds when, const HistorySample& sample, const std::vector<SourceSample>& sources) {
+void History::Add(std::chrono::sys_seconds when, const HistorySample& sample,
+                  const std::vector<SourceSample>& sources) {
   const std::lock_guard lock(mutex_);
   if (moments_.empty()) moments_.resize(kSamples);
   const auto slot = static_cast<std::size_t>(added_ % kSamples);
@@ -75,7 +82,8 @@ void History::Add(std::chrono::sys_seconds when, const HistorySample& sample, co
   moment.limit = Narrow(sample.limit);
   moment.sources = Narrow(sample.sources);
   for (std::size_t i = 0; i < kRates.size(); ++i) moment.rates[i] = static_cast<float>(sample.rates.*kRates[i].second);
-  std::transform(sample.connections.begin(), sample.connections.end(), moment.connections.begin(), Narrow<std::int64_t>);
+  std::transform(sample.connections.begin(), sample.connections.end(), moment.connections.begin(),
+                 Narrow<std::int64_t>);
 
   for (auto track = tracks_.begin(); track != tracks_.end();) {
     track->second.points[slot] = {};
@@ -109,8 +117,10 @@ std::string History::Json() const {
     json[name] = std::move(values);
   };
   column("times", [](const Moment& moment) { return moment.when; });
-  column("entries", [](const Moment& moment) { return moment.limit != 0 ? ordered_json(moment.entries) : ordered_json(nullptr); });
-  column("limit", [](const Moment& moment) { return moment.limit != 0 ? ordered_json(moment.limit) : ordered_json(nullptr); });
+  column("entries",
+         [](const Moment& moment) { return moment.limit != 0 ? ordered_json(moment.entries) : ordered_json(nullptr); });
+  column("limit",
+         [](const Moment& moment) { return moment.limit != 0 ? ordered_json(moment.limit) : ordered_json(nullptr); });
   column("sources", [](const Moment& moment) { return moment.sources; });
   for (std::size_t i = 0; i < kRates.size(); ++i) {
     column(kRates[i].first, [i](const Moment& moment) { return Rounded(moment.rates[i]); });
@@ -136,9 +146,9 @@ std::string History::Json(const IpAddress& source, const std::string& name) cons
     new_rate.push_back(value(Rounded(point.new_rate)));
     drop_rate.push_back(value(Rounded(point.drop_rate)));
   }
-  const ordered_json json = {{"source", name},          {"interval_seconds", kInterval.count()},
-                             {"times", times},          {"connections", connections},
-                             {"new_rate", new_rate},    {"drop_rate", drop_rate}};
+  const ordered_json json = {{"source", name},       {"interval_seconds", kInterval.count()},
+                             {"times", times},       {"connections", connections},
+                             {"new_rate", new_rate}, {"drop_rate", drop_rate}};
   return json.dump() + "\n";
 }
 

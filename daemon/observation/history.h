@@ -1,8 +1,9 @@
-// The last hour, for charts: one sample each kInterval of the whole, and of the sources that stood out. Fixed memory: kSamples
-// samples of 76 bytes, and for each of kSourcesMax sources kSamples points of 12 bytes: some 580 KB once all are in use.
+// The last hour, for charts: one sample each kInterval of the whole, and of the sources that stood out. Fixed memory:
+// kSamples samples of 76 bytes, and for each of kSourcesMax sources kSamples points of 12 bytes: some 580 KB once all
+// are in use.
 //
-// A source gets its points while it is among those handed to Add; the one not seen for longest makes room for a new one, which is
-// not a loss to count: it left the ranking.
+// A source gets its points while it is among those handed to Add; the one not seen for longest makes room for a new
+// one, which is not a loss to count: it left the ranking.
 //
 // Pure: of samples and the time. Any thread; a mutex keeps the one that adds and those that ask apart.
 #pragma once
@@ -53,7 +54,8 @@ class History {
 
   void Add(std::chrono::sys_seconds when, const HistorySample& sample, const std::vector<SourceSample>& sources);
 
-  // {"interval_seconds": 10, "times": [seconds since the epoch ...], "entries": [...], ...}: columns of equal length, oldest first.
+  // {"interval_seconds": 10, "times": [seconds since the epoch ...], "entries": [...], ...}: columns of equal length,
+  // oldest first.
   std::string Json() const;
   // Likewise of one source: null where it did not stand out; no times at all when it never did.
   std::string Json(const IpAddress& source, const std::string& name) const;

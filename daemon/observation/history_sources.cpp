@@ -36,7 +36,8 @@ class Greatest {
 
 }  // namespace
 
-std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vector<DropTally::Rated> dropped, std::uint64_t& sources) {
+std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vector<DropTally::Rated> dropped,
+                                              std::uint64_t& sources) {
   const std::size_t drops_kept = std::min(dropped.size(), kByDropRate);
   std::partial_sort(dropped.begin(), dropped.begin() + static_cast<std::ptrdiff_t>(drops_kept), dropped.end(),
                     [](const auto& a, const auto& b) { return a.rate > b.rate; });

@@ -10,8 +10,9 @@
 
 namespace conntally {
 
-// The first by connections, by new connections a second and by dropped packets a second: kSourcesPerSample at most, each once.
-// One pass over the rows; `sources` becomes the number of those with connections.
-std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vector<DropTally::Rated> dropped, std::uint64_t& sources);
+// The first by connections, by new connections a second and by dropped packets a second: kSourcesPerSample at most,
+// each once. One pass over the rows; `sources` becomes the number of those with connections.
+std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vector<DropTally::Rated> dropped,
+                                              std::uint64_t& sources);
 
 }  // namespace conntally

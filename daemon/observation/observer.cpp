@@ -71,8 +71,12 @@ void Observer::Tick() {
 void Observer::Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
                         Clock::time_point now) {
   const TotalFigures& totals = view.totals();
-  const auto sum = [](const auto& counters) { return std::accumulate(counters.begin(), counters.end(), std::uint64_t{0}); };
-  CounterSample counters{.opened = sum(totals.opened), .closed = sum(totals.closed), .dropped_packets = sum(drops_.tally().figures().packets)};
+  const auto sum = [](const auto& counters) {
+    return std::accumulate(counters.begin(), counters.end(), std::uint64_t{0});
+  };
+  CounterSample counters{.opened = sum(totals.opened),
+                         .closed = sum(totals.closed),
+                         .dropped_packets = sum(drops_.tally().figures().packets)};
   if (table) {
     counters.table_drops = table->counter(TableCounter::kDrop);
     counters.table_early_drops = table->counter(TableCounter::kEarlyDrop);

@@ -35,16 +35,16 @@ namespace conntally {
 class Observer {
  public:
   // All outlive the observer.
-  Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table, RuleCollector& rules,
-           const DropCollector& drops);
+  Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
+           RuleCollector& rules, const DropCollector& drops);
 
   void Tick();
   Snapshot TakeSnapshot();
   // What the alerts judge.
   AlertEvidence GatherEvidence(const AlertRules& rules);
 
-  // Visits every source that is known by its connections or its dropped packets, or those of a prefix (and the group that holds it,
-  // where sources are grouped), at one moment. Everybody else's view waits for its end.
+  // Visits every source that is known by its connections or its dropped packets, or those of a prefix (and the group
+  // that holds it, where sources are grouped), at one moment. Everybody else's view waits for its end.
   void ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit);
 
   // How a source is written: its address, or its group's prefix.
@@ -78,7 +78,8 @@ class Observer {
 
   Prefix GroupOf(const IpAddress& source) const;
   std::shared_ptr<const Config> config() const;
-  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall, Clock::time_point now);
+  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
+                Clock::time_point now);
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);

@@ -18,7 +18,9 @@ class Ranking {
     double value;
     IpAddress source;
     Payload payload;
-    bool operator<(const Entry& other) const { return value != other.value ? value > other.value : source < other.source; }
+    bool operator<(const Entry& other) const {
+      return value != other.value ? value > other.value : source < other.source;
+    }
   };
 
   explicit Ranking(std::size_t top) : top_(top) {}

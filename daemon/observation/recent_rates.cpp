@@ -15,7 +15,7 @@ CounterRates RecentRates::PerSecond() const {
   const double seconds = std::chrono::duration<double>(to_when - from_when).count();
   if (seconds <= 0) return {};
   // A counter that fell begins anew, as a table that was not to be read for a while does.
-  const auto rate = [&](std::uint64_t CounterSample::* counter) {
+  const auto rate = [&](std::uint64_t CounterSample::*counter) {
     return to.*counter < from.*counter ? 0.0 : static_cast<double>(to.*counter - from.*counter) / seconds;
   };
   return {.opened = rate(&CounterSample::opened),

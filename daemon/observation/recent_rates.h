@@ -1,4 +1,5 @@
-// How fast the great counters rise: over the last kWindow, from one sample a second. Pure but for its memory of samples; one owner.
+// How fast the great counters rise: over the last kWindow, from one sample a second. Pure but for its memory of
+// samples; one owner.
 #pragma once
 
 #include <chrono>
@@ -9,7 +10,7 @@ namespace conntally {
 
 // Counters that never fall, at one moment.
 struct CounterSample {
-  std::uint64_t opened = 0;           // connections
+  std::uint64_t opened = 0;  // connections
   std::uint64_t closed = 0;
   std::uint64_t dropped_packets = 0;  // by rules
   std::uint64_t table_drops = 0;      // by the kernel, for want of room

@@ -18,9 +18,9 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert.h"
 #include "daemon/limits/source_limit.h"
+#include "daemon/observation/recent_rates.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/process_figures.h"
-#include "daemon/observation/recent_rates.h"
 #include "daemon/rules/drop_rules.h"
 
 namespace conntally {
@@ -50,7 +50,7 @@ struct Trust {
   std::array<std::uint64_t, 3> reconciles{};  // by DumpReason
   DumpCorrections corrections;
   double reconcile_duration_seconds = 0;
-  double last_reconcile_timestamp_seconds = 0;  // since the epoch; 0: never
+  double last_reconcile_timestamp_seconds = 0;     // since the epoch; 0: never
   std::map<std::string, std::uint64_t> overflows;  // by what a bound turned away
   bool config_reload_successful = true;
 };
@@ -62,8 +62,8 @@ struct Snapshot {
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
-  CounterRates rates;         // over the last seconds
-  std::uint64_t sources = 0;  // with a connection or more
+  CounterRates rates;          // over the last seconds
+  std::uint64_t sources = 0;   // with a connection or more
   std::int64_t unreplied = 0;  // connections, of the sources that have a row
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
@@ -71,7 +71,7 @@ struct Snapshot {
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 
-  std::uint64_t flows = 0;               // connections in the table of them
+  std::uint64_t flows = 0;  // connections in the table of them
   std::uint64_t tracker_memory_bytes = 0;
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time

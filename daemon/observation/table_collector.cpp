@@ -58,7 +58,8 @@ void TableCollector::Describe(Snapshot& snapshot) {
   snapshot.table = Read();
   if (snapshot.table) {
     snapshot.table_entries_per_second = growth_.EntriesPerSecond();
-    snapshot.table_seconds_until_full = growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
+    snapshot.table_seconds_until_full =
+        growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
   }
   snapshot.collectors["table"] = status_;
 }

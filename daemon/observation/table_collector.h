@@ -1,6 +1,6 @@
-// The table collector: the kernel's own statistics, fresh for each scrape, and the trend of the table's fill. Its counters go on
-// where the path of the network namespace comes to stand for another one.
-// Any thread; a mutex keeps callers apart.
+// The table collector: the kernel's own statistics, fresh for each scrape, and the trend of the table's fill. Its
+// counters go on where the path of the network namespace comes to stand for another one. Any thread; a mutex keeps
+// callers apart.
 #pragma once
 
 #include <array>
@@ -18,7 +18,8 @@ namespace conntally {
 
 class TableCollector {
  public:
-  explicit TableCollector(std::string network_namespace_path) : network_namespace_path_(std::move(network_namespace_path)) {}
+  explicit TableCollector(std::string network_namespace_path)
+      : network_namespace_path_(std::move(network_namespace_path)) {}
 
   // Once a second, for the trend. What was read; nullopt when nothing could be.
   std::optional<TableStatistics> Sample();
@@ -36,7 +37,7 @@ class TableCollector {
   const std::string network_namespace_path_;
   mutable std::mutex mutex_;
   std::optional<TableReader> reader_;
-  NetworkNamespaceId namespace_;  // that the reader reads; where none is named, nothing
+  NetworkNamespaceId namespace_;                                 // that the reader reads; where none is named, nothing
   std::array<std::uint64_t, kTableCounters> counters_before_{};  // of namespaces before it
   std::array<std::uint64_t, kTableCounters> counters_{};         // the last that were told
   Growth growth_;

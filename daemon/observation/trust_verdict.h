@@ -1,4 +1,5 @@
-// How far the figures can be trusted, in a sentence: the one that the page, the API, `status`, `top` and systemd tell. Pure; any thread.
+// How far the figures can be trusted, in a sentence: the one that the page, the API, `status`, `top` and systemd tell.
+// Pure; any thread.
 #pragma once
 
 #include <string>

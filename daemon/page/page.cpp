@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/page/assets.h"
 #include "daemon/observation/trust_verdict.h"
+#include "daemon/page/assets.h"
 
 namespace conntally {
 namespace {
@@ -44,10 +44,10 @@ std::string HashSource(std::string_view content) {
 }
 
 const std::string& ContentSecurityPolicy() {
-  static const std::string policy =
-      fmt::format("default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; "
-                  "form-action 'none'; frame-ancestors 'none'",
-                  HashSource(PageScript()), HashSource(PageStyle()));
+  static const std::string policy = fmt::format(
+      "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; "
+      "form-action 'none'; frame-ancestors 'none'",
+      HashSource(PageScript()), HashSource(PageStyle()));
   return policy;
 }
 
@@ -88,22 +88,28 @@ std::string SourceRows(const Snapshot& snapshot) {
   std::vector<const ExportedSource*> sources;
   for (const ExportedSource& source : snapshot.exported) sources.push_back(&source);
   const std::size_t count = std::min(sources.size(), kRowsMax);
-  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(),
-                    [](const ExportedSource* a, const ExportedSource* b) { return a->figures.connections > b->figures.connections; });
+  std::partial_sort(
+      sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(),
+      [](const ExportedSource* a, const ExportedSource* b) { return a->figures.connections > b->figures.connections; });
   const auto all = static_cast<double>(snapshot.totals.ConnectionsSum());
   std::string rows;
   for (std::size_t i = 0; i < count; ++i) {
     const ExportedSource& source = *sources[i];
-    const std::string limit = source.limits.empty() ? "–" : fmt::format("{:.0f} % of {}", source.limits.front().usage() * 100, source.limits.front().connections);
+    const std::string limit = source.limits.empty() ? "–"
+                                                    : fmt::format("{:.0f} % of {}", source.limits.front().usage() * 100,
+                                                                  source.limits.front().connections);
     const auto& shares = source.drops.shares;
-    const auto most = std::max_element(shares.begin(), shares.end(), [](const DropShare& a, const DropShare& b) { return a.packets < b.packets; });
+    const auto most = std::max_element(shares.begin(), shares.end(),
+                                       [](const DropShare& a, const DropShare& b) { return a.packets < b.packets; });
     const std::string rule = most != shares.end() ? most->rule : "";
-    rows += fmt::format("<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td><td class=\"number\">{:.1f}</td>"
-                        "<td class=\"number\">{}</td><td>–</td><td class=\"number\">{}</td><td class=\"rule\">{}</td></tr>\n",
-                        Escaped(source.name), source.figures.connections, Share(static_cast<double>(source.figures.connections), all),
-                        limit, source.figures.new_rate,
-                        Share(static_cast<double>(source.figures.unreplied), static_cast<double>(source.figures.connections)),
-                        source.drops.packets, Escaped(rule));
+    rows += fmt::format(
+        "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td><td "
+        "class=\"number\">{:.1f}</td>"
+        "<td class=\"number\">{}</td><td>–</td><td class=\"number\">{}</td><td class=\"rule\">{}</td></tr>\n",
+        Escaped(source.name), source.figures.connections, Share(static_cast<double>(source.figures.connections), all),
+        limit, source.figures.new_rate,
+        Share(static_cast<double>(source.figures.unreplied), static_cast<double>(source.figures.connections)),
+        source.drops.packets, Escaped(rule));
   }
   return rows;
 }

@@ -1,5 +1,6 @@
-// The rules that drop or reject the most just now: how fast each one's counter rose over the last few polls. Compares polls of one
-// generation of the rules, index by index; after a change it begins anew. Pure but for its memory of polls; one owner.
+// The rules that drop or reject the most just now: how fast each one's counter rose over the last few polls. Compares
+// polls of one generation of the rules, index by index; after a change it begins anew. Pure but for its memory of
+// polls; one owner.
 #pragma once
 
 #include <chrono>

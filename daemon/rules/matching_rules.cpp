@@ -45,13 +45,15 @@ class CoverOfSource {
  private:
   Cover Of(const Rule& rule, const std::vector<RuleCondition>& conditions) const {
     const bool ipv4 = source_.family == Family::kIpv4;
-    if (rule.family == RuleFamily::kArp || rule.family == (ipv4 ? RuleFamily::kIp6 : RuleFamily::kIp)) return {Match::kNo};
+    if (rule.family == RuleFamily::kArp || rule.family == (ipv4 ? RuleFamily::kIp6 : RuleFamily::kIp))
+      return {Match::kNo};
     Cover cover;
     cover.other_conditions = (!rule.fully_understood && rule.map.empty()) || !rule.limits.empty();
     for (const RuleCondition& condition : conditions) {
       if (condition.kind == Kind::kFamily) {
         const std::uint32_t family = ipv4 ? 2 : 10;  // NFPROTO_IPV4, NFPROTO_IPV6
-        const bool among = std::any_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& range) { return range.Contains(family); });
+        const bool among = std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                                       [&](const NumberRange& range) { return range.Contains(family); });
         if (among == condition.negated) return {Match::kNo};
       } else if (condition.kind == Kind::kSource) {
         cover.any_source = false;
@@ -66,7 +68,8 @@ class CoverOfSource {
 
   Match Holds(const Rule& rule, const RuleCondition& condition) const {
     if (condition.set.empty()) {
-      return std::any_of(condition.addresses.begin(), condition.addresses.end(), [&](const AddressRange& range) { return range.Contains(source_); })
+      return std::any_of(condition.addresses.begin(), condition.addresses.end(),
+                         [&](const AddressRange& range) { return range.Contains(source_); })
                  ? Match::kYes
                  : Match::kNo;
     }
@@ -83,7 +86,8 @@ class CoverOfSource {
       Cover cover = Of(rule, mapped.key);
       if (mapped.may_be_gone) cover.holds = std::min(cover.holds, Match::kMaybe);
       if (cover.holds == Match::kNo) continue;
-      best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source, best.other_conditions && cover.other_conditions};
+      best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source,
+              best.other_conditions && cover.other_conditions};
     }
     return best;
   }
@@ -102,7 +106,8 @@ class CoverOfSource {
       if (!entrance.key && !rule.map.empty()) cover.other_conditions = true;
       cover = Both(cover, WayTo(*entrance.chain, depth + 1));
       if (cover.holds == Match::kNo) continue;
-      way = {std::max(way.holds, cover.holds), way.any_source || cover.any_source, way.other_conditions && cover.other_conditions};
+      way = {std::max(way.holds, cover.holds), way.any_source || cover.any_source,
+             way.other_conditions && cover.other_conditions};
     }
     return way;
   }

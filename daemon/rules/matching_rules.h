@@ -1,5 +1,5 @@
-// "Does this source match a drop rule": the drop and reject rules whose conditions on the source cover an address, whether they
-// have hit or not, on whatever way packets come to them. Pure; any thread.
+// "Does this source match a drop rule": the drop and reject rules whose conditions on the source cover an address,
+// whether they have hit or not, on whatever way packets come to them. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ struct MatchingRule {
   const RuleTotal* total = nullptr;
   // Neither the rule nor the way to it asks who the source is: it covers everybody.
   bool any_source = false;
-  // False: whether the source is covered depends on what is not known whole, such as a set of which not all elements are read.
+  // False: whether the source is covered depends on what is not known whole, such as a set of which not all elements
+  // are read.
   bool certain = true;
   // More is asked of a packet than its source: ports, states, rates ...
   bool other_conditions = false;

@@ -30,11 +30,13 @@ RuleBackend BackendOf(Config::RuleBackend backend) {
 }  // namespace
 
 void RuleCollector::Start() {
-  thread_ = StartThread("rules", [this] { Run(); }, [this](const Error& error) {
-    spdlog::error("rules: {}; trying again", error.message);
-    const std::lock_guard lock(mutex_);
-    failure_ = error.message;
-  });
+  thread_ = StartThread(
+      "rules", [this] { Run(); },
+      [this](const Error& error) {
+        spdlog::error("rules: {}; trying again", error.message);
+        const std::lock_guard lock(mutex_);
+        failure_ = error.message;
+      });
 }
 
 void RuleCollector::Stop() {
@@ -66,7 +68,8 @@ void RuleCollector::Describe(CollectorReport& report) const {
     report.overflows["rule_changes"] = changes_lost_;
   }
   if (!failure_.empty()) {
-    for (const Config::RuleBackend backend : config_.backends) report.statuses[NameOf(BackendOf(backend))] = {false, 0, failure_};
+    for (const Config::RuleBackend backend : config_.backends)
+      report.statuses[NameOf(BackendOf(backend))] = {false, 0, failure_};
     return;
   }
   if (!figures_) return;
@@ -88,7 +91,9 @@ void RuleCollector::Run() {
     const bool there = EnterNamespace(network_namespace);
     if (there) Poll(config);
     lock.lock();
-    WaitAndFollow(lock, config, began + (there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace)));
+    WaitAndFollow(lock, config,
+                  began + (there ? config.poll_interval
+                                 : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace)));
   }
 }
 
@@ -108,10 +113,13 @@ bool RuleCollector::EnterNamespace(FollowedNamespace& network_namespace) {
 }
 
 // With the lock held, but while it follows.
-void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config, std::chrono::steady_clock::time_point until) {
+void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config,
+                                  std::chrono::steady_clock::time_point until) {
   for (;;) {
     const auto now = std::chrono::steady_clock::now();
-    if (now >= until || woken_.wait_until(lock, std::min(until, now + kFollow), [&] { return stopping_ || config_ != config; })) return;
+    if (now >= until ||
+        woken_.wait_until(lock, std::min(until, now + kFollow), [&] { return stopping_ || config_ != config; }))
+      return;
     lock.unlock();
     if (readers_) readers_->nftables.Follow();
     lock.lock();
@@ -150,7 +158,8 @@ void RuleCollector::ReadSysctls() {
     std::ifstream(sysctl_root_ + name) >> value;
     return value;
   };
-  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0, std::memory_order_relaxed);
+  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0,
+                  std::memory_order_relaxed);
   connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
 }
 
@@ -162,12 +171,14 @@ void RuleCollector::AddIpsets(FirewallReading& snapshot) {
   const std::string failure = sets ? "" : sets.error().message;
   if (sets) snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
   if (failure != ipsets_failure_) {
-    spdlog::log(sets ? spdlog::level::info : spdlog::level::err, "rules: ipsets: {}", sets ? "read again" : "cannot be read: " + failure);
+    spdlog::log(sets ? spdlog::level::info : spdlog::level::err, "rules: ipsets: {}",
+                sets ? "read again" : "cannot be read: " + failure);
   }
   ipsets_failure_ = failure;
 }
 
-// What is read and what is not, in one line, when that has changed. One that fails is told of with the other collectors.
+// What is read and what is not, in one line, when that has changed. One that fails is told of with the other
+// collectors.
 void RuleCollector::Report(const FirewallReading& snapshot) {
   bool changed = false;
   std::string line;

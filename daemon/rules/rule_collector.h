@@ -1,8 +1,10 @@
-// The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of its own, and
-// keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named once in the log. Between
-// readings it takes up what the kernel tells of nftables' changes. While the network namespace is not there, it looks for it each second.
+// The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of
+// its own, and keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named
+// once in the log. Between readings it takes up what the kernel tells of nftables' changes. While the network namespace
+// is not there, it looks for it each second.
 //
-// Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done under it.
+// Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done
+// under it.
 #pragma once
 
 #include <atomic>
@@ -28,7 +30,9 @@ namespace conntally {
 class RuleCollector {
  public:
   RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string sysctl_root = "/proc/sys")
-      : network_namespace_path_(std::move(network_namespace_path)), sysctl_root_(std::move(sysctl_root)), config_(config) {}
+      : network_namespace_path_(std::move(network_namespace_path)),
+        sysctl_root_(std::move(sysctl_root)),
+        config_(config) {}
   ~RuleCollector() { Stop(); }
 
   void Start();
@@ -42,8 +46,8 @@ class RuleCollector {
 
   std::shared_ptr<const RuleFigures> figures() const;
 
-  // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's, and
-  // net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
+  // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's,
+  // and net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
   std::optional<std::uint64_t> connections_per_source_max() const;
 
@@ -56,7 +60,8 @@ class RuleCollector {
 
   void Run();
   bool EnterNamespace(FollowedNamespace& network_namespace);
-  void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config, std::chrono::steady_clock::time_point until);
+  void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config,
+                     std::chrono::steady_clock::time_point until);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
   void AddIpsets(FirewallReading& snapshot);
@@ -71,13 +76,13 @@ class RuleCollector {
   Config::Rules config_;
   bool stopping_ = false;
   std::shared_ptr<const RuleFigures> figures_;
-  std::string failure_;  // why no backend can be read
+  std::string failure_;             // why no backend can be read
   std::uint64_t changes_lost_ = 0;  // notifications of them
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
   // The thread's own.
-  std::optional<Readers> readers_;  // of the namespace that the thread is in; none while there is none
+  std::optional<Readers> readers_;         // of the namespace that the thread is in; none while there is none
   std::uint64_t changes_lost_before_ = 0;  // by readers that are gone
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;

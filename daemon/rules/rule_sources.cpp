@@ -29,7 +29,8 @@ RuleSources::RuleSources(const std::vector<SourceDrops>& drops) {
 std::vector<RuleSource> RuleSources::Of(const Rule& rule) const {
   std::vector<RuleSource> sources;
   const auto take = [&](const std::string& name) {
-    if (const auto found = by_name_.find(name); found != by_name_.end()) sources.insert(sources.end(), found->second.begin(), found->second.end());
+    if (const auto found = by_name_.find(name); found != by_name_.end())
+      sources.insert(sources.end(), found->second.begin(), found->second.end());
   };
   const std::string text = RuleLabel(rule.text);
   const std::string prefix = rule.log_prefix.substr(0, rule.log_prefix.find_last_not_of(' ') + 1);

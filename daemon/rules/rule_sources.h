@@ -25,7 +25,8 @@ class RuleSources {
   RuleSources() = default;
   explicit RuleSources(const std::vector<SourceDrops>& drops);
 
-  // The first kTop sources by packets. Drops are known by a rule's text or by the prefix it logs: rules that say the same share them.
+  // The first kTop sources by packets. Drops are known by a rule's text or by the prefix it logs: rules that say the
+  // same share them.
   std::vector<RuleSource> Of(const Rule& rule) const;
 
  private:

@@ -33,7 +33,8 @@ Row& Row::Add(std::string_view text, Style style) {
 }
 
 Row& Row::To(std::size_t column) {
-  return width_ < column ? Add(std::string(column - width_, ' '), spans_.empty() ? Style::kPlain : spans_.back().style) : *this;
+  return width_ < column ? Add(std::string(column - width_, ' '), spans_.empty() ? Style::kPlain : spans_.back().style)
+                         : *this;
 }
 
 Row& Row::Cover(Style style, std::size_t columns) {

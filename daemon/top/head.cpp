@@ -22,7 +22,9 @@ std::optional<double> FillOf(const Table& table) {
 }
 
 // As the alerts' defaults have it.
-Style StyleOfFill(double fill) { return fill >= 0.9 ? Style::kCritical : fill >= 0.75 ? Style::kWarning : Style::kGood; }
+Style StyleOfFill(double fill) {
+  return fill >= 0.9 ? Style::kCritical : fill >= 0.75 ? Style::kWarning : Style::kGood;
+}
 
 Row Title(const Model& model, const View& view, Size size, const Moment& moment) {
   Row row;
@@ -52,7 +54,8 @@ Row TableRow(const Model& model, const View& view, Size size) {
   const auto fill = FillOf(table);
   if (!fill) return row.Add(Thousands(table.entries) + " entries");
   const Style style = StyleOfFill(*fill);
-  const std::string figures = fmt::format(" {} of {}  {}", Thousands(table.entries), Thousands(table.limit), Percent(*fill));
+  const std::string figures =
+      fmt::format(" {} of {}  {}", Thousands(table.entries), Thousands(table.limit), Percent(*fill));
   const std::string until = table.seconds_until_full ? "full in " + Age(*table.seconds_until_full) : "not growing";
   const std::size_t text = Width(figures) + 2 + Width(until);
   const std::size_t room = size.columns > kLabelColumns + text + 2 ? size.columns - kLabelColumns - text - 2 : 0;
@@ -60,16 +63,20 @@ Row TableRow(const Model& model, const View& view, Size size) {
   const auto full = static_cast<std::size_t>(std::clamp(*fill, 0.0, 1.0) * static_cast<double>(bar) + 0.5);
   if (bar >= 4) {
     std::string filled, empty;
-    for (std::size_t i = 0; i < bar; ++i) (i < full ? filled : empty) += view.unicode ? (i < full ? "█" : "░") : (i < full ? "#" : ".");
+    for (std::size_t i = 0; i < bar; ++i)
+      (i < full ? filled : empty) += view.unicode ? (i < full ? "█" : "░") : (i < full ? "#" : ".");
     row.Add("[").Add(filled, style).Add(empty, Style::kDim).Add("]");
   }
   const bool soon = table.seconds_until_full && *table.seconds_until_full < 1800;
-  return row.Add(figures, style == Style::kGood ? Style::kBold : style).Add("  ").Add(until, soon ? Style::kCritical : Style::kPlain);
+  return row.Add(figures, style == Style::kGood ? Style::kBold : style)
+      .Add("  ")
+      .Add(until, soon ? Style::kCritical : Style::kPlain);
 }
 
 Row RatesRow(const DaemonStatus& status) {
   Row row = Labelled("rates");
-  row.Add(fmt::format("opened {}/s  closed {}/s  dropped by rules ", Short(status.opened_per_second), Short(status.closed_per_second)));
+  row.Add(fmt::format("opened {}/s  closed {}/s  dropped by rules ", Short(status.opened_per_second),
+                      Short(status.closed_per_second)));
   return row.Add(Short(status.dropped_packets_per_second) + "/s",
                  status.dropped_packets_per_second >= 1 ? Style::kWarning : Style::kPlain);
 }
@@ -82,7 +89,8 @@ Row LossesRow(const DaemonStatus& status) {
   row.Add(fmt::format("lost {} for want of room, evicted {} early, {} insertions failed", Thousands(table.drops),
                       Thousands(table.early_drops), Thousands(table.insert_failed)),
           any && status.kernel_losses_per_second <= 0 ? Style::kWarning : Style::kPlain);
-  if (status.kernel_losses_per_second > 0) row.Add(fmt::format("  now {}/s", Short(status.kernel_losses_per_second)), Style::kCritical);
+  if (status.kernel_losses_per_second > 0)
+    row.Add(fmt::format("  now {}/s", Short(status.kernel_losses_per_second)), Style::kCritical);
   return row;
 }
 
@@ -120,8 +128,9 @@ Row AlertsRow(const Model& model) {
   std::size_t named = 0;
   for (const Alert& alert : model.alerts) {
     if (alert.state != "firing" || named == 4) continue;
-    row.Add(named++ == 0 ? ": " : ", ").Add(alert.name + (alert.source.empty() ? "" : " " + alert.source),
-                                          alert.severity == "critical" ? Style::kCritical : Style::kWarning);
+    row.Add(named++ == 0 ? ": " : ", ")
+        .Add(alert.name + (alert.source.empty() ? "" : " " + alert.source),
+             alert.severity == "critical" ? Style::kCritical : Style::kWarning);
   }
   return row;
 }
@@ -137,12 +146,16 @@ Row TrustRow(const DaemonStatus& status) {
   }
   for (const Collector& collector : status.collectors) {
     if (collector.name == "conntrack" && !exact) continue;  // the verdict tells of it
-    if (!collector.works && !collector.off) row.Add("  " + collector.name + " FAILS: " + collector.failure, Style::kCritical);
+    if (!collector.works && !collector.off)
+      row.Add("  " + collector.name + " FAILS: " + collector.failure, Style::kCritical);
   }
-  row.Add(fmt::format("  {} events lost", Thousands(status.events_lost)), status.events_lost > 0 ? Style::kWarning : Style::kPlain);
+  row.Add(fmt::format("  {} events lost", Thousands(status.events_lost)),
+          status.events_lost > 0 ? Style::kWarning : Style::kPlain);
   if (status.seconds_since_reconcile) row.Add("  compared " + Age(*status.seconds_since_reconcile) + " ago");
-  if (status.missed + status.stale > 0) row.Add(fmt::format(" ({} missed, {} stale)", Thousands(status.missed), Thousands(status.stale)));
-  if (status.turned_away > 0) row.Add(fmt::format("  {} beyond bounds", Thousands(status.turned_away)), Style::kWarning);
+  if (status.missed + status.stale > 0)
+    row.Add(fmt::format(" ({} missed, {} stale)", Thousands(status.missed), Thousands(status.stale)));
+  if (status.turned_away > 0)
+    row.Add(fmt::format("  {} beyond bounds", Thousands(status.turned_away)), Style::kWarning);
   for (const Collector& collector : status.collectors) {
     if (collector.off) row.Add("  " + collector.name + " off", Style::kDim);
   }
@@ -163,7 +176,8 @@ std::string Sparkline(const Series& series, std::size_t columns, bool unicode) {
   for (std::size_t column = 0; column < shown; ++column) {
     const std::size_t begin = column * series.size() / shown, end = (column + 1) * series.size() / shown;
     double value = std::numeric_limits<double>::quiet_NaN();
-    for (std::size_t i = begin; i < end; ++i) value = std::isnan(series[i]) ? value : std::isnan(value) ? series[i] : std::max(value, series[i]);
+    for (std::size_t i = begin; i < end; ++i)
+      value = std::isnan(series[i]) ? value : std::isnan(value) ? series[i] : std::max(value, series[i]);
     if (std::isnan(value)) {
       line += ' ';
       continue;
@@ -188,9 +202,15 @@ std::string RangeOf(const Series& series) {
 }
 
 Frame Head(const Model& model, const View& view, Size size, const Moment& moment) {
-  return {Title(model, view, size, moment), TableRow(model, view, size), RatesRow(model.status),
-          LossesRow(model.status),          StatesRow(model.status, size), TrendRow(model, view, size),
-          AlertsRow(model),                 TrustRow(model.status),        Row()};
+  return {Title(model, view, size, moment),
+          TableRow(model, view, size),
+          RatesRow(model.status),
+          LossesRow(model.status),
+          StatesRow(model.status, size),
+          TrendRow(model, view, size),
+          AlertsRow(model),
+          TrustRow(model.status),
+          Row()};
 }
 
 }  // namespace conntally::top

@@ -1,4 +1,5 @@
-// The upper part of every screen of top: the table, rates, losses, states, alerts, and how far to trust it all. Pure; any thread.
+// The upper part of every screen of top: the table, rates, losses, states, alerts, and how far to trust it all. Pure;
+// any thread.
 #pragma once
 
 #include <string>

@@ -66,8 +66,8 @@ Source ReadSource(const Json& json) {
   source.first_seen = Text(json, "first_seen");
   source.last_seen = Text(json, "last_seen");
   for (const Json& limit : Member(json, "limits")) {
-    source.limits.push_back({Text(limit, "origin"), Count(limit, "connections"), Count(limit, "counted"), Number(limit, "usage"),
-                             Flag(limit, "approximate"), Text(limit, "rule")});
+    source.limits.push_back({Text(limit, "origin"), Count(limit, "connections"), Count(limit, "counted"),
+                             Number(limit, "usage"), Flag(limit, "approximate"), Text(limit, "rule")});
   }
   for (const Json& drop : Member(json, "drops")) {
     source.drops.push_back({Text(drop, "rule"), Text(drop, "via"), Count(drop, "packets")});
@@ -92,7 +92,8 @@ std::optional<Table> ReadTable(const Json& json) {
 void ReadTrust(const Json& json, DaemonStatus& status) {
   for (const auto& [name, collector] : Member(json, "collectors").items()) {
     const bool off = collector.contains("off");
-    status.collectors.push_back({Harmless(name), Flag(collector, "success"), off, Text(collector, off ? "off" : "failure")});
+    status.collectors.push_back(
+        {Harmless(name), Flag(collector, "success"), off, Text(collector, off ? "off" : "failure")});
   }
   const Json& losses = Member(json, "losses");
   status.events_lost = Count(losses, "netlink_overruns");
@@ -127,8 +128,9 @@ DaemonStatus ReadStatus(const Json& json) {
   status.kernel_losses_per_second =
       Number(rates, "table_drops") + Number(rates, "table_early_drops") + Number(rates, "table_insert_failed");
   for (const Json& rule : Member(json, "drop_rules")) {
-    status.drop_rules.push_back({Text(rule, "backend") + " " + Text(rule, "family") + " " + Text(rule, "table") + " " + Text(rule, "chain"),
-                                 Text(rule, "verdict"), Text(rule, "rule"), Count(rule, "packets"), Number(rule, "packets_per_second")});
+    status.drop_rules.push_back(
+        {Text(rule, "backend") + " " + Text(rule, "family") + " " + Text(rule, "table") + " " + Text(rule, "chain"),
+         Text(rule, "verdict"), Text(rule, "rule"), Count(rule, "packets"), Number(rule, "packets_per_second")});
   }
   ReadTrust(json, status);
   return status;
@@ -146,7 +148,8 @@ Series ReadSeries(const Json& json, const char* key) {
 Taken Take(const std::string& answer, const char* member, const std::function<void(const Json&)>& take) {
   try {
     const Json json = Json::parse(answer);
-    if (!json.is_object() || !json.contains(member)) return Error{"what answers there is not conntally, or of another version"};
+    if (!json.is_object() || !json.contains(member))
+      return Error{"what answers there is not conntally, or of another version"};
     take(json);
   } catch (const Json::exception& error) {
     return Error{std::string("what answers there is not conntally, or of another version: ") + error.what()};
@@ -182,11 +185,15 @@ Taken TakeAlerts(const std::string& answer, Model& model) {
   return Take(answer, "alerts", [&](const Json& json) {
     std::vector<Alert> alerts;
     for (const Json& alert : json.at("alerts")) {
-      alerts.push_back({Text(alert, "alert"), Text(alert, "severity"), Text(alert, "state"), Text(alert, "source"), Text(alert, "rule"),
-                        Text(alert, "since"), Text(alert, "summary"), Text(alert, "description"), Flag(alert, "degraded")});
+      alerts.push_back({Text(alert, "alert"), Text(alert, "severity"), Text(alert, "state"), Text(alert, "source"),
+                        Text(alert, "rule"), Text(alert, "since"), Text(alert, "summary"), Text(alert, "description"),
+                        Flag(alert, "degraded")});
     }
     const auto rank = [](const Alert& alert) {
-      return (alert.state == "firing" ? 0 : alert.state == "pending" ? 10 : 20) + (alert.severity == "critical" ? 0 : 1);
+      return (alert.state == "firing"    ? 0
+              : alert.state == "pending" ? 10
+                                         : 20) +
+             (alert.severity == "critical" ? 0 : 1);
     };
     std::ranges::stable_sort(alerts, std::less{}, rank);
     model.alerts = std::move(alerts);
@@ -206,7 +213,8 @@ Taken TakeDetails(const std::string& answer, Model& model) {
         detail.top_port = Text(top, "protocol") + (port != 0 ? "/" + std::to_string(port) : "");
       }
       for (const Json& kind : Member(source, "kinds")) {
-        detail.kinds.push_back({Text(kind, "protocol"), Count(kind, "destination_port"), Text(kind, "state"), Count(kind, "connections")});
+        detail.kinds.push_back(
+            {Text(kind, "protocol"), Count(kind, "destination_port"), Text(kind, "state"), Count(kind, "connections")});
       }
       model.details[Text(source, "source")] = std::move(detail);
     }

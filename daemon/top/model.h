@@ -76,7 +76,7 @@ struct DropRule {
 struct Collector {
   std::string name;
   bool works = false;
-  bool off = false;     // not to be had here, which is no fault
+  bool off = false;  // not to be had here, which is no fault
   std::string failure;
 };
 

@@ -64,7 +64,8 @@ std::string NamesOfListed(const Question& question, const Model& model) {
 void Ask(const std::string& url, const Question& question, const std::stop_token& stop, Model& model) {
   Round round(url, stop, model);
   round.Get("/api/v1/status", TakeStatus);
-  std::string sources = std::string("/api/v1/sources?sort=") + NameOf(question.sort) + "&limit=" + std::to_string(question.sources);
+  std::string sources =
+      std::string("/api/v1/sources?sort=") + NameOf(question.sort) + "&limit=" + std::to_string(question.sources);
   if (question.filter) sources += "&source=" + question.filter->ToString();
   round.Get(sources, TakeSources);
   round.Get("/api/v1/alerts", TakeAlerts, true);
@@ -82,7 +83,8 @@ void Ask(const std::string& url, const Question& question, const std::stop_token
   const std::string names = NamesOfListed(question, model);
   if (!names.empty()) {
     model.details.clear();
-    round.Get("/api/v1/sources/detail?rows=" + std::string(question.opened.empty() ? "0" : "200") + "&source=" + names, TakeDetails, true);
+    round.Get("/api/v1/sources/detail?rows=" + std::string(question.opened.empty() ? "0" : "200") + "&source=" + names,
+              TakeDetails, true);
   }
   model.trouble = round.trouble();
   if (!model.trouble.empty()) return;

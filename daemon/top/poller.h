@@ -1,5 +1,5 @@
-// Asks the daemon again and again, on a thread of its own, so that keys are never waited for: what is not answered is asked for
-// again. Each round makes a whole model.
+// Asks the daemon again and again, on a thread of its own, so that keys are never waited for: what is not answered is
+// asked for again. Each round makes a whole model.
 //
 // Threads: all public functions on any; a mutex keeps them and the worker apart, and no asking is done under it.
 #pragma once

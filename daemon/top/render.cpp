@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "daemon/top/head.h"
-#include "daemon/top/source_screen.h"
 #include "daemon/top/source_list.h"
+#include "daemon/top/source_screen.h"
 #include "daemon/top/text.h"
 
 namespace conntally::top {
@@ -35,10 +35,12 @@ Frame AlertsScreen(const Model& model) {
 }
 
 Frame RulesScreen(const Model& model) {
-  Frame frame = {Row().Add(Right("PACKETS/S", 10) + Right("PACKETS", 14) + "  " + Left("VERDICT", 8) + "RULE", Style::kHeading)};
+  Frame frame = {
+      Row().Add(Right("PACKETS/S", 10) + Right("PACKETS", 14) + "  " + Left("VERDICT", 8) + "RULE", Style::kHeading)};
   for (const DropRule& rule : model.status.drop_rules) {
     frame.push_back(Row()
-                        .Add(Right(Short(rule.packets_per_second), 10), rule.packets_per_second > 0 ? Style::kWarning : Style::kPlain)
+                        .Add(Right(Short(rule.packets_per_second), 10),
+                             rule.packets_per_second > 0 ? Style::kWarning : Style::kPlain)
                         .Add(Right(Thousands(rule.packets), 14) + "  " + Left(rule.verdict, 8) + rule.rule)
                         .Add("  in " + rule.place, Style::kDim));
   }
@@ -75,7 +77,8 @@ Frame Scrolled(Frame frame, std::size_t scroll, std::size_t rows) {
 }
 
 Row Foot(const View& view, Size size) {
-  if (view.prompt) return Row().Add("filter by address or CIDR: ", Style::kBold).Add(*view.prompt).Add(view.unicode ? "█" : "_");
+  if (view.prompt)
+    return Row().Add("filter by address or CIDR: ", Style::kBold).Add(*view.prompt).Add(view.unicode ? "█" : "_");
   if (!view.message.empty()) return Row().Add(view.message, Style::kWarning);
   const std::string keys = view.screen == Screen::kSources
                                ? "quit q  help ?  sort c n u d  filter /  open Enter  freeze f  alerts a  rules r"
@@ -86,9 +89,11 @@ Row Foot(const View& view, Size size) {
 }
 
 Frame NoAnswer(const Model& model, Size size, const Moment& moment) {
-  Frame frame = {Row().Add("conntally top", Style::kBold), {},
-                 Row().Add(model.trouble.empty() ? "asking " + moment.address + " ..." : "No daemon answers at " + moment.address,
-                           model.trouble.empty() ? Style::kPlain : Style::kCritical)};
+  Frame frame = {
+      Row().Add("conntally top", Style::kBold),
+      {},
+      Row().Add(model.trouble.empty() ? "asking " + moment.address + " ..." : "No daemon answers at " + moment.address,
+                model.trouble.empty() ? Style::kPlain : Style::kCritical)};
   if (!model.trouble.empty()) {
     frame.push_back(Row().Add(model.trouble, Style::kDim));
     frame.push_back({});

@@ -26,37 +26,54 @@ struct Column {
 
 constexpr std::size_t kRuleColumnsMin = 8;
 
-Style StyleOfUsage(double usage) { return usage >= 0.95 ? Style::kCritical : usage >= 0.8 ? Style::kWarning : Style::kPlain; }
+Style StyleOfUsage(double usage) {
+  return usage >= 0.95 ? Style::kCritical : usage >= 0.8 ? Style::kWarning : Style::kPlain;
+}
 
 Cell LimitCell(const Source& source) {
   if (source.limits.empty()) return {"-", Style::kDim};
   const Limit& limit = source.limits.front();
-  return {fmt::format("{} {}", Percent(limit.usage), Short(static_cast<double>(limit.connections))), StyleOfUsage(limit.usage)};
+  return {fmt::format("{} {}", Percent(limit.usage), Short(static_cast<double>(limit.connections))),
+          StyleOfUsage(limit.usage)};
 }
 
 std::vector<Column> Columns(const Model& model) {
   const double all = static_cast<double>(std::max<std::uint64_t>(model.status.connections, 1));
   return {
-      {"CONN", 7, 10, Sort::kConnections, [](const Source& source) {
+      {"CONN", 7, 10, Sort::kConnections,
+       [](const Source& source) {
          const auto count = source.connections;
          return Cell{count < 1'000'000 ? Thousands(count) : Short(static_cast<double>(count)), {}};
        }},
-      {"SHARE", 5, 3, {}, [all](const Source& source) {
+      {"SHARE",
+       5,
+       3,
+       {},
+       [all](const Source& source) {
          const double share = static_cast<double>(source.connections) / all;
          return Cell{Percent(share), share >= 0.5 ? Style::kCritical : share >= 0.25 ? Style::kWarning : Style::kPlain};
        }},
       {"LIMIT", 8, 5, {}, LimitCell},
-      {"NEW/S", 6, 9, Sort::kNewRate, [](const Source& source) { return Cell{Short(source.new_rate), {}}; }},
-      {"HALF%", 6, 6, Sort::kUnreplied, [](const Source& source) {
+      {"NEW/S", 6, 9, Sort::kNewRate,
+       [](const Source& source) {
+         return Cell{Short(source.new_rate), {}};
+       }},
+      {"HALF%", 6, 6, Sort::kUnreplied,
+       [](const Source& source) {
          const double share = source.unreplied_share();
          return Cell{Percent(share), share >= 0.5 && source.unreplied >= 10 ? Style::kWarning : Style::kPlain};
        }},
-      {"PORT", 9, 4, {}, [&model](const Source& source) {
+      {"PORT",
+       9,
+       4,
+       {},
+       [&model](const Source& source) {
          const auto detail = model.details.find(source.name);
          const bool known = detail != model.details.end() && !detail->second.top_port.empty();
          return known ? Cell{detail->second.top_port, {}} : Cell{"-", Style::kDim};
        }},
-      {"DROP/S", 7, 7, Sort::kDrops, [](const Source& source) {
+      {"DROP/S", 7, 7, Sort::kDrops,
+       [](const Source& source) {
          return Cell{Short(source.drop_rate), source.drop_rate >= 1 ? Style::kWarning : Style::kPlain};
        }},
   };
@@ -79,7 +96,8 @@ Row Heading(const std::vector<Column>& columns, std::size_t name_columns, std::s
   row.Add(Left("SOURCE", name_columns), Style::kHeading);
   for (const Column& column : columns) {
     const bool sorted = column.sort == view.sort;
-    row.Add(Right(std::string(column.name) + (sorted ? (view.unicode ? "▼" : "v") : ""), column.width + 1), Style::kHeading);
+    row.Add(Right(std::string(column.name) + (sorted ? (view.unicode ? "▼" : "v") : ""), column.width + 1),
+            Style::kHeading);
   }
   if (rule_columns > 0) row.Add(Left("  DROPPED BY", rule_columns + 2), Style::kHeading);
   return row;

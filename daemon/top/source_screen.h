@@ -1,5 +1,5 @@
-// One source: its limits, what is dropped of it and by which rules, its last hour, its connections by port and state. Pure; any
-// thread.
+// One source: its limits, what is dropped of it and by which rules, its last hour, its connections by port and state.
+// Pure; any thread.
 #pragma once
 
 #include "daemon/top/render.h"

@@ -20,10 +20,10 @@ constexpr int kWriteWaitMs = 2000;  // of a terminal that takes nothing, such as
 
 std::optional<Key> KeyOf(std::string_view sequence) {
   static constexpr std::pair<std::string_view, KeyCode> kSequences[] = {
-      {"[A", KeyCode::kUp},      {"OA", KeyCode::kUp},      {"[B", KeyCode::kDown},  {"OB", KeyCode::kDown},
-      {"[C", KeyCode::kRight},   {"OC", KeyCode::kRight},   {"[D", KeyCode::kLeft},  {"OD", KeyCode::kLeft},
+      {"[A", KeyCode::kUp},      {"OA", KeyCode::kUp},        {"[B", KeyCode::kDown}, {"OB", KeyCode::kDown},
+      {"[C", KeyCode::kRight},   {"OC", KeyCode::kRight},     {"[D", KeyCode::kLeft}, {"OD", KeyCode::kLeft},
       {"[5~", KeyCode::kPageUp}, {"[6~", KeyCode::kPageDown}, {"[H", KeyCode::kHome}, {"OH", KeyCode::kHome},
-      {"[1~", KeyCode::kHome},   {"[7~", KeyCode::kHome},   {"[F", KeyCode::kEnd},   {"OF", KeyCode::kEnd},
+      {"[1~", KeyCode::kHome},   {"[7~", KeyCode::kHome},     {"[F", KeyCode::kEnd},  {"OF", KeyCode::kEnd},
       {"[4~", KeyCode::kEnd},    {"[8~", KeyCode::kEnd},
   };
   for (const auto& [known, code] : kSequences) {
@@ -79,8 +79,10 @@ void KeyDecoder::Take(std::string_view bytes, std::vector<Key>& keys) {
 void KeyDecoder::TakeByte(char byte, std::vector<Key>& keys) {
   switch (byte) {
     case 0x1b: pending_ = byte; break;
-    case '\r': case '\n': keys.push_back({KeyCode::kEnter}); break;
-    case 0x7f: case 0x08: keys.push_back({KeyCode::kBackspace}); break;
+    case '\r':
+    case '\n': keys.push_back({KeyCode::kEnter}); break;
+    case 0x7f:
+    case 0x08: keys.push_back({KeyCode::kBackspace}); break;
     default: keys.push_back({KeyCode::kCharacter, byte});
   }
 }

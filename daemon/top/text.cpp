@@ -23,10 +23,10 @@ std::uint32_t Decode(std::string_view bytes) {
 bool IsOneColumn(std::uint32_t character) {
   if (character < 0x20 || character == 0x7f) return false;
   if (character < 0x7f) return true;
-  if (character < 0xa1 || character == 0xad) return false;        // C1 controls, soft hyphen
-  if (character <= 0x24f) return true;                            // Latin
-  if (character >= 0x391 && character <= 0x3ce) return true;      // Greek
-  return character >= 0x400 && character <= 0x45f;                // Cyrillic
+  if (character < 0xa1 || character == 0xad) return false;    // C1 controls, soft hyphen
+  if (character <= 0x24f) return true;                        // Latin
+  if (character >= 0x391 && character <= 0x3ce) return true;  // Greek
+  return character >= 0x400 && character <= 0x45f;            // Cyrillic
 }
 
 bool Continues(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }

@@ -9,9 +9,9 @@
 
 namespace conntally::top {
 
-// `text` as one line that a terminal can only show: control characters, bytes that are no UTF-8 and characters that are not
-// known to be one column wide (left-to-right scripts of Latin, Greek and Cyrillic are) become '?', white space a space.
-// Of more than `characters_max` characters the rest is left out.
+// `text` as one line that a terminal can only show: control characters, bytes that are no UTF-8 and characters that are
+// not known to be one column wide (left-to-right scripts of Latin, Greek and Cyrillic are) become '?', white space a
+// space. Of more than `characters_max` characters the rest is left out.
 std::string Harmless(std::string_view text, std::size_t characters_max = 1000);
 
 // In characters, of text that is harmless.

@@ -38,7 +38,8 @@ std::size_t FromEnvironment(const char* name, std::size_t otherwise) {
   std::size_t value = 0;
   const std::string_view digits(text);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return error == std::errc{} && end == digits.data() + digits.size() && value >= 20 && value <= 1000 ? value : otherwise;
+  return error == std::errc{} && end == digits.data() + digits.size() && value >= 20 && value <= 1000 ? value
+                                                                                                      : otherwise;
 }
 
 FileDescriptor CatchSignals() {
@@ -52,7 +53,8 @@ FileDescriptor CatchSignals() {
 
 // One frame, for a pipe or a look: asked until the ports are known, or two seconds are over.
 int ShowOnce(const std::string& url, std::ostream& output, std::ostream& errors) {
-  const Size size = TerminalSize(STDOUT_FILENO).value_or(Size{FromEnvironment("COLUMNS", 100), FromEnvironment("LINES", 40)});
+  const Size size =
+      TerminalSize(STDOUT_FILENO).value_or(Size{FromEnvironment("COLUMNS", 100), FromEnvironment("LINES", 40)});
   const auto end = Clock::now() + 2s;
   Model model;
   for (;;) {
@@ -87,8 +89,10 @@ class Live {
 
   void Run() {
     while (!view_.quit && Draw()) {
-      std::array<pollfd, 3> ready = {{{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {poller_.fd(), POLLIN, 0}}};
-      const auto wait = decoder_.waiting() ? std::chrono::milliseconds(kEscapeWait) : std::chrono::milliseconds(kRedrawEvery);
+      std::array<pollfd, 3> ready = {
+          {{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {poller_.fd(), POLLIN, 0}}};
+      const auto wait =
+          decoder_.waiting() ? std::chrono::milliseconds(kEscapeWait) : std::chrono::milliseconds(kRedrawEvery);
       const int count = poll(ready.data(), ready.size(), static_cast<int>(wait.count()));
       if (count < 0) continue;
       std::vector<Key> keys;
@@ -98,7 +102,9 @@ class Live {
       if (ready[2].revents != 0) TakeModel();
       for (const Key key : keys) Apply(key, shown_, ListRows(size_), view_);
       if (!view_.frozen && newest_) shown_ = *std::exchange(newest_, std::nullopt);
-      poller_.set_question({.sort = view_.sort, .filter = view_.filter, .opened = view_.screen == Screen::kSource ? view_.opened : "",
+      poller_.set_question({.sort = view_.sort,
+                            .filter = view_.filter,
+                            .opened = view_.screen == Screen::kSource ? view_.opened : "",
                             .sources = std::max<std::size_t>(64, size_.rows)});
     }
   }
@@ -133,7 +139,8 @@ class Live {
   void TakeModel() {
     auto model = poller_.TakeModel();
     if (!model) return;
-    if (view_.frozen && view_.screen == Screen::kSource && model->opened_source == view_.opened && shown_.opened_source != view_.opened) {
+    if (view_.frozen && view_.screen == Screen::kSource && model->opened_source == view_.opened &&
+        shown_.opened_source != view_.opened) {
       shown_.details = model->details;
       shown_.opened_source = model->opened_source;
       shown_.opened = model->opened;

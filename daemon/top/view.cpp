@@ -22,7 +22,8 @@ double ValueOf(const Source& source, Sort sort) {
 void Move(std::ptrdiff_t by, const Model& model, View& view) {
   if (view.screen != Screen::kSources) {
     const auto scroll = static_cast<std::ptrdiff_t>(view.scroll) + by;
-    view.scroll = static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(scroll, 0, 100'000));  // the renderer knows the end
+    view.scroll =
+        static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(scroll, 0, 100'000));  // the renderer knows the end
     return;
   }
   const auto shown = ShownSources(model, view);
@@ -87,16 +88,19 @@ void Type(Key key, View& view) {
 
 void ApplyCharacter(char character, const Model& model, View& view) {
   switch (character) {
-    case 'q': case 3: view.quit = true; return;
+    case 'q':
+    case 3: view.quit = true; return;
     case 'c': return SortBy(Sort::kConnections, view);
     case 'n': return SortBy(Sort::kNewRate, view);
     case 'u': return SortBy(Sort::kUnreplied, view);
     case 'd': return SortBy(Sort::kDrops, view);
-    case ' ': case 'f': view.frozen = !view.frozen; return;
+    case ' ':
+    case 'f': view.frozen = !view.frozen; return;
     case '/': view.prompt = ""; return;
     case 'a': return Show(Screen::kAlerts, view);
     case 'r': return Show(Screen::kRules, view);
-    case '?': case 'h': return Show(Screen::kHelp, view);
+    case '?':
+    case 'h': return Show(Screen::kHelp, view);
     case 'j': return Move(1, model, view);
     case 'k': return Move(-1, model, view);
     default: return;
@@ -119,7 +123,8 @@ std::vector<const Source*> ShownSources(const Model& model, const View& view) {
   std::vector<const Source*> shown;
   for (const Source& source : model.sources) {
     const auto group = Prefix::Parse(source.name);
-    const bool wanted = !view.filter || (group && (view.filter->Contains(group->address) || group->Contains(view.filter->address)));
+    const bool wanted =
+        !view.filter || (group && (view.filter->Contains(group->address) || group->Contains(view.filter->address)));
     if (wanted) shown.push_back(&source);
   }
   std::ranges::stable_sort(shown, std::greater{}, [&](const Source* source) { return ValueOf(*source, view.sort); });
@@ -141,8 +146,11 @@ void Apply(Key key, const Model& model, std::size_t page_rows, View& view) {
     case KeyCode::kPageDown: return Move(page, model, view);
     case KeyCode::kHome: return Move(-100'000, model, view);
     case KeyCode::kEnd: return Move(100'000, model, view);
-    case KeyCode::kEnter: case KeyCode::kRight: return Open(model, view);
-    case KeyCode::kEscape: case KeyCode::kBackspace: case KeyCode::kLeft:
+    case KeyCode::kEnter:
+    case KeyCode::kRight: return Open(model, view);
+    case KeyCode::kEscape:
+    case KeyCode::kBackspace:
+    case KeyCode::kLeft:
       if (view.screen == Screen::kSources && key.code == KeyCode::kEscape) view.filter.reset();
       view.screen = Screen::kSources;
       view.scroll = 0;

@@ -14,7 +14,20 @@ enum class Screen : std::uint8_t { kSources, kSource, kAlerts, kRules, kHelp };
 enum class Sort : std::uint8_t { kConnections, kNewRate, kUnreplied, kDrops };
 const char* NameOf(Sort sort);  // as the API names it
 
-enum class KeyCode : std::uint8_t { kCharacter, kUp, kDown, kPageUp, kPageDown, kHome, kEnd, kEnter, kEscape, kBackspace, kRight, kLeft };
+enum class KeyCode : std::uint8_t {
+  kCharacter,
+  kUp,
+  kDown,
+  kPageUp,
+  kPageDown,
+  kHome,
+  kEnd,
+  kEnter,
+  kEscape,
+  kBackspace,
+  kRight,
+  kLeft
+};
 struct Key {
   KeyCode code = KeyCode::kCharacter;
   char character = 0;  // with kCharacter
@@ -25,12 +38,12 @@ struct View {
   Sort sort = Sort::kConnections;
   std::optional<Prefix> filter;
   bool frozen = false;
-  std::string selected;         // a source's name
-  std::size_t selected_row = 0;  // where it was last: who leaves the list hands its place to its successor
-  std::string opened;           // a source's name
-  std::size_t scroll = 0;       // of any other screen than the sources
+  std::string selected;               // a source's name
+  std::size_t selected_row = 0;       // where it was last: who leaves the list hands its place to its successor
+  std::string opened;                 // a source's name
+  std::size_t scroll = 0;             // of any other screen than the sources
   std::optional<std::string> prompt;  // the filter as it is being typed
-  std::string message;          // until the next key
+  std::string message;                // until the next key
   bool quit = false;
 
   bool unicode = true;  // the terminal can show more than ASCII

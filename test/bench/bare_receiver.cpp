@@ -45,11 +45,11 @@ int OpenSocket() {
 // Lets through what is no IPCTNL_MSG_CT_NEW, and of those only what NLM_F_CREATE says is new.
 void DropUpdates(int fd) {
   static std::array<sock_filter, 6> program = {{
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),                                // low byte of nlmsg_type, host order
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPCTNL_MSG_CT_NEW, 0, 2),         //
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),                                // high byte of nlmsg_flags
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NLM_F_CREATE >> 8, 0, 1),        //
-      BPF_STMT(BPF_RET | BPF_K, 0xFFFF),                                    //
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),                          // low byte of nlmsg_type, host order
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPCTNL_MSG_CT_NEW, 0, 2),   //
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),                          // high byte of nlmsg_flags
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NLM_F_CREATE >> 8, 0, 1),  //
+      BPF_STMT(BPF_RET | BPF_K, 0xFFFF),                              //
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
   sock_fprog filter{program.size(), program.data()};
@@ -122,7 +122,9 @@ int ReceiveDump() {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
   std::printf("{\"bytes\": %llu, \"cpu_seconds\": %.4f}\n", static_cast<unsigned long long>(bytes),
               seconds(usage.ru_utime) + seconds(usage.ru_stime));
   return 0;
@@ -136,11 +138,16 @@ int main(int argc, char** argv) {
   const std::string_view mode = argc > 1 ? argv[1] : "";
   for (int i = 2; i < argc; ++i) {
     const std::string_view flag = argv[i];
-    if (flag == "--no-update") options.updates = false;
-    else if (flag == "--bpf-drop-update") options.filter = true;
-    else if (flag == "--batch" && i + 1 < argc) options.batch = std::strtoul(argv[++i], nullptr, 10);
-    else if (flag == "--gather-ms" && i + 1 < argc) options.gather_ms = std::strtol(argv[++i], nullptr, 10);
-    else return 2;
+    if (flag == "--no-update")
+      options.updates = false;
+    else if (flag == "--bpf-drop-update")
+      options.filter = true;
+    else if (flag == "--batch" && i + 1 < argc)
+      options.batch = std::strtoul(argv[++i], nullptr, 10);
+    else if (flag == "--gather-ms" && i + 1 < argc)
+      options.gather_ms = std::strtol(argv[++i], nullptr, 10);
+    else
+      return 2;
   }
   if (mode == "events") return ReceiveEvents(options);
   if (mode == "dump") return ReceiveDump();

@@ -47,11 +47,9 @@ void Row(const char* name, const std::vector<Buffer>& messages) {
   for (const Buffer& message : messages) bytes += message.size();
   nf_conntrack* conntrack = nfct_new();
   const double ours = MedianNanoseconds(messages, DecodeOnce);
-  const double theirs =
-      MedianNanoseconds(messages, [&](const Buffer& message) { ParseOnce(conntrack, message); });
+  const double theirs = MedianNanoseconds(messages, [&](const Buffer& message) { ParseOnce(conntrack, message); });
   nfct_destroy(conntrack);
-  std::printf("%-18s %8zu %8zu %10.1f %12.1f\n", name, messages.size(), bytes / messages.size(), ours,
-              theirs);
+  std::printf("%-18s %8zu %8zu %10.1f %12.1f\n", name, messages.size(), bytes / messages.size(), ours, theirs);
 }
 
 }  // namespace

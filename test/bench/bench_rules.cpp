@@ -1,5 +1,5 @@
-// What a poll of 10,000 rules costs beside a bare dump of the same rules, and beside the tools, in CPU milliseconds (user and
-// system, children included; medians). Makes namespaces of its own: needs root.
+// What a poll of 10,000 rules costs beside a bare dump of the same rules, and beside the tools, in CPU milliseconds
+// (user and system, children included; medians). Makes namespaces of its own: needs root.
 //
 //   build/release/test/bench/bench_rules [rules]
 #include <linux/netfilter.h>
@@ -83,9 +83,12 @@ void BareDump() {
   }
 }
 
-void Row(const char* what, double milliseconds, double floor) { std::printf("  %-44s %8.1f  %5.2f x\n", what, milliseconds, milliseconds / floor); }
+void Row(const char* what, double milliseconds, double floor) {
+  std::printf("  %-44s %8.1f  %5.2f x\n", what, milliseconds, milliseconds / floor);
+}
 
-void Nft(const char* title, int rules, const char* tool, const std::string& input, const std::vector<std::string>& tools) {
+void Nft(const char* title, int rules, const char* tool, const std::string& input,
+         const std::vector<std::string>& tools) {
   FreshNamespace();
   FeedTool(tool, input);
   NftReader reader;
@@ -109,9 +112,11 @@ void Nft(const char* title, int rules, const char* tool, const std::string& inpu
   Row("bare GETRULE dump", floor, floor);
   Row("a poll", polls[kRounds / 2], floor);
   Row("the first, with texts", first, floor);
-  for (const std::string& command : tools) Row(command.c_str(), Median(3, [&] { Shell(command + " > /dev/null"); }), floor);
+  for (const std::string& command : tools)
+    Row(command.c_str(), Median(3, [&] { Shell(command + " > /dev/null"); }), floor);
   const auto& figures = counters.figures()->backends.at(RuleBackend::kNftables);
-  if (figures.totals.size() != static_cast<std::size_t>(rules)) std::printf("  only %zu rules: %s\n", figures.totals.size(), figures.snapshot.failure.c_str());
+  if (figures.totals.size() != static_cast<std::size_t>(rules))
+    std::printf("  only %zu rules: %s\n", figures.totals.size(), figures.snapshot.failure.c_str());
 }
 
 void Legacy(int rules, const std::string& input) {

@@ -40,7 +40,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // libFuzzer speaks in unsigned bytes.
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto parsed = conntally::ParseConfig(text);
-  if (const auto* faults = std::get_if<std::vector<conntally::ConfigFault>>(&parsed))
-    CheckFaults(text, *faults);
+  if (const auto* faults = std::get_if<std::vector<conntally::ConfigFault>>(&parsed)) CheckFaults(text, *faults);
   return 0;
 }

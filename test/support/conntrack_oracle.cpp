@@ -60,8 +60,8 @@ class OracleFlow {
     const bool has_ipv4 = Has(ATTR_ORIG_IPV4_SRC) || Has(ATTR_ORIG_IPV4_DST);
     const bool has_ipv6 = Has(ATTR_ORIG_IPV6_SRC) || Has(ATTR_ORIG_IPV6_DST);
     if (ipv6_ ? has_ipv4 : has_ipv6) return false;
-    const bool addresses = ipv6_ ? Has(ATTR_ORIG_IPV6_SRC) && Has(ATTR_ORIG_IPV6_DST)
-                                 : Has(ATTR_ORIG_IPV4_SRC) && Has(ATTR_ORIG_IPV4_DST);
+    const bool addresses =
+        ipv6_ ? Has(ATTR_ORIG_IPV6_SRC) && Has(ATTR_ORIG_IPV6_DST) : Has(ATTR_ORIG_IPV4_SRC) && Has(ATTR_ORIG_IPV4_DST);
     return addresses && Has(ATTR_ORIG_L4PROTO) && U8(ATTR_TCP_STATE) < kTcpStates;
   }
 
@@ -111,8 +111,8 @@ std::string Differences(const FlowEvent& ours, const FlowEvent& theirs) {
   std::ostringstream text;
   auto compare = [&](const char* field, auto our, auto their) {
     if (our != their)
-      text << field << ": " << static_cast<std::uint64_t>(our) << ", the library "
-           << static_cast<std::uint64_t>(their) << "; ";
+      text << field << ": " << static_cast<std::uint64_t>(our) << ", the library " << static_cast<std::uint64_t>(their)
+           << "; ";
   };
   if (ours.key.source != theirs.key.source) text << "source; ";
   if (ours.key.destination != theirs.key.destination) text << "destination; ";

@@ -39,19 +39,18 @@ struct Arguments {
 
 const std::map<std::string, Protocol> kProtocols = {
     {"mixed", Protocol::kMixed}, {"icmp", Protocol::kIcmp}, {"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}};
-const std::map<std::string, std::uint8_t> kTcpStates = {
-    {"syn_sent", 1},   {"syn_recv", 2}, {"established", 3}, {"fin_wait", 4},
-    {"close_wait", 5}, {"last_ack", 6}, {"time_wait", 7},   {"close", 8}};
+const std::map<std::string, std::uint8_t> kTcpStates = {{"syn_sent", 1},  {"syn_recv", 2},   {"established", 3},
+                                                        {"fin_wait", 4},  {"close_wait", 5}, {"last_ack", 6},
+                                                        {"time_wait", 7}, {"close", 8}};
 
 int Report(const Writer& writer, double seconds) {
   const std::uint64_t accepted =
       writer.accepted(Verb::kCreate) + writer.accepted(Verb::kUpdate) + writer.accepted(Verb::kDelete);
   std::string refusals;
   for (const auto& [code, count] : writer.refusals()) {
-    std::fprintf(stderr, "ct_load: the kernel refused %llu messages: %s\n",
-                 static_cast<unsigned long long>(count), std::strerror(code));
-    refusals +=
-        (refusals.empty() ? "" : ", ") + ("\"" + std::to_string(code) + "\": " + std::to_string(count));
+    std::fprintf(stderr, "ct_load: the kernel refused %llu messages: %s\n", static_cast<unsigned long long>(count),
+                 std::strerror(code));
+    refusals += (refusals.empty() ? "" : ", ") + ("\"" + std::to_string(code) + "\": " + std::to_string(count));
   }
   std::printf(
       "{\"new\": %llu, \"update\": %llu, \"destroy\": %llu, \"refused\": {%s}, \"seconds\": %.3f, "
@@ -96,9 +95,7 @@ int Churn(const Arguments& arguments) {
       writer.Put(Verb::kUpdate, connection);
     }
   };
-  const auto end = [&](std::uint64_t index) {
-    writer.Put(Verb::kDelete, ConnectionOf(arguments.plan, index));
-  };
+  const auto end = [&](std::uint64_t index) { writer.Put(Verb::kDelete, ConnectionOf(arguments.plan, index)); };
 
   std::uint64_t born = arguments.first;
   std::uint64_t gone = arguments.first;
@@ -119,8 +116,8 @@ int Churn(const Arguments& arguments) {
   }
   writer.Flush();
   const double seconds = pace.elapsed_seconds();
-  std::fprintf(stderr, "ct_load: steady part: %llu messages in %.3f s, %.0f/s\n",
-               static_cast<unsigned long long>(done), seconds, static_cast<double>(done) / seconds);
+  std::fprintf(stderr, "ct_load: steady part: %llu messages in %.3f s, %.0f/s\n", static_cast<unsigned long long>(done),
+               seconds, static_cast<double>(done) / seconds);
   while (!arguments.keep && gone < born) end(gone++);
   writer.Flush();
   return Report(writer, seconds);
@@ -132,8 +129,8 @@ int Udp(const Arguments& arguments) {
                                                     arguments.rate, arguments.destinations});
   const double seconds = pace.elapsed_seconds();
   std::printf("{\"sent\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"rate\": %.0f}\n",
-              static_cast<unsigned long long>(result.sent), static_cast<unsigned long long>(result.failed),
-              seconds, static_cast<double>(result.sent) / seconds);
+              static_cast<unsigned long long>(result.sent), static_cast<unsigned long long>(result.failed), seconds,
+              static_cast<double>(result.sent) / seconds);
   return result.failed == 0 ? 0 : 1;
 }
 
@@ -146,8 +143,7 @@ void AddPlanOptions(CLI::App& command, Arguments& arguments) {
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--destination-ports", arguments.plan.destination_ports)->check(CLI::Range(1, 57'000));
   command.add_option("--first", arguments.first, "number of the first connection");
-  command.add_option("--rate", arguments.rate, "messages a second; 0: as many as go")
-      ->check(CLI::NonNegativeNumber);
+  command.add_option("--rate", arguments.rate, "messages a second; 0: as many as go")->check(CLI::NonNegativeNumber);
 }
 
 void AddEntryOptions(CLI::App& command, Arguments& arguments) {
@@ -155,10 +151,8 @@ void AddEntryOptions(CLI::App& command, Arguments& arguments) {
   command.add_option("--protocol", arguments.plan.protocol)->transform(CLI::CheckedTransformer(kProtocols));
   command.add_option("--zones", arguments.plan.zones, "e.g. 0,5")->delimiter(',');
   command.add_option("--timeout", arguments.entry.timeout_seconds, "seconds until the entry expires");
-  command.add_option("--tcp-state", arguments.entry.tcp_state)
-      ->transform(CLI::CheckedTransformer(kTcpStates));
-  command.add_option("--replied-every", arguments.plan.replied_every,
-                     "every n-th of a source is replied; 0: none");
+  command.add_option("--tcp-state", arguments.entry.tcp_state)->transform(CLI::CheckedTransformer(kTcpStates));
+  command.add_option("--replied-every", arguments.plan.replied_every, "every n-th of a source is replied; 0: none");
 }
 
 int Run(int argc, char** argv) {

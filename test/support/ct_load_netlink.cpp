@@ -28,8 +28,7 @@ struct Direction {
   std::uint8_t icmp_type;
 };
 
-void PutTuple(nlmsghdr* header, std::uint16_t attribute, const Connection& connection,
-              const Direction& direction) {
+void PutTuple(nlmsghdr* header, std::uint16_t attribute, const Connection& connection, const Direction& direction) {
   nlattr* tuple = mnl_attr_nest_start(header, attribute);
   nlattr* ip = mnl_attr_nest_start(header, CTA_TUPLE_IP);
   if (connection.ipv6) {
@@ -61,16 +60,16 @@ void PutTuple(nlmsghdr* header, std::uint16_t attribute, const Connection& conne
 
 void PutOriginal(nlmsghdr* header, const Connection& connection) {
   const std::uint8_t echo_request = connection.ipv6 ? 128 : 8;
-  PutTuple(header, CTA_TUPLE_ORIG, connection,
-           {connection.source, connection.destination, connection.source_port, connection.destination_port,
-            echo_request});
+  PutTuple(
+      header, CTA_TUPLE_ORIG, connection,
+      {connection.source, connection.destination, connection.source_port, connection.destination_port, echo_request});
 }
 
 void PutReply(nlmsghdr* header, const Connection& connection) {
   const std::uint8_t echo_reply = connection.ipv6 ? 129 : 0;
-  PutTuple(header, CTA_TUPLE_REPLY, connection,
-           {connection.destination, connection.source, connection.destination_port, connection.source_port,
-            echo_reply});
+  PutTuple(
+      header, CTA_TUPLE_REPLY, connection,
+      {connection.destination, connection.source, connection.destination_port, connection.source_port, echo_reply});
 }
 
 void PutState(nlmsghdr* header, const Connection& connection, const EntryOptions& options) {
@@ -97,8 +96,7 @@ std::uint16_t MessageType(Verb verb) {
 
 }  // namespace
 
-Writer::Writer(EntryOptions options)
-    : options_(options), socket_(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC)) {
+Writer::Writer(EntryOptions options) : options_(options), socket_(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC)) {
   if (!socket_) Fail("open a netlink socket");
   if (mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) Fail("bind a netlink socket");
   // CAP_ACK leaves the refused message out of the error, so that a batch refused whole still fits.

@@ -72,8 +72,7 @@ struct Packet {
   iovec vector{};
 };
 
-void FillIpv4(Packet& packet, msghdr& header, const Connection& connection,
-              const UdpDestinations& destinations) {
+void FillIpv4(Packet& packet, msghdr& header, const Connection& connection, const UdpDestinations& destinations) {
   packet.destination4.sin_family = AF_INET;
   packet.destination4.sin_port = htons(connection.destination_port);
   if (destinations.ipv4.empty()) {
@@ -93,8 +92,7 @@ void FillIpv4(Packet& packet, msghdr& header, const Connection& connection,
   std::memcpy(CMSG_DATA(control), &info, sizeof info);
 }
 
-void FillIpv6(Packet& packet, msghdr& header, const Connection& connection,
-              const UdpDestinations& destinations) {
+void FillIpv6(Packet& packet, msghdr& header, const Connection& connection, const UdpDestinations& destinations) {
   packet.destination6.sin6_family = AF_INET6;
   packet.destination6.sin6_port = htons(connection.destination_port);
   if (destinations.ipv6.empty()) {

@@ -38,8 +38,7 @@ inline Buffer Join(std::initializer_list<Buffer> parts) {
 // `claimed_bytes` stands in nla_len, whatever the payload's length.
 inline Buffer RawAttribute(int type, std::size_t claimed_bytes, const Buffer& payload) {
   Buffer bytes =
-      Join({HostBytes(nlattr{static_cast<std::uint16_t>(claimed_bytes), static_cast<std::uint16_t>(type)}),
-            payload});
+      Join({HostBytes(nlattr{static_cast<std::uint16_t>(claimed_bytes), static_cast<std::uint16_t>(type)}), payload});
   bytes.resize((bytes.size() + 3) & ~std::size_t{3});
   return bytes;
 }
@@ -64,8 +63,7 @@ inline Buffer Message(int type, int flags, int family, std::initializer_list<Buf
   header.nlmsg_len = static_cast<std::uint32_t>(sizeof(nlmsghdr) + sizeof(nfgenmsg) + payload.size());
   header.nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
   header.nlmsg_flags = static_cast<std::uint16_t>(flags);
-  return Join(
-      {HostBytes(header), HostBytes(nfgenmsg{static_cast<std::uint8_t>(family), NFNETLINK_V0, 0}), payload});
+  return Join({HostBytes(header), HostBytes(nfgenmsg{static_cast<std::uint8_t>(family), NFNETLINK_V0, 0}), payload});
 }
 
 }  // namespace conntally::test

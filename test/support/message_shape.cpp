@@ -127,8 +127,7 @@ Rules RulesOf(Level level) {
     case Level::kSynproxy: return {{1, Fixed(4)}, {2, Fixed(4)}, {3, Fixed(4)}};
     case Level::kHelper: return {{CTA_HELP_NAME, Text()}};
     case Level::kSecurity: return {{CTA_SECCTX_NAME, Text()}};
-    case Level::kTimestamps:
-      return {{CTA_TIMESTAMP_START, Read(Fixed(8))}, {CTA_TIMESTAMP_STOP, Read(Fixed(8))}};
+    case Level::kTimestamps: return {{CTA_TIMESTAMP_START, Read(Fixed(8))}, {CTA_TIMESTAMP_STOP, Read(Fixed(8))}};
   }
   return {};
 }

@@ -17,9 +17,8 @@ class Pace {
   // Sleeps until `done` operations are due.
   void WaitUntilDue(std::uint64_t done) const {
     if (rate_ <= 0) return;
-    std::this_thread::sleep_until(start_ +
-                                  std::chrono::duration_cast<Clock::duration>(
-                                      std::chrono::duration<double>(static_cast<double>(done) / rate_)));
+    std::this_thread::sleep_until(start_ + std::chrono::duration_cast<Clock::duration>(
+                                               std::chrono::duration<double>(static_cast<double>(done) / rate_)));
   }
 
   double elapsed_seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }

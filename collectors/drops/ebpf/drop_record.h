@@ -1,4 +1,5 @@
-/* What the eBPF program and the daemon share: C, for both compilers. Every byte of a key is set, since the kernel compares them all. */
+/* What the eBPF program and the daemon share: C, for both compilers. Every byte of a key is set, since the kernel
+ * compares them all. */
 #pragma once
 
 enum {
@@ -6,13 +7,13 @@ enum {
 };
 
 struct drop_record_key {
-  unsigned char source[16];        /* IPv4 in the first 4 bytes, the rest 0 */
+  unsigned char source[16]; /* IPv4 in the first 4 bytes, the rest 0 */
   unsigned int in_interface;
   unsigned int out_interface;
   unsigned short destination_port; /* host byte order */
   unsigned char protocol;
-  unsigned char family;            /* 4 or 6 */
-  unsigned char hooks;             /* bits of HookSet */
+  unsigned char family; /* 4 or 6 */
+  unsigned char hooks;  /* bits of HookSet */
   unsigned char zero[3];
 };
 

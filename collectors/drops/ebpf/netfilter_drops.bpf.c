@@ -1,13 +1,16 @@
 /* Counts the packets that netfilter drops, by who sent them, in one network namespace.
  *
- * The kernel's structures are declared here as far as they are read; libbpf finds the fields' true places in the running
- * kernel's BTF when it loads the program (CO-RE), so one build serves all kernels from 5.17 on, where drop reasons begin.
+ * The kernel's structures are declared here as far as they are read; libbpf finds the fields' true places in the
+ * running kernel's BTF when it loads the program (CO-RE), so one build serves all kernels from 5.17 on, where drop
+ * reasons begin.
  *
  * Sources: include/trace/events/skb.h (kfree_skb), net/netfilter/core.c (nf_hook_slow), include/linux/skbuff.h,
  * include/net/dst.h, net/ipv4/ip_{input,forward,output}.c.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
+
+/* After them: these want their types. */
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -25,14 +28,14 @@ struct net {
   struct ns_common ns;
 } KERNEL_TYPE;
 typedef struct {
-  struct net *net;
+  struct net* net;
 } possible_net_t;
 struct net_device {
   int ifindex;
   possible_net_t nd_net;
 } KERNEL_TYPE;
 struct dst_entry {
-  struct net_device *dev;
+  struct net_device* dev;
   unsigned short flags;
 } KERNEL_TYPE;
 struct rtable {
@@ -50,14 +53,14 @@ struct sock {
   struct sock_common __sk_common;
 } KERNEL_TYPE;
 struct sk_buff {
-  struct net_device *dev;
-  struct sock *sk;
+  struct net_device* dev;
+  struct sock* sk;
   unsigned long _skb_refdst;
   int skb_iif;
   __be16 protocol;
   __u16 network_header;
   unsigned int tail; /* an offset, as on every 64-bit kernel */
-  unsigned char *head;
+  unsigned char* head;
 } KERNEL_TYPE;
 enum skb_drop_reason { SKB_DROP_REASON_NETFILTER_DROP = 1 /* any; replaced at load */ };
 
@@ -105,28 +108,29 @@ struct {
   __type(value, struct drop_losses);
 } losses SEC(".maps");
 
-static __always_inline struct dst_entry *routed(struct sk_buff *skb) {
-  struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~(unsigned long)SKB_DST_NOREF);
+static __always_inline struct dst_entry* routed(struct sk_buff* skb) {
+  struct dst_entry* dst = (struct dst_entry*)(BPF_CORE_READ(skb, _skb_refdst) & ~(unsigned long)SKB_DST_NOREF);
   if (dst && (BPF_CORE_READ(dst, flags) & DST_METADATA)) return 0; /* a tunnel's note, not a route */
   return dst;
 }
 
-static __always_inline unsigned int namespace_of(struct sk_buff *skb, struct net_device *dev, struct dst_entry *dst) {
+static __always_inline unsigned int namespace_of(struct sk_buff* skb, struct net_device* dev, struct dst_entry* dst) {
   if (dev) return BPF_CORE_READ(dev, nd_net.net, ns.inum);
   if (dst) return BPF_CORE_READ(dst, dev, nd_net.net, ns.inum);
-  struct sock *sk = BPF_CORE_READ(skb, sk);
+  struct sock* sk = BPF_CORE_READ(skb, sk);
   return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
-static __always_inline int is_local(struct dst_entry *dst, int family) {
-  if (family == 4) return (BPF_CORE_READ((struct rtable *)dst, rt_flags) & RTCF_LOCAL) != 0;
-  return (BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags) & RTF_LOCAL) != 0;
+static __always_inline int is_local(struct dst_entry* dst, int family) {
+  if (family == 4) return (BPF_CORE_READ((struct rtable*)dst, rt_flags) & RTCF_LOCAL) != 0;
+  return (BPF_CORE_READ((struct rt6_info*)dst, rt6i_flags) & RTF_LOCAL) != 0;
 }
 
-/* What the packet's route and devices leave possible. A packet that came in has the index of its device; it has no route
- * before PREROUTING is passed (over loopback: the sender's); on its way out its device is the one it leaves by. */
-static __always_inline void place(struct drop_record_key *key, struct sk_buff *skb, struct net_device *dev,
-                                  struct dst_entry *dst) {
+/* What the packet's route and devices leave possible. A packet that came in has the index of its device; it has no
+ * route before PREROUTING is passed (over loopback: the sender's); on its way out its device is the one it leaves by.
+ */
+static __always_inline void place(struct drop_record_key* key, struct sk_buff* skb, struct net_device* dev,
+                                  struct dst_entry* dst) {
   const unsigned int came_in = (unsigned int)BPF_CORE_READ(skb, skb_iif);
   const unsigned int at = dev ? (unsigned int)BPF_CORE_READ(dev, ifindex) : 0;
   const unsigned int leaves = dst ? (unsigned int)BPF_CORE_READ(dst, dev, ifindex) : 0;
@@ -153,13 +157,13 @@ static __always_inline int has_ports(__u8 protocol) {
 }
 
 /* The header must lie within what is linear of the packet, which netfilter's own callers make sure of. */
-static __always_inline int read_at(void *to, unsigned int bytes, const unsigned char *head, unsigned int offset,
+static __always_inline int read_at(void* to, unsigned int bytes, const unsigned char* head, unsigned int offset,
                                    unsigned int tail) {
   if (offset + bytes > tail) return -1;
   return (int)bpf_probe_read_kernel(to, bytes, head + offset);
 }
 
-static __always_inline void read_port(struct drop_record_key *key, const unsigned char *head, unsigned int offset,
+static __always_inline void read_port(struct drop_record_key* key, const unsigned char* head, unsigned int offset,
                                       unsigned int tail) {
   __be16 ports[2];
   if (has_ports(key->protocol) && read_at(ports, sizeof ports, head, offset, tail) == 0) {
@@ -167,7 +171,7 @@ static __always_inline void read_port(struct drop_record_key *key, const unsigne
   }
 }
 
-static __always_inline int parse_ipv4(struct drop_record_key *key, const unsigned char *head, unsigned int offset,
+static __always_inline int parse_ipv4(struct drop_record_key* key, const unsigned char* head, unsigned int offset,
                                       unsigned int tail) {
   unsigned char ip[20];
   if (read_at(ip, sizeof ip, head, offset, tail) != 0 || ip[0] >> 4 != 4) return -1;
@@ -179,7 +183,7 @@ static __always_inline int parse_ipv4(struct drop_record_key *key, const unsigne
   return 0;
 }
 
-static __always_inline int parse_ipv6(struct drop_record_key *key, const unsigned char *head, unsigned int offset,
+static __always_inline int parse_ipv6(struct drop_record_key* key, const unsigned char* head, unsigned int offset,
                                       unsigned int tail) {
   unsigned char ip[40];
   if (read_at(ip, sizeof ip, head, offset, tail) != 0 || ip[0] >> 4 != 6) return -1;
@@ -208,8 +212,8 @@ static __always_inline int parse_ipv6(struct drop_record_key *key, const unsigne
   return 0;
 }
 
-static __always_inline int parse(struct drop_record_key *key, struct sk_buff *skb) {
-  const unsigned char *head = BPF_CORE_READ(skb, head);
+static __always_inline int parse(struct drop_record_key* key, struct sk_buff* skb) {
+  const unsigned char* head = BPF_CORE_READ(skb, head);
   const unsigned int offset = BPF_CORE_READ(skb, network_header);
   const unsigned int tail = BPF_CORE_READ(skb, tail);
   switch (bpf_ntohs(BPF_CORE_READ(skb, protocol))) {
@@ -219,17 +223,17 @@ static __always_inline int parse(struct drop_record_key *key, struct sk_buff *sk
   }
 }
 
-static __always_inline struct drop_losses *lost(void) {
+static __always_inline struct drop_losses* lost(void) {
   const __u32 zero = 0;
   return bpf_map_lookup_elem(&losses, &zero);
 }
 
-static __always_inline int count(const struct drop_record_key *key) {
+static __always_inline int count(const struct drop_record_key* key) {
   const __u32 zero = 0;
   const __u64 one = 1;
-  void *records = bpf_map_lookup_elem(&current, &zero);
+  void* records = bpf_map_lookup_elem(&current, &zero);
   if (!records) return -1;
-  __u64 *packets = bpf_map_lookup_elem(records, key);
+  __u64* packets = bpf_map_lookup_elem(records, key);
   if (!packets) {
     if (bpf_map_update_elem(records, key, &one, BPF_NOEXIST) == 0) return 0;
     packets = bpf_map_lookup_elem(records, key); /* another CPU was first, or there is no room */
@@ -240,17 +244,18 @@ static __always_inline int count(const struct drop_record_key *key) {
 }
 
 SEC("raw_tp/kfree_skb")
-int on_kfree_skb(struct bpf_raw_tracepoint_args *context) {
-  if ((unsigned int)context->args[2] != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP)) return 0;
-  struct sk_buff *skb = (struct sk_buff *)context->args[0];
-  struct net_device *dev = BPF_CORE_READ(skb, dev);
-  struct dst_entry *dst = routed(skb);
+int on_kfree_skb(struct bpf_raw_tracepoint_args* context) {
+  if ((unsigned int)context->args[2] != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP))
+    return 0;
+  struct sk_buff* skb = (struct sk_buff*)context->args[0];
+  struct net_device* dev = BPF_CORE_READ(skb, dev);
+  struct dst_entry* dst = routed(skb);
   if (namespace_of(skb, dev, dst) != settings.namespace_inode) return 0;
   struct drop_record_key key = {};
   const int parsed = parse(&key, skb) == 0;
   if (parsed) place(&key, skb, dev, dst);
   if (parsed && count(&key) == 0) return 0;
-  struct drop_losses *losses_here = lost();
+  struct drop_losses* losses_here = lost();
   if (!losses_here) return 0;
   /* This program does not interrupt itself on a CPU: no atomics. */
   if (parsed) {

@@ -61,7 +61,8 @@ std::optional<SetElement> ReadElement(Bytes nest) {
   }
   if (walk.malformed() || !first) return std::nullopt;
   element.addresses = {*first, last.value_or(*first)};
-  if (element.addresses.last.family != first->family || (length && *length > AddressBits(first->family))) return std::nullopt;
+  if (element.addresses.last.family != first->family || (length && *length > AddressBits(first->family)))
+    return std::nullopt;
   for (unsigned bit = length.value_or(AddressBits(first->family)); bit < AddressBits(first->family); ++bit) {
     element.addresses.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
   }
@@ -100,7 +101,8 @@ std::optional<AddressSet> DecodeIpset(Bytes message) {
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == IPSET_ATTR_SETNAME) set.name = AttributeText(attribute.payload);
     if (attribute.type == IPSET_ATTR_TYPENAME) type = AttributeText(attribute.payload);
-    if (attribute.type == IPSET_ATTR_FAMILY && AttributeNumber(attribute.payload) == AF_INET6) set.address_family = Family::kIpv6;
+    if (attribute.type == IPSET_ATTR_FAMILY && AttributeNumber(attribute.payload) == AF_INET6)
+      set.address_family = Family::kIpv6;
     if (attribute.type == IPSET_ATTR_DATA) set.expires = HasTimeout(attribute.payload);
     if (attribute.type == IPSET_ATTR_ADT) elements = attribute.payload;
   }
@@ -144,14 +146,16 @@ bool NameIpsets(Ruleset& ruleset) {
 Result<std::vector<AddressSet>> ReadIpsets(std::size_t elements_max) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
-  std::vector<std::byte> request = {std::byte{5}, std::byte{0}, std::byte{IPSET_ATTR_PROTOCOL}, std::byte{0},
-                                    std::byte{kProtocol}, std::byte{0}, std::byte{0}, std::byte{0}};
+  std::vector<std::byte> request = {std::byte{5}, std::byte{0},         std::byte{IPSET_ATTR_PROTOCOL},
+                                    std::byte{0}, std::byte{kProtocol}, std::byte{0},
+                                    std::byte{0}, std::byte{0}};
   std::vector<AddressSet> sets;
   constexpr auto kList = static_cast<std::uint16_t>(NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_LIST);
   const auto asked = Query(*socket, {kList, AF_INET, true, request}, [&](Bytes message) {
     auto set = DecodeIpset(message);
     if (!set) return;
-    if (sets.empty() || sets.back().name != set->name) sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, false, {}});
+    if (sets.empty() || sets.back().name != set->name)
+      sets.push_back({true, set->family, {}, set->name, set->address_family, true, true, false, false, {}});
     AddressSet& whole = sets.back();
     const std::size_t room = elements_max - std::min(elements_max, whole.elements.size());
     whole.expires = whole.expires || set->expires;

@@ -1,4 +1,5 @@
-// Reads ipsets: the names of those that rules refer to, and the addresses in them with their counters. Only requests that list.
+// Reads ipsets: the names of those that rules refer to, and the addresses in them with their counters. Only requests
+// that list.
 //
 // Threads: one owner, which has entered the network namespace to be read. The decoder is pure.
 //
@@ -16,7 +17,8 @@
 
 namespace conntally {
 
-// One message of a listing. Sets whose elements are more than an address (or a prefix) have none here and are not `complete`.
+// One message of a listing. Sets whose elements are more than an address (or a prefix) have none here and are not
+// `complete`.
 std::optional<AddressSet> DecodeIpset(Bytes message);
 
 // Puts names in the place of indexes in the conditions of the rules. True when there is an ipset in any of them.

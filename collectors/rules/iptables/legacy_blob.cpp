@@ -21,10 +21,10 @@ struct Layout {
 constexpr Layout kIpv4Layout = {4, 16, 80, 82, 83, 88, 96, 112, 0x02, Family::kIpv4};
 constexpr Layout kIpv6Layout = {16, 64, 128, 131, 132, 140, 152, 168, 0x04, Family::kIpv6};
 // IPT_INV_* and IP6T_INV_*, alike but for fragments.
-constexpr std::uint8_t kNotIn = 0x01, kNotOut = 0x02, kNotTos = 0x04, kNotSource = 0x08, kNotDestination = 0x10, kNotFragment = 0x20,
-                       kNotProtocol = 0x40;
-constexpr std::uint8_t kFragment = 0x01;  // of IPv4's flags
-constexpr std::uint8_t kTos = 0x02;       // of IPv6's
+constexpr std::uint8_t kNotIn = 0x01, kNotOut = 0x02, kNotTos = 0x04, kNotSource = 0x08, kNotDestination = 0x10,
+                       kNotFragment = 0x20, kNotProtocol = 0x40;
+constexpr std::uint8_t kFragment = 0x01;       // of IPv4's flags
+constexpr std::uint8_t kTos = 0x02;            // of IPv6's
 constexpr std::size_t kMatchHeaderBytes = 32;  // struct xt_entry_match, struct xt_entry_target
 
 const Layout& LayoutOf(RuleFamily family) { return family == RuleFamily::kIp ? kIpv4Layout : kIpv6Layout; }
@@ -82,7 +82,8 @@ IpAddress AddressAt(const Layout& layout, Bytes entry, std::size_t index) {
 
 class EntryDecoder {
  public:
-  EntryDecoder(const Layout& layout, const Entry& entry, Rule& rule) : layout_(layout), entry_(entry.bytes), rule_(rule) {
+  EntryDecoder(const Layout& layout, const Entry& entry, Rule& rule)
+      : layout_(layout), entry_(entry.bytes), rule_(rule) {
     rule.has_counter = true;
     rule.fully_understood = true;
     inverted_ = Octet(entry_, layout.inverted);
@@ -92,11 +93,13 @@ class EntryDecoder {
     Interface(Kind::kInInterface, 0, kNotIn);
     Interface(Kind::kOutInterface, 1, kNotOut);
     if (const auto protocol = LoadHostOrder<std::uint16_t>(entry_.subspan(layout.protocol)); protocol != 0) {
-      rule.conditions.push_back({Kind::kProtocol, (inverted_ & kNotProtocol) != 0, {}, {{protocol, protocol}}, {}, {}, false});
+      rule.conditions.push_back(
+          {Kind::kProtocol, (inverted_ & kNotProtocol) != 0, {}, {{protocol, protocol}}, {}, {}, false});
     }
     const bool fragments = layout.family == Family::kIpv4 && (flags & kFragment) != 0;
     const bool tos = layout.family == Family::kIpv6 && (flags & kTos) != 0;
-    if (fragments || tos || (inverted_ & (kNotTos | kNotFragment)) != 0) NotUnderstood(rule, fragments ? "fragments" : "tos");
+    if (fragments || tos || (inverted_ & (kNotTos | kNotFragment)) != 0)
+      NotUnderstood(rule, fragments ? "fragments" : "tos");
     for (Bytes rest = entry_.first(entry.target_offset).subspan(layout.entry_bytes); !rest.empty();) {
       const auto match = ReadExtension(rest);
       if (!match) {
@@ -138,8 +141,10 @@ class EntryDecoder {
   std::uint8_t inverted_ = 0;
 };
 
-constexpr std::array<const char*, LegacyInfo::kHooks> kChainNames = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"};
-constexpr std::array<const char*, LegacyInfo::kHooks> kHookNames = {"prerouting", "input", "forward", "output", "postrouting"};
+constexpr std::array<const char*, LegacyInfo::kHooks> kChainNames = {"PREROUTING", "INPUT", "FORWARD", "OUTPUT",
+                                                                     "POSTROUTING"};
+constexpr std::array<const char*, LegacyInfo::kHooks> kHookNames = {"prerouting", "input", "forward", "output",
+                                                                    "postrouting"};
 
 // NF_IP_PRI_*: where the kernel hooks the tables in (net/ipv4/netfilter/iptable_*.c).
 std::int32_t PriorityOf(const std::string& table, std::size_t hook) {
@@ -160,12 +165,15 @@ class TableDecoder {
     const auto entries = ReadEntries(layout_, bytes);
     if (!entries) return std::nullopt;
     if (!FindChains(*entries)) return std::nullopt;
-    for (std::size_t i = 0; i < entries->size(); ++i) Add((*entries)[i], i + 1 < entries->size() ? &(*entries)[i + 1] : nullptr);
+    for (std::size_t i = 0; i < entries->size(); ++i)
+      Add((*entries)[i], i + 1 < entries->size() ? &(*entries)[i + 1] : nullptr);
     return std::move(table_);
   }
 
  private:
-  static std::optional<Extension> TargetOf(const Entry& entry) { return ReadExtension(entry.bytes.subspan(entry.target_offset)); }
+  static std::optional<Extension> TargetOf(const Entry& entry) {
+    return ReadExtension(entry.bytes.subspan(entry.target_offset));
+  }
 
   // User-defined chains begin with an ERROR target that carries their name; rules jump to the entry after it.
   bool FindChains(const std::vector<Entry>& entries) {
@@ -240,10 +248,10 @@ class TableDecoder {
     if (!target.name.empty()) return DecodeXtTarget(target.name, target.revision, target.data, rule);
     const std::int32_t verdict = StandardVerdict(target);
     switch (verdict) {
-      case -1: rule.verdict = Verdict::kDrop; return;     // -NF_DROP - 1
-      case -2: rule.verdict = Verdict::kAccept; return;   // -NF_ACCEPT - 1
-      case -4: rule.verdict = Verdict::kQueue; return;    // -NF_QUEUE - 1
-      case -5: rule.verdict = Verdict::kReturn; return;   // XT_RETURN
+      case -1: rule.verdict = Verdict::kDrop; return;    // -NF_DROP - 1
+      case -2: rule.verdict = Verdict::kAccept; return;  // -NF_ACCEPT - 1
+      case -4: rule.verdict = Verdict::kQueue; return;   // -NF_QUEUE - 1
+      case -5: rule.verdict = Verdict::kReturn; return;  // XT_RETURN
       default: break;
     }
     if (verdict < 0) {
@@ -251,7 +259,8 @@ class TableDecoder {
       return;
     }
     const auto chain = chain_starts_.find(static_cast<std::size_t>(verdict));
-    if (static_cast<std::size_t>(verdict) == entry.offset + entry.bytes.size() || chain == chain_starts_.end()) return;  // no target at all
+    if (static_cast<std::size_t>(verdict) == entry.offset + entry.bytes.size() || chain == chain_starts_.end())
+      return;  // no target at all
     rule.jump_target = chain->second;
     rule.verdict = (Octet(entry.bytes, layout_.flags) & layout_.goto_flag) != 0 ? Verdict::kGoto : Verdict::kJump;
   }
@@ -267,7 +276,8 @@ class TableDecoder {
 
 }  // namespace
 
-std::optional<LegacyTable> DecodeLegacyTable(const std::string& name, RuleFamily family, const LegacyInfo& info, Bytes entries) {
+std::optional<LegacyTable> DecodeLegacyTable(const std::string& name, RuleFamily family, const LegacyInfo& info,
+                                             Bytes entries) {
   return TableDecoder(name, family, info).Decode(entries);
 }
 
@@ -287,7 +297,8 @@ Bytes LegacyEntryOf(RuleFamily family, Bytes entries, std::size_t counter_offset
 }
 
 RuleCounter LoadLegacyCounter(Bytes entries, std::size_t offset) {
-  return {LoadHostOrder<std::uint64_t>(entries.subspan(offset)), LoadHostOrder<std::uint64_t>(entries.subspan(offset + 8))};
+  return {LoadHostOrder<std::uint64_t>(entries.subspan(offset)),
+          LoadHostOrder<std::uint64_t>(entries.subspan(offset + 8))};
 }
 
 }  // namespace conntally

@@ -33,7 +33,8 @@ constexpr std::size_t kEntriesOffset = 40;  // the entries are aligned to 8
 
 void Zero(std::vector<std::byte>& bytes, const std::vector<std::size_t>& counters) {
   constexpr std::size_t kCounterBytes = 16;
-  for (const std::size_t offset : counters) std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), kCounterBytes, std::byte{0});
+  for (const std::size_t offset : counters)
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), kCounterBytes, std::byte{0});
 }
 
 }  // namespace
@@ -54,7 +55,8 @@ LegacyReader::LegacyReader(RuleBackend backend)
 
 // /proc/net is /proc/self/net: that of the process's first thread, which may be in another namespace than this one.
 Result<std::vector<std::string>> LegacyReader::TableNames() const {
-  const std::string path = family_ == RuleFamily::kIp ? "/proc/thread-self/net/ip_tables_names" : "/proc/thread-self/net/ip6_tables_names";
+  const std::string path =
+      family_ == RuleFamily::kIp ? "/proc/thread-self/net/ip_tables_names" : "/proc/thread-self/net/ip6_tables_names";
   errno = 0;
   std::ifstream file(path);
   if (!file) {
@@ -62,7 +64,8 @@ Result<std::vector<std::string>> LegacyReader::TableNames() const {
     if (code != EACCES) return Error::FromErrno("cannot read " + path, code);
     std::ifstream modules("/proc/modules");
     if (!MayHaveLegacyTables(modules, family_)) return std::vector<std::string>();
-    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN: " + path + " is root's to read", EACCES};
+    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN: " + path + " is root's to read",
+                 EACCES};
   }
   std::vector<std::string> names;
   for (std::string name; std::getline(file, name);) {
@@ -143,7 +146,8 @@ Result<BackendReading> LegacyReader::TryRead() {
     const auto known = known_.find(name);
     same = same && known != known_.end() && known->second.blob.entries.size() == blob.entries.size();
     if (!same) break;
-    for (const std::size_t offset : known->second.rule_counters) counters.emplace_back(LoadLegacyCounter(blob.entries, offset));
+    for (const std::size_t offset : known->second.rule_counters)
+      counters.emplace_back(LoadLegacyCounter(blob.entries, offset));
     for (const auto& offset : known->second.policy_counters) {
       policies.push_back(offset ? std::optional(LoadLegacyCounter(blob.entries, *offset)) : std::nullopt);
     }
@@ -194,7 +198,8 @@ void LegacyReader::AddTexts(Ruleset& ruleset) const {
   const auto listed = ListSaved(family_ == RuleFamily::kIp ? SaveTool::kIptablesLegacy : SaveTool::kIp6tablesLegacy);
   std::vector<Bytes> entries;  // by rule
   for (const auto& [name, known] : known_) {
-    for (const std::size_t counter : known.rule_counters) entries.push_back(LegacyEntryOf(family_, known.blob.entries, counter));
+    for (const std::size_t counter : known.rule_counters)
+      entries.push_back(LegacyEntryOf(family_, known.blob.entries, counter));
   }
   for (const RuleChain& chain : ruleset.chains) {
     const std::vector<std::string>* texts = nullptr;

@@ -1,5 +1,5 @@
-// Reads the legacy tables (iptables or ip6tables) that exist already. Asking the kernel for one that does not exist would create
-// it, and with it a hook that every packet passes: so only those are asked for that the kernel lists.
+// Reads the legacy tables (iptables or ip6tables) that exist already. Asking the kernel for one that does not exist
+// would create it, and with it a hook that every packet passes: so only those are asked for that the kernel lists.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -14,14 +14,14 @@
 #include <vector>
 
 #include "collectors/netlink/socket.h"
-#include "collectors/rules/iptables/legacy_blob.h"
 #include "collectors/rules/firewall_reading.h"
+#include "collectors/rules/iptables/legacy_blob.h"
 #include "collectors/system/result.h"
 
 namespace conntally {
 
-// Whether some namespace may have legacy tables of the family, by `modules`, which is /proc/modules and readable by all. False only when
-// it is certain: ip_tables is a module, so each table is one, too, and none is loaded.
+// Whether some namespace may have legacy tables of the family, by `modules`, which is /proc/modules and readable by
+// all. False only when it is certain: ip_tables is a module, so each table is one, too, and none is loaded.
 bool MayHaveLegacyTables(std::istream& modules, RuleFamily family);
 
 class LegacyReader {
@@ -40,9 +40,9 @@ class LegacyReader {
   };
   // A table as it was when it last changed.
   struct KnownTable {
-    Blob blob;                                   // its counters zeroed
-    std::vector<std::size_t> all_counters;       // offsets of them
-    std::vector<std::size_t> rule_counters;      // of the rules of the ruleset's part that is this table
+    Blob blob;                               // its counters zeroed
+    std::vector<std::size_t> all_counters;   // offsets of them
+    std::vector<std::size_t> rule_counters;  // of the rules of the ruleset's part that is this table
     std::vector<std::optional<std::size_t>> policy_counters;
   };
 

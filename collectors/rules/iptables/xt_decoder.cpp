@@ -25,7 +25,8 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// From linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, which cannot stand in one file with others.
+// From linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, which cannot stand in one file with
+// others.
 struct IcmpMatch {
   std::uint8_t type;
   std::uint8_t code[2];
@@ -159,10 +160,13 @@ bool IpRange(std::uint32_t revision, Bytes info, std::optional<Family> family, R
   const auto match = ReadXt<xt_iprange_mtinfo>(info);
   if (revision != 1 || !match || !family) return false;
   const auto add = [&](Kind kind, const nf_inet_addr& first, const nf_inet_addr& last, bool negated) {
-    rule.conditions.push_back({kind, negated, {{XtAddress(&first, *family), XtAddress(&last, *family)}}, {}, {}, {}, false});
+    rule.conditions.push_back(
+        {kind, negated, {{XtAddress(&first, *family), XtAddress(&last, *family)}}, {}, {}, {}, false});
   };
-  if ((match->flags & IPRANGE_SRC) != 0) add(Kind::kSource, match->src_min, match->src_max, (match->flags & IPRANGE_SRC_INV) != 0);
-  if ((match->flags & IPRANGE_DST) != 0) add(Kind::kDestination, match->dst_min, match->dst_max, (match->flags & IPRANGE_DST_INV) != 0);
+  if ((match->flags & IPRANGE_SRC) != 0)
+    add(Kind::kSource, match->src_min, match->src_max, (match->flags & IPRANGE_SRC_INV) != 0);
+  if ((match->flags & IPRANGE_DST) != 0)
+    add(Kind::kDestination, match->dst_min, match->dst_max, (match->flags & IPRANGE_DST_INV) != 0);
   return true;
 }
 
@@ -172,8 +176,13 @@ bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
   const xt_set_info& set = match->match_set;
   // IPSET_DIM_ONE and the bit of its direction: source when set. Sets of more dimensions take more of the packet.
   const bool source = (set.flags & 2) != 0;
-  rule.conditions.push_back({source ? Kind::kSource : Kind::kDestination, (set.flags & IPSET_INV_MATCH) != 0, {}, {}, {},
-                             UnnamedIpset(set.index), true});
+  rule.conditions.push_back({source ? Kind::kSource : Kind::kDestination,
+                             (set.flags & IPSET_INV_MATCH) != 0,
+                             {},
+                             {},
+                             {},
+                             UnnamedIpset(set.index),
+                             true});
   const auto newest = ReadXt<xt_set_info_match_v4>(info);
   const bool counters = revision == 4 && newest && (newest->packets.op != 0 || newest->bytes.op != 0);
   const bool understood = set.dim == 1 && !counters && revision != 3;
@@ -211,7 +220,8 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
 
 }  // namespace
 
-void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family,
+                   Rule& rule) {
   if (name != "comment") rule.counting_set.clear();
   if (!Match(name, revision, info, family, rule)) NotUnderstood(rule, name);
 }

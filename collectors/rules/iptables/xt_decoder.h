@@ -1,5 +1,5 @@
-// What the matches and targets of iptables ask and do, from the kernel's own structures: those of the legacy tables, and those
-// that iptables-nft wraps into nftables' `match` and `target` expressions. A match that is not known leaves
+// What the matches and targets of iptables ask and do, from the kernel's own structures: those of the legacy tables,
+// and those that iptables-nft wraps into nftables' `match` and `target` expressions. A match that is not known leaves
 // Rule::fully_understood false. Pure; any thread.
 //
 // Sources: linux/netfilter/xt_*.h, linux/netfilter_ipv4/ipt_*.h; meanings: net/netfilter/xt_*.c.
@@ -28,8 +28,8 @@ void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, R
 std::string UnnamedIpset(std::uint16_t index);
 std::optional<std::uint16_t> IndexOfUnnamedIpset(const std::string& set);
 
-// `address` within `mask`, as a condition: nullopt when the mask is not contiguous. A mask of zero bits is no condition, and
-// its range is everything.
+// `address` within `mask`, as a condition: nullopt when the mask is not contiguous. A mask of zero bits is no
+// condition, and its range is everything.
 std::optional<AddressRange> MaskedRange(const IpAddress& address, const IpAddress& mask);
 
 }  // namespace conntally

@@ -24,7 +24,8 @@ bool DecodeXtConnlimit(std::uint32_t revision, Bytes info, std::optional<Family>
   limit.kind = RuleLimit::Kind::kConnlimit;
   limit.connections = connections;
   limit.matches_above = (flags & XT_CONNLIMIT_INVERT) == 0;
-  limit.per = revision >= 1 && (flags & XT_CONNLIMIT_DADDR) != 0 ? RuleLimit::Per::kDestination : RuleLimit::Per::kSource;
+  limit.per =
+      revision >= 1 && (flags & XT_CONNLIMIT_DADDR) != 0 ? RuleLimit::Per::kDestination : RuleLimit::Per::kSource;
   const auto bits_of = [&](Family which) {
     std::uint8_t bits = 0;
     const IpAddress address = XtAddress(&mask, which);
@@ -73,14 +74,16 @@ bool DecodeXtHashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
   limit.rate_of_bytes = (mode & XT_HASHLIMIT_BYTES) != 0;
   limit.burst = burst;
   if (limit.rate_of_bytes) {
-    // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c, cost_to_bytes.
+    // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c,
+    // cost_to_bytes.
     const std::uint32_t units = interval >= 1 ? static_cast<std::uint32_t>(UINT32_MAX / interval) : UINT32_MAX;
     limit.rate_per_second = units == 0 ? 0 : static_cast<double>(std::uint64_t{units - 1} << XT_HASHLIMIT_BYTE_SHIFT);
     limit.burst = burst * static_cast<std::uint64_t>(limit.rate_per_second);  // the kernel has it in seconds' worth
   } else {
     limit.rate_per_second = interval <= 0 ? 0 : scale / interval;
   }
-  const std::uint32_t keys = mode & (XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_HASH_DIP | XT_HASHLIMIT_HASH_SPT | XT_HASHLIMIT_HASH_DPT);
+  const std::uint32_t keys =
+      mode & (XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_HASH_DIP | XT_HASHLIMIT_HASH_SPT | XT_HASHLIMIT_HASH_DPT);
   limit.per = keys == XT_HASHLIMIT_HASH_SIP   ? RuleLimit::Per::kSource
               : keys == XT_HASHLIMIT_HASH_DIP ? RuleLimit::Per::kDestination
               : keys == 0                     ? RuleLimit::Per::kEverything

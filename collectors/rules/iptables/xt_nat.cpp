@@ -18,19 +18,21 @@ struct Range {
   std::uint16_t first_port = 0, last_port = 0;
 };
 
-// xt_nat.c: revision 0 is of IPv4 alone, later ones are of either family. MASQUERADE and REDIRECT have no such revisions: theirs
-// of IPv4 is the old structure, of IPv6 the new one.
+// xt_nat.c: revision 0 is of IPv4 alone, later ones are of either family. MASQUERADE and REDIRECT have no such
+// revisions: theirs of IPv4 is the old structure, of IPv6 the new one.
 std::optional<Range> ReadRange(std::uint32_t revision, Bytes info, RuleFamily family) {
   if (revision == 0 && family == RuleFamily::kIp) {
     const auto old = ReadXt<nf_nat_ipv4_multi_range_compat>(info);
     if (!old || old->rangesize != 1) return std::nullopt;
     const nf_nat_ipv4_range& range = old->range[0];
-    return Range{range.flags, XtAddress(&range.min_ip, Family::kIpv4), XtAddress(&range.max_ip, Family::kIpv4), ntohs(range.min.all), ntohs(range.max.all)};
+    return Range{range.flags, XtAddress(&range.min_ip, Family::kIpv4), XtAddress(&range.max_ip, Family::kIpv4),
+                 ntohs(range.min.all), ntohs(range.max.all)};
   }
   const auto range = ReadXt<nf_nat_range>(info);
   if (!range || revision > 2) return std::nullopt;
   const Family of = family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
-  return Range{range->flags, XtAddress(&range->min_addr, of), XtAddress(&range->max_addr, of), ntohs(range->min_proto.all), ntohs(range->max_proto.all)};
+  return Range{range->flags, XtAddress(&range->min_addr, of), XtAddress(&range->max_addr, of),
+               ntohs(range->min_proto.all), ntohs(range->max_proto.all)};
 }
 
 }  // namespace
@@ -46,7 +48,8 @@ NatTarget DecodeXtNat(std::string_view name, std::uint32_t revision, Bytes info,
   target.known = target.kind != NatKind::kOther && range && (range->flags & NF_NAT_RANGE_PROTO_OFFSET) == 0;
   if (!target.known) return target;
   if ((range->flags & NF_NAT_RANGE_MAP_IPS) != 0) target.addresses = AddressRange{range->first, range->last};
-  if ((range->flags & NF_NAT_RANGE_PROTO_SPECIFIED) != 0) target.ports = NumberRange{range->first_port, range->last_port};
+  if ((range->flags & NF_NAT_RANGE_PROTO_SPECIFIED) != 0)
+    target.ports = NumberRange{range->first_port, range->last_port};
   return target;
 }
 

@@ -37,12 +37,14 @@ void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& ru
 
 void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
   constexpr std::array<std::string_view, 6> kNat = {"DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "TPROXY"};
-  constexpr std::array<std::string_view, 17> kMarking = {"MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL",
-                                                         "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET", "TRACE", "TEE", "ECN", "AUDIT"};
+  constexpr std::array<std::string_view, 17> kMarking = {
+      "MARK",     "CONNMARK",    "CT",       "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL",  "HL",
+      "CLASSIFY", "TCPOPTSTRIP", "CHECKSUM", "SET",     "TRACE",  "TEE",  "ECN", "AUDIT"};
   const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (name == "REJECT") {
     rule.verdict = Verdict::kReject;
-    constexpr std::uint32_t kIptTcpReset = 7, kIp6tTcpReset = 6;  // linux/netfilter_ipv4/ipt_REJECT.h, netfilter_ipv6/ip6t_REJECT.h
+    constexpr std::uint32_t kIptTcpReset = 7,
+                            kIp6tTcpReset = 6;  // linux/netfilter_ipv4/ipt_REJECT.h, netfilter_ipv6/ip6t_REJECT.h
     const auto with = ReadXt<std::uint32_t>(info);
     rule.tcp_reset = with && *with == (rule.family == RuleFamily::kIp6 ? kIp6tTcpReset : kIptTcpReset);
   } else if (name == "LOG") {

@@ -49,7 +49,8 @@ void NftChanges::Note(Bytes message, std::optional<std::uint32_t> until) {
     case NftMessage(NFT_MSG_NEWSET): return NoteSet(message);
     case NftMessage(NFT_MSG_NEWSETELEM): return NoteElements(message);
     case NftMessage(NFT_MSG_DELSET):
-      if (const auto set = DecodeNftDeletedSet(message)) Forget({set->family, std::string(set->table), std::string(set->name)});
+      if (const auto set = DecodeNftDeletedSet(message))
+        Forget({set->family, std::string(set->table), std::string(set->name)});
       return;
     case NftMessage(NFT_MSG_NEWGEN): break;
     default: return;
@@ -58,7 +59,8 @@ void NftChanges::Note(Bytes message, std::optional<std::uint32_t> until) {
   if (!generation) return;
   // Modulo 2^32: one that was part of the dump comes late.
   const bool late = static_cast<std::int32_t>(*generation - base_) <= 0;
-  const bool early = until && static_cast<std::int32_t>(*generation - *until) > 0;  // the end of the one before was lost
+  const bool early =
+      until && static_cast<std::int32_t>(*generation - *until) > 0;  // the end of the one before was lost
   if (early) NoteLoss();
   if (!late && !early) {
     for (const Change& change : transaction_) Apply(change);
@@ -183,7 +185,8 @@ std::string NftChanges::KeyOf(const NftRule& rule) {
     followed.decoded = true;
     std::vector<NftElement> elements;
     for (const auto& message : followed.messages) {
-      if (const auto decoded = DecodeNftElements(message)) elements.insert(elements.end(), decoded->begin(), decoded->end());
+      if (const auto decoded = DecodeNftElements(message))
+        elements.insert(elements.end(), decoded->begin(), decoded->end());
     }
     NftSetContent& content = contents_[place];
     content.anonymous = true;

@@ -1,18 +1,20 @@
 // What nftables' rules counted that a dump shows no more, from the notifications of the group NFNLGRP_NFTABLES.
 //
-// The protocol. A dump holds the counters of one generation. The kernel tells each transaction's messages in order, then its
-// generation (NFT_MSG_NEWGEN). So between two dumps, of generations A and B, the transactions A < g <= B are taken in, those
-// that come late (g <= A) are left out, and those past B wait for the next dump. Handles begin anew with their table, so which rule
-// a handle means is told by the order alone: the first DELRULE of a handle after a dump is of the rule in that dump, later ones are of
-// rules that came and went since. Rules are told whole when they go, with the final values: a commit has
-// taken them out of the packets' way before (measured: 1.5 million packets through 65 reloads, none lost).
+// The protocol. A dump holds the counters of one generation. The kernel tells each transaction's messages in order,
+// then its generation (NFT_MSG_NEWGEN). So between two dumps, of generations A and B, the transactions A < g <= B are
+// taken in, those that come late (g <= A) are left out, and those past B wait for the next dump. Handles begin anew
+// with their table, so which rule a handle means is told by the order alone: the first DELRULE of a handle after a dump
+// is of the rule in that dump, later ones are of rules that came and went since. Rules are told whole when they go,
+// with the final values: a commit has taken them out of the packets' way before (measured: 1.5 million packets through
+// 65 reloads, none lost).
 //
-// A NEWRULE tells what a counter began with: packets that came during the commit, or what a restore wrote (rule_counters.h tells
-// them apart). A rule that came and went is known by the same bytes as its text (TextKey); to know its anonymous sets by their
-// elements, these are followed, too.
+// A NEWRULE tells what a counter began with: packets that came during the commit, or what a restore wrote
+// (rule_counters.h tells them apart). A rule that came and went is known by the same bytes as its text (TextKey); to
+// know its anonymous sets by their elements, these are followed, too.
 //
-// Not told, so what they counted since the last dump is lost with them: named counters, policies, elements of sets. After a loss
-// (NoteLoss) what is told is still credited, but nothing is known of rules' beginnings until the next dump.
+// Not told, so what they counted since the last dump is lost with them: named counters, policies, elements of sets.
+// After a loss (NoteLoss) what is told is still credited, but nothing is known of rules' beginnings until the next
+// dump.
 //
 // Pure: of messages. Threads: one owner.
 //
@@ -28,22 +30,23 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_set_content.h"
-#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
 class NftChanges {
  public:
-  static constexpr std::size_t kPassedMax = 65'536;           // different rules that came and went
-  static constexpr std::size_t kTransactionMax = 262'144;     // rules of one transaction: 30 MB
-  static constexpr std::size_t kSetBytesMax = 4U << 20U;      // of anonymous sets' elements
+  static constexpr std::size_t kPassedMax = 65'536;        // different rules that came and went
+  static constexpr std::size_t kTransactionMax = 262'144;  // rules of one transaction: 30 MB
+  static constexpr std::size_t kSetBytesMax = 4U << 20U;   // of anonymous sets' elements
 
   // From here on: what becomes of these rules after this generation.
   void Begin(std::shared_ptr<const Ruleset> ruleset, std::uint32_t generation);
 
-  // One message of the group, in the order in which they came. A transaction past the generation `until`, where it is given, is left out.
+  // One message of the group, in the order in which they came. A transaction past the generation `until`, where it is
+  // given, is left out.
   void Note(Bytes message, std::optional<std::uint32_t> until = std::nullopt);
   // Messages did not come, or one that should have did not.
   void NoteLoss();
@@ -69,7 +72,9 @@ class NftChanges {
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct PlaceHash {
-    std::size_t operator()(const Place& place) const { return std::hash<std::uint64_t>()(place.handle * 0x9e3779b97f4a7c15ULL + place.table); }
+    std::size_t operator()(const Place& place) const {
+      return std::hash<std::uint64_t>()(place.handle * 0x9e3779b97f4a7c15ULL + place.table);
+    }
   };
   struct Change {
     enum class Kind { kMade, kDeleted } kind;
@@ -111,11 +116,11 @@ class NftChanges {
   std::unordered_map<Place, KnownRule, PlaceHash> known_;
   std::vector<Change> transaction_;  // until its generation is told
   std::vector<std::optional<RuleCounter>> finals_;
-  std::unordered_map<Place, RuleCounter, PlaceHash> begun_;  // those that did not begin with zero
+  std::unordered_map<Place, RuleCounter, PlaceHash> begun_;      // those that did not begin with zero
   std::unordered_map<std::string, RuleChanges::Passed> passed_;  // by TextKey; their texts are not filled in
 
   std::map<SetPlace, FollowedSet> sets_;  // anonymous ones, made since the dump
-  NftSetContents contents_;  // of those that were asked for
+  NftSetContents contents_;               // of those that were asked for
   std::size_t set_bytes_ = 0;
 };
 

@@ -42,8 +42,10 @@ std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, 
     return RuleCondition{kind, negated, {}, {}, {name}, {}, false};
   }
   // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
-  if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() && NumberOf(value, false) == 1) {
-    return RuleCondition{kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false};
+  if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() &&
+      NumberOf(value, false) == 1) {
+    return RuleCondition{
+        kind == Kind::kInInterfaceIndex ? Kind::kInInterface : Kind::kOutInterface, negated, {}, {}, {"lo"}, {}, false};
   }
   if (kind == Kind::kReversePath) {  // "exists" or "missing", of one byte or four
     const std::uint32_t exists = NumberOf(value, false) != 0 ? 1 : 0;
@@ -74,8 +76,8 @@ std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, 
 }
 
 std::optional<RuleCondition> OrderCondition(const NftField& field, Bytes value, std::uint32_t operation, Rule& rule) {
-  if (!field.mask.empty() || value.size() != field.width || *field.kind == Kind::kInInterface || *field.kind == Kind::kOutInterface ||
-      !field.network_order) {
+  if (!field.mask.empty() || value.size() != field.width || *field.kind == Kind::kInInterface ||
+      *field.kind == Kind::kOutInterface || !field.network_order) {
     return std::nullopt;
   }
   using Octets = std::vector<std::byte>;
@@ -94,7 +96,8 @@ std::optional<RuleCondition> OrderCondition(const NftField& field, Bytes value, 
   return RangesCondition(field, {{low, high, {}, {}}}, false, rule);
 }
 
-RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated, Rule& rule) {
+RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated,
+                              Rule& rule) {
   RuleCondition condition{*field.kind, negated, {}, {}, {}, {}, false};
   for (const NftSetContent::Element& element : elements) {
     switch (*field.kind) {
@@ -114,7 +117,8 @@ RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetCon
         break;
       }
       default:
-        condition.numbers.push_back({NumberOf(element.first, field.network_order), NumberOf(element.last, field.network_order)});
+        condition.numbers.push_back(
+            {NumberOf(element.first, field.network_order), NumberOf(element.last, field.network_order)});
     }
   }
   if (*field.kind == Kind::kFamily && field.width == 2) {  // EtherTypes: as families

@@ -18,6 +18,7 @@ std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, 
 // Less or greater, by `operation` (NFT_CMP_LT, _LTE, _GT, _GTE). nullopt: of what has no order, or nothing is meant.
 std::optional<RuleCondition> OrderCondition(const NftField& field, Bytes value, std::uint32_t operation, Rule& rule);
 // Any of the ranges.
-RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated, Rule& rule);
+RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated,
+                              Rule& rule);
 
 }  // namespace conntally

@@ -12,7 +12,8 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// A field of the packet that begins at `offset`; no kind: none that is known. `width` is the field's, `most` how much is wanted of it.
+// A field of the packet that begins at `offset`; no kind: none that is known. `width` is the field's, `most` how much
+// is wanted of it.
 NftField FieldAt(std::uint32_t base, std::uint32_t offset, std::size_t most, const NftHeaders& headers) {
   const auto& [layer3, protocol] = headers;
   NftField field;
@@ -65,7 +66,8 @@ NftField MetaField(const NftAttributes& a) {
 }
 
 NftField PayloadField(const NftAttributes& a, const NftHeaders& headers) {
-  const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET), length = a.number(NFTA_PAYLOAD_LEN);
+  const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET),
+             length = a.number(NFTA_PAYLOAD_LEN);
   NftField field = FieldAt(base, offset, length, headers);
   if (field.kind && length > field.width) {  // neighbours in one load, which nft does to save one
     NftField whole;
@@ -126,7 +128,8 @@ IpAddress AddressOf(Bytes value, Family family) {
   IpAddress address;
   address.family = family;
   const std::size_t width = AddressBits(family) / 8;
-  for (std::size_t i = 0; i < std::min(width, value.size()); ++i) address.bytes[i] = std::to_integer<std::uint8_t>(value[i]);
+  for (std::size_t i = 0; i < std::min(width, value.size()); ++i)
+    address.bytes[i] = std::to_integer<std::uint8_t>(value[i]);
   return address;
 }
 

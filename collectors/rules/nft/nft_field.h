@@ -1,5 +1,5 @@
-// What the expressions of an nftables rule load into registers: fields of the packet, constants, and how their bytes are read.
-// Pure; any thread.
+// What the expressions of an nftables rule load into registers: fields of the packet, constants, and how their bytes
+// are read. Pure; any thread.
 //
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nft_meta.c, nft_payload.c, nft_ct.c, nft_fib.c.
 #pragma once

@@ -1,4 +1,5 @@
-// The limits that nftables' expressions `connlimit` and `limit` set, in a rule or for each element of a set. Pure; any thread.
+// The limits that nftables' expressions `connlimit` and `limit` set, in a rule or for each element of a set. Pure; any
+// thread.
 //
 // Source: net/netfilter/nft_connlimit.c, nft_limit.c.
 #pragma once

@@ -227,7 +227,8 @@ std::optional<NftElement> DecodeElement(Bytes nest) {
       case NFTA_SET_ELEM_DATA: element.verdict = DecodeNftVerdict(attribute.payload); break;
       case NFTA_SET_ELEM_FLAGS: element.flags = Number32(attribute.payload); break;
       case NFTA_SET_ELEM_EXPR:
-        if (const auto expression = DecodeNftExpression(attribute.payload); expression && expression->name == "counter") {
+        if (const auto expression = DecodeNftExpression(attribute.payload);
+            expression && expression->name == "counter") {
           element.counter = DecodeNftCounter(expression->data);
         }
         break;

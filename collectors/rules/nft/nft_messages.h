@@ -52,12 +52,13 @@ struct NftSet {
   RuleFamily family = RuleFamily::kIp;
   std::string_view table;
   std::string_view name;
-  std::uint32_t flags = 0;       // NFT_SET_*
-  std::uint32_t key_type = 0;    // nft's own numbers of data types; see kNftTypeIpv4
+  std::uint32_t flags = 0;     // NFT_SET_*
+  std::uint32_t key_type = 0;  // nft's own numbers of data types; see kNftTypeIpv4
   std::uint32_t key_bytes = 0;
-  bool verdicts = false;         // a verdict map
+  bool verdicts = false;  // a verdict map
 };
-inline constexpr std::uint32_t kNftTypeIpv4 = 7, kNftTypeIpv6 = 8;  // nft's include/datatype.h, TYPE_IPADDR and TYPE_IP6ADDR
+inline constexpr std::uint32_t kNftTypeIpv4 = 7,
+                               kNftTypeIpv6 = 8;  // nft's include/datatype.h, TYPE_IPADDR and TYPE_IP6ADDR
 
 struct NftVerdict {
   std::int32_t code = 0;

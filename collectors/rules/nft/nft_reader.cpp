@@ -68,7 +68,8 @@ BackendReading NftReader::Read() {
     const bool absent = code == EPROTONOSUPPORT || code == EOPNOTSUPP;
     failed.lacks_capability = code == EPERM;
     failed.present = !absent && !failed.lacks_capability;
-    failed.failure = failed.lacks_capability ? result.error().message + ": reading nftables needs CAP_NET_ADMIN" : result.error().message;
+    failed.failure = failed.lacks_capability ? result.error().message + ": reading nftables needs CAP_NET_ADMIN"
+                                             : result.error().message;
     if (absent) failed.failure = "this kernel has no nftables";
     failed.ruleset = std::make_shared<Ruleset>();
     failed.sets = std::make_shared<std::vector<AddressSet>>();
@@ -108,7 +109,8 @@ Result<std::uint32_t> NftReader::Generation() {
   const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETGEN), 0, false}, [&](Bytes message) {
     if (const auto decoded = DecodeNftGeneration(message)) generation = decoded;
   });
-  // So nfnetlink_rcv_msg answers for a subsystem that it does not have; nf_tables itself finds nothing wrong with this question.
+  // So nfnetlink_rcv_msg answers for a subsystem that it does not have; nf_tables itself finds nothing wrong with this
+  // question.
   if (!asked && asked.error().code == EINVAL) return Error{"the kernel has no nf_tables", EOPNOTSUPP};
   if (!asked) return asked.error();
   if (!generation) return Error{"the kernel does not tell nftables' generation", EOPNOTSUPP};
@@ -181,7 +183,8 @@ Status NftReader::Rebuild(std::uint32_t generation) {
   auto ruleset = std::make_shared<Ruleset>();
   ruleset->generation = building_.generation = generation;
   auto done = Query(*socket_, {NftMessage(NFT_MSG_GETTABLE), 0, true}, [&](Bytes message) {
-    if (const auto table = DecodeNftTable(message)) ruleset->tables.push_back({table->family, Owned(table->name), 0, 0});
+    if (const auto table = DecodeNftTable(message))
+      ruleset->tables.push_back({table->family, Owned(table->name), 0, 0});
   });
   if (done) done = ReadChains(*ruleset);
   if (done) done = ReadSets();
@@ -258,8 +261,16 @@ Status NftReader::ReadSets() {
       if (content.elements_stand) anonymous.push_back(std::move(read));
       return;
     }
-    sets->push_back({false, read.family, read.table, read.name, ipv4 ? Family::kIpv4 : Family::kIpv6, dynamic, true,
-                     expires, false, {}});
+    sets->push_back({false,
+                     read.family,
+                     read.table,
+                     read.name,
+                     ipv4 ? Family::kIpv4 : Family::kIpv6,
+                     dynamic,
+                     true,
+                     expires,
+                     false,
+                     {}});
     read.index = sets->size() - 1;
     building_.named.push_back(std::move(read));
   });
@@ -270,13 +281,15 @@ Status NftReader::ReadSets() {
     NftSetContent& content = contents_[{set.family, set.table, set.name}];
     content.elements = std::move(*elements);
     // Those of a named one are copied into each rule that looks into it.
-    content.complete = elements_read_ < kElementsMax && !catch_all_ && (content.anonymous || content.elements.size() <= kNamedElementsMax);
+    content.complete = elements_read_ < kElementsMax && !catch_all_ &&
+                       (content.anonymous || content.elements.size() <= kNamedElementsMax);
   }
   for (const SetToRead& set : building_.named) {
     if (!done) return done;
     done = ReadElements(set, *sets);
     const AddressSet& read = (*sets)[set.index];
-    const bool counts = std::any_of(read.elements.begin(), read.elements.end(), [](const SetElement& e) { return e.counter.has_value(); });
+    const bool counts = std::any_of(read.elements.begin(), read.elements.end(),
+                                    [](const SetElement& e) { return e.counter.has_value(); });
     if (read.dynamic || read.expires || counts) building_.changing.push_back(set);
   }
   building_.sets = std::move(sets);
@@ -300,7 +313,8 @@ bool NftReader::FollowUpdates(const Ruleset& ruleset) {
       if (set == building_.named.end()) continue;
       if (!sets) sets = std::make_shared<std::vector<AddressSet>>(*building_.sets);
       (*sets)[set->index].dynamic = true;
-      const bool known = std::any_of(building_.changing.begin(), building_.changing.end(), [&](const SetToRead& changing) { return changing.index == set->index; });
+      const bool known = std::any_of(building_.changing.begin(), building_.changing.end(),
+                                     [&](const SetToRead& changing) { return changing.index == set->index; });
       if (!known) building_.changing.push_back(*set);
     }
   }
@@ -319,17 +333,20 @@ Status NftReader::ReadElements(const SetToRead& set, std::vector<AddressSet>& se
 
 // With `named`, its elements go there, with their counters; else they are returned.
 Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily family, const std::string& table,
-                                                                    const std::string& name, bool intervals, AddressSet* named) {
+                                                                    const std::string& name, bool intervals,
+                                                                    AddressSet* named) {
   std::vector<std::byte> request;
   AppendText(request, NFTA_SET_ELEM_LIST_TABLE, table);
   AppendText(request, NFTA_SET_ELEM_LIST_SET, name);
   // Intervals may be cut by the end of a message, so all of the messages are kept until their end.
   std::vector<std::vector<std::byte>> messages;
   bool cut = false;
-  const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETSETELEM), NfprotoOf(family), true, request}, [&](Bytes message) {
-    cut = cut || elements_read_ + messages.size() * 64 >= kElementsMax;  // an element takes more than 24 bytes, a message 32 KiB
-    if (!cut) messages.emplace_back(message.begin(), message.end());
-  });
+  const auto asked =
+      Query(*socket_, {NftMessage(NFT_MSG_GETSETELEM), NfprotoOf(family), true, request}, [&](Bytes message) {
+        cut = cut || elements_read_ + messages.size() * 64 >=
+                         kElementsMax;  // an element takes more than 24 bytes, a message 32 KiB
+        if (!cut) messages.emplace_back(message.begin(), message.end());
+      });
   if (!asked && asked.error().code == ENOENT) return Error{"a set went away while it was read", EINTR};
   if (!asked) return asked.error();
   std::vector<NftElement> elements;
@@ -343,7 +360,8 @@ Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily f
   }
   elements_read_ += elements.size();
   // `*` stands for all keys that have no element of their own, which no range says.
-  catch_all_ = std::any_of(elements.begin(), elements.end(), [](const NftElement& element) { return (element.flags & NFT_SET_ELEM_CATCHALL) != 0; });
+  catch_all_ = std::any_of(elements.begin(), elements.end(),
+                           [](const NftElement& element) { return (element.flags & NFT_SET_ELEM_CATCHALL) != 0; });
   if (named == nullptr) return RangesOf(elements, intervals);
   named->complete = !cut && !catch_all_;
   named->elements = AddressesOf(elements, intervals, named->address_family);
@@ -357,7 +375,8 @@ Result<NftReader::Objects> NftReader::ReadObjects() {
   Objects objects;
   const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETOBJ), 0, true, request}, [&](Bytes message) {
     const auto object = DecodeNftObject(message);
-    if (object && object->type == NFT_OBJECT_COUNTER) objects[ObjectKey(object->family, object->table, object->name)] = object->counter;
+    if (object && object->type == NFT_OBJECT_COUNTER)
+      objects[ObjectKey(object->family, object->table, object->name)] = object->counter;
   });
   if (!asked) return asked.error();
   return objects;

@@ -1,7 +1,8 @@
-// Reads nftables' rules and their counters from the kernel. While the ruleset's generation stays, a read walks one dump of the
-// rules for their counters and nothing else; when it changes, everything is read anew, and texts are asked for only of rules that
-// were not there before. Every request reads: none resets a counter. What changes between two readings is told by the kernel
-// meanwhile (nft_watch.h): Follow takes it up, often enough that a burst of it fits the socket's buffer.
+// Reads nftables' rules and their counters from the kernel. While the ruleset's generation stays, a read walks one dump
+// of the rules for their counters and nothing else; when it changes, everything is read anew, and texts are asked for
+// only of rules that were not there before. Every request reads: none resets a counter. What changes between two
+// readings is told by the kernel meanwhile (nft_watch.h): Follow takes it up, often enough that a burst of it fits the
+// socket's buffer.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -17,17 +18,17 @@
 #include <vector>
 
 #include "collectors/netlink/socket.h"
+#include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/nft/nft_messages.h"
 #include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_watch.h"
-#include "collectors/rules/firewall_reading.h"
 
 namespace conntally {
 
 class NftReader {
  public:
   static constexpr std::size_t kRulesMax = 262'144;
-  static constexpr std::size_t kElementsMax = 1'048'576;  // over all sets
+  static constexpr std::size_t kElementsMax = 1'048'576;   // over all sets
   static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
 
   // Counters and rules of one generation, or what failed.
@@ -71,8 +72,8 @@ class NftReader {
   // Whether rules have to be decoded anew, now that it is known which sets they fill.
   bool FollowUpdates(const Ruleset& ruleset);
   Status ReadElements(const SetToRead& set, std::vector<AddressSet>& sets);
-  Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table, const std::string& name,
-                                                           bool intervals, AddressSet* named);
+  Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table,
+                                                           const std::string& name, bool intervals, AddressSet* named);
   Result<Objects> ReadObjects();
   Status AddTexts(Ruleset& ruleset);
   void AddChanges(BackendReading& snapshot);
@@ -86,7 +87,7 @@ class NftReader {
   // While rebuilding.
   Known building_;
   NftSetContents contents_;
-  std::vector<std::string> keys_;  // by rule: what its text depends on
+  std::vector<std::string> keys_;                       // by rule: what its text depends on
   std::unordered_map<std::string, std::string> texts_;  // by such keys, of the last generation
 };
 

@@ -54,13 +54,15 @@ class RuleDecoder {
     const std::string_view name = expression.name;
     step_ = name;
     // These let every packet go on.
-    constexpr std::array<std::string_view, 13> kPassing = {"meta", "payload", "ct", "bitwise", "immediate", "counter", "objref",
-                                                           "log", "reject", "notrack", "last", "match", "target"};
+    constexpr std::array<std::string_view, 13> kPassing = {"meta",    "payload", "ct",    "bitwise", "immediate",
+                                                           "counter", "objref",  "log",   "reject",  "notrack",
+                                                           "last",    "match",   "target"};
     // An xt match sees to it itself, and so do references to objects.
     if (std::find(kPassing.begin(), kPassing.end(), name) == kPassing.end()) rule_.counting_set.clear();
     if (name == "meta") return a.has(NFTA_META_SREG) ? SetMeta(a) : Load(a.number(NFTA_META_DREG), MetaField(a));
     // Both may write instead: into the packet, or into its connection.
-    if (name == "payload") return a.has(NFTA_PAYLOAD_SREG) ? void() : Load(a.number(NFTA_PAYLOAD_DREG), PayloadField(a, headers_));
+    if (name == "payload")
+      return a.has(NFTA_PAYLOAD_SREG) ? void() : Load(a.number(NFTA_PAYLOAD_DREG), PayloadField(a, headers_));
     if (name == "ct") return a.has(NFTA_CT_SREG) ? void() : Load(a.number(NFTA_CT_DREG), ConntrackField(a));
     if (name == "bitwise") return Bitwise(a);
     if (name == "cmp") return Compare(a);
@@ -77,8 +79,11 @@ class RuleDecoder {
     if (name == "reject") return Reject(a);
     if (name == "queue") return void(rule_.verdict = Verdict::kQueue);
     if (name == "nat" || name == "masq" || name == "redir") return Nat(name, a);
-    if (name == "match") return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), headers_.layer3, rule_);
-    if (name == "target") return DecodeXtTarget(a.text(NFTA_TARGET_NAME), a.number(NFTA_TARGET_REV), a.bytes(NFTA_TARGET_INFO), rule_);
+    if (name == "match")
+      return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), headers_.layer3,
+                           rule_);
+    if (name == "target")
+      return DecodeXtTarget(a.text(NFTA_TARGET_NAME), a.number(NFTA_TARGET_REV), a.bytes(NFTA_TARGET_INFO), rule_);
     if (name == "notrack") return void(rule_.untracks = true);
     if (name == "last" || name == "dup") return;
     NotUnderstood();
@@ -123,7 +128,8 @@ class RuleDecoder {
     };
     const auto ports = [&](int first, int last) {
       const Octets from = constant(first), to = a.has(last) ? constant(last) : from;
-      if (from.size() >= 2 && to.size() >= 2) target.ports = NumberRange{NumberOf(Bytes(from).first(2), true), NumberOf(Bytes(to).first(2), true)};
+      if (from.size() >= 2 && to.size() >= 2)
+        target.ports = NumberRange{NumberOf(Bytes(from).first(2), true), NumberOf(Bytes(to).first(2), true)};
     };
     if (name == "masq") {
       target.kind = NatTarget::Kind::kMasquerade;
@@ -134,7 +140,8 @@ class RuleDecoder {
     } else {
       target.kind = a.number(NFTA_NAT_TYPE) == NFT_NAT_DNAT ? NatTarget::Kind::kDestination : NatTarget::Kind::kSource;
       const Family family = a.number(NFTA_NAT_FAMILY) == NFPROTO_IPV6 ? Family::kIpv6 : Family::kIpv4;
-      const Octets from = constant(NFTA_NAT_REG_ADDR_MIN), to = a.has(NFTA_NAT_REG_ADDR_MAX) ? constant(NFTA_NAT_REG_ADDR_MAX) : from;
+      const Octets from = constant(NFTA_NAT_REG_ADDR_MIN),
+                   to = a.has(NFTA_NAT_REG_ADDR_MAX) ? constant(NFTA_NAT_REG_ADDR_MAX) : from;
       if (!from.empty() && !to.empty()) target.addresses = AddressRange{AddressOf(from, family), AddressOf(to, family)};
       ports(NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_REG_PROTO_MAX);
     }
@@ -184,7 +191,8 @@ class RuleDecoder {
   void Range(const NftAttributes& a) {
     const NftField* field = At(a.number(NFTA_RANGE_SREG));
     const Bytes from = NftDataValue(a.bytes(NFTA_RANGE_FROM_DATA)), to = NftDataValue(a.bytes(NFTA_RANGE_TO_DATA));
-    if (field == nullptr || !field->kind || !field->mask.empty() || from.size() != field->width || to.size() != from.size()) {
+    if (field == nullptr || !field->kind || !field->mask.empty() || from.size() != field->width ||
+        to.size() != from.size()) {
       return NotUnderstood();
     }
     AddRanges(*field, {{Octets(from.begin(), from.end()), Octets(to.begin(), to.end()), {}, {}}},
@@ -217,7 +225,8 @@ class RuleDecoder {
     if (whole) Add({*fields[0].kind, negated, {}, {}, {}, name, false});
   }
 
-  // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is not known.
+  // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is
+  // not known.
   std::vector<NftField> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const {
     constexpr std::size_t kSlotBytes = 4;
     std::vector<NftField> fields;
@@ -236,7 +245,8 @@ class RuleDecoder {
     return fields;
   }
 
-  // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are known.
+  // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are
+  // known.
   std::vector<RuleCondition> ConditionsOf(const std::vector<NftField>& fields, const NftSetContent::Element& element) {
     if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false, rule_)};
     constexpr std::size_t kSlotBytes = 4;
@@ -254,9 +264,11 @@ class RuleDecoder {
     return conditions;
   }
 
-  void AddTuples(const std::vector<NftField>& fields, const std::vector<NftSetContent::Element>& elements, bool negated) {
+  void AddTuples(const std::vector<NftField>& fields, const std::vector<NftSetContent::Element>& elements,
+                 bool negated) {
     RuleCondition condition{Kind::kTuple, negated, {}, {}, {}, {}, false};
-    for (const NftSetContent::Element& element : elements) condition.alternatives.push_back(ConditionsOf(fields, element));
+    for (const NftSetContent::Element& element : elements)
+      condition.alternatives.push_back(ConditionsOf(fields, element));
     Add(std::move(condition));
   }
 
@@ -282,11 +294,13 @@ class RuleDecoder {
       mapped.may_be_gone = content->elements_change;
       if (!fields.empty()) mapped.key = ConditionsOf(fields, element);
       if (field != nullptr && (*field->kind == Kind::kSource || *field->kind == Kind::kDestination)) {
-        mapped.addresses = AddressRange{AddressOf(element.first, field->family), AddressOf(element.last, field->family)};
+        mapped.addresses =
+            AddressRange{AddressOf(element.first, field->family), AddressOf(element.last, field->family)};
       } else if (field != nullptr && (*field->kind == Kind::kInInterface || *field->kind == Kind::kOutInterface)) {
         mapped.interface = std::string(AttributeText(element.first)) + (element.first != element.last ? "*" : "");
       } else if (field != nullptr && field->width <= 4) {
-        mapped.numbers = NumberRange{NumberOf(element.first, field->network_order), NumberOf(element.last, field->network_order)};
+        mapped.numbers =
+            NumberRange{NumberOf(element.first, field->network_order), NumberOf(element.last, field->network_order)};
       }
       rule_.map.push_back(std::move(mapped));
       mixed = mixed || (only && *only != element.verdict);
@@ -325,7 +339,8 @@ class RuleDecoder {
     RuleLimit::Per per = RuleLimit::Per::kOther;
     std::uint8_t prefix = 0;
     if (field != nullptr && field->kind && field->loaded == field->width) {
-      const auto bits = field->mask.empty() ? std::optional<unsigned>(AddressBits(field->family)) : LeadingBits(field->mask);
+      const auto bits =
+          field->mask.empty() ? std::optional<unsigned>(AddressBits(field->family)) : LeadingBits(field->mask);
       const auto set = sets_.find({message_.family, std::string(message_.table), name});
       const bool alone = set == sets_.end() || set->second.key_bytes == field->width;  // and not one part of several
       if (bits && alone) {
@@ -333,7 +348,8 @@ class RuleDecoder {
         update.by_destination = *field->kind == Kind::kDestination;
         prefix = static_cast<std::uint8_t>(*bits);
       }
-      if (update.by_source && bits == AddressBits(field->family) && a.number(NFTA_DYNSET_OP) != NFT_DYNSET_OP_DELETE) Counts(name);
+      if (update.by_source && bits == AddressBits(field->family) && a.number(NFTA_DYNSET_OP) != NFT_DYNSET_OP_DELETE)
+        Counts(name);
       if (update.by_source) per = RuleLimit::Per::kSource;
       if (update.by_destination) per = RuleLimit::Per::kDestination;
     }
@@ -365,7 +381,8 @@ class RuleDecoder {
 
   // What later loads mean depends on what was asked before them.
   void Add(RuleCondition condition) {
-    if (!condition.negated && condition.numbers.size() == 1 && condition.numbers[0].first == condition.numbers[0].last) {
+    if (!condition.negated && condition.numbers.size() == 1 &&
+        condition.numbers[0].first == condition.numbers[0].last) {
       const std::uint32_t number = condition.numbers[0].first;
       if (condition.kind == Kind::kFamily && number == NFPROTO_IPV4) headers_.layer3 = Family::kIpv4;
       if (condition.kind == Kind::kFamily && number == NFPROTO_IPV6) headers_.layer3 = Family::kIpv6;

@@ -1,5 +1,6 @@
-// What an nftables rule asks of a packet and does with it, from its expressions: the virtual machine's registers are followed
-// from load to comparison. Whatever is not understood leaves Rule::fully_understood false; nothing is guessed. Pure; any thread.
+// What an nftables rule asks of a packet and does with it, from its expressions: the virtual machine's registers are
+// followed from load to comparison. Whatever is not understood leaves Rule::fully_understood false; nothing is guessed.
+// Pure; any thread.
 //
 // Source: linux/netfilter/nf_tables.h; the expressions' meaning: net/netfilter/nft_*.c.
 #pragma once

@@ -34,7 +34,8 @@ std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elem
   }
   // Where one interval ends and the next begins, the end comes first.
   const auto is_end = [](const Point& point) { return (point.element->flags & NFT_SET_ELEM_INTERVAL_END) != 0; };
-  std::sort(points.begin(), points.end(), [&](const Point& a, const Point& b) { return a.key != b.key ? a.key < b.key : is_end(a) && !is_end(b); });
+  std::sort(points.begin(), points.end(),
+            [&](const Point& a, const Point& b) { return a.key != b.key ? a.key < b.key : is_end(a) && !is_end(b); });
   std::vector<NftSetContent::Element> ranges;
   for (std::size_t i = 0; i < points.size(); ++i) {
     const NftElement& element = *points[i].element;

@@ -14,7 +14,8 @@
 
 namespace conntally {
 
-// A set or map as rules use it: those whose elements stand as long as the rules do, and verdict maps, with their elements.
+// A set or map as rules use it: those whose elements stand as long as the rules do, and verdict maps, with their
+// elements.
 struct NftSetContent {
   bool anonymous = false;
   bool elements_stand = false;  // also of a named one: neither packets nor time change them, and they are not addresses
@@ -33,7 +34,8 @@ struct NftSetContent {
 // By family, table, name.
 using NftSetContents = std::map<std::tuple<RuleFamily, std::string, std::string>, NftSetContent>;
 
-// The elements of one set's dump as ranges, in the order of their keys. Interval sets of one field come as starts and ends.
+// The elements of one set's dump as ranges, in the order of their keys. Interval sets of one field come as starts and
+// ends.
 std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elements, bool intervals);
 
 Verdict VerdictOf(std::int32_t code);

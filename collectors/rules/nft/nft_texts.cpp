@@ -26,14 +26,15 @@ std::string FallbackText(const std::string& key) {
 
 using TableKey = std::pair<RuleFamily, std::string>;
 
-// Names and rules are such as iptables-nft makes them: its tables are listed by its own tool. Whether it was really it that made
-// them shows when that tool prints as many rules.
+// Names and rules are such as iptables-nft makes them: its tables are listed by its own tool. Whether it was really it
+// that made them shows when that tool prints as many rules.
 class IptablesTables {
  public:
   explicit IptablesTables(const Ruleset& ruleset) {
     for (const RuleTable& table : ruleset.tables) {
       const bool family = table.family == RuleFamily::kIp || table.family == RuleFamily::kIp6;
-      if (family && (table.name == "filter" || table.name == "nat" || table.name == "mangle" || table.name == "raw" || table.name == "security")) {
+      if (family && (table.name == "filter" || table.name == "nat" || table.name == "mangle" || table.name == "raw" ||
+                     table.name == "security")) {
         tables_[{table.family, table.name}] = true;
       }
     }
@@ -62,7 +63,8 @@ class IptablesTables {
 
 class Assignment {
  public:
-  Assignment(Ruleset& ruleset, const std::vector<std::string>& keys, const std::unordered_map<std::string, std::string>& known)
+  Assignment(Ruleset& ruleset, const std::vector<std::string>& keys,
+             const std::unordered_map<std::string, std::string>& known)
       : ruleset_(ruleset), iptables_(ruleset) {
     for (RuleTable& table : ruleset.tables) table.by_iptables = iptables_.Has(table.family, table.name);
     std::map<std::pair<TableKey, std::string>, std::size_t> positions;
@@ -83,7 +85,8 @@ class Assignment {
     if (iptables_.Has(rule.family, rule.table)) {
       const SaveTexts& saved = Saved(rule.family);
       const auto chain = saved.find({rule.table, rule.chain});
-      if (chain != saved.end() && chain->second.size() == RulesIn(rule) && position < chain->second.size()) return chain->second[position];
+      if (chain != saved.end() && chain->second.size() == RulesIn(rule) && position < chain->second.size())
+        return chain->second[position];
     }
     const NftTexts& listed = Native(rule.family, rule.table);
     const auto text = listed.find(rule.handle);

@@ -12,7 +12,9 @@ using namespace std::chrono_literals;
 void NftWatch::Open() {
   if (socket_) return;
   auto opened = NetlinkSocket::Open();
-  if (!opened || !opened->SetReceiveBuffer(kReceiveBufferBytes) || !opened->IgnoreOverruns() || !opened->Join(NFNLGRP_NFTABLES)) return;
+  if (!opened || !opened->SetReceiveBuffer(kReceiveBufferBytes) || !opened->IgnoreOverruns() ||
+      !opened->Join(NFNLGRP_NFTABLES))
+    return;
   socket_ = std::move(*opened);
 }
 

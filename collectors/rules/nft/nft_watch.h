@@ -1,7 +1,7 @@
 // The subscription to nftables' notifications, which NftChanges makes sense of.
 //
-// Bounded: what finds no room in the socket's buffer is lost, counted, and NftChanges knows it. A ruleset of 10,000 rules that is loaded
-// anew comes as some 2,000 datagrams of 3.7 KB; taking them up costs about 10 ms of CPU.
+// Bounded: what finds no room in the socket's buffer is lost, counted, and NftChanges knows it. A ruleset of 10,000
+// rules that is loaded anew comes as some 2,000 datagrams of 3.7 KB; taking them up costs about 10 ms of CPU.
 //
 // Threads: one owner, which has entered the network namespace to be watched.
 //
@@ -25,10 +25,12 @@ class NftWatch {
   static constexpr std::uint32_t kReceiveBufferBytes = 16U << 20U;
   static constexpr unsigned kDatagramsAtOnce = 8'192;  // of which one Follow takes no more
 
-  // Where it cannot be had there is none: what rules counted after a reading is then lost with them. Tried again with each call.
+  // Where it cannot be had there is none: what rules counted after a reading is then lost with them. Tried again with
+  // each call.
   void Open();
 
-  // Takes up what the kernel told since, without waiting. Everything then is of no later generation than one that is asked for after it.
+  // Takes up what the kernel told since, without waiting. Everything then is of no later generation than one that is
+  // asked for after it.
   void Follow();
 
   // Up to the generation that was just read, which the kernel may be about to tell, and no further.

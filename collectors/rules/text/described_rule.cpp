@@ -26,7 +26,8 @@ std::string AddressText(const AddressRange& range) {
     const Prefix prefix{range.first, static_cast<std::uint8_t>(length)};
     if (Masked(range.first, length) != range.first || !prefix.Contains(range.last)) continue;
     AddressRange whole{range.first, range.first};
-    for (unsigned bit = length; bit < AddressBits(range.first.family); ++bit) whole.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
+    for (unsigned bit = length; bit < AddressBits(range.first.family); ++bit)
+      whole.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
     if (whole.last == range.last) return range.first.ToString() + "/" + std::to_string(length);
   }
   return range.first.ToString() + "-" + range.last.ToString();
@@ -45,7 +46,8 @@ std::string ProtocolText(std::uint32_t number) {
 
 std::string StateText(std::uint32_t states) {
   std::string text;
-  for (const auto& [bit, name] : {std::pair{1U, "INVALID"}, {8U, "NEW"}, {4U, "RELATED"}, {2U, "ESTABLISHED"}, {64U, "UNTRACKED"}}) {
+  for (const auto& [bit, name] :
+       {std::pair{1U, "INVALID"}, {8U, "NEW"}, {4U, "RELATED"}, {2U, "ESTABLISHED"}, {64U, "UNTRACKED"}}) {
     if ((states & bit) != 0) text += (text.empty() ? "" : ",") + std::string(name);
   }
   return text;
@@ -62,7 +64,8 @@ std::string ConditionText(const RuleCondition& condition) {
   const auto plain = [](std::uint32_t number) { return std::to_string(number); };
   const std::string negated = condition.negated ? "! " : "";
   const auto address = [&](const std::string& option) {
-    if (!condition.set.empty()) return "-m set " + negated + "--match-set " + condition.set + (option == "-s" ? " src" : " dst");
+    if (!condition.set.empty())
+      return "-m set " + negated + "--match-set " + condition.set + (option == "-s" ? " src" : " dst");
     return negated + option + " " + (condition.addresses.empty() ? "" : AddressText(condition.addresses.front()));
   };
   const auto interface = [&](const std::string& option) {
@@ -77,11 +80,18 @@ std::string ConditionText(const RuleCondition& condition) {
     case Kind::kOutInterface: return interface("-o");
     case Kind::kProtocol: return negated + "-p " + numbers(ProtocolText);
     case Kind::kSourcePort: return negated + (condition.numbers.size() > 1 ? "--sports " : "--sport ") + numbers(plain);
-    case Kind::kDestinationPort: return negated + (condition.numbers.size() > 1 ? "--dports " : "--dport ") + numbers(plain);
-    case Kind::kConntrackState: return "-m conntrack " + negated + "--ctstate " + StateText(condition.numbers.empty() ? 0 : condition.numbers.front().first);
+    case Kind::kDestinationPort:
+      return negated + (condition.numbers.size() > 1 ? "--dports " : "--dport ") + numbers(plain);
+    case Kind::kConntrackState:
+      return "-m conntrack " + negated + "--ctstate " +
+             StateText(condition.numbers.empty() ? 0 : condition.numbers.front().first);
     case Kind::kIcmpType: return negated + "--icmp-type " + numbers(plain);
     case Kind::kTcpFlags: return negated + "--tcp-flags " + numbers(plain);
-    case Kind::kMark: return "-m mark " + negated + "--mark " + (condition.numbers.empty() ? "" : plain(condition.numbers.front().first) + "/" + plain(condition.numbers.front().last));
+    case Kind::kMark:
+      return "-m mark " + negated + "--mark " +
+             (condition.numbers.empty()
+                  ? ""
+                  : plain(condition.numbers.front().first) + "/" + plain(condition.numbers.front().last));
     case Kind::kSourceType: return "-m addrtype " + negated + "--src-type " + numbers(plain);
     case Kind::kDestinationType: return "-m addrtype " + negated + "--dst-type " + numbers(plain);
     case Kind::kPacketType: return "-m pkttype " + negated + "--pkt-type " + numbers(plain);
@@ -89,7 +99,7 @@ std::string ConditionText(const RuleCondition& condition) {
     case Kind::kIcmpCode: return "--icmp-code " + numbers(plain);
     case Kind::kConntrackStatus: return "-m conntrack " + negated + "--ctstatus " + numbers(plain);
     case Kind::kFamily:
-    case Kind::kInInterfaceIndex:   // these are none of iptables'
+    case Kind::kInInterfaceIndex:  // these are none of iptables'
     case Kind::kOutInterfaceIndex:
     case Kind::kTuple: return "";
   }
@@ -106,7 +116,8 @@ std::string TargetText(const Rule& rule) {
     case Verdict::kReturn: return jump("RETURN");
     case Verdict::kQueue: return jump("NFQUEUE");
     case Verdict::kLog:
-      return rule.nflog_group ? "-j NFLOG --nflog-prefix " + SavedWord(rule.log_prefix) + " --nflog-group " + std::to_string(*rule.nflog_group)
+      return rule.nflog_group ? "-j NFLOG --nflog-prefix " + SavedWord(rule.log_prefix) + " --nflog-group " +
+                                    std::to_string(*rule.nflog_group)
                               : "-j LOG --log-prefix " + SavedWord(rule.log_prefix);
     default: return "";
   }
@@ -120,7 +131,8 @@ std::string DescribeLegacyRule(const Rule& rule, Bytes entry) {
   for (const RuleCondition& condition : rule.conditions) add(ConditionText(condition));
   if (!rule.comment.empty()) add("-m comment --comment " + SavedWord(rule.comment));
   const std::string target = TargetText(rule);
-  const bool whole = rule.fully_understood && rule.limits.empty() && (!target.empty() || rule.verdict == Verdict::kContinue);
+  const bool whole =
+      rule.fully_understood && rule.limits.empty() && (!target.empty() || rule.verdict == Verdict::kContinue);
   if (!whole) {
     std::array<char, 20> digest{};
     const std::string_view bytes(reinterpret_cast<const char*>(entry.data()), entry.size());

@@ -36,7 +36,8 @@ enum class Quoting {
   kSave,  // as xtables_save_string writes a word: quotes in it follow a backslash
 };
 
-// How much a quoted word may hold: comments, prefixes and patterns are far shorter. A quote that stands alone ends with its line.
+// How much a quoted word may hold: comments, prefixes and patterns are far shorter. A quote that stands alone ends with
+// its line.
 constexpr std::size_t kQuotedBytesMax = 4096;
 
 // Where the line that `text` begins with ends: a newline between quotes is part of it.
@@ -53,7 +54,8 @@ std::size_t LineEnd(std::string_view text, Quoting quoting) {
     if (c == '\n') {
       // nft writes a prefix of iptables as it is, quotes and all.
       std::string_view line = text.substr(0, at);
-      if (!quoted || (quoting == Quoting::kNft && text.substr(at + 1).starts_with('\t') && TakeHandle(line) != 0)) return at;
+      if (!quoted || (quoting == Quoting::kNft && text.substr(at + 1).starts_with('\t') && TakeHandle(line) != 0))
+        return at;
     } else if (quoting == Quoting::kNft) {
       if (c == '"') quoted = !quoted;
     } else if (c == '"') {
@@ -129,7 +131,8 @@ namespace {
 // The name becomes part of a command, where a semicolon or a brace would mean something.
 bool IsPlainName(const std::string& name) {
   const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.' || c == '/';
   };
   return !name.empty() && std::all_of(name.begin(), name.end(), plain);
 }

@@ -1,8 +1,9 @@
 // The rules' texts as the firewall's own tools print them, counters left out, so that equal rules have equal texts.
 //
-// Native nftables rules: libnftables, in this process. Rules of iptables-nft and of the legacy tables: only iptables' own code
-// prints them as they were typed, it prints to stdout and may exit, so it runs as a process of its own (iptables-nft-save and its
-// kin, which only read). Both are slow and used only for rules whose text is not yet known, never for a poll of counters.
+// Native nftables rules: libnftables, in this process. Rules of iptables-nft and of the legacy tables: only iptables'
+// own code prints them as they were typed, it prints to stdout and may exit, so it runs as a process of its own
+// (iptables-nft-save and its kin, which only read). Both are slow and used only for rules whose text is not yet known,
+// never for a poll of counters.
 //
 // The parsers are pure. The others ask in the calling thread's network namespace; one thread at a time.
 #pragma once

@@ -85,7 +85,8 @@ Result<std::string> OutputOf(const std::string& program, const OutputBounds& bou
   }
   if (!all) return Error{program + ": " + all.error().message, all.error().code};
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return Error{program + " failed with exit code " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128), EPROTO};
+    return Error{program + " failed with exit code " + std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : 128),
+                 EPROTO};
   }
   return output;
 }

@@ -1,5 +1,5 @@
-// How packets get from chain to chain within one ruleset: the jumps into each, and which rules packets do not come back from.
-// Pure; any thread.
+// How packets get from chain to chain within one ruleset: the jumps into each, and which rules packets do not come back
+// from. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -26,15 +26,18 @@ class ChainGraph {
 
   // A rule that sends packets into a chain.
   struct Entrance {
-    const RuleChain* chain = nullptr;  // the rule's
-    std::size_t rule = 0;              // index in the ruleset
+    const RuleChain* chain = nullptr;               // the rule's
+    std::size_t rule = 0;                           // index in the ruleset
     std::optional<std::vector<RuleCondition>> key;  // of a verdict map: what of the packet leads there, if it is known
   };
   const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
 
-  // Whether a packet that the rule matches may leave the chain for another than a drop's sake, so that it meets none of the rules after it.
+  // Whether a packet that the rule matches may leave the chain for another than a drop's sake, so that it meets none of
+  // the rules after it.
   bool LetsGo(const Rule& rule) const { return LetsGo(rule, rule.verdict, rule.jump_target, 0); }
-  bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const { return LetsGo(rule, mapped.verdict, mapped.jump_target, 0); }
+  bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const {
+    return LetsGo(rule, mapped.verdict, mapped.jump_target, 0);
+  }
 
   // What a packet has that a verdict map sends there; nullopt when the map's key is not understood.
   static std::optional<std::vector<RuleCondition>> ConditionsOf(const Rule& rule, const MappedVerdict& mapped);

@@ -34,16 +34,21 @@ bool IsMulticast(const IpAddress& address) {
 }
 
 bool IsBroadcast(const IpAddress& address) {
-  return address.family == Family::kIpv4 && std::all_of(address.bytes.begin(), address.bytes.begin() + 4, [](std::uint8_t b) { return b == 0xff; });
+  return address.family == Family::kIpv4 &&
+         std::all_of(address.bytes.begin(), address.bytes.begin() + 4, [](std::uint8_t b) { return b == 0xff; });
 }
 
 bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP || protocol == IPPROTO_UDPLITE;
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
+         protocol == IPPROTO_UDPLITE;
 }
 
-Match Port(const RuleCondition& condition, const Packet& packet, const std::optional<NumberRange>& port, std::string& why, const char* what) {
+Match Port(const RuleCondition& condition, const Packet& packet, const std::optional<NumberRange>& port,
+           std::string& why, const char* what) {
   if (packet.protocol && !HasPorts(*packet.protocol)) return Match::kNo;
-  const auto covers = [](const NumberRange& range, const NumberRange& all) { return range.first <= all.first && all.last <= range.last; };
+  const auto covers = [](const NumberRange& range, const NumberRange& all) {
+    return range.first <= all.first && all.last <= range.last;
+  };
   const NumberRange possible = port.value_or(NumberRange{0, 0xffff});
   bool touched = false;
   for (const NumberRange& range : condition.numbers) {
@@ -53,14 +58,17 @@ Match Port(const RuleCondition& condition, const Packet& packet, const std::opti
   return touched ? Unknown(why, what) : Match::kNo;
 }
 
-Match Address(const RuleCondition& condition, const std::optional<IpAddress>& address, Family family, std::string& why, const char* what) {
+Match Address(const RuleCondition& condition, const std::optional<IpAddress>& address, Family family, std::string& why,
+              const char* what) {
   if (address) {
-    return Known(std::any_of(condition.addresses.begin(), condition.addresses.end(), [&](const AddressRange& range) { return range.Contains(*address); }));
+    return Known(std::any_of(condition.addresses.begin(), condition.addresses.end(),
+                             [&](const AddressRange& range) { return range.Contains(*address); }));
   }
   for (const AddressRange& range : condition.addresses) {
     const std::size_t width = AddressBits(range.first.family) / 8;
     const auto all = [&](const IpAddress& end, std::uint8_t octet) {
-      return std::all_of(end.bytes.begin(), end.bytes.begin() + static_cast<std::ptrdiff_t>(width), [&](std::uint8_t b) { return b == octet; });
+      return std::all_of(end.bytes.begin(), end.bytes.begin() + static_cast<std::ptrdiff_t>(width),
+                         [&](std::uint8_t b) { return b == octet; });
     };
     if (range.first.family == family && all(range.first, 0) && all(range.last, 0xff)) return Match::kYes;
   }
@@ -72,32 +80,39 @@ bool MatchesName(const std::string& pattern, const std::string& name) {
   return name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
 }
 
-Match Interface(const RuleCondition& condition, const std::optional<PacketInterface>& interface, std::string& why, const char* what) {
+Match Interface(const RuleCondition& condition, const std::optional<PacketInterface>& interface, std::string& why,
+                const char* what) {
   if (!interface) return Unknown(why, what);
-  return Known(std::any_of(condition.interfaces.begin(), condition.interfaces.end(), [&](const std::string& pattern) { return MatchesName(pattern, interface->name); }));
+  return Known(std::any_of(condition.interfaces.begin(), condition.interfaces.end(),
+                           [&](const std::string& pattern) { return MatchesName(pattern, interface->name); }));
 }
 
-Match InterfaceIndex(const RuleCondition& condition, const std::optional<PacketInterface>& interface, std::string& why, const char* what) {
+Match InterfaceIndex(const RuleCondition& condition, const std::optional<PacketInterface>& interface, std::string& why,
+                     const char* what) {
   return interface ? Known(AnyContains(condition.numbers, interface->index)) : Unknown(why, what);
 }
 
 Match AnyBit(const RuleCondition& condition, std::uint32_t bits) {
-  return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& range) { return (range.first & bits) != 0; }));
+  return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                           [&](const NumberRange& range) { return (range.first & bits) != 0; }));
 }
 
 // Numbers that are a value and a mask.
 Match Masked(const RuleCondition& condition, std::uint32_t number) {
-  return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(), [&](const NumberRange& one) { return (number & one.last) == one.first; }));
+  return Known(std::any_of(condition.numbers.begin(), condition.numbers.end(),
+                           [&](const NumberRange& one) { return (number & one.last) == one.first; }));
 }
 
 Match Status(const RuleCondition& condition, const std::optional<std::uint32_t>& status, std::string& why) {
   constexpr std::uint32_t kKnown = kStatusSourceNat | kStatusDestinationNat;
-  const bool known = std::all_of(condition.numbers.begin(), condition.numbers.end(), [](const NumberRange& range) { return (range.first & ~kKnown) == 0; });
+  const bool known = std::all_of(condition.numbers.begin(), condition.numbers.end(),
+                                 [](const NumberRange& range) { return (range.first & ~kKnown) == 0; });
   if (!known || !status) return Unknown(why, "the connection's status is not known");
   return AnyBit(condition, *status);
 }
 
-Match AddressType(const RuleCondition& condition, const std::optional<IpAddress>& address, const std::optional<bool>& is_local, std::string& why) {
+Match AddressType(const RuleCondition& condition, const std::optional<IpAddress>& address,
+                  const std::optional<bool>& is_local, std::string& why) {
   if (address && IsMulticast(*address)) return Known(AnyContains(condition.numbers, kMulticast));
   if (address && IsBroadcast(*address)) return Known(AnyContains(condition.numbers, kBroadcast));
   if (!is_local) return Unknown(why, "the kind of address is not known");
@@ -131,23 +146,27 @@ Match ConditionMatcher::Conditions(const Rule& rule, const Packet& packet, std::
   if (rule.fully_understood || rule.map_understood) return match;
   const bool only_the_map = !rule.map.empty() && rule.not_understood.empty();
   if (only_the_map) return match;
-  why = "it asks what is not decoded (" + (rule.not_understood.empty() ? std::string("a part of it") : rule.not_understood) + ")";
+  why = "it asks what is not decoded (" +
+        (rule.not_understood.empty() ? std::string("a part of it") : rule.not_understood) + ")";
   return Match::kMaybe;
 }
 
-Match ConditionMatcher::Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet, std::string& why) const {
+Match ConditionMatcher::Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet,
+                            std::string& why) const {
   if (mapped.key.empty()) return Unknown(why, "its map's key is not decoded");
   Match match = Match::kYes;
   for (const RuleCondition& condition : mapped.key) match = Both(match, Condition(rule, condition, packet, why));
   return match;
 }
 
-Match ConditionMatcher::Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const {
+Match ConditionMatcher::Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet,
+                                  std::string& why) const {
   const Match holds = Holds(rule, condition, packet, why);
   return condition.negated ? Not(holds) : holds;
 }
 
-Match ConditionMatcher::Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const {
+Match ConditionMatcher::Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet,
+                              std::string& why) const {
   const bool icmp = !packet.protocol || *packet.protocol == IPPROTO_ICMP || *packet.protocol == IPPROTO_ICMPV6;
   switch (condition.kind) {
     case Kind::kSource:
@@ -159,23 +178,33 @@ Match ConditionMatcher::Holds(const Rule& rule, const RuleCondition& condition, 
     case Kind::kFamily: return Known(AnyContains(condition.numbers, packet.family == Family::kIpv4 ? 2U : 10U));
     case Kind::kProtocol: return Number(condition, packet.protocol, why, "the protocol is not known");
     case Kind::kSourcePort: return Port(condition, packet, packet.source_port, why, "the source port is not known");
-    case Kind::kDestinationPort: return Port(condition, packet, packet.destination_port, why, "the destination port is not known");
-    case Kind::kInInterface: return Interface(condition, packet.in, why, "the interface that it arrives by is not known");
-    case Kind::kOutInterface: return Interface(condition, packet.out, why, "the interface that it leaves by is not known");
-    case Kind::kInInterfaceIndex: return InterfaceIndex(condition, packet.in, why, "the interface that it arrives by is not known");
-    case Kind::kOutInterfaceIndex: return InterfaceIndex(condition, packet.out, why, "the interface that it leaves by is not known");
+    case Kind::kDestinationPort:
+      return Port(condition, packet, packet.destination_port, why, "the destination port is not known");
+    case Kind::kInInterface:
+      return Interface(condition, packet.in, why, "the interface that it arrives by is not known");
+    case Kind::kOutInterface:
+      return Interface(condition, packet.out, why, "the interface that it leaves by is not known");
+    case Kind::kInInterfaceIndex:
+      return InterfaceIndex(condition, packet.in, why, "the interface that it arrives by is not known");
+    case Kind::kOutInterfaceIndex:
+      return InterfaceIndex(condition, packet.out, why, "the interface that it leaves by is not known");
     case Kind::kConntrackState: return AnyBit(condition, packet.state);
     case Kind::kConntrackStatus: return Status(condition, packet.status, why);
-    case Kind::kIcmpType: return icmp ? Number(condition, packet.icmp_type, why, "the ICMP type is not known") : Match::kNo;
-    case Kind::kIcmpCode: return icmp ? Number(condition, packet.icmp_code, why, "the ICMP code is not known") : Match::kNo;
+    case Kind::kIcmpType:
+      return icmp ? Number(condition, packet.icmp_type, why, "the ICMP type is not known") : Match::kNo;
+    case Kind::kIcmpCode:
+      return icmp ? Number(condition, packet.icmp_code, why, "the ICMP code is not known") : Match::kNo;
     case Kind::kTcpFlags:
       if (packet.protocol && *packet.protocol != IPPROTO_TCP) return Match::kNo;
       return packet.tcp_flags ? Masked(condition, *packet.tcp_flags) : Unknown(why, "the TCP flags are not known");
-    case Kind::kMark: return packet.mark ? Masked(condition, *packet.mark) : Unknown(why, "the packet's mark is not known");
+    case Kind::kMark:
+      return packet.mark ? Masked(condition, *packet.mark) : Unknown(why, "the packet's mark is not known");
     case Kind::kSourceType: return AddressType(condition, packet.source, packet.source_is_local, why);
     case Kind::kDestinationType: return AddressType(condition, packet.destination, packet.destination_is_local, why);
     case Kind::kPacketType: return PacketType(condition, packet);
-    case Kind::kReversePath: return packet.reverse_path ? Known(*packet.reverse_path == AnyContains(condition.numbers, 1)) : Unknown(why, "the way back is not known");
+    case Kind::kReversePath:
+      return packet.reverse_path ? Known(*packet.reverse_path == AnyContains(condition.numbers, 1))
+                                 : Unknown(why, "the way back is not known");
     case Kind::kTuple: break;
   }
   Match any = Match::kNo;
@@ -187,7 +216,8 @@ Match ConditionMatcher::Holds(const Rule& rule, const RuleCondition& condition, 
   return any;
 }
 
-Match ConditionMatcher::InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address, std::string& why) const {
+Match ConditionMatcher::InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address,
+                              std::string& why) const {
   const auto found = condition.ipset ? sets_.find({true, RuleFamily::kIp, {}, condition.set})
                                      : sets_.find({false, rule.family, rule.table, condition.set});
   if (found == sets_.end()) {

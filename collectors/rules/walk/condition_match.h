@@ -1,5 +1,5 @@
-// Whether a rule takes a packet of which not everything need be known: yes, no, or nobody can tell, and then why not. Pure of the
-// snapshot; any thread.
+// Whether a rule takes a packet of which not everything need be known: yes, no, or nobody can tell, and then why not.
+// Pure of the snapshot; any thread.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ class ConditionMatcher {
 
  private:
   Match Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const;
-  Match InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address, std::string& why) const;
+  Match InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address,
+              std::string& why) const;
 
   // By ipset or not, family (of nftables'), table, name.
   std::map<std::tuple<bool, RuleFamily, std::string, std::string>, const AddressSet*> sets_;

@@ -11,7 +11,8 @@
 namespace conntally {
 
 // NF_CT_STATE_BITs, as RuleCondition::Kind::kConntrackState has them.
-inline constexpr std::uint32_t kStateInvalid = 1, kStateEstablished = 2, kStateRelated = 4, kStateNew = 8, kStateUntracked = 64;
+inline constexpr std::uint32_t kStateInvalid = 1, kStateEstablished = 2, kStateRelated = 4, kStateNew = 8,
+                               kStateUntracked = 64;
 // IPS_SRC_NAT and IPS_DST_NAT, as kConntrackStatus has them.
 inline constexpr std::uint32_t kStatusSourceNat = 16, kStatusDestinationNat = 32;
 
@@ -27,20 +28,20 @@ struct Packet {
   Family family = Family::kIpv4;
   std::optional<IpAddress> source;
   std::optional<IpAddress> destination;
-  std::optional<std::uint8_t> protocol;       // IPPROTO_*
-  std::optional<NumberRange> source_port;     // one of these
+  std::optional<std::uint8_t> protocol;    // IPPROTO_*
+  std::optional<NumberRange> source_port;  // one of these
   std::optional<NumberRange> destination_port;
   std::optional<std::uint8_t> icmp_type;
   std::optional<std::uint8_t> icmp_code;
-  std::optional<std::uint8_t> tcp_flags;      // SYN is 2, ACK 16
-  std::uint32_t state = kStateNew;            // one bit
-  std::optional<std::uint32_t> status = 0;    // of the connection: kStatusSourceNat, kStatusDestinationNat
+  std::optional<std::uint8_t> tcp_flags;    // SYN is 2, ACK 16
+  std::uint32_t state = kStateNew;          // one bit
+  std::optional<std::uint32_t> status = 0;  // of the connection: kStatusSourceNat, kStatusDestinationNat
   std::optional<std::uint32_t> mark = 0;
   std::optional<PacketInterface> in;
   std::optional<PacketInterface> out;
-  std::optional<bool> source_is_local;        // an address of this host's
+  std::optional<bool> source_is_local;  // an address of this host's
   std::optional<bool> destination_is_local;
-  std::optional<bool> reverse_path;           // the way back to the source is over `in`
+  std::optional<bool> reverse_path;  // the way back to the source is over `in`
 };
 
 }  // namespace conntally

@@ -9,7 +9,8 @@
 namespace conntally {
 
 PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot), matcher_(snapshot) {
-  constexpr std::array<std::string_view, kHooks> kNames = {"prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"};
+  constexpr std::array<std::string_view, kHooks> kNames = {"prerouting",  "input",   "forward", "output",
+                                                           "postrouting", "ingress", "egress"};
   constexpr std::int32_t kDestinationNat = -100, kSourceNat = 100;  // NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC
   for (const auto& [backend, one] : snapshot.backends) {
     if (!one.ruleset) continue;
@@ -20,7 +21,8 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot
       const auto hook = std::find(kNames.begin(), kNames.end(), chain.hook);
       const bool of_devices = hook != kNames.end() && hook - kNames.begin() >= kIngress;
       const bool of_packets = of_devices ? !chain.devices.empty()
-                                         : chain.family == RuleFamily::kIp || chain.family == RuleFamily::kIp6 || chain.family == RuleFamily::kInet;
+                                         : chain.family == RuleFamily::kIp || chain.family == RuleFamily::kIp6 ||
+                                               chain.family == RuleFamily::kInet;
       if (!of_packets || hook == kNames.end()) {
         if (chain.rule_count != 0 || chain.policy == Verdict::kDrop) not_walked_.push_back({backend, i});
         continue;
@@ -32,8 +34,8 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot
       hooks_[at].push_back({{backend, i}, nat, priority, nat ? chain.priority : 0});
     }
   }
-  // Of equal priority, the one that was hooked in last comes first (nf_hook_entries_grow); among nftables' the list is in the order
-  // in which they came.
+  // Of equal priority, the one that was hooked in last comes first (nf_hook_entries_grow); among nftables' the list is
+  // in the order in which they came.
   for (std::vector<Hooked>& hooked : hooks_) {
     std::reverse(hooked.begin(), hooked.end());
     std::stable_sort(hooked.begin(), hooked.end(), [](const Hooked& a, const Hooked& b) {
@@ -42,17 +44,26 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot
   }
 }
 
-const Rule& PacketWalker::rule(RuleRef ref) const { return snapshot_.backends.at(ref.backend).ruleset->rules[ref.rule]; }
+const Rule& PacketWalker::rule(RuleRef ref) const {
+  return snapshot_.backends.at(ref.backend).ruleset->rules[ref.rule];
+}
 
-const RuleChain& PacketWalker::chain(ChainRef ref) const { return snapshot_.backends.at(ref.backend).ruleset->chains[ref.chain]; }
+const RuleChain& PacketWalker::chain(ChainRef ref) const {
+  return snapshot_.backends.at(ref.backend).ruleset->chains[ref.chain];
+}
 
-const RuleChain* PacketWalker::ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table, const std::string& name) const {
+const RuleChain* PacketWalker::ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table,
+                                          const std::string& name) const {
   const auto found = chains_.find({backend, family, table, name});
   return found != chains_.end() ? &chain({backend, found->second}) : nullptr;
 }
 
-Walk PacketWalker::Arrives(Packet packet, const WalkRouting& routing) const { return WalkRun(*this, std::move(packet), routing).Arrives(); }
+Walk PacketWalker::Arrives(Packet packet, const WalkRouting& routing) const {
+  return WalkRun(*this, std::move(packet), routing).Arrives();
+}
 
-Walk PacketWalker::Leaves(Packet packet, const WalkRouting& routing) const { return WalkRun(*this, std::move(packet), routing).Leaves(); }
+Walk PacketWalker::Leaves(Packet packet, const WalkRouting& routing) const {
+  return WalkRun(*this, std::move(packet), routing).Leaves();
+}
 
 }  // namespace conntally

@@ -1,13 +1,15 @@
-// A packet's way through all rules of a snapshot, in the order in which the kernel asks them: the hooks, in each the base chains of
-// nftables and of the legacy tables by priority, in each the rules, with jumps, sets, maps and NAT. What is not known of the packet or
-// not understood of a rule leaves several ways open, and is told; nothing is guessed.
+// A packet's way through all rules of a snapshot, in the order in which the kernel asks them: the hooks, in each the
+// base chains of nftables and of the legacy tables by priority, in each the rules, with jumps, sets, maps and NAT. What
+// is not known of the packet or not understood of a rule leaves several ways open, and is told; nothing is guessed.
 //
-// Of limits the caller says whether they are reached: a rule that matches what is beyond one matches then, and one that matches what is
-// within does not. Walk::limited says which rules with limits the packet met.
+// Of limits the caller says whether they are reached: a rule that matches what is beyond one matches then, and one that
+// matches what is within does not. Walk::limited says which rules with limits the packet met.
 //
-// Pure: of the snapshot, the packet and what the caller knows of routing. One walker may be asked by one thread at a time.
+// Pure: of the snapshot, the packet and what the caller knows of routing. One walker may be asked by one thread at a
+// time.
 //
-// Sources: net/netfilter/core.c (nf_hook_entries_grow), nf_tables_core.c (nft_do_chain), x_tables.c, nf_nat_core.c (nf_nat_inet_fn).
+// Sources: net/netfilter/core.c (nf_hook_entries_grow), nf_tables_core.c (nft_do_chain), x_tables.c, nf_nat_core.c
+// (nf_nat_inet_fn).
 #pragma once
 
 #include <array>
@@ -58,19 +60,22 @@ struct Unevaluated {
 };
 
 struct Walk {
-  Match passes = Match::kYes;              // kYes: nothing stops it
-  std::vector<Decision> stops;             // in the order in which they were met; the last of them ends the walk when passes is kNo
-  std::optional<Decision> late_accept;     // a rule that accepts the packet, behind the one that stops it in the same base chain
-  std::vector<ChainRef> path;              // base chains, as they were passed
-  std::vector<Unevaluated> unevaluated;    // rules that might have decided otherwise; not all of them, if there are very many
-  std::vector<RuleRef> limited;            // rules with limits that the packet met
+  Match passes = Match::kYes;  // kYes: nothing stops it
+  std::vector<Decision>
+      stops;  // in the order in which they were met; the last of them ends the walk when passes is kNo
+  std::optional<Decision>
+      late_accept;             // a rule that accepts the packet, behind the one that stops it in the same base chain
+  std::vector<ChainRef> path;  // base chains, as they were passed
+  std::vector<Unevaluated>
+      unevaluated;               // rules that might have decided otherwise; not all of them, if there are very many
+  std::vector<RuleRef> limited;  // rules with limits that the packet met
   std::optional<RuleRef> destination_nat;  // that was applied
-  bool destination_nat_open = false;       // some rule may or may not have changed the destination, or to one of several
+  bool destination_nat_open = false;  // some rule may or may not have changed the destination, or to one of several
   std::optional<RuleRef> source_nat;
-  bool source_nat_open = false;            // some rule may or may not have changed the source
-  bool forwarded = false;                  // it went through the forward hook, or would have
-  bool cut_short = false;                  // too many steps
-  Packet packet;                           // as it was in the end
+  bool source_nat_open = false;  // some rule may or may not have changed the source
+  bool forwarded = false;        // it went through the forward hook, or would have
+  bool cut_short = false;        // too many steps
+  Packet packet;                 // as it was in the end
 
   // The decision that stops the packet for certain, else nullptr.
   const Decision* stop() const { return passes == Match::kNo && !stops.empty() ? &stops.back() : nullptr; }
@@ -84,17 +89,19 @@ class PacketWalker {
   // The snapshot must outlive it.
   explicit PacketWalker(const FirewallReading& snapshot);
 
-  // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false. `packet.out` is where
-  // it would leave; absent: as routing says.
+  // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false.
+  // `packet.out` is where it would leave; absent: as routing says.
   Walk Arrives(Packet packet, const WalkRouting& routing) const;
   // A packet that this host sends; it comes in again when it is for the host itself.
   Walk Leaves(Packet packet, const WalkRouting& routing) const;
 
-  // Base chains that hold rules or drop, and that no walk goes through: of bridges and ARP, and of devices that are not named.
+  // Base chains that hold rules or drop, and that no walk goes through: of bridges and ARP, and of devices that are not
+  // named.
   const std::vector<ChainRef>& not_walked() const { return not_walked_; }
   const Rule& rule(RuleRef ref) const;
   const RuleChain& chain(ChainRef ref) const;
-  const RuleChain* ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table, const std::string& name) const;
+  const RuleChain* ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table,
+                              const std::string& name) const;
   const FirewallReading& snapshot() const { return snapshot_; }
 
  private:

@@ -5,7 +5,9 @@
 namespace conntally {
 namespace {
 
-bool IsWithin(const AddressRange& inner, const AddressRange& outer) { return outer.first <= inner.first && inner.last <= outer.last; }
+bool IsWithin(const AddressRange& inner, const AddressRange& outer) {
+  return outer.first <= inner.first && inner.last <= outer.last;
+}
 
 }  // namespace
 
@@ -19,7 +21,8 @@ Match MembershipOf(const IpAddress& address, const AddressSet& set) {
   return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
 }
 
-const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets, const std::vector<AddressSet>* ipsets) {
+const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets,
+                          const std::vector<AddressSet>* ipsets) {
   const std::vector<AddressSet>* list = condition.ipset ? ipsets : sets;
   if (list == nullptr) return nullptr;
   const auto found = std::find_if(list->begin(), list->end(), [&](const AddressSet& set) {

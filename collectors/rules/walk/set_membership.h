@@ -1,7 +1,9 @@
-// Whether an address is in a set of addresses, as far as its elements are known: asked here by all who need to know. Pure; any thread.
+// Whether an address is in a set of addresses, as far as its elements are known: asked here by all who need to know.
+// Pure; any thread.
 //
-// Elements of an ipset may nest, and the narrowest that holds the address decides: it may be an exception (`nomatch`). The kernel looks
-// prefixes up from the longest to the shortest, so the order in which elements were added means nothing.
+// Elements of an ipset may nest, and the narrowest that holds the address decides: it may be an exception (`nomatch`).
+// The kernel looks prefixes up from the longest to the shortest, so the order in which elements were added means
+// nothing.
 //
 // Source: net/netfilter/ipset/ip_set_hash_gen.h, mtype_test_cidrs(); net/netfilter/nft_set_rbtree.c.
 #pragma once
@@ -18,6 +20,7 @@ namespace conntally {
 Match MembershipOf(const IpAddress& address, const AddressSet& set);
 
 // The set that a condition of the rule names; nullptr when it was not read. Either list may be null.
-const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets, const std::vector<AddressSet>* ipsets);
+const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets,
+                          const std::vector<AddressSet>* ipsets);
 
 }  // namespace conntally

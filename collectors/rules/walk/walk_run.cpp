@@ -10,7 +10,8 @@ constexpr std::int32_t kConntrackPriority = -200;  // NF_IP_PRI_CONNTRACK
 
 }  // namespace
 
-WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing) : walker_(walker), routing_(routing) {
+WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing)
+    : walker_(walker), routing_(routing) {
   true_state_ = packet.state;
   walk_.packet = std::move(packet);
 }
@@ -20,7 +21,8 @@ Walk WalkRun::Arrives() {
   ThroughHook(Hook::kIngress);
   ThroughHook(Hook::kPrerouting);
   Packet& packet = walk_.packet;
-  if (packet.destination && routing_.is_local && walk_.destination_nat) packet.destination_is_local = routing_.is_local(*packet.destination);
+  if (packet.destination && routing_.is_local && walk_.destination_nat)
+    packet.destination_is_local = routing_.is_local(*packet.destination);
   walk_.forwarded = packet.destination_is_local == false;
   if (!walk_.forwarded) {
     ThroughHook(Hook::kInput);
@@ -67,7 +69,8 @@ Walk WalkRun::Finish() {
 
 bool WalkRun::OfFamily(RuleFamily family) const {
   if (family == RuleFamily::kNetdev) return true;
-  return family == RuleFamily::kInet || family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
+  return family == RuleFamily::kInet ||
+         family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
 }
 
 // A chain of devices sees what comes in by one of them, or leaves by it.
@@ -181,7 +184,8 @@ void WalkRun::TakeMap(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   }
 }
 
-void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match, Flow& flow) {
+void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match,
+                   Flow& flow) {
   // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
   if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, match, flow);
   const auto end = [&] {
@@ -225,7 +229,8 @@ void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
 }
 
-void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match, Flow& flow) {
+void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match,
+                     Flow& flow) {
   const RuleChain* chain = walker_.ChainNamed(ref.backend, rule.family, rule.table, target);
   if (chain == nullptr || std::ssize(jumps_) >= kJumpsMax) {
     return Open(ref, chain == nullptr ? "it leads to a chain that was not read" : "it leads too deep", flow);
@@ -281,7 +286,8 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   } else if (known) {
     walk_.destination_nat = ref;
     nat_settled_[0] = true;
-    if (walk_.packet.status || last_of_several) walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
+    if (walk_.packet.status || last_of_several)
+      walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
     ChangeDestination(target);
   } else {
     walk_.destination_nat_open = true;
@@ -303,7 +309,8 @@ void WalkRun::ChangeDestination(const NatTarget& target) {
       packet.destination = IpAddress::Parse(packet.family == Family::kIpv4 ? "127.0.0.1" : "::1");
     }
   } else if (target.addresses) {
-    packet.destination = target.addresses->first == target.addresses->last ? std::optional(target.addresses->first) : std::nullopt;
+    packet.destination =
+        target.addresses->first == target.addresses->last ? std::optional(target.addresses->first) : std::nullopt;
     const IpAddress& any = target.addresses->first;
     if (routing_.is_local) packet.destination_is_local = routing_.is_local(any);
   } else if (!target.known) {

@@ -46,19 +46,19 @@ class WalkRun {
   const WalkRouting& routing_;
   Walk walk_;
   std::optional<PacketInterface> meant_out_;  // as the caller said
-  Match alive_ = Match::kYes;      // that the packet got to the present base chain
+  Match alive_ = Match::kYes;                 // that the packet got to the present base chain
   Hook hook_ = Hook::kPrerouting;
   ChainRef base_;
   Match passed_base_ = Match::kNo;  // that the present base chain lets it pass
   bool open_ = false;               // some rule of it may do anything with the packet
   std::vector<RuleRef> jumps_;
   bool jumps_certain_ = true;
-  bool looking_back_ = false;       // the packet was stopped: the rest is looked at for a rule that would have accepted it
-  bool tracked_ = false;            // conntrack has seen it
+  bool looking_back_ = false;  // the packet was stopped: the rest is looked at for a rule that would have accepted it
+  bool tracked_ = false;       // conntrack has seen it
   bool untracked_ = false;
   bool nat_settled_[2] = {false, false};  // destination, source: the kernel asks no further nat chain
   std::uint32_t true_state_ = kStateNew;
-  std::size_t ends_ = 0;            // of walks through chains, as they were met: to see whether one had any
+  std::size_t ends_ = 0;  // of walks through chains, as they were met: to see whether one had any
   std::size_t steps_ = 0;
 };
 

@@ -37,20 +37,23 @@ TEST_CASE("an IPv4-mapped prefix below 96 bits is refused with the reason, by wh
   for (const HostBits host_bits : {HostBits::kRefused, HostBits::kCleared}) {
     for (const char* text : {"::ffff:10.0.0.0/64", "::ffff:0:0/95", "::ffff:10.0.0.0/8", "::ffff:10.0.0.0/0"}) {
       CHECK(Read(text, host_bits) ==
-            "\"" + std::string(text) + "\" is an IPv4-mapped address with a prefix length below 96; write the IPv4 prefix");
+            "\"" + std::string(text) +
+                "\" is an IPv4-mapped address with a prefix length below 96; write the IPv4 prefix");
     }
   }
 }
 
 TEST_CASE("host bits are refused with what was perhaps meant, or cleared") {
   CHECK(Read("10.1.2.3/8") == "\"10.1.2.3/8\" has bits set behind its prefix, perhaps 10.0.0.0/8 was meant");
-  CHECK(Read("::ffff:10.1.2.3/104") == "\"::ffff:10.1.2.3/104\" has bits set behind its prefix, perhaps 10.0.0.0/8 was meant");
+  CHECK(Read("::ffff:10.1.2.3/104") ==
+        "\"::ffff:10.1.2.3/104\" has bits set behind its prefix, perhaps 10.0.0.0/8 was meant");
   CHECK(Read("10.1.2.3/8", HostBits::kCleared) == "10.0.0.0/8");
   CHECK(Read("2001:db8::1/32", HostBits::kCleared) == "2001:db8::/32");
 }
 
 TEST_CASE("what is neither an address nor a prefix is refused") {
-  for (const char* text : {"", "/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8x", "example.com", "::1/129", "::ffff:10.0.0.0/129", "::1/-1"}) {
+  for (const char* text : {"", "/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8x", "example.com", "::1/129",
+                           "::ffff:10.0.0.0/129", "::1/-1"}) {
     CHECK(!ParsePrefix(text, HostBits::kCleared));
   }
   CHECK(ParseAddress("10.0.0.0/8").error().message == "\"10.0.0.0/8\" is not an address");

@@ -36,8 +36,7 @@ TEST_CASE("the default file says what conntally does without a file") {
 
 TEST_CASE("the default file has every key that is understood, and no other") {
   std::set<std::string> in_file;
-  CollectKeys(std::get<Node>(conntally::config::ParseDocument(ReadFile(CONNTALLY_DEFAULT_FILE))), "",
-              in_file);
+  CollectKeys(std::get<Node>(conntally::config::ParseDocument(ReadFile(CONNTALLY_DEFAULT_FILE))), "", in_file);
   const auto& keys = conntally::ConfigKeys();
   CHECK(in_file == std::set<std::string>(keys.begin(), keys.end()));
 }

@@ -12,8 +12,8 @@ using conntally::FaultsOf;
 using conntally::ParseConfig;
 
 TEST_CASE("a text with nothing in it is the defaults") {
-  for (const char* text : {"", "\n\n", "# only a comment\n", "---\n", "{}", "---\n...\n",
-                           "\xEF\xBB\xBF# a byte order mark\n", "~"}) {
+  for (const char* text :
+       {"", "\n\n", "# only a comment\n", "---\n", "{}", "---\n...\n", "\xEF\xBB\xBF# a byte order mark\n", "~"}) {
     INFO(text);
     const auto parsed = ParseConfig(text);
     REQUIRE(std::holds_alternative<Config>(parsed));
@@ -61,8 +61,7 @@ TEST_CASE("anchors, aliases and tags are refused before they multiply") {
 }
 
 TEST_CASE("a second document is refused") {
-  CHECK(FaultOf("log: {level: info}\n---\nlog: {level: debug}\n").find("a second document") !=
-        std::string::npos);
+  CHECK(FaultOf("log: {level: info}\n---\nlog: {level: debug}\n").find("a second document") != std::string::npos);
 }
 
 TEST_CASE("nesting is bounded, in every notation") {
@@ -77,8 +76,7 @@ TEST_CASE("nesting is bounded, in every notation") {
 }
 
 TEST_CASE("a huge text is refused, and the largest allowed one is read in reasonable time") {
-  CHECK(FaultOf(std::string(conntally::config::kDocumentBytesMax + 1, '#'))
-            .starts_with("1:1: the text is too long"));
+  CHECK(FaultOf(std::string(conntally::config::kDocumentBytesMax + 1, '#')).starts_with("1:1: the text is too long"));
   std::string entries = "sources:\n  exclude:\n";
   while (entries.size() + 8 < conntally::config::kDocumentBytesMax) entries += "  - x\n";
   const auto start = std::chrono::steady_clock::now();

@@ -38,8 +38,7 @@ std::string OnlyFault(const std::string& path) {
 
 TEST_CASE("a file that cannot be read is one fault that says why") {
   const TemporaryFolder folder;
-  CHECK(OnlyFault(folder.path() + "/absent.yaml") ==
-        "FILE:1:1: the file cannot be read: No such file or directory");
+  CHECK(OnlyFault(folder.path() + "/absent.yaml") == "FILE:1:1: the file cannot be read: No such file or directory");
   CHECK(OnlyFault(folder.path()) == "FILE:1:1: the file cannot be read: it is a directory; allowed: a regular file");
 }
 

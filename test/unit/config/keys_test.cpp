@@ -10,14 +10,12 @@ TEST_CASE("an unknown key names the nearest one beside it") {
   CHECK(FaultOf("log:\n  levle: debug\n") ==
         "2:3: log.levle: unknown key, the nearest is log.level; allowed here: level, format");
   CHECK(FaultOf("alerts:\n  table_usage: {warn: 0.5, for: 1s}\n")
-            .starts_with(
-                "2:17: alerts.table_usage.warn: unknown key, the nearest is alerts.table_usage.warning;"));
+            .starts_with("2:17: alerts.table_usage.warn: unknown key, the nearest is alerts.table_usage.warning;"));
   CHECK(FaultOf("webb: {}\n").starts_with("1:1: webb: unknown key, the nearest is web;"));
 }
 
 TEST_CASE("a key in the wrong place names its right one") {
-  CHECK(FaultOf("ipv4_prefix: 24\n")
-            .starts_with("1:1: ipv4_prefix: unknown key here, there is sources.ipv4_prefix;"));
+  CHECK(FaultOf("ipv4_prefix: 24\n").starts_with("1:1: ipv4_prefix: unknown key here, there is sources.ipv4_prefix;"));
   CHECK(FaultOf("log.level: debug\n").find("there is log.level;") != std::string::npos);
 }
 
@@ -40,8 +38,7 @@ TEST_CASE("a value of the wrong shape says which shape is allowed") {
         "1:20: sources.exclude: this is a plain value; allowed: a list, [] when empty");
   CHECK(FaultOf("limits: {source: 10.0.0.0/8, connections: 1}\n")
             .starts_with("1:9: limits: this is a map; allowed: a list"));
-  CHECK(FaultOf("log: {level: {}}\n") ==
-        "1:14: log.level: this is a map; allowed: debug, info, warning or error");
+  CHECK(FaultOf("log: {level: {}}\n") == "1:14: log.level: this is a map; allowed: debug, info, warning or error");
   CHECK(FaultOf("log: {level: [info]}\n").starts_with("1:14: log.level: this is a list;"));
 }
 
@@ -55,8 +52,7 @@ TEST_CASE("a section whose keys are all commented out keeps its defaults") {
 TEST_CASE("a key without its value is a fault at the key, not at what follows") {
   CHECK(FaultOf("sources:\n  export_top:\n\n\nlog: {level: info}\n")
             .starts_with("2:3: sources.export_top: there is no value; allowed: a whole number"));
-  CHECK(FaultOf("sources:\n  exclude:\n")
-            .starts_with("2:3: sources.exclude: there is no value; allowed: a list"));
+  CHECK(FaultOf("sources:\n  exclude:\n").starts_with("2:3: sources.exclude: there is no value; allowed: a list"));
 }
 
 TEST_CASE("every fault is reported, in the order of the file") {
@@ -76,8 +72,8 @@ TEST_CASE("every fault is reported, in the order of the file") {
   CHECK(faults[2].starts_with("5:26: alerts.table_usage.warning: ") == false);
   CHECK(faults[2].starts_with("5:26: alerts.table_usage: warning is past critical;"));
   CHECK(faults[3].starts_with("6:16: alerts.clear_ratio: \"2\" is out of range;"));
-  CHECK(faults[4].starts_with(
-      "8:16: sources.ipv4_prefix: \"33\" is out of range; allowed: a whole number from 0 to 32"));
+  CHECK(
+      faults[4].starts_with("8:16: sources.ipv4_prefix: \"33\" is out of range; allowed: a whole number from 0 to 32"));
   CHECK(faults[5].starts_with("9:13: sources.exclude[0]: "));
   CHECK(faults[6].starts_with("9:33: sources.exclude[2]: "));
 }

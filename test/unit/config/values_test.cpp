@@ -46,8 +46,7 @@ TEST_CASE("every kind of value reaches its member") {
   CHECK(config.drops == Config::Drops{Config::Switch::kOff, {0, 65535}, false, 9});
   CHECK(config.alerts.table_full_within == Tiers<std::chrono::milliseconds>{2h, 2h, 0s});
   CHECK(config.alerts.source_drop_rate == Tiers<double>{0.5, 1000, 30s});
-  CHECK(config.alertmanager.external_labels ==
-        std::map<std::string, std::string>{{"site", "berlin"}, {"rack", "7"}});
+  CHECK(config.alertmanager.external_labels == std::map<std::string, std::string>{{"site", "berlin"}, {"rack", "7"}});
   CHECK(config.log == Config::Log{Config::LogLevel::kWarning, Config::LogFormat::kJson});
 }
 
@@ -66,14 +65,12 @@ TEST_CASE("a switch understands what YAML writers make of on and off") {
     CHECK_FALSE(Accepted(std::string("drops: {kernel_log: ") + word + "}").drops.kernel_log);
   }
   CHECK(Accepted("drops: {ebpf: auto}").drops.ebpf == Config::Switch::kAuto);
-  Contains(FaultOf("drops: {ebpf: maybe}"),
-           "1:15: drops.ebpf: \"maybe\" is unknown; allowed: auto, on or off");
+  Contains(FaultOf("drops: {ebpf: maybe}"), "1:15: drops.ebpf: \"maybe\" is unknown; allowed: auto, on or off");
   Contains(FaultOf("drops: {kernel_log: 1}"), "allowed: true or false");
 }
 
 TEST_CASE("integers have ranges, and one notation") {
-  Contains(FaultOf("sources: {ipv4_prefix: 33}"),
-           "\"33\" is out of range; allowed: a whole number from 0 to 32");
+  Contains(FaultOf("sources: {ipv4_prefix: 33}"), "\"33\" is out of range; allowed: a whole number from 0 to 32");
   Contains(FaultOf("sources: {ipv6_prefix: 129}"), "allowed: a whole number from 0 to 128");
   Contains(FaultOf("sources: {export_top: -1}"), "\"-1\" is negative");
   Contains(FaultOf("sources: {tracked_max: 0}"), "\"0\" is out of range; allowed: a whole number from 1 to");
@@ -115,10 +112,13 @@ TEST_CASE("a CIDR with host bits proposes the masked one") {
 }
 
 TEST_CASE("an IPv4-mapped prefix is the IPv4 one, which it is given twice with") {
-  CHECK(Accepted("sources: {exclude: ['::ffff:10.0.0.0/104']}").sources.exclude == std::vector{Prefix::Parse("10.0.0.0/8").value()});
-  CHECK(Accepted("limits: [{source: '::ffff:192.0.2.7', connections: 5}]").limits.at(0).source.ToString() == "192.0.2.7");
+  CHECK(Accepted("sources: {exclude: ['::ffff:10.0.0.0/104']}").sources.exclude ==
+        std::vector{Prefix::Parse("10.0.0.0/8").value()});
+  CHECK(Accepted("limits: [{source: '::ffff:192.0.2.7', connections: 5}]").limits.at(0).source.ToString() ==
+        "192.0.2.7");
   Contains(FaultOf("sources: {exclude: [10.0.0.0/8, '::ffff:10.0.0.0/104']}"), "10.0.0.0/8 is given twice");
-  Contains(FaultOf("sources: {exclude: ['::ffff:10.0.0.0/8']}"), "is an IPv4-mapped address with a prefix length below 96");
+  Contains(FaultOf("sources: {exclude: ['::ffff:10.0.0.0/8']}"),
+           "is an IPv4-mapped address with a prefix length below 96");
 }
 
 TEST_CASE("equal prefixes are refused, nested ones are not") {
@@ -132,8 +132,7 @@ TEST_CASE("a warning past its critical tier is refused, an equal one is not") {
   for (const char* name : {"table_usage", "source_table_share", "source_limit_usage"}) {
     const std::string key = std::string("alerts: {") + name;
     Contains(FaultOf(key + ": {warning: 0.6, critical: 0.5}}"),
-             std::string("alerts.") + name +
-                 ": warning is past critical; allowed: a warning up to the critical one");
+             std::string("alerts.") + name + ": warning is past critical; allowed: a warning up to the critical one");
     Accepted(key + ": {warning: 0.5, critical: 0.5}}");
   }
   for (const char* name : {"source_drop_rate", "source_new_rate", "source_scan", "drop_rule_spike"}) {
@@ -157,9 +156,8 @@ TEST_CASE("a tier that cannot be read is not also compared") {
 }
 
 TEST_CASE("backends are known ones, each once") {
-  Contains(
-      FaultOf("rules: {backends: [nft]}"),
-      "1:20: rules.backends[0]: \"nft\" is unknown; allowed: nftables, iptables-legacy or ip6tables-legacy");
+  Contains(FaultOf("rules: {backends: [nft]}"),
+           "1:20: rules.backends[0]: \"nft\" is unknown; allowed: nftables, iptables-legacy or ip6tables-legacy");
   Contains(FaultOf("rules: {backends: [nftables, nftables]}"), "nftables is given twice");
 }
 
@@ -177,8 +175,7 @@ TEST_CASE("Alertmanagers are URLs, each once") {
 TEST_CASE("external labels have Prometheus' names, and none that alerts have themselves") {
   Contains(FaultOf("alertmanager: {external_labels: {a-b: c}}"),
            "1:34: alertmanager.external_labels.\"a-b\": not a label name;");
-  Contains(FaultOf("alertmanager: {external_labels: {severity: c}}"),
-           "is a label that every alert has already");
+  Contains(FaultOf("alertmanager: {external_labels: {severity: c}}"), "is a label that every alert has already");
   Contains(FaultOf("alertmanager: {external_labels: {a: 1, a: 2}}"), "given twice");
   Contains(FaultOf("alertmanager: {external_labels: {a: [1]}}"), "this is a list");
   Contains(FaultOf("alertmanager: {external_labels: {a: \"x\\0y\"}}"),
@@ -211,6 +208,7 @@ TEST_CASE("allowed hosts are names without a port") {
   REQUIRE(std::holds_alternative<Config>(parsed));
   CHECK(std::get<Config>(parsed).web.allowed_hosts == std::vector<std::string>{"monitoring.example.com", "gateway"});
   for (const char* host : {"'a:80'", "'http://a'", "'*.example.com'", "192.0.2.1", "''"}) {
-    Contains(FaultOf(std::string("web: {allowed_hosts: [") + host + "]}"), "is not a host name; allowed: a host name without a port");
+    Contains(FaultOf(std::string("web: {allowed_hosts: [") + host + "]}"),
+             "is not a host name; allowed: a host name without a port");
   }
 }

@@ -11,13 +11,12 @@
 namespace conntally::test {
 namespace {
 
-const Buffer kAddresses =
-    Nest(CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 0xc0000207U), Field(CTA_IP_V4_DST, 0xc6336401U)});
-const Buffer kAddresses6 = Nest(CTA_TUPLE_IP, {Field(CTA_IP_V6_SRC, Buffer(16, std::byte{1})),
-                                               Field(CTA_IP_V6_DST, Buffer(16, std::byte{2}))});
-const Buffer kUdp = Nest(CTA_TUPLE_PROTO, {Field(CTA_PROTO_NUM, std::uint8_t{IPPROTO_UDP}),
-                                           Field(CTA_PROTO_SRC_PORT, std::uint16_t{4000}),
-                                           Field(CTA_PROTO_DST_PORT, std::uint16_t{53})});
+const Buffer kAddresses = Nest(CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 0xc0000207U), Field(CTA_IP_V4_DST, 0xc6336401U)});
+const Buffer kAddresses6 = Nest(
+    CTA_TUPLE_IP, {Field(CTA_IP_V6_SRC, Buffer(16, std::byte{1})), Field(CTA_IP_V6_DST, Buffer(16, std::byte{2}))});
+const Buffer kUdp = Nest(
+    CTA_TUPLE_PROTO, {Field(CTA_PROTO_NUM, std::uint8_t{IPPROTO_UDP}), Field(CTA_PROTO_SRC_PORT, std::uint16_t{4000}),
+                      Field(CTA_PROTO_DST_PORT, std::uint16_t{53})});
 const Buffer kTuple = Nest(CTA_TUPLE_ORIG, {kAddresses, kUdp});
 
 DecodeOutcome Decode(const Buffer& message, FlowEvent& event) {
@@ -32,9 +31,7 @@ DecodeOutcome Decode(const Buffer& message) {
   return Decode(message, event);
 }
 
-Buffer Update(std::initializer_list<Buffer> attributes) {
-  return Message(IPCTNL_MSG_CT_NEW, 0, AF_INET, attributes);
-}
+Buffer Update(std::initializer_list<Buffer> attributes) { return Message(IPCTNL_MSG_CT_NEW, 0, AF_INET, attributes); }
 
 Buffer TcpState(std::uint8_t state) {
   return Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {Field(CTA_PROTOINFO_TCP_STATE, state)})});
@@ -77,8 +74,7 @@ TEST_CASE("the event's kind is its type and both of its flags") {
 
 TEST_CASE("statistics, other subsystems and netlink's own messages are no flows") {
   CHECK(Decode(Message(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC, {})) == DecodeOutcome::kControl);
-  for (const int type :
-       {NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN, NFNL_SUBSYS_CTNETLINK_EXP << 8}) {
+  for (const int type : {NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN, NFNL_SUBSYS_CTNETLINK_EXP << 8}) {
     Buffer message = Update({kTuple});
     std::memcpy(message.data() + offsetof(nlmsghdr, nlmsg_type), &type, 2);
     CHECK(Decode(message) == DecodeOutcome::kControl);
@@ -98,8 +94,8 @@ TEST_CASE("another address family is not supported; a contradicting one is malfo
   CHECK(Decode(Message(IPCTNL_MSG_CT_NEW, 0, AF_BRIDGE, {})) == DecodeOutcome::kUnsupported);
   CHECK(Decode(Message(IPCTNL_MSG_CT_NEW, 0, AF_INET6, {kTuple})) == DecodeOutcome::kMalformed);
   CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {kAddresses6, kUdp})})) == DecodeOutcome::kMalformed);
-  const Buffer both = Nest(
-      CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 1U), Field(CTA_IP_V4_DST, 2U), Field(CTA_IP_V6_SRC, Buffer(16))});
+  const Buffer both =
+      Nest(CTA_TUPLE_IP, {Field(CTA_IP_V4_SRC, 1U), Field(CTA_IP_V4_DST, 2U), Field(CTA_IP_V6_SRC, Buffer(16))});
   CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {both, kUdp})})) == DecodeOutcome::kMalformed);
 }
 
@@ -119,11 +115,9 @@ TEST_CASE("a bad nla_len is malformed at any depth") {
     const Buffer bad = RawAttribute(CTA_IP_V4_SRC, length, NetworkBytes(1U));
     CHECK(Decode(Update({kTuple, bad})) == DecodeOutcome::kMalformed);
     CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {kAddresses, kUdp, bad})})) == DecodeOutcome::kMalformed);
-    CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {Nest(CTA_TUPLE_IP, {bad}), kUdp})})) ==
-          DecodeOutcome::kMalformed);
+    CHECK(Decode(Update({Nest(CTA_TUPLE_ORIG, {Nest(CTA_TUPLE_IP, {bad}), kUdp})})) == DecodeOutcome::kMalformed);
     CHECK(Decode(Update({kTuple, Nest(CTA_TIMESTAMP, {bad})})) == DecodeOutcome::kMalformed);
-    CHECK(Decode(Update({kTuple, Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {bad})})})) ==
-          DecodeOutcome::kMalformed);
+    CHECK(Decode(Update({kTuple, Nest(CTA_PROTOINFO, {Nest(CTA_PROTOINFO_TCP, {bad})})})) == DecodeOutcome::kMalformed);
     CHECK(Decode(Update({kTuple, Nest(CTA_COUNTERS_ORIG, {bad})})) == DecodeOutcome::kFlow);  // not read
   }
 }
@@ -153,8 +147,7 @@ TEST_CASE("of an attribute that comes twice the last one counts") {
   FlowEvent event;
   const Buffer other =
       Nest(CTA_TUPLE_ORIG, {kAddresses, Nest(CTA_TUPLE_PROTO, {Field(CTA_PROTO_NUM, std::uint8_t{50})})});
-  REQUIRE(Decode(Update({kTuple, Field(CTA_ID, 1U), other, Field(CTA_ID, 2U)}), event) ==
-          DecodeOutcome::kFlow);
+  REQUIRE(Decode(Update({kTuple, Field(CTA_ID, 1U), other, Field(CTA_ID, 2U)}), event) == DecodeOutcome::kFlow);
   CHECK(event.id == 2);
   CHECK(event.key.protocol == 50);
   CHECK(event.key.source_port == 0);  // nothing is left of the first tuple
@@ -201,8 +194,7 @@ TEST_CASE("attributes of a later kernel are passed over") {
 TEST_CASE("nothing is written unless a flow was read") {
   FlowEvent event;
   event.id = 77;
-  CHECK(Decode(Update({kTuple, Field(CTA_ID, 5U), Field(CTA_STATUS, Buffer(3))}), event) ==
-        DecodeOutcome::kMalformed);
+  CHECK(Decode(Update({kTuple, Field(CTA_ID, 5U), Field(CTA_STATUS, Buffer(3))}), event) == DecodeOutcome::kMalformed);
   CHECK(event.id == 77);
 }
 

@@ -32,8 +32,7 @@ std::string Address(const std::array<std::uint8_t, 16>& bytes, Family family) {
 std::vector<TcpState> States(const std::vector<FlowEvent>& flows) {
   std::vector<TcpState> states;
   for (const FlowEvent& flow : flows)
-    if (flow.has_tcp_state && (states.empty() || states.back() != flow.tcp_state))
-      states.push_back(flow.tcp_state);
+    if (flow.has_tcp_state && (states.empty() || states.back() != flow.tcp_state)) states.push_back(flow.tcp_state);
   return states;
 }
 
@@ -48,8 +47,8 @@ FlowEvent To(const std::vector<FlowEvent>& flows, unsigned port) {
 }  // namespace
 
 TEST_CASE("a TCP connection is new, changes state and is destroyed, under one key and id") {
-  for (const auto& [scenario, source, destination] : {std::tuple{"tcp_v4", "192.0.2.7", "198.51.100.1"},
-                                                      std::tuple{"tcp_v6", "2001:db8::7", "2001:db8:1::1"}}) {
+  for (const auto& [scenario, source, destination] :
+       {std::tuple{"tcp_v4", "192.0.2.7", "198.51.100.1"}, std::tuple{"tcp_v6", "2001:db8::7", "2001:db8:1::1"}}) {
     INFO(scenario);
     const auto flows = Flows(scenario);
     REQUIRE(flows.size() == 8);
@@ -116,8 +115,8 @@ TEST_CASE("SCTP has ports; GRE, ESP and an unassigned protocol have none") {
   const auto flows = Flows("other_protocols");
   CHECK(To(flows, 5060).key.protocol == IPPROTO_SCTP);
   for (const int protocol : {47, 50, 253}) {
-    const auto found = std::find_if(flows.begin(), flows.end(),
-                                    [&](const FlowEvent& flow) { return flow.key.protocol == protocol; });
+    const auto found =
+        std::find_if(flows.begin(), flows.end(), [&](const FlowEvent& flow) { return flow.key.protocol == protocol; });
     REQUIRE(found != flows.end());
     CHECK(found->key.source_port == 0);
     CHECK(found->key.destination_port == 0);

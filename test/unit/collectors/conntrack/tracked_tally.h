@@ -63,7 +63,8 @@ struct TrackedTally {
     tracker.Apply(batch, Prepared(event), now);
   }
   void New(const FlowKey& key, std::uint32_t id) { Apply(Event(EventKind::kNew, key, id)); }
-  void Update(const FlowKey& key, std::uint32_t id, std::uint32_t status, std::optional<TcpState> state = std::nullopt) {
+  void Update(const FlowKey& key, std::uint32_t id, std::uint32_t status,
+              std::optional<TcpState> state = std::nullopt) {
     Apply(Event(EventKind::kUpdate, key, id, status, state));
   }
   void Destroy(const FlowKey& key, std::uint32_t id) { Apply(Event(EventKind::kDestroy, key, id)); }

@@ -25,8 +25,7 @@ DropKey Key(const char* source, std::uint16_t port, std::uint8_t hooks = HookSet
 
 class Rounds {
  public:
-  explicit Rounds(bool ebpf_counts, DropTally::Options options = {})
-      : tally(options, KeyedHash::WithRandomSecret()) {
+  explicit Rounds(bool ebpf_counts, DropTally::Options options = {}) : tally(options, KeyedHash::WithRandomSecret()) {
     tally.set_ebpf_counts(ebpf_counts);
   }
 
@@ -144,14 +143,17 @@ TEST_CASE("what waits to be attributed is counted with its rule, or without when
 TEST_CASE("the keys with most packets are attributed first, and more than may wait are counted") {
   Rounds rounds(true);
   rounds.tally.set_attributes(true);
-  for (std::size_t port = 1; port < DropTally::kUnattributedMax; ++port) rounds.Counted(Key("10.0.0.1", static_cast<std::uint16_t>(port)), 1);
+  for (std::size_t port = 1; port < DropTally::kUnattributedMax; ++port)
+    rounds.Counted(Key("10.0.0.1", static_cast<std::uint16_t>(port)), 1);
   rounds.Counted(Key("192.0.2.1", 80), 900);
   rounds.Counted(Key("10.0.0.2", 80), 7);
   rounds.End(2);
   CHECK(rounds.Of("10.0.0.2") == Shares{{"", DropVia::kEbpf, 7}});
   CHECK(rounds.tally.figures().rules_turned_away == 7);
   int asked = 0;
-  rounds.tally.Attribute([&](const DropKey&, std::uint64_t) { return std::optional<std::string>(asked++ == 0 ? "asked first" : ""); }, rounds.now);
+  rounds.tally.Attribute(
+      [&](const DropKey&, std::uint64_t) { return std::optional<std::string>(asked++ == 0 ? "asked first" : ""); },
+      rounds.now);
   CHECK(rounds.Of("192.0.2.1") == Shares{{"asked first", DropVia::kEbpf, 900}});
 }
 
@@ -212,7 +214,8 @@ TEST_CASE("hosts with a rule a ban never run out of names") {
   DropKey banned = Key("10.0.0.0", 80);
   std::uint64_t of_lasting = 0;
   for (std::uint32_t i = 1; i <= RuleNames::kMax + 2000; ++i) {
-    for (unsigned byte = 0; byte < 3; ++byte) banned.source.bytes[3 - byte] = static_cast<std::uint8_t>(i >> (8 * byte));
+    for (unsigned byte = 0; byte < 3; ++byte)
+      banned.source.bytes[3 - byte] = static_cast<std::uint8_t>(i >> (8 * byte));
     rounds.Logged(banned, ("ban " + std::to_string(i)).c_str(), 2);
     if (i % 1000 != 0) continue;
     rounds.Logged(Key("192.0.2.1", 80), "the lasting rule", 100);

@@ -8,7 +8,8 @@ namespace {
 
 // As Linux 6.18 writes them.
 constexpr const char* kTcp =
-    "IPT_DROP: IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:12:34:57:08:00 SRC=192.0.2.7 DST=198.51.100.2 LEN=60 TOS=0x00 "
+    "IPT_DROP: IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:12:34:57:08:00 SRC=192.0.2.7 DST=198.51.100.2 LEN=60 "
+    "TOS=0x00 "
     "PREC=0x00 TTL=63 ID=4711 DF PROTO=TCP SPT=40000 DPT=22 WINDOW=64240 RES=0x00 SYN URGP=0 ";
 constexpr const char* kIpv6 =
     "drop6 IN=eth0 OUT=eth1 MAC=52:54 SRC=2001:0db8:0000:0000:0000:0000:0000:0007 "

@@ -29,8 +29,8 @@ Buffer Octets(std::initializer_list<int> octets) {
 
 // TCP from 192.0.2.7 to port 8080.
 Buffer Ipv4Packet(int fragment_offset = 0) {
-  return Octets({0x45, 0, 0, 40, 0, 1, 0, fragment_offset, 64, 6, 0, 0, 192, 0, 2, 7, 198, 51, 100, 2,
-                 0x9c, 0x40, 0x1f, 0x90, 0, 0, 0, 0});
+  return Octets({0x45, 0,    0,    40, 0, 1, 0, fragment_offset, 64, 6, 0, 0, 192, 0, 2, 7, 198, 51, 100, 2, 0x9c,
+                 0x40, 0x1f, 0x90, 0,  0, 0, 0});
 }
 
 // From 2001:db8::7, with these headers after the fixed one, the first of which is `next`.
@@ -76,7 +76,8 @@ TEST_CASE("a logged packet tells group, sequence, prefix, hook, interfaces and w
 }
 
 TEST_CASE("of a packet without an IP header the sequence is kept, so that it is no loss") {
-  const auto decoded = DecodeNflogMessage(Nflog(3, {Field(NFULA_SEQ, std::uint32_t{1}), Field(NFULA_PAYLOAD, Text("arp"))}));
+  const auto decoded =
+      DecodeNflogMessage(Nflog(3, {Field(NFULA_SEQ, std::uint32_t{1}), Field(NFULA_PAYLOAD, Text("arp"))}));
   REQUIRE(decoded);
   CHECK(decoded->sequence == 1U);
   CHECK_FALSE(decoded->packet);

@@ -40,5 +40,6 @@ TEST_CASE("where all names are in use, the eighth that was asked for longest ago
   for (std::size_t i = 0; i < RuleNames::kMax; ++i) (void)names.Of(Text(i));
   (void)names.Of(Text(0));
   (void)names.MakeRoom(RuleNames::Names(names.Unmarked().size(), true));
-  for (std::size_t i = 0; i < RuleNames::kMax; ++i) REQUIRE(names.Knows(Text(i)) == (i == 0 || i > RuleNames::kMax / 8));
+  for (std::size_t i = 0; i < RuleNames::kMax; ++i)
+    REQUIRE(names.Knows(Text(i)) == (i == 0 || i > RuleNames::kMax / 8));
 }

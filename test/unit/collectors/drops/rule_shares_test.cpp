@@ -104,7 +104,9 @@ TEST_CASE("packets of a rule told of in two ways are shares of their own, and th
   source.Add(1, 3, DropVia::kNflog);
   source.Add(0, 4, DropVia::kSet);
   source.Add(0, 5);
-  CHECK(source.All() == decltype(source.All()){{{1, DropVia::kEbpf}, 2}, {{1, DropVia::kNflog}, 3}, {{0, DropVia::kSet}, 4}, {{0, DropVia::kEbpf}, 5}});
+  CHECK(source.All() ==
+        decltype(source.All()){
+            {{1, DropVia::kEbpf}, 2}, {{1, DropVia::kNflog}, 3}, {{0, DropVia::kSet}, 4}, {{0, DropVia::kEbpf}, 5}});
 }
 
 TEST_CASE("the sum is exact at any time, a share rises while it is there, and what lost its name is counted once") {
@@ -113,7 +115,8 @@ TEST_CASE("the sum is exact at any time, a share rises while it is there, and wh
   auto before = source.All();
   for (int i = 0; i < 20'000; ++i, source.now += 50ms) {
     const RuleName favourite = static_cast<RuleName>(i / 200);
-    source.Add(random() % 2 == 0 ? favourite : static_cast<RuleName>(random() % 300), 1 + random() % 5, static_cast<DropVia>(random() % 2));
+    source.Add(random() % 2 == 0 ? favourite : static_cast<RuleName>(random() % 300), 1 + random() % 5,
+               static_cast<DropVia>(random() % 2));
     const auto after = source.All();
     for (const auto& [which, packets] : before) {
       if (const auto found = after.find(which); found != after.end()) REQUIRE(found->second >= packets);

@@ -27,7 +27,26 @@ Packet Ip(unsigned source, unsigned destination, unsigned protocol, const Packet
 
 Packet Tcp(unsigned source_port, unsigned destination_port, unsigned flags) {
   Packet packet;
-  Append(packet, {source_port >> 8, source_port & 255, destination_port >> 8, destination_port & 255, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0});
+  Append(packet, {source_port >> 8,
+                  source_port & 255,
+                  destination_port >> 8,
+                  destination_port & 255,
+                  0,
+                  0,
+                  0,
+                  1,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0x50,
+                  flags,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0});
   return packet;
 }
 
@@ -44,7 +63,8 @@ WatchedFlow Only(const PacketLedger& ledger) {
 }  // namespace
 
 TEST_CASE("a request and what answers it are one flow") {
-  for (const auto& [flags, answer] : {std::pair{kSyn | kAck, Answer::kAccepted}, std::pair{kReset | kAck, Answer::kReset}}) {
+  for (const auto& [flags, answer] :
+       {std::pair{kSyn | kAck, Answer::kAccepted}, std::pair{kReset | kAck, Answer::kReset}}) {
     PacketLedger ledger({});
     ledger.Take(Ip(2, 1, 6, Tcp(5000, 80, kSyn)), Way::kArriving, 7, microseconds(10));
     ledger.Take(Ip(1, 2, 6, Tcp(80, 5000, flags)), Way::kLeaving, 7, microseconds(20));
@@ -123,7 +143,8 @@ TEST_CASE("only what was asked for is kept") {
 TEST_CASE("packets that are cut, fragments or nonsense are passed over") {
   PacketLedger ledger({});
   const Packet whole = Ip(2, 1, 6, Tcp(5000, 80, kSyn));
-  for (std::size_t length = 0; length < 34; ++length) ledger.Take(Bytes(whole).first(length), Way::kArriving, 7, microseconds(10));
+  for (std::size_t length = 0; length < 34; ++length)
+    ledger.Take(Bytes(whole).first(length), Way::kArriving, 7, microseconds(10));
   Packet fragment = whole;
   fragment[7] = std::byte{1};
   ledger.Take(fragment, Way::kArriving, 7, microseconds(10));
@@ -137,7 +158,8 @@ TEST_CASE("a flood fills the ledger to its bound, and the rest is counted") {
   PacketLedger ledger({});
   constexpr std::size_t kMany = PacketLedger::kFlowsMax + 1000;
   for (std::size_t i = 0; i < kMany; ++i) {
-    ledger.Take(Ip(static_cast<unsigned>(2 + i / 50'000), 1, 6, Tcp(static_cast<unsigned>(1 + i % 50'000), 80, kSyn)), Way::kArriving, 7, microseconds(10));
+    ledger.Take(Ip(static_cast<unsigned>(2 + i / 50'000), 1, 6, Tcp(static_cast<unsigned>(1 + i % 50'000), 80, kSyn)),
+                Way::kArriving, 7, microseconds(10));
   }
   const WatchedPackets watched = ledger.Close(seconds(1), 5);
   CHECK(watched.flows.size() == PacketLedger::kFlowsMax);

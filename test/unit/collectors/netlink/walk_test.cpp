@@ -35,9 +35,8 @@ constexpr bool FitsAConstant() {
   AttributeWalk walk(kBytes);
   Attribute attribute;
   if constexpr (std::endian::native == std::endian::big) return true;
-  return walk.Next(attribute) && attribute.type == 1 &&
-         LoadNetworkOrder<std::uint16_t>(attribute.payload) == 0x1234 && !walk.Next(attribute) &&
-         !walk.malformed();
+  return walk.Next(attribute) && attribute.type == 1 && LoadNetworkOrder<std::uint16_t>(attribute.payload) == 0x1234 &&
+         !walk.Next(attribute) && !walk.malformed();
 }
 static_assert(FitsAConstant());
 

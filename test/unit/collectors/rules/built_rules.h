@@ -1,4 +1,5 @@
-// Firewalls put together by hand, for tests of what goes through them: chains of one backend, each with its rules in order.
+// Firewalls put together by hand, for tests of what goes through them: chains of one backend, each with its rules in
+// order.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,9 @@ inline RuleCondition From(const char* first, const char* last, bool negated = fa
   return {Kind::kSource, negated, {{*IpAddress::Parse(first), *IpAddress::Parse(last)}}, {}, {}, {}, false};
 }
 inline RuleCondition FromSet(const char* set) { return {Kind::kSource, false, {}, {}, {}, set, false}; }
-inline RuleCondition In(const char* name, bool negated = false) { return {Kind::kInInterface, negated, {}, {}, {name}, {}, false}; }
+inline RuleCondition In(const char* name, bool negated = false) {
+  return {Kind::kInInterface, negated, {}, {}, {name}, {}, false};
+}
 
 struct BuiltRule {
   Rule rule;
@@ -47,8 +50,9 @@ inline BuiltRule Leads(Verdict verdict, const char* chain, std::vector<RuleCondi
 
 class Firewall {
  public:
-  Firewall& Base(std::string table, std::string name, std::string hook, std::int32_t priority, Verdict policy, std::vector<BuiltRule> rules,
-                 RuleFamily family = RuleFamily::kIp, std::string type = "filter", RuleBackend backend = RuleBackend::kNftables) {
+  Firewall& Base(std::string table, std::string name, std::string hook, std::int32_t priority, Verdict policy,
+                 std::vector<BuiltRule> rules, RuleFamily family = RuleFamily::kIp, std::string type = "filter",
+                 RuleBackend backend = RuleBackend::kNftables) {
     RuleChain chain;
     chain.base = true;
     chain.hook = std::move(hook), chain.priority = priority, chain.policy = policy, chain.type = std::move(type);
@@ -63,7 +67,8 @@ class Firewall {
                 RuleBackend backend = RuleBackend::kNftables) {
     return Add({}, std::move(table), std::move(name), std::move(rules), family, backend);
   }
-  Firewall& Set(std::string table, std::string name, std::vector<SetElement> elements, RuleFamily family = RuleFamily::kIp) {
+  Firewall& Set(std::string table, std::string name, std::vector<SetElement> elements,
+                RuleFamily family = RuleFamily::kIp) {
     AddressSet& set = sets_.emplace_back();
     set.family = family;
     set.table = std::move(table);
@@ -80,7 +85,8 @@ class Firewall {
     std::uint64_t packets, rose;
   };
 
-  Firewall& Add(RuleChain chain, std::string table, std::string name, std::vector<BuiltRule> rules, RuleFamily family, RuleBackend backend) {
+  Firewall& Add(RuleChain chain, std::string table, std::string name, std::vector<BuiltRule> rules, RuleFamily family,
+                RuleBackend backend) {
     Ruleset& ruleset = rulesets_[backend];
     ruleset.backend = backend;
     counts_[backend];
@@ -103,9 +109,11 @@ class Firewall {
       FinishRuleset(ruleset);
       BackendReading& one = snapshot.backends[backend];
       one.present = one.success = true;
-      for (const Counts& counts : counts_.at(backend)) one.counters.emplace_back(RuleCounter{counts.packets - (now ? 0 : counts.rose), 0});
+      for (const Counts& counts : counts_.at(backend))
+        one.counters.emplace_back(RuleCounter{counts.packets - (now ? 0 : counts.rose), 0});
       one.policies.resize(ruleset.chains.size());
-      one.sets = std::make_shared<std::vector<AddressSet>>(backend == RuleBackend::kNftables ? sets_ : std::vector<AddressSet>());
+      one.sets = std::make_shared<std::vector<AddressSet>>(
+          backend == RuleBackend::kNftables ? sets_ : std::vector<AddressSet>());
       one.ruleset = std::make_shared<Ruleset>(std::move(ruleset));
     }
     return snapshot;

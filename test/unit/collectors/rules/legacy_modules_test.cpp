@@ -21,8 +21,9 @@ constexpr const char* kCoreAlone =
 
 TEST_CASE("a table can only be where its module is: systemd loads ip_tables alone") {
   CHECK_FALSE(MayHave(kCoreAlone));
-  CHECK(MayHave("iptable_filter 16384 1 - Live 0x0000000000000000\n"
-                "ip_tables 36864 1 iptable_filter, Live 0x0000000000000000\n"));
+  CHECK(
+      MayHave("iptable_filter 16384 1 - Live 0x0000000000000000\n"
+              "ip_tables 36864 1 iptable_filter, Live 0x0000000000000000\n"));
 }
 
 TEST_CASE("where ip_tables is no module its tables need not be modules, either") {
@@ -32,7 +33,8 @@ TEST_CASE("where ip_tables is no module its tables need not be modules, either")
 }
 
 TEST_CASE("the families' tables are told apart") {
-  constexpr const char* kIp6 = "ip6table_nat 16384 1 - Live 0x0\nip6_tables 36864 1 ip6table_nat, Live 0x0\nip_tables 36864 0 - Live 0x0\n";
+  constexpr const char* kIp6 =
+      "ip6table_nat 16384 1 - Live 0x0\nip6_tables 36864 1 ip6table_nat, Live 0x0\nip_tables 36864 0 - Live 0x0\n";
   CHECK(MayHave(kIp6, RuleFamily::kIp6));
   CHECK_FALSE(MayHave(kIp6));
 }

@@ -15,16 +15,26 @@ namespace conntally::test {
 
 inline std::string Lines(const RuleCondition& condition) {
   static const std::map<RuleCondition::Kind, const char*> kNames = {
-      {RuleCondition::Kind::kSource, "source"},         {RuleCondition::Kind::kDestination, "destination"},
-      {RuleCondition::Kind::kFamily, "family"},         {RuleCondition::Kind::kProtocol, "protocol"},
-      {RuleCondition::Kind::kSourcePort, "sport"},      {RuleCondition::Kind::kDestinationPort, "dport"},
-      {RuleCondition::Kind::kInInterface, "in"},        {RuleCondition::Kind::kOutInterface, "out"},
-      {RuleCondition::Kind::kConntrackState, "state"},  {RuleCondition::Kind::kIcmpType, "icmp"},
-      {RuleCondition::Kind::kTcpFlags, "flags"},        {RuleCondition::Kind::kIcmpCode, "icmp-code"},
-      {RuleCondition::Kind::kInInterfaceIndex, "in-index"}, {RuleCondition::Kind::kOutInterfaceIndex, "out-index"},
-      {RuleCondition::Kind::kMark, "mark"},             {RuleCondition::Kind::kConntrackStatus, "status"},
-      {RuleCondition::Kind::kSourceType, "source-type"}, {RuleCondition::Kind::kDestinationType, "destination-type"},
-      {RuleCondition::Kind::kPacketType, "packet-type"}, {RuleCondition::Kind::kReversePath, "reverse-path"},
+      {RuleCondition::Kind::kSource, "source"},
+      {RuleCondition::Kind::kDestination, "destination"},
+      {RuleCondition::Kind::kFamily, "family"},
+      {RuleCondition::Kind::kProtocol, "protocol"},
+      {RuleCondition::Kind::kSourcePort, "sport"},
+      {RuleCondition::Kind::kDestinationPort, "dport"},
+      {RuleCondition::Kind::kInInterface, "in"},
+      {RuleCondition::Kind::kOutInterface, "out"},
+      {RuleCondition::Kind::kConntrackState, "state"},
+      {RuleCondition::Kind::kIcmpType, "icmp"},
+      {RuleCondition::Kind::kTcpFlags, "flags"},
+      {RuleCondition::Kind::kIcmpCode, "icmp-code"},
+      {RuleCondition::Kind::kInInterfaceIndex, "in-index"},
+      {RuleCondition::Kind::kOutInterfaceIndex, "out-index"},
+      {RuleCondition::Kind::kMark, "mark"},
+      {RuleCondition::Kind::kConntrackStatus, "status"},
+      {RuleCondition::Kind::kSourceType, "source-type"},
+      {RuleCondition::Kind::kDestinationType, "destination-type"},
+      {RuleCondition::Kind::kPacketType, "packet-type"},
+      {RuleCondition::Kind::kReversePath, "reverse-path"},
       {RuleCondition::Kind::kTuple, "tuple"}};
   std::string text = std::string(condition.negated ? "!" : "") + kNames.at(condition.kind) + "=";
   std::string list;
@@ -33,7 +43,8 @@ inline std::string Lines(const RuleCondition& condition) {
     add(range.first == range.last ? range.first.ToString() : range.first.ToString() + "-" + range.last.ToString());
   }
   for (const NumberRange& range : condition.numbers) {
-    add(range.first == range.last ? std::to_string(range.first) : std::to_string(range.first) + "-" + std::to_string(range.last));
+    add(range.first == range.last ? std::to_string(range.first)
+                                  : std::to_string(range.first) + "-" + std::to_string(range.last));
   }
   for (const std::string& name : condition.interfaces) add(name);
   if (!condition.set.empty()) add("@" + condition.set);
@@ -48,19 +59,24 @@ inline std::string Lines(const RuleCondition& condition) {
 inline std::string Line(const Rule& rule, const std::optional<RuleCounter>& counter) {
   std::string text = rule.chain + "/" + std::to_string(rule.position) + " " + NameOf(rule.verdict);
   if (!rule.jump_target.empty()) text += ">" + rule.jump_target;
-  text += counter ? " [" + std::to_string(counter->packets) + ":" + std::to_string(counter->bytes) + "]" : rule.has_counter ? " [object]" : " []";
+  text += counter            ? " [" + std::to_string(counter->packets) + ":" + std::to_string(counter->bytes) + "]"
+          : rule.has_counter ? " [object]"
+                             : " []";
   for (const RuleCondition& condition : rule.conditions) text += " " + Lines(condition);
   for (const RuleLimit& limit : rule.limits) {
     text += " limit(" + std::to_string(static_cast<int>(limit.kind)) + (limit.matches_above ? " above " : " within ");
-    text += limit.connections != 0 ? std::to_string(limit.connections) : std::to_string(limit.rate_per_second).substr(0, 6) + "/s";
-    text += " per " + std::to_string(static_cast<int>(limit.per)) + "/" + std::to_string(limit.ipv4_prefix) + "/" + std::to_string(limit.ipv6_prefix) + ")";
+    text += limit.connections != 0 ? std::to_string(limit.connections)
+                                   : std::to_string(limit.rate_per_second).substr(0, 6) + "/s";
+    text += " per " + std::to_string(static_cast<int>(limit.per)) + "/" + std::to_string(limit.ipv4_prefix) + "/" +
+            std::to_string(limit.ipv6_prefix) + ")";
   }
   for (const MappedVerdict& mapped : rule.map) {
     text += std::string(" ") + NameOf(mapped.verdict) + ":";
     if (mapped.addresses) text += mapped.addresses->first.ToString() + "-" + mapped.addresses->last.ToString();
     if (mapped.numbers) text += std::to_string(mapped.numbers->first);
   }
-  for (const SetUpdate& update : rule.set_updates) text += " fills(" + update.set + (update.by_source ? " source)" : ")");
+  for (const SetUpdate& update : rule.set_updates)
+    text += " fills(" + update.set + (update.by_source ? " source)" : ")");
   if (!rule.log_prefix.empty()) text += " prefix(" + rule.log_prefix + ")";
   if (rule.nflog_group) text += " group(" + std::to_string(*rule.nflog_group) + ")";
   if (!rule.comment.empty()) text += " comment(" + rule.comment + ")";
@@ -98,7 +114,8 @@ inline std::vector<std::string> LinesOfNft(const Recording& recording) {
   Ruleset ruleset;
   std::vector<std::optional<RuleCounter>> counters;
   for (const Buffer& message : messages) {
-    if (const auto table = DecodeNftTable(message)) ruleset.tables.push_back({table->family, std::string(table->name), 0, 0});
+    if (const auto table = DecodeNftTable(message))
+      ruleset.tables.push_back({table->family, std::string(table->name), 0, 0});
     if (const auto chain = DecodeNftChain(message)) {
       RuleChain& added = ruleset.chains.emplace_back();
       added.family = chain->family, added.table = chain->table, added.name = chain->name, added.base = chain->base;
@@ -133,7 +150,8 @@ inline std::vector<std::string> LinesOfLegacy(const Recording& recording, RuleFa
   for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
     if (!table->policy_offsets[i]) continue;
     const RuleCounter counter = LoadLegacyCounter(entries, *table->policy_offsets[i]);
-    lines.push_back("policy " + ruleset.chains[i].name + " " + NameOf(ruleset.chains[i].policy) + " " + std::to_string(counter.packets));
+    lines.push_back("policy " + ruleset.chains[i].name + " " + NameOf(ruleset.chains[i].policy) + " " +
+                    std::to_string(counter.packets));
   }
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
     lines.push_back(Line(ruleset.rules[i], LoadLegacyCounter(entries, table->counter_offsets[i])));

@@ -11,7 +11,9 @@ using namespace conntally::test;
 namespace {
 
 bool IsLegacy(const Recording& recording) { return recording.scenario.find("legacy") != std::string::npos; }
-RuleFamily FamilyOf(const Recording& recording) { return recording.scenario.starts_with("ip6") ? RuleFamily::kIp6 : RuleFamily::kIp; }
+RuleFamily FamilyOf(const Recording& recording) {
+  return recording.scenario.starts_with("ip6") ? RuleFamily::kIp6 : RuleFamily::kIp;
+}
 
 std::vector<Recording> Recorded() {
   std::vector<Recording> recordings;

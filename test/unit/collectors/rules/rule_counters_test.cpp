@@ -27,7 +27,8 @@ class Firewall {
     ruleset->tables.push_back({RuleFamily::kIp, "t", rules.size(), 0});
     for (const Shown& shown : rules) {
       Rule& rule = ruleset->rules.emplace_back();
-      rule.table = "t", rule.chain = "c", rule.text = shown.text, rule.handle = shown.handle, rule.verdict = shown.verdict;
+      rule.table = "t", rule.chain = "c", rule.text = shown.text, rule.handle = shown.handle,
+      rule.verdict = shown.verdict;
       rule.has_counter = shown.packets.has_value();
     }
     ruleset_ = ruleset;
@@ -41,7 +42,8 @@ class Firewall {
     read.ruleset = ruleset_;
     read.sets = std::make_shared<std::vector<AddressSet>>();
     for (const Shown& shown : rules) {
-      read.counters.push_back(shown.packets ? std::optional(RuleCounter{*shown.packets, *shown.packets * 10}) : std::nullopt);
+      read.counters.push_back(shown.packets ? std::optional(RuleCounter{*shown.packets, *shown.packets * 10})
+                                            : std::nullopt);
     }
     read.changes = std::exchange(changes_, {});
     counters_.Update(std::move(snapshot), now_);
@@ -55,13 +57,15 @@ class Firewall {
   void Reload(const std::vector<Shown>& rules, const Told& told) {
     const auto counters = [](const auto& packets) {
       std::vector<std::optional<RuleCounter>> all;
-      for (const auto& each : packets) all.push_back(each ? std::optional(RuleCounter{*each, *each * 10}) : std::nullopt);
+      for (const auto& each : packets)
+        all.push_back(each ? std::optional(RuleCounter{*each, *each * 10}) : std::nullopt);
       return all;
     };
     changes_.before = ruleset_;
     changes_.finals = counters(told.finals);
     changes_.begun = counters(told.begun);
-    for (const auto& [text, packets] : told.passed) changes_.passed.push_back({RuleFamily::kIp, "t", "c", text, {packets, packets * 10}});
+    for (const auto& [text, packets] : told.passed)
+      changes_.passed.push_back({RuleFamily::kIp, "t", "c", text, {packets, packets * 10}});
     Show(rules);
   }
   void BeginAnew() { counters_.BeginAnew(); }
@@ -154,7 +158,10 @@ TEST_CASE("a rule without a counter has none") {
 
 TEST_CASE("series_max keeps drops and rejects first, in their order, and counts the others once") {
   Firewall firewall(2);
-  const std::vector<Shown> rules = {{"a", 1, 1, Verdict::kAccept}, {"b", 2, 1, Verdict::kDrop}, {"c", 3, 1, Verdict::kAccept}, {"d", 4, 1, Verdict::kReject}};
+  const std::vector<Shown> rules = {{"a", 1, 1, Verdict::kAccept},
+                                    {"b", 2, 1, Verdict::kDrop},
+                                    {"c", 3, 1, Verdict::kAccept},
+                                    {"d", 4, 1, Verdict::kReject}};
   firewall.Show(rules);
   firewall.Count(rules);
   std::vector<bool> exported;

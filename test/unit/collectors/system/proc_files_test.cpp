@@ -53,7 +53,8 @@ TEST_CASE("settings are read by their path, and folders by the beginning of a na
   proc.Write("sys/net/netfilter/nf_conntrack_events", "2\n");
   std::map<std::string, std::string> values;
   ReadSysctls(proc.path, "net/netfilter", "nf_conntrack_", values);
-  CHECK(values == std::map<std::string, std::string>{{"net/netfilter/nf_conntrack_max", "4096"}, {"net/netfilter/nf_conntrack_events", "2"}});
+  CHECK(values == std::map<std::string, std::string>{{"net/netfilter/nf_conntrack_max", "4096"},
+                                                     {"net/netfilter/nf_conntrack_events", "2"}});
   CHECK(ReadSysctl(proc.path, "net/netfilter/nf_conntrack_max") == "4096");
   CHECK_FALSE(ReadSysctl(proc.path, "net/netfilter/nothing"));
 }

@@ -32,7 +32,8 @@ class Root {
 
 TEST_CASE("lines of sysctl.d are read as sysctl.d(5) has them") {
   const Root root;
-  root.Write("etc/sysctl.d/10-a.conf", "# a comment\n; another\n\nnet.ipv4.ip_forward = 1\n-net/ipv4/conf/eth0.7/rp_filter=2\nnonsense\n");
+  root.Write("etc/sysctl.d/10-a.conf",
+             "# a comment\n; another\n\nnet.ipv4.ip_forward = 1\n-net/ipv4/conf/eth0.7/rp_filter=2\nnonsense\n");
   const auto saved = ReadSavedSysctls(root.path());
   REQUIRE(saved);
   REQUIRE(saved->size() == 2);

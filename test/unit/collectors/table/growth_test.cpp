@@ -99,8 +99,11 @@ TEST_CASE("a ramp with long teeth is judged over several of them") {
 }
 
 TEST_CASE("a ramp after one that was flushed is seen all the same") {
-  const auto fill = [](int second) { return second < 100 ? 900.0 * second : second < 130 ? 1000.0 : 1000.0 + 500.0 * (second - 130); };
-  for (int second = 150; second < 300; second += 10) CHECK(Sampled(second, fill).EntriesPerSecond() == Approx(500).epsilon(0.1));
+  const auto fill = [](int second) {
+    return second < 100 ? 900.0 * second : second < 130 ? 1000.0 : 1000.0 + 500.0 * (second - 130);
+  };
+  for (int second = 150; second < 300; second += 10)
+    CHECK(Sampled(second, fill).EntriesPerSecond() == Approx(500).epsilon(0.1));
 }
 
 // The claim: within a fifth of the truth over the last half of a steady ramp, long or short, whatever was before.
@@ -125,7 +128,8 @@ TEST_CASE("a steady ramp is predicted within a fifth of the truth over its last 
     const double told = growth.SecondsUntilFull(entries, kLimit);
     if (std::abs(told - truth) > 0.2 * truth) ++wrong;
   }
-  INFO("level " << level_seconds << ", ramp " << ramp_seconds << ", noise " << noise_share << ": " << wrong << " of " << looked);
+  INFO("level " << level_seconds << ", ramp " << ramp_seconds << ", noise " << noise_share << ": " << wrong << " of "
+                << looked);
   CHECK(looked > 0);
   // Noise may hide the beginning of a line for a moment.
   CHECK(wrong <= (noise_share == 0 ? 0 : looked / 20));
@@ -133,7 +137,9 @@ TEST_CASE("a steady ramp is predicted within a fifth of the truth over its last 
 
 TEST_CASE("a gap between samples changes nothing") {
   Growth growth;
-  const auto add = [&](int second) { growth.Add(Growth::Time{} + std::chrono::seconds(second), 10'000 + 100 * static_cast<unsigned>(second)); };
+  const auto add = [&](int second) {
+    growth.Add(Growth::Time{} + std::chrono::seconds(second), 10'000 + 100 * static_cast<unsigned>(second));
+  };
   for (int second = 0; second < 60; ++second) add(second);
   for (int second = 100; second < 120; ++second) add(second);
   CHECK(growth.EntriesPerSecond() == Approx(100));

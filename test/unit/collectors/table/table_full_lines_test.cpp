@@ -30,7 +30,8 @@ TEST_CASE("a line that names our namespace counts at once") {
   CHECK(host.lines.total() == 3);
 }
 
-TEST_CASE("a line that names no namespace counts when our own table lost something at that time, whichever is seen first") {
+TEST_CASE(
+    "a line that names no namespace counts when our own table lost something at that time, whichever is seen first") {
   for (const TableCounter loss : {TableCounter::kDrop, TableCounter::kEarlyDrop}) {
     for (const bool line_first : {true, false}) {
       Host host;

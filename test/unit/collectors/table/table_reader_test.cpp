@@ -52,18 +52,19 @@ TEST_CASE("attributes that a later kernel may add are passed over") {
   const auto fill = DecodeTableFill(FillMessage({Field(99, std::uint64_t{1}), kEntries, Field(98, Buffer{})}));
   REQUIRE(fill);
   CHECK(fill->entries == 1234);
-  const auto counters = DecodeCpuCounters(CpuMessage(0, {Field(99, std::uint64_t{1}), Field(CTA_STATS_DROP, std::uint32_t{5})}));
+  const auto counters =
+      DecodeCpuCounters(CpuMessage(0, {Field(99, std::uint64_t{1}), Field(CTA_STATS_DROP, std::uint32_t{5})}));
   REQUIRE(counters);
   CHECK(counters->values[static_cast<std::size_t>(TableCounter::kDrop)] == 5);
 }
 
 TEST_CASE("each counter of a CPU is read from its own attribute") {
-  const auto counters = DecodeCpuCounters(CpuMessage(
-      513, {Field(CTA_STATS_FOUND, std::uint32_t{90}), Field(CTA_STATS_INVALID, std::uint32_t{1}),
-            Field(CTA_STATS_INSERT, std::uint32_t{91}), Field(CTA_STATS_INSERT_FAILED, std::uint32_t{2}),
-            Field(CTA_STATS_DROP, std::uint32_t{3}), Field(CTA_STATS_EARLY_DROP, std::uint32_t{4}),
-            Field(CTA_STATS_ERROR, std::uint32_t{92}), Field(CTA_STATS_SEARCH_RESTART, std::uint32_t{5}),
-            Field(CTA_STATS_CLASH_RESOLVE, std::uint32_t{6}), Field(CTA_STATS_CHAIN_TOOLONG, UINT32_MAX)}));
+  const auto counters = DecodeCpuCounters(
+      CpuMessage(513, {Field(CTA_STATS_FOUND, std::uint32_t{90}), Field(CTA_STATS_INVALID, std::uint32_t{1}),
+                       Field(CTA_STATS_INSERT, std::uint32_t{91}), Field(CTA_STATS_INSERT_FAILED, std::uint32_t{2}),
+                       Field(CTA_STATS_DROP, std::uint32_t{3}), Field(CTA_STATS_EARLY_DROP, std::uint32_t{4}),
+                       Field(CTA_STATS_ERROR, std::uint32_t{92}), Field(CTA_STATS_SEARCH_RESTART, std::uint32_t{5}),
+                       Field(CTA_STATS_CLASH_RESOLVE, std::uint32_t{6}), Field(CTA_STATS_CHAIN_TOOLONG, UINT32_MAX)}));
   REQUIRE(counters);
   CHECK(counters->cpu == 513);
   const auto value = [&](TableCounter which) { return counters->values[static_cast<std::size_t>(which)]; };
@@ -83,9 +84,11 @@ TEST_CASE("a CPU that tells less has zeros for the rest") {
 }
 
 TEST_CASE("a message cut anywhere is refused, and nothing beyond it is read") {
-  for (const Buffer& whole : {FillMessage({kEntries, kLimit}), CpuMessage(1, {Field(CTA_STATS_DROP, std::uint32_t{5})})}) {
+  for (const Buffer& whole :
+       {FillMessage({kEntries, kLimit}), CpuMessage(1, {Field(CTA_STATS_DROP, std::uint32_t{5})})}) {
     for (std::size_t length = 0; length < whole.size(); ++length) {
-      const Buffer cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));  // exactly: ASan watches its end
+      const Buffer cut(whole.begin(),
+                       whole.begin() + static_cast<std::ptrdiff_t>(length));  // exactly: ASan watches its end
       CHECK_FALSE(DecodeTableFill(cut));
       CHECK_FALSE(DecodeCpuCounters(cut));
     }
@@ -93,8 +96,10 @@ TEST_CASE("a message cut anywhere is refused, and nothing beyond it is read") {
 }
 
 TEST_CASE("lengths that lie are refused") {
-  CHECK_FALSE(DecodeTableFill(FillMessage({kEntries, RawAttribute(CTA_STATS_GLOBAL_MAX_ENTRIES, 9, NetworkBytes(1U))})));
-  CHECK_FALSE(DecodeTableFill(FillMessage({kEntries, RawAttribute(CTA_STATS_GLOBAL_MAX_ENTRIES, 3, NetworkBytes(1U))})));
+  CHECK_FALSE(
+      DecodeTableFill(FillMessage({kEntries, RawAttribute(CTA_STATS_GLOBAL_MAX_ENTRIES, 9, NetworkBytes(1U))})));
+  CHECK_FALSE(
+      DecodeTableFill(FillMessage({kEntries, RawAttribute(CTA_STATS_GLOBAL_MAX_ENTRIES, 3, NetworkBytes(1U))})));
   CHECK_FALSE(DecodeCpuCounters(CpuMessage(1, {RawAttribute(CTA_STATS_DROP, 0xFFFF, NetworkBytes(1U))})));
   Buffer headless = FillMessage({kEntries});
   const Buffer short_length = HostBytes(std::uint32_t{sizeof(nlmsghdr) + 3});  // not even an nfgenmsg

@@ -35,7 +35,8 @@ TEST_CASE("a full-length prefix is written as the bare address") {
 }
 
 TEST_CASE("a prefix with host bits, or an impossible length, is refused") {
-  for (const char* text : {"192.0.2.7/24", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2.0/-1", "192.0.2.0/24x", "/24"}) {
+  for (const char* text :
+       {"192.0.2.7/24", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2.0/-1", "192.0.2.0/24x", "/24"}) {
     CHECK_FALSE(Prefix::Parse(text));
   }
 }

@@ -1,5 +1,5 @@
-// Run under TSan too. What the writers add here is plain memory, so that it sees each missing acquire or release: in the
-// tally these are relaxed atomics, whose order nothing watches.
+// Run under TSan too. What the writers add here is plain memory, so that it sees each missing acquire or release: in
+// the tally these are relaxed atomics, whose order nothing watches.
 #include "collectors/tally/epoch.h"
 
 #include <atomic>

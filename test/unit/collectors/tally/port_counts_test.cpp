@@ -47,7 +47,8 @@ TEST_CASE("more connections than a slot counts are counted all the same") {
 }
 
 TEST_CASE("ports are counted as a map would, while the table grows and shrinks") {
-  for (const std::uint64_t secret : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, std::uint64_t{0x9E3779B97F4A7C15}}) {
+  for (const std::uint64_t secret :
+       {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX, std::uint64_t{0x9E3779B97F4A7C15}}) {
     std::mt19937 random(7);
     PortCounts ports(secret);
     const std::size_t empty_bytes = ports.memory_bytes();

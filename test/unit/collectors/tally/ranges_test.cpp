@@ -19,9 +19,12 @@ TEST_CASE("a prefix is a range of addresses") {
 }
 
 TEST_CASE("ranges hold what any of them holds, of either family") {
-  const AddressRanges ranges({Range("10.0.1.0/24"), Range("2001:db8::/32"), Range("10.0.0.0/24"), Range("192.0.2.7"), Range("10.0.0.128/25")});
-  for (const char* inside : {"10.0.0.0", "10.0.1.255", "192.0.2.7", "2001:db8::1"}) CHECK(ranges.Contains(Address(inside)));
-  for (const char* outside : {"9.255.255.255", "10.0.2.0", "192.0.2.6", "192.0.2.8", "2001:db9::", "::"}) CHECK_FALSE(ranges.Contains(Address(outside)));
+  const AddressRanges ranges(
+      {Range("10.0.1.0/24"), Range("2001:db8::/32"), Range("10.0.0.0/24"), Range("192.0.2.7"), Range("10.0.0.128/25")});
+  for (const char* inside : {"10.0.0.0", "10.0.1.255", "192.0.2.7", "2001:db8::1"})
+    CHECK(ranges.Contains(Address(inside)));
+  for (const char* outside : {"9.255.255.255", "10.0.2.0", "192.0.2.6", "192.0.2.8", "2001:db9::", "::"})
+    CHECK_FALSE(ranges.Contains(Address(outside)));
   CHECK(ranges.Holding(Range("10.0.0.0/23")));  // two that adjoin
   CHECK_FALSE(ranges.Holding(Range("10.0.0.0/22")));
   CHECK(ranges.Meeting(Range("10.0.0.0/8")));

@@ -21,7 +21,8 @@ IpAddress Numbered(std::uint32_t number) {
 }
 
 // What the paper promises, of every entry and every source.
-void CheckGuarantees(const Hitters& hitters, const std::map<IpAddress, std::uint64_t>& exact, std::uint64_t entries_max) {
+void CheckGuarantees(const Hitters& hitters, const std::map<IpAddress, std::uint64_t>& exact,
+                     std::uint64_t entries_max) {
   std::uint64_t packets = 0;
   for (const auto& [source, count] : exact) packets += count;
   std::uint64_t counted = 0;

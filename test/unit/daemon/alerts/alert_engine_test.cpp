@@ -17,11 +17,13 @@ struct Simulation {
 
   void Look(const Values& values, std::chrono::milliseconds after = 1s) {
     AlertReadings readings;
-    for (const auto& [source, value] : values) readings.readings.push_back({{kind, source, {}}, value, source + " is told of.", {}});
+    for (const auto& [source, value] : values)
+      readings.readings.push_back({{kind, source, {}}, value, source + " is told of.", {}});
     readings.blind[static_cast<std::size_t>(kind)] = blind;
     readings.degraded[static_cast<std::size_t>(kind)] = degraded;
     now += after;
-    for (AlertTransition& transition : engine.Update(AlertRules(config.alerts), std::move(readings), {now, AlertTime(now.time_since_epoch() / 1ms * 1ms)})) {
+    for (AlertTransition& transition : engine.Update(AlertRules(config.alerts), std::move(readings),
+                                                     {now, AlertTime(now.time_since_epoch() / 1ms * 1ms)})) {
       transitions.push_back(std::move(transition));
     }
   }
@@ -40,10 +42,12 @@ struct Simulation {
   }
   std::size_t Firing() const {
     const AlertList alerts = engine.alerts();
-    return static_cast<std::size_t>(std::count_if(alerts.begin(), alerts.end(), [](const Alert& alert) { return alert.visible_firing(); }));
+    return static_cast<std::size_t>(
+        std::count_if(alerts.begin(), alerts.end(), [](const Alert& alert) { return alert.visible_firing(); }));
   }
   std::size_t Count(AlertState state) const {
-    return static_cast<std::size_t>(std::count_if(transitions.begin(), transitions.end(), [&](const auto& each) { return each.alert.state == state; }));
+    return static_cast<std::size_t>(std::count_if(transitions.begin(), transitions.end(),
+                                                  [&](const auto& each) { return each.alert.state == state; }));
   }
 
   AlertKind kind = kLimit;
@@ -129,7 +133,8 @@ TEST_CASE("a warning that fires together with its critical tier is inhibited fro
   Simulation simulation;
   simulation.LookFor(15s, {{"a", 1.0}});
   for (const AlertTransition& transition : simulation.transitions) {
-    if (transition.alert.severity == Severity::kWarning && transition.alert.state == AlertState::kFiring) CHECK(transition.alert.inhibited);
+    if (transition.alert.severity == Severity::kWarning && transition.alert.state == AlertState::kFiring)
+      CHECK(transition.alert.inhibited);
   }
   CHECK(simulation.Firing() == 1);
 }
@@ -223,7 +228,8 @@ TEST_CASE("other thresholds take over at once") {
   CHECK(simulation.States().empty());
 }
 
-TEST_CASE("of more subjects than there is room for the worst are kept, the same each time, and the rest is counted once") {
+TEST_CASE(
+    "of more subjects than there is room for the worst are kept, the same each time, and the rest is counted once") {
   Simulation::Values values;
   for (int i = 0; i < 500; ++i) values["source" + std::to_string(i)] = 0.8 + i * 0.0001;
   Simulation simulation, other;

@@ -31,7 +31,8 @@ struct Host {
   void Run(std::chrono::seconds duration) {
     for (auto i = 0s; i < duration; ++i) {
       Look();
-      engine.Update(AlertRules(config.alerts), readings, {evidence.now, AlertTime(evidence.now.time_since_epoch() / 1ms * 1ms)});
+      engine.Update(AlertRules(config.alerts), readings,
+                    {evidence.now, AlertTime(evidence.now.time_since_epoch() / 1ms * 1ms)});
     }
   }
   const AlertReading* Find(AlertKind kind, const std::string& source = "", const std::string& rule = "") const {
@@ -43,7 +44,9 @@ struct Host {
   std::vector<std::string> Firing() const {
     std::vector<std::string> firing;
     for (const Alert& alert : engine.alerts()) {
-      if (alert.visible_firing()) firing.push_back(std::string(NameOf(alert.subject.kind)) + " " + NameOf(alert.severity) + " " + alert.subject.source);
+      if (alert.visible_firing())
+        firing.push_back(std::string(NameOf(alert.subject.kind)) + " " + NameOf(alert.severity) + " " +
+                         alert.subject.source);
     }
     return firing;
   }
@@ -140,7 +143,8 @@ TEST_CASE("what the kernel lost before the daemon looked is old") {
   CHECK(fresh.Firing().empty());
   Host started;
   started.reader = {};
-  started.Counter(TableCounter::kDrop) = started.Counter(TableCounter::kEarlyDrop) = started.Counter(TableCounter::kInsertFailed) = 5000;
+  started.Counter(TableCounter::kDrop) = started.Counter(TableCounter::kEarlyDrop) =
+      started.Counter(TableCounter::kInsertFailed) = 5000;
   started.evidence.table_full_messages = 7;
   started.Run(120s);
   CHECK(started.Firing().empty());
@@ -253,7 +257,9 @@ TEST_CASE("a busy source that is answered does not scan, nor do a few unreplied 
 TEST_CASE("dropped packets fire by source and rule, at the rule's own rate") {
   Host host;
   SourceDrops drops;
-  drops.shares = {{"tcp dport 23 drop", DropVia::kEbpf, 1000}, {"", DropVia::kEbpf, 5}, {"tcp dport 22 reject", DropVia::kEbpf, 70}};
+  drops.shares = {{"tcp dport 23 drop", DropVia::kEbpf, 1000},
+                  {"", DropVia::kEbpf, 5},
+                  {"tcp dport 22 reject", DropVia::kEbpf, 70}};
   host.evidence.dropped = {{"192.0.2.7", drops}};
   for (int second = 0; second < 60; ++second) {
     if (second % 5 == 0) host.evidence.dropped[0].drops.shares[0].packets += 10;
@@ -261,7 +267,8 @@ TEST_CASE("dropped packets fire by source and rule, at the rule's own rate") {
     host.Run(1s);
   }
   CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.7"});
-  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "192.0.2.7", "tcp dport 23 drop")->value == Approx(2).epsilon(0.2));
+  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "192.0.2.7", "tcp dport 23 drop")->value ==
+        Approx(2).epsilon(0.2));
   CHECK(host.Find(AlertKind::kSourceMatchesDropRule, "192.0.2.7", "tcp dport 22 reject") == nullptr);
   host.evidence.dropped.clear();
   host.Run(6s);
@@ -285,7 +292,8 @@ TEST_CASE("rates of sources that come and go are bounded, and newcomers are alwa
   Host host;
   const auto look = [&](int source, std::uint64_t packets) {
     SourceDrops drops;
-    for (std::size_t rule = 0; rule <= RuleShares::kNamesMax; ++rule) drops.shares.push_back({"drop " + std::to_string(rule), DropVia::kEbpf, packets});
+    for (std::size_t rule = 0; rule <= RuleShares::kNamesMax; ++rule)
+      drops.shares.push_back({"drop " + std::to_string(rule), DropVia::kEbpf, packets});
     host.evidence.dropped.push_back({std::to_string(source), drops});
   };
   for (int second = 0; second < 10; ++second) {
@@ -329,7 +337,8 @@ TEST_CASE("stale tallies and failing collectors fire after a while, overruns at 
     host.evidence.failing["nftables"] = "no permission";
     host.Run(32s);
     CHECK(host.Firing() == Strings{"ConntallyDegraded warning "});
-    CHECK(host.Find(AlertKind::kConntallyDegraded)->description.find("nftables fails: no permission") != std::string::npos);
+    CHECK(host.Find(AlertKind::kConntallyDegraded)->description.find("nftables fails: no permission") !=
+          std::string::npos);
   }
   SECTION("overruns") {
     host.evidence.events_lost = 40;

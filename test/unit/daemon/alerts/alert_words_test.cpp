@@ -35,5 +35,6 @@ TEST_CASE("every alert has a summary of its own and a section of the runbook") {
   std::set<std::string> summaries;
   for (std::size_t i = 0; i < kAlertKinds; ++i) summaries.insert(SummaryOf(static_cast<AlertKind>(i)));
   CHECK(summaries.size() == kAlertKinds);
-  CHECK(RunbookUrl(AlertKind::kDropRuleSpike) == "https://github.com/conntally/conntally/blob/main/config/prometheus/RUNBOOK.md#droprulespike");
+  CHECK(RunbookUrl(AlertKind::kDropRuleSpike) ==
+        "https://github.com/conntally/conntally/blob/main/config/prometheus/RUNBOOK.md#droprulespike");
 }

@@ -11,7 +11,8 @@ using Outbox = AlertmanagerOutbox;
 
 namespace {
 
-// An outbox whose Alertmanager is there or away, looked at once a second. `heard` is what it was told, in order: "+a" fires, "-a" ended.
+// An outbox whose Alertmanager is there or away, looked at once a second. `heard` is what it was told, in order: "+a"
+// fires, "-a" ended.
 struct Exchange {
   void Look(const std::vector<std::string>& sources) {
     now.monotonic += 1s;
@@ -38,7 +39,8 @@ struct Exchange {
         outbox.Failed(*message, Outbox::Refusal::kNotReached, now);
       } else {
         outbox.Delivered(*message, now);
-        for (std::size_t i = 0; i < last.size(); ++i) heard.push_back((message->ends[i] ? "-" : "+") + last[i]["labels"]["source"].get<std::string>());
+        for (std::size_t i = 0; i < last.size(); ++i)
+          heard.push_back((message->ends[i] ? "-" : "+") + last[i]["labels"]["source"].get<std::string>());
       }
     }
   }
@@ -74,7 +76,8 @@ TEST_CASE("a message has labels, annotations and times as Alertmanager takes the
   Exchange exchange;
   exchange.Look({"a"});
   const Json& alert = exchange.last.at(0);
-  CHECK(alert.at("labels") == Json::parse(R"({"alertname": "SourceScanning", "alert": "SourceScanning", "severity": "warning", "source": "a",
+  CHECK(alert.at("labels") ==
+        Json::parse(R"({"alertname": "SourceScanning", "alert": "SourceScanning", "severity": "warning", "source": "a",
                                               "instance": "gateway", "site": "berlin"})"));
   CHECK(alert.at("startsAt") == "2023-11-14T22:13:20.000Z");
   CHECK(alert.at("endsAt") == "2023-11-14T22:17:51.000Z");  // 4 min and its `for` from now

@@ -37,7 +37,9 @@ struct Followed {
   void Run(int seconds, double rate) {
     for (int i = 0; i < seconds; ++i, ++second) {
       packets += rate;
-      if (second % 5 == 0) spikes.Add(Figures({{"drop", static_cast<std::uint64_t>(packets), verdict}}), SteadyTime{} + std::chrono::seconds(second));
+      if (second % 5 == 0)
+        spikes.Add(Figures({{"drop", static_cast<std::uint64_t>(packets), verdict}}),
+                   SteadyTime{} + std::chrono::seconds(second));
     }
   }
   double times() const {
@@ -102,9 +104,11 @@ TEST_CASE("one more rule with a text that is there already, and a large counter,
   RuleSpikes spikes;
   int second = 0;
   std::uint64_t packets = 100;
-  for (; second < 300; second += 5) spikes.Add(Figures({{"drop", packets += 10}}), SteadyTime{} + std::chrono::seconds(second));
+  for (; second < 300; second += 5)
+    spikes.Add(Figures({{"drop", packets += 10}}), SteadyTime{} + std::chrono::seconds(second));
   for (int i = 0; i < 20; ++i, second += 5) {
-    spikes.Add(Figures({{"drop", packets += 10}, {"drop", 90'000'000, Verdict::kDrop, "forward"}}), SteadyTime{} + std::chrono::seconds(second));
+    spikes.Add(Figures({{"drop", packets += 10}, {"drop", 90'000'000, Verdict::kDrop, "forward"}}),
+               SteadyTime{} + std::chrono::seconds(second));
     REQUIRE(spikes.Spikes().size() == 1);
     CHECK(spikes.Spikes()[0].times == Approx(1));
   }
@@ -175,7 +179,8 @@ TEST_CASE("a rule that finds no room since all others count as well is counted o
 TEST_CASE("a quiet rule's past outlives a reload") {
   Followed rule;
   rule.Run(600, 0);
-  rule.spikes.Add(Figures({{"accept", 1, Verdict::kAccept}, {"drop", static_cast<std::uint64_t>(rule.packets)}}), SteadyTime{} + std::chrono::seconds(rule.second));
+  rule.spikes.Add(Figures({{"accept", 1, Verdict::kAccept}, {"drop", static_cast<std::uint64_t>(rule.packets)}}),
+                  SteadyTime{} + std::chrono::seconds(rule.second));
   ++rule.second;
   rule.Run(30, 50);
   CHECK(rule.times() == Approx(50).epsilon(0.1));

@@ -71,8 +71,10 @@ TEST_CASE("sources are answered in the contract's words") {
   CHECK(first.at("opened") == 12);
   CHECK(first.at("closed") == 0);
   CHECK(first.at("destination_ports") == 0);
-  CHECK(first.at("limits") == Json::parse(
-            R"([{"origin": "config", "connections": 20, "counted": 12, "usage": 0.6, "approximate": false, "rule": null}])"));
+  CHECK(
+      first.at("limits") ==
+      Json::parse(
+          R"([{"origin": "config", "connections": 20, "counted": 12, "usage": 0.6, "approximate": false, "rule": null}])"));
   CHECK(first.at("drops") == Json::array());
   CHECK(first.at("first_seen").get<std::string>().ends_with("Z"));
   CHECK(answer.at("sources").at(1).at("limits").empty());
@@ -81,7 +83,8 @@ TEST_CASE("sources are answered in the contract's words") {
 TEST_CASE("no source at all is a list without any, and a long list comes in pieces") {
   Observed observed;
   CHECK(observed.Sources("").at("sources").empty());
-  for (int i = 0; i < 300; ++i) observed.filled.Open("10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256), 1);
+  for (int i = 0; i < 300; ++i)
+    observed.filled.Open("10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256), 1);
   int pieces = 0;
   CHECK(observed.Sources("limit=1000", &pieces).at("sources").size() == 300);
   CHECK(pieces == 3);

@@ -35,14 +35,17 @@ TEST_CASE("a survey counts the sources asked for by protocol, port and state, an
   CHECK(connections.others == 2002 - 2 - (SurveyedConnections::kKindsMax - 1));
   const Json json = Json::parse(SurveyedJson("192.0.2.0/24", connections, 1, 2));
   CHECK(json.at("kinds").size() == 2);
-  CHECK(json.at("kinds").at(0) == Json::parse(R"({"protocol": "tcp", "destination_port": 443, "state": "established", "connections": 2})"));
+  CHECK(json.at("kinds").at(0) ==
+        Json::parse(R"({"protocol": "tcp", "destination_port": 443, "state": "established", "connections": 2})"));
   CHECK(json.at("others") == 2002 - 3);
   CHECK(json.at("top_port").at("destination_port") == 443);
 }
 
 TEST_CASE("details are refused in words, and pending until somebody has looked") {
   SourceDetails details({}, "/nonexistent");
-  const auto ask = [&](std::multimap<std::string, std::string> query) { return details.Answer({.path = "", .query = std::move(query)}); };
+  const auto ask = [&](std::multimap<std::string, std::string> query) {
+    return details.Answer({.path = "", .query = std::move(query)});
+  };
   CHECK(ask({}).status == 400);
   CHECK(ask({{"source", "192.0.2.1,"}}).status == 400);
   CHECK(ask({{"source", "192.0.2.1"}, {"rows", "1025"}}).status == 400);

@@ -63,7 +63,8 @@ TEST_CASE("a bad value is refused with what is allowed") {
   for (const char* sort : {"sort=", "sort=Connections", "sort=bytes"}) {
     CHECK(ErrorOf(sort) == "sort is one of connections, new_rate, unreplied, drops");
   }
-  for (const char* source : {"source=", "source=host", "source=192.0.2.7/24", "source=192.0.2.0/33", "source=::ffff:10.0.0.0/64"}) {
+  for (const char* source :
+       {"source=", "source=host", "source=192.0.2.7/24", "source=192.0.2.0/33", "source=::ffff:10.0.0.0/64"}) {
     CHECK(ErrorOf(source).find("source is an address, or a prefix") == 0);
   }
 }
@@ -76,7 +77,8 @@ TEST_CASE("a parameter that is unknown or comes twice is refused by name") {
 TEST_CASE("sources are ordered as asked, equals by address, and cut") {
   const auto top = [](SourcesQuery::Sort sort, std::size_t limit) {
     TopSources sources(sort, limit);
-    for (const KnownSource& source : {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9), Source("192.0.2.2", 7, 5, 0)}) {
+    for (const KnownSource& source :
+         {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9), Source("192.0.2.2", 7, 5, 0)}) {
       sources.Enter(source);
     }
     CHECK(sources.entered() == 3);

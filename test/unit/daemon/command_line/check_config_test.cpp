@@ -41,9 +41,8 @@ TEST_CASE("check-config says OK, or every fault and its place") {
   const Outcome bad = Check(path);
   CHECK(bad.exit_code == 1);
   CHECK(bad.output.empty());
-  CHECK(bad.errors == path +
-                          ":1:14: log.level: \"loud\" is unknown; allowed: debug, info, warning or error\n" +
-                          path + ":2:11: log.format: \"xml\" is unknown; allowed: text or json\n");
+  CHECK(bad.errors == path + ":1:14: log.level: \"loud\" is unknown; allowed: debug, info, warning or error\n" + path +
+                          ":2:11: log.format: \"xml\" is unknown; allowed: text or json\n");
 
   std::filesystem::remove(path);
   CHECK(Check(path).exit_code == 1);

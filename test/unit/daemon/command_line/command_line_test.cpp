@@ -46,8 +46,8 @@ TEST_CASE("without arguments the daemon runs with the default file, if there is 
 }
 
 TEST_CASE("the daemon's flags override the file") {
-  const auto run = Expect<RunCommand>({"--config", "/tmp/c.yaml", "--web.listen-address=[::]:9105",
-                                       "--log.level", "warn", "--log.format", "json"});
+  const auto run = Expect<RunCommand>(
+      {"--config", "/tmp/c.yaml", "--web.listen-address=[::]:9105", "--log.level", "warn", "--log.format", "json"});
   CHECK(run.config_file.path == "/tmp/c.yaml");
   CHECK(run.config_file.is_explicit);
   Config config;
@@ -80,14 +80,13 @@ TEST_CASE("check-config takes its file from either place, and has a default") {
 
 TEST_CASE("status knows where the daemon is") {
   CHECK_FALSE(Expect<StatusCommand>({"status"}).json);
-  const auto status =
-      Expect<StatusCommand>({"status", "--json", "--config", "c.yaml", "--web.listen-address", "h:1"});
+  const auto status = Expect<StatusCommand>({"status", "--json", "--config", "c.yaml", "--web.listen-address", "h:1"});
   CHECK(status.json);
   CHECK(status.config_file.path == "c.yaml");
   CHECK(status.config_file.is_explicit);
   CHECK(status.overrides.listen_address == "h:1");
-  CHECK(ErrorOf({"status", "--netns", "blue"})
-            .find("--netns is a flag of the daemon; status does not take it") != std::string::npos);
+  CHECK(ErrorOf({"status", "--netns", "blue"}).find("--netns is a flag of the daemon; status does not take it") !=
+        std::string::npos);
   CHECK(ErrorOf({"status", "now"}) == "conntally: status does not take \"now\"");
 }
 
@@ -96,8 +95,9 @@ TEST_CASE("diagnose is told which traffic it is about") {
   CHECK_FALSE(whole.question.source);
   CHECK_FALSE(whole.question.protocol);
   CHECK(whole.question.observe.count() == 0);
-  const auto narrowed = Expect<DiagnoseCommand>({"diagnose", "--source", "192.0.2.7", "--destination", "198.51.100.2", "--dport", "443",
-                                                 "--observe", "10s", "--json", "--netns", "blue", "--config", "c.yaml"});
+  const auto narrowed =
+      Expect<DiagnoseCommand>({"diagnose", "--source", "192.0.2.7", "--destination", "198.51.100.2", "--dport", "443",
+                               "--observe", "10s", "--json", "--netns", "blue", "--config", "c.yaml"});
   CHECK(narrowed.question.source == IpAddress::Parse("192.0.2.7"));
   CHECK(narrowed.question.destination == IpAddress::Parse("198.51.100.2"));
   CHECK(narrowed.question.destination_port == 443);
@@ -117,14 +117,16 @@ TEST_CASE("what diagnose cannot be asked is no finding") {
     CHECK(printed.exit_code == 2);
     return printed.text.substr(0, printed.text.find('\n'));
   };
-  CHECK(error_of({"diagnose", "--source", "host"}).find("--source: \"host\" is not an address; allowed:") != std::string::npos);
+  CHECK(error_of({"diagnose", "--source", "host"}).find("--source: \"host\" is not an address; allowed:") !=
+        std::string::npos);
   CHECK(error_of({"diagnose", "--dport", "65536"}).find("allowed: 1 to 65535") != std::string::npos);
   CHECK(error_of({"diagnose", "--dport", "http"}).find("--dport") != std::string::npos);
   CHECK(error_of({"diagnose", "--protocol", "tpc"}).find("allowed: tcp, udp, icmp") != std::string::npos);
   CHECK(error_of({"diagnose", "--dport", "1", "--protocol", "icmp"}).find("has no ports") != std::string::npos);
   CHECK(error_of({"diagnose", "--observe", "11m"}).find("10m at most") != std::string::npos);
   CHECK(error_of({"diagnose", "--observe", "10"}).find("--observe") != std::string::npos);
-  CHECK(error_of({"diagnose", "--source", "192.0.2.1", "--destination", "::1"}).find("different families") != std::string::npos);
+  CHECK(error_of({"diagnose", "--source", "192.0.2.1", "--destination", "::1"}).find("different families") !=
+        std::string::npos);
   CHECK(error_of({"diagnose", "--dpot", "1"}).find("the nearest is --dport") != std::string::npos);
   CHECK(error_of({"diagnose", "--source"}).find("--source") != std::string::npos);
   CHECK(error_of({"diagnose", "--log.level", "debug"}).find("diagnose does not take it") != std::string::npos);
@@ -144,7 +146,8 @@ TEST_CASE("an unknown flag names the nearest one") {
 
 TEST_CASE("an unknown command names the nearest one") {
   CHECK(ErrorOf({"chek-config"}) ==
-        "conntally: unknown command \"chek-config\", the nearest is check-config; allowed: check-config, status, top, diagnose");
+        "conntally: unknown command \"chek-config\", the nearest is check-config; allowed: check-config, status, top, "
+        "diagnose");
   CHECK(ErrorOf({"tip", "--once"}).starts_with("conntally: unknown "));
   CHECK(ErrorOf({""}).starts_with("conntally: unknown command \"\""));
 }
@@ -169,8 +172,8 @@ TEST_CASE("help and version go to the output, and are a success") {
   const auto help = Expect<PrintAndExit>({"--help"});
   CHECK(help.stream == PrintAndExit::Stream::kOutput);
   CHECK(help.exit_code == 0);
-  for (const char* part : {"--config", "--web.listen-address", "--log.level", "--log.format", "--netns",
-                           "check-config", "status"}) {
+  for (const char* part :
+       {"--config", "--web.listen-address", "--log.level", "--log.format", "--netns", "check-config", "status"}) {
     CHECK(help.text.find(part) != std::string::npos);
   }
   CHECK(help.text.ends_with('\n'));

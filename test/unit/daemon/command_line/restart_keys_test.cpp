@@ -19,17 +19,22 @@ using Keys = std::vector<std::string>;
 TEST_CASE("just the keys that changed and need a restart are named") {
   CHECK(Changed("{}").empty());
   CHECK(Changed("web: {listen_address: \"127.0.0.1:9106\"}") == Keys{"web.listen_address"});
-  CHECK(Changed("conntrack: {receive_buffer_bytes: 65536, reconcile_interval: 5s}") == Keys{"conntrack.receive_buffer_bytes"});
+  CHECK(Changed("conntrack: {receive_buffer_bytes: 65536, reconcile_interval: 5s}") ==
+        Keys{"conntrack.receive_buffer_bytes"});
   CHECK(Changed("conntrack: {connections_max: 7}\nsources: {ipv4_prefix: 24, ipv6_prefix: 64, tracked_max: 9}\n"
                 "drops: {ebpf: off, nflog_groups: [5], kernel_log: false, tracked_max: 3}") ==
-        Keys{"conntrack.connections_max", "sources.ipv4_prefix", "sources.ipv6_prefix", "sources.tracked_max", "drops.ebpf",
-             "drops.nflog_groups", "drops.kernel_log", "drops.tracked_max"});
+        Keys{"conntrack.connections_max", "sources.ipv4_prefix", "sources.ipv6_prefix", "sources.tracked_max",
+             "drops.ebpf", "drops.nflog_groups", "drops.kernel_log", "drops.tracked_max"});
 }
 
 TEST_CASE("what a reload takes over needs no restart") {
-  CHECK(Changed("conntrack: {reconcile_interval: 5s}\nsources: {idle_retention: 1m, export_top: 5, export_hold: 1m, exclude: [10.0.0.0/8]}\n"
-                "limits: [{source: 10.0.0.0/8, connections: 5}]\nrules: {poll_interval: 1s, backends: [nftables], series_max: 5}\n"
-                "alerts: {clear_ratio: 0.5}\nalertmanager: {urls: [\"http://127.0.0.1:9093\"]}\nlog: {level: debug, format: json}").empty());
+  CHECK(Changed("conntrack: {reconcile_interval: 5s}\nsources: {idle_retention: 1m, export_top: 5, export_hold: 1m, "
+                "exclude: [10.0.0.0/8]}\n"
+                "limits: [{source: 10.0.0.0/8, connections: 5}]\nrules: {poll_interval: 1s, backends: [nftables], "
+                "series_max: 5}\n"
+                "alerts: {clear_ratio: 0.5}\nalertmanager: {urls: [\"http://127.0.0.1:9093\"]}\nlog: {level: debug, "
+                "format: json}")
+            .empty());
 }
 
 TEST_CASE("a key that a flag overrides has not changed, whatever the file says") {

@@ -58,14 +58,16 @@ class World {
       default: {
         RuleCondition tuple;
         tuple.kind = Kind::kTuple;
-        tuple.alternatives = {{From("192.0.2.7", "192.0.2.7"), ToPort(80)}, {From("192.0.2.8", "192.0.2.8"), ToPort(22)}};
+        tuple.alternatives = {{From("192.0.2.7", "192.0.2.7"), ToPort(80)},
+                              {From("192.0.2.8", "192.0.2.8"), ToPort(22)}};
         return tuple;
       }
     }
   }
 
   BuiltRule AnyDrop() {
-    std::vector<RuleCondition> conditions = {Numbers(Kind::kProtocol, {{static_cast<std::uint32_t>(Pick({6, 17})), 0}})};
+    std::vector<RuleCondition> conditions = {
+        Numbers(Kind::kProtocol, {{static_cast<std::uint32_t>(Pick({6, 17})), 0}})};
     conditions[0].numbers[0].last = conditions[0].numbers[0].first;
     for (int i = Pick({0, 1, 2, 3}); i > 0; --i) conditions.push_back(AnyCondition());
     BuiltRule rule = Does(Verdict::kDrop, std::move(conditions), "text");
@@ -92,7 +94,8 @@ class World {
   std::mt19937 random_;
 };
 
-Match All(const ConditionMatcher& matcher, const Rule& rule, const std::vector<RuleCondition>& conditions, const Packet& packet) {
+Match All(const ConditionMatcher& matcher, const Rule& rule, const std::vector<RuleCondition>& conditions,
+          const Packet& packet) {
   Match match = Match::kYes;
   std::string why;
   for (const RuleCondition& each : conditions) match = Both(match, matcher.Condition(rule, each, packet, why));
@@ -109,13 +112,16 @@ std::vector<Fix> FixesFor(const FirewallReading& snapshot, const Decision& stop,
 
 }  // namespace
 
-TEST_CASE("whatever the rule and the packet are, a printed accept names the source, and takes nothing that the rule does not stop") {
+TEST_CASE(
+    "whatever the rule and the packet are, a printed accept names the source, and takes nothing that the rule does not "
+    "stop") {
   std::size_t printed = 0, refused = 0, taken = 0;
   for (unsigned seed = 0; seed < 4000; ++seed) {
     World world(seed);
     const RuleBackend backend = seed % 2 == 0 ? kNft : kLegacy;
     Firewall firewall;
-    firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {world.AnyDrop()}, RuleFamily::kIp, "filter", backend);
+    firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {world.AnyDrop()}, RuleFamily::kIp, "filter",
+                  backend);
     firewall.Set("filter", "banned", {{{*IpAddress::Parse("192.0.2.7"), *IpAddress::Parse("192.0.2.7")}, {}, false}});
     const FirewallReading snapshot = firewall.Now();
     const Rule& rule = snapshot.backends.at(backend).ruleset->rules[0];
@@ -124,10 +130,13 @@ TEST_CASE("whatever the rule and the packet are, a printed accept names the sour
     const Decision stop{Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, 0}, {}};
     for (const Fix& fix : FixesFor(snapshot, stop, packet)) {
       INFO(seed << ": " << fix.command);
-      if (fix.command.find("delete rule") != std::string::npos || fix.command.find(" -D ") != std::string::npos) continue;
+      if (fix.command.find("delete rule") != std::string::npos || fix.command.find(" -D ") != std::string::npos)
+        continue;
       REQUIRE(packet.source);
-      CHECK(fix.command.find(backend == kNft ? "saddr " + packet.source->ToString() + " " : "-s " + packet.source->ToString() + " ") != std::string::npos);
-      CHECK(fix.command.find(backend == kNft ? "insert rule ip filter INPUT handle 10 " : "iptables-legacy -I INPUT 1 ") != std::string::npos);
+      CHECK(fix.command.find(backend == kNft ? "saddr " + packet.source->ToString() + " "
+                                             : "-s " + packet.source->ToString() + " ") != std::string::npos);
+      CHECK(fix.command.find(backend == kNft ? "insert rule ip filter INPUT handle 10 "
+                                             : "iptables-legacy -I INPUT 1 ") != std::string::npos);
     }
     const auto conditions = AcceptOfPacket("input", &rule, packet, matcher);
     ++(conditions ? printed : refused);
@@ -137,7 +146,8 @@ TEST_CASE("whatever the rule and the packet are, a printed accept names the sour
       if (All(matcher, rule, *conditions, other) == Match::kNo) continue;
       ++taken;
       std::string why;
-      INFO(seed << ": " << (IptablesText(*conditions, Family::kIpv4) ? *IptablesText(*conditions, Family::kIpv4) : "no words"));
+      INFO(seed << ": "
+                << (IptablesText(*conditions, Family::kIpv4) ? *IptablesText(*conditions, Family::kIpv4) : "no words"));
       CHECK(matcher.Conditions(rule, other, why) == Match::kYes);
       CHECK(other.source == packet.source);
     }
@@ -151,26 +161,34 @@ TEST_CASE("whatever the rule and the packet are, a printed accept names the sour
 TEST_CASE("each condition of the rule stands in the accept, in the tool's own words") {
   Firewall firewall;
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
-                {Does(Verdict::kDrop, {Tcp(), Numbers(Kind::kDestinationPort, {{80, 90}}), Numbers(Kind::kTcpFlags, {{2, 23}}), State(kStateNew), Numbers(Kind::kMark, {{0, 0xf0}}),
-                                       Numbers(Kind::kConntrackStatus, {{kStatusDestinationNat, kStatusDestinationNat}}, true)})});
+                {Does(Verdict::kDrop,
+                      {Tcp(), Numbers(Kind::kDestinationPort, {{80, 90}}), Numbers(Kind::kTcpFlags, {{2, 23}}),
+                       State(kStateNew), Numbers(Kind::kMark, {{0, 0xf0}}),
+                       Numbers(Kind::kConntrackStatus, {{kStatusDestinationNat, kStatusDestinationNat}}, true)})});
   const FirewallReading snapshot = firewall.Now();
-  const auto conditions = AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot));
+  const auto conditions =
+      AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot));
   REQUIRE(conditions);
   CHECK(*IptablesText(*conditions, Family::kIpv4) ==
-        "-s 192.0.2.7 -i eth0 -p tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT -m mark --mark 0x0/0xf0");
+        "-s 192.0.2.7 -i eth0 -p tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m "
+        "conntrack ! --ctstate DNAT -m mark --mark 0x0/0xf0");
   CHECK(*AttributeText(*conditions, Family::kIpv4) ==
-        "ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 tcp flags & 0x17 == 0x2 ct state new ct status & dnat == 0 meta mark & 0x000000f0 == 0x00000000");
+        "ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 tcp flags & 0x17 == 0x2 ct state new ct status & dnat == 0 "
+        "meta mark & 0x000000f0 == 0x00000000");
 }
 
 TEST_CASE("a rule with a limit, or that is not understood, has no accept") {
   for (const bool limited : {false, true}) {
     BuiltRule rule = Does(Verdict::kDrop, {Tcp(), ToPort(80)});
-    if (limited) rule.rule.limits.emplace_back();
-    else rule.rule.fully_understood = false;
+    if (limited)
+      rule.rule.limits.emplace_back();
+    else
+      rule.rule.fully_understood = false;
     Firewall firewall;
     firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {rule});
     const FirewallReading snapshot = firewall.Now();
-    CHECK_FALSE(AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot)));
+    CHECK_FALSE(
+        AcceptOfPacket("input", &snapshot.backends.at(kNft).ruleset->rules[0], Syn(80), ConditionMatcher(snapshot)));
   }
 }
 
@@ -191,20 +209,28 @@ TEST_CASE("a packet that leaves the chain before its end is let through where it
   Firewall firewall;
   firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {Leads(Verdict::kGoto, "rest", {Tcp()})});
   firewall.Own("filter", "rest", {Does(Verdict::kAccept, {ToPort(22)})});
-  firewall.Base("late", "input", "input", 1, Verdict::kDrop, {Does(Verdict::kReturn, {Tcp(), From("192.0.2.0", "192.0.2.255")})});
+  firewall.Base("late", "input", "input", 1, Verdict::kDrop,
+                {Does(Verdict::kReturn, {Tcp(), From("192.0.2.0", "192.0.2.255")})});
   const FirewallReading snapshot = firewall.Now();
-  const Decision by_goto{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}}, by_return{Verdict::kDrop, Match::kYes, true, {kNft, 2}, std::nullopt, {}};
+  const Decision by_goto{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}},
+      by_return{Verdict::kDrop, Match::kYes, true, {kNft, 2}, std::nullopt, {}};
   REQUIRE(FixesFor(snapshot, by_goto, Syn(80)).size() == 1);
-  CHECK(FixesFor(snapshot, by_goto, Syn(80))[0].command.starts_with("nft 'add rule ip filter rest ip saddr 192.0.2.7 "));
+  CHECK(
+      FixesFor(snapshot, by_goto, Syn(80))[0].command.starts_with("nft 'add rule ip filter rest ip saddr 192.0.2.7 "));
   REQUIRE(FixesFor(snapshot, by_return, Syn(80)).size() == 1);
-  CHECK(FixesFor(snapshot, by_return, Syn(80))[0].command.starts_with("nft 'insert rule ip late input handle 12 ip saddr 192.0.2.7 "));
+  CHECK(FixesFor(snapshot, by_return, Syn(80))[0].command.starts_with(
+      "nft 'insert rule ip late input handle 12 ip saddr 192.0.2.7 "));
 }
 
 TEST_CASE("a rule about one source alone may go, and no other") {
   Firewall firewall;
-  firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {From("192.0.2.7", "192.0.2.7")}, "ip saddr 192.0.2.7 drop"), Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")})});
+  firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                {Does(Verdict::kDrop, {From("192.0.2.7", "192.0.2.7")}, "ip saddr 192.0.2.7 drop"),
+                 Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")})});
   const FirewallReading snapshot = firewall.Now();
-  const auto at = [](std::size_t rule) { return Decision{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, rule}, {}}; };
+  const auto at = [](std::size_t rule) {
+    return Decision{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, rule}, {}};
+  };
   Packet any = Syn(80);
   any.protocol.reset(), any.destination_port.reset();
   REQUIRE(FixesFor(snapshot, at(0), any).size() == 2);

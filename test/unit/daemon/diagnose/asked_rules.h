@@ -14,7 +14,7 @@ struct AskedRules {
   Firewall firewall;
   std::string root = "/nonexistent";
   const WatchedPackets* watched = nullptr;
-  std::optional<RuleBackend> unread = {};  // its rules could not be read
+  std::optional<RuleBackend> unread = {};      // its rules could not be read
   mutable diagnose::RuleOutcome outcome = {};  // of the last look
 
   AskedRules() {
@@ -22,7 +22,8 @@ struct AskedRules {
     lo.index = 1, lo.name = "lo", lo.up = lo.loopback = true;
     wan.index = 2, wan.name = "eth0", wan.up = true;
     host.links = std::vector<Link>{lo, wan};
-    host.addresses = std::vector<LocalAddress>{{*IpAddress::Parse("127.0.0.1"), 8, 1}, {*IpAddress::Parse("192.0.2.1"), 24, 2}};
+    host.addresses =
+        std::vector<LocalAddress>{{*IpAddress::Parse("127.0.0.1"), 8, 1}, {*IpAddress::Parse("192.0.2.1"), 24, 2}};
     host.connections = ConnectionList{};
     host.routes.in_link = 2;
   }
@@ -63,7 +64,8 @@ struct AskedRules {
       one.ruleset = std::make_shared<Ruleset>();
     }
     outcome = diagnose::CheckRules({question, host, before, after, root, no_route, watched}, report);
-    std::stable_sort(report.findings.begin(), report.findings.end(), [](const auto& a, const auto& b) { return a.certainty > b.certainty; });
+    std::stable_sort(report.findings.begin(), report.findings.end(),
+                     [](const auto& a, const auto& b) { return a.certainty > b.certainty; });
     return report;
   }
   // Of all findings, the likeliest first.

@@ -17,7 +17,9 @@ std::vector<Fix> LetThrough(const FirewallCommands& commands, const Decision& st
   return finding.fix;
 }
 
-Decision StopAt(std::size_t rule, RuleBackend backend) { return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, rule}, {}}; }
+Decision StopAt(std::size_t rule, RuleBackend backend) {
+  return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, rule}, {}};
+}
 
 }  // namespace
 
@@ -32,13 +34,17 @@ TEST_CASE("a rule's text can do nothing in a shell") {
   Firewall firewall;
   constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
-                {Does(Verdict::kDrop, {}, "-s 192.0.2.7/32 -m comment --comment \"`reboot` \\\"$x\\\"\" -j DROP")}, RuleFamily::kIp, "filter", kLegacy);
-  firewall.Base("t", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {}, "tcp dport { 22, 80 } drop comment \"a; $(reboot) 'b'\"")}, RuleFamily::kInet);
+                {Does(Verdict::kDrop, {}, "-s 192.0.2.7/32 -m comment --comment \"`reboot` \\\"$x\\\"\" -j DROP")},
+                RuleFamily::kIp, "filter", kLegacy);
+  firewall.Base("t", "input", "input", 0, Verdict::kAccept,
+                {Does(Verdict::kDrop, {}, "tcp dport { 22, 80 } drop comment \"a; $(reboot) 'b'\"")},
+                RuleFamily::kInet);
   const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
   CHECK(commands.Delete({kLegacy, 0}, "").command == "iptables-legacy -D INPUT 1");
-  CHECK(commands.Delete({kLegacy, 0}, "").undo == "iptables-legacy -I INPUT 1 -s 192.0.2.7/32 -m comment --comment '`reboot` \"$x\"' -j DROP");
+  CHECK(commands.Delete({kLegacy, 0}, "").undo ==
+        "iptables-legacy -I INPUT 1 -s 192.0.2.7/32 -m comment --comment '`reboot` \"$x\"' -j DROP");
   CHECK(commands.Delete({RuleBackend::kNftables, 0}, "").undo ==
         "nft 'add rule inet t input tcp dport { 22, 80 } drop comment \"a; $(reboot) '\\''b'\\''\"'");
 }
@@ -73,7 +79,9 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   firewall.Own("filter", "ufw-user-input", {Does(Verdict::kDrop, {ToPort(80)})});
   firewall.Own("f2b", "f2b-sshd", {Does(Verdict::kReject)});
   const FirewallReading snapshot = firewall.Now();
-  const auto owner = [&](const char* table, const char* chain) { return OwnerOf(snapshot, RuleBackend::kNftables, RuleFamily::kIp, table, chain); };
+  const auto owner = [&](const char* table, const char* chain) {
+    return OwnerOf(snapshot, RuleBackend::kNftables, RuleFamily::kIp, table, chain);
+  };
   CHECK(owner("filter", "INPUT") == "ufw");
   CHECK(owner("f2b", "f2b-sshd") == "fail2ban");
   CHECK(owner("firewalld", "filter_INPUT") == "firewalld");
@@ -84,19 +92,25 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   CHECK(fixes[0].command == "ufw insert 1 allow in on eth0 proto tcp from 192.0.2.7 to any port 80");
   CHECK(fixes[1].risk.find("ufw") != std::string::npos);
   // A command that is not here helps nobody.
-  CHECK(LetThrough(FirewallCommands(walker, {false, false, {"ufw"}}), StopAt(1, RuleBackend::kNftables), Syn(80)).size() == 1);
+  CHECK(LetThrough(FirewallCommands(walker, {false, false, {"ufw"}}), StopAt(1, RuleBackend::kNftables), Syn(80))
+            .size() == 1);
 }
 
 TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what is forwarded") {
   Firewall firewall;
-  firewall.Base("firewalld", "filter_INPUT", "input", 10, Verdict::kAccept, {Leads(Verdict::kGoto, "filter_IN_public_deny")}, RuleFamily::kInet);
-  firewall.Base("firewalld", "filter_FORWARD", "forward", 10, Verdict::kAccept, {Does(Verdict::kReject)}, RuleFamily::kInet);
+  firewall.Base("firewalld", "filter_INPUT", "input", 10, Verdict::kAccept,
+                {Leads(Verdict::kGoto, "filter_IN_public_deny")}, RuleFamily::kInet);
+  firewall.Base("firewalld", "filter_FORWARD", "forward", 10, Verdict::kAccept, {Does(Verdict::kReject)},
+                RuleFamily::kInet);
   firewall.Own("firewalld", "filter_IN_public_deny", {Does(Verdict::kReject)}, RuleFamily::kInet);
   const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
   CHECK(LetThrough(commands, StopAt(2, RuleBackend::kNftables), Syn(80))[0].command ==
-        "firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"192.0.2.7\" port port=\"80\" protocol=\"tcp\" accept'");
-  const Decision forward{Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
-  CHECK(LetThrough(commands, forward, Syn(80))[0].command.starts_with("nft 'insert rule inet firewalld filter_FORWARD"));
+        "firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"192.0.2.7\" "
+        "port port=\"80\" protocol=\"tcp\" accept'");
+  const Decision forward{
+      Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
+  CHECK(
+      LetThrough(commands, forward, Syn(80))[0].command.starts_with("nft 'insert rule inet firewalld filter_FORWARD"));
 }

@@ -21,8 +21,10 @@ TEST_CASE("the manual page lists every finding that there is, and no other") {
   const std::filesystem::path root = CONNTALLY_SOURCE;
   std::set<std::string> given;
   const std::regex id("\"([a-z]+(?:-[a-z]+)+)\"");
-  const std::set<std::string> others = {"echo-reply", "echo-request", "icmp-port-unreachable", "iptables-legacy",      "iptables-nft", "ip6tables-legacy",
-                                        "ip6tables-nft",         "nixos-fw",             "xtables-nft-multi", "xtables-legacy-multi"};
+  const std::set<std::string> others = {"echo-reply",          "echo-request", "icmp-port-unreachable",
+                                        "iptables-legacy",     "iptables-nft", "ip6tables-legacy",
+                                        "ip6tables-nft",       "nixos-fw",     "xtables-nft-multi",
+                                        "xtables-legacy-multi"};
   for (const auto& entry : std::filesystem::directory_iterator(root / "daemon/diagnose")) {
     if (entry.path().extension() != ".cpp") continue;
     const std::string text = ContentOf(entry.path());
@@ -38,7 +40,8 @@ TEST_CASE("the manual page lists every finding that there is, and no other") {
   const std::regex word("[a-z]+(?:-[a-z]+)+");
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(".B")) continue;
-    for (std::sregex_iterator found(line.begin(), line.end(), word), end; found != end; ++found) listed.insert(found->str());
+    for (std::sregex_iterator found(line.begin(), line.end(), word), end; found != end; ++found)
+      listed.insert(found->str());
   }
   CHECK(given == listed);
 }

@@ -12,7 +12,8 @@ namespace {
 
 Report SomeReport() {
   Report report;
-  Finding finding{"reject-rule", 0.987, "A rule rejects it", {"line 3 of INPUT: `-j REJECT`", "evil \x1b[31mred"}, "so it is refused", {}};
+  Finding finding{"reject-rule",      0.987, "A rule rejects it", {"line 3 of INPUT: `-j REJECT`", "evil \x1b[31mred"},
+                  "so it is refused", {}};
   finding.fix.push_back({"iptables -D INPUT 3", "everybody gets in", "iptables -I INPUT 3 ...", ""});
   report.findings.push_back(finding);
   report.checked = {"rules"};
@@ -37,7 +38,9 @@ TEST_CASE("a report as JSON has the names that programs rely on") {
 }
 
 TEST_CASE("an empty report is whole JSON, too") {
-  CHECK(nlohmann::json::parse(JsonOf({})) == nlohmann::json({{"findings", nlohmann::json::array()}, {"checked", nlohmann::json::array()}, {"not_checked", nlohmann::json::array()}}));
+  CHECK(nlohmann::json::parse(JsonOf({})) == nlohmann::json({{"findings", nlohmann::json::array()},
+                                                             {"checked", nlohmann::json::array()},
+                                                             {"not_checked", nlohmann::json::array()}}));
 }
 
 TEST_CASE("a report for people shows commands whole and no control bytes") {
@@ -47,7 +50,8 @@ TEST_CASE("a report for people shows commands whole and no control bytes") {
   question.destination_port = std::uint16_t{443};
   const std::string text = TextOf(SomeReport(), question);
   CHECK(text.starts_with("conntally diagnose: 192.0.2.7 to this host, tcp port 443\n"));
-  for (const char* part : {"1. A rule rejects it", "reject-rule, certainty 0.99", "try:     iptables -D INPUT 3\n", "risk:", "undo:", "Not checked:\n", "CAP_NET_RAW"}) {
+  for (const char* part : {"1. A rule rejects it", "reject-rule, certainty 0.99", "try:     iptables -D INPUT 3\n",
+                           "risk:", "undo:", "Not checked:\n", "CAP_NET_RAW"}) {
     CHECK(text.find(part) != text.npos);
   }
   CHECK(text.find('\x1b') == text.npos);

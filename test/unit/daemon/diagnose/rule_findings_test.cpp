@@ -27,7 +27,8 @@ BuiltRule Connlimit(std::uint64_t connections) {
 TEST_CASE("the rule that stops the asked traffic is named, with what it counted") {
   AskedRules asked;
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
-                      {Does(Verdict::kAccept, {ToPort(22)}), Counted(Does(Verdict::kReject, {Tcp(), ToPort(80)}, "tcp dport 80 reject"), 12, 3)});
+                      {Does(Verdict::kAccept, {ToPort(22)}),
+                       Counted(Does(Verdict::kReject, {Tcp(), ToPort(80)}, "tcp dport 80 reject"), 12, 3)});
   const auto report = asked.Ask("192.0.2.7", 80).Look();
   REQUIRE(report.findings.size() == 1);
   const diagnose::Finding& finding = report.findings[0];
@@ -36,19 +37,23 @@ TEST_CASE("the rule that stops the asked traffic is named, with what it counted"
   CHECK(finding.evidence[0] == "nftables, table ip filter, chain input, line 2, handle 11: tcp dport 80 reject");
   CHECK(finding.evidence[1].find("12 packets, 3 of them") != std::string::npos);
   REQUIRE(finding.fix.size() == 1);
-  CHECK(finding.fix[0].command == "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
+  CHECK(finding.fix[0].command ==
+        "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
 }
 
 TEST_CASE("traffic that passes finds nothing") {
   AskedRules asked;
-  asked.firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {Does(Verdict::kAccept, {Established()}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kDrop,
+                      {Does(Verdict::kAccept, {Established()}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
   CHECK(asked.Ask("192.0.2.7", 80).Ids().empty());
   CHECK(asked.Ask("192.0.2.7", 81).Ids() == Strings{"drop-policy"});
 }
 
 TEST_CASE("an accept that comes too late comes before the rule that it comes after") {
   AskedRules asked;
-  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {}, "reject"), Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "tcp dport 80 accept")});
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                      {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {}, "reject"),
+                       Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "tcp dport 80 accept")});
   CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"late-accept", "reject-rule"});
   CHECK(asked.Look().findings[0].fix[0].command ==
         "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
@@ -61,12 +66,15 @@ TEST_CASE("an accept that comes too late comes before the rule that it comes aft
 
 TEST_CASE("who is banned by address is told so, whatever is accepted from everybody behind the ban") {
   AskedRules asked;
-  asked.firewall.Base("filter", "input", "input", 0, Verdict::kDrop,
-                      {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {From("192.0.2.7", "192.0.2.9")}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
+  asked.firewall.Base(
+      "filter", "input", "input", 0, Verdict::kDrop,
+      {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {From("192.0.2.7", "192.0.2.9")}),
+       Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
   CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"reject-rule", "late-accept"});
   AskedRules excepted;
   excepted.firewall.Base("filter", "input", "input", 0, Verdict::kDrop,
-                         {Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")}), Does(Verdict::kAccept, {From("192.0.2.7", "192.0.2.7"), ToPort(80)})});
+                         {Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")}),
+                          Does(Verdict::kAccept, {From("192.0.2.7", "192.0.2.7"), ToPort(80)})});
   CHECK(excepted.Ask("192.0.2.7", 80).Ids()[0] == "late-accept");
 }
 
@@ -75,7 +83,8 @@ TEST_CASE("where a rule stops both ways, its cure lets the answers through, too"
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
   asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {});
   CHECK(asked.Ask("192.0.2.7", 80).Look().findings[0].fix[0].command ==
-        "nft 'insert rule ip filter input handle 10 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept' && nft add rule ip filter output ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport 80 ct state established accept");
+        "nft 'insert rule ip filter input handle 10 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept' && nft "
+        "add rule ip filter output ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport 80 ct state established accept");
 }
 
 TEST_CASE("what is seen to fail is looked up in the rules, though nothing was asked and nothing counts") {
@@ -100,7 +109,8 @@ TEST_CASE("what is seen to fail is looked up in the rules, though nothing was as
 
 TEST_CASE("of rules that were not read nothing is claimed, and those that were are told") {
   AskedRules asked;
-  asked.firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(81)})}, RuleFamily::kIp, "filter", RuleBackend::kIptablesLegacy);
+  asked.firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(81)})},
+                      RuleFamily::kIp, "filter", RuleBackend::kIptablesLegacy);
   CHECK(asked.Ask("192.0.2.7", 80).Look().checked.size() > 3);
   CHECK(asked.outcome.passes == Match::kYes);
   asked.unread = RuleBackend::kNftables;
@@ -122,7 +132,8 @@ TEST_CASE("answers that may not leave are told, where the first packet may come 
 TEST_CASE("without a question only what is being stopped now is told") {
   AskedRules asked;
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
-                      {Counted(Does(Verdict::kDrop, {Tcp(), ToPort(23)}), 9, 0), Counted(Does(Verdict::kDrop, {Tcp(), ToPort(80)}), 9, 4),
+                      {Counted(Does(Verdict::kDrop, {Tcp(), ToPort(23)}), 9, 0),
+                       Counted(Does(Verdict::kDrop, {Tcp(), ToPort(80)}), 9, 4),
                        Counted(Does(Verdict::kDrop, {State(kStateInvalid)}), 500, 0)});
   const auto report = asked.Look();
   REQUIRE(report.findings.size() == 1);
@@ -164,7 +175,8 @@ TEST_CASE("a LOG rule whose prefix speaks of debugging is told last") {
   log.rule.log_prefix = "DEBUG ";
   BuiltRule sound = Does(Verdict::kLog);
   sound.rule.log_prefix = "dropped: ";
-  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {log, sound, Counted(Does(Verdict::kDrop), 5, 5)});
+  asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                      {log, sound, Counted(Does(Verdict::kDrop), 5, 5)});
   CHECK(asked.Ids() == Strings{"drop-rule", "established-not-accepted", "debug-log-rule"});
 }
 

@@ -39,7 +39,8 @@ TEST_CASE("a setting that a file sets otherwise, or none sets, is lost at the ne
   CHECK(staged.Check(CheckSavedSysctls).findings.empty());
   staged.host.sysctls["net/netfilter/nf_conntrack_udp_timeout"] = "60";
   REQUIRE(Ids(staged.Check(CheckSavedSysctls)) == Names{"unpersisted-sysctl"});
-  staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_udp_timeout", "60", "/etc/sysctl.d/90-x.conf", 3}};
+  staged.host.saved_sysctls =
+      std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_udp_timeout", "60", "/etc/sysctl.d/90-x.conf", 3}};
   CHECK(staged.Check(CheckSavedSysctls).findings.empty());
   staged.host.saved_sysctls->push_back({"net/netfilter/nf_conntrack_udp_timeout", "45", "/etc/sysctl.d/91-y.conf", 7});
   const Report report = staged.Check(CheckSavedSysctls);
@@ -72,7 +73,8 @@ TEST_CASE("files of sysctl.d say nothing of another namespace, but for what is o
   staged.host.sysctls["net/ipv4/ip_forward"] = "1";
   staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/ipv4/ip_forward", "0", "/etc/sysctl.d/90-x.conf", 3}};
   CHECK(staged.Check(CheckSavedSysctls).findings.empty());
-  staged.host.saved_sysctls = std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_max", "999", "/etc/sysctl.d/90-x.conf", 3}};
+  staged.host.saved_sysctls =
+      std::vector<SavedSysctl>{{"net/netfilter/nf_conntrack_max", "999", "/etc/sysctl.d/90-x.conf", 3}};
   CHECK(Ids(staged.Check(CheckSavedSysctls)) == Names{"unpersisted-sysctl"});
 }
 

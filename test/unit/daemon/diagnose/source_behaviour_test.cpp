@@ -51,7 +51,9 @@ TEST_CASE("a scan that leaves no entries is seen on the wire") {
   Staged staged;
   staged.watched.emplace();
   staged.watched->lasted = std::chrono::seconds(1);
-  for (std::uint16_t i = 0; i < 120; ++i) staged.watched->flows.push_back(Attempt("192.0.2.7", 5000, static_cast<std::uint16_t>(1000 + i), WatchedFlow::Answer::kReset));
+  for (std::uint16_t i = 0; i < 120; ++i)
+    staged.watched->flows.push_back(
+        Attempt("192.0.2.7", 5000, static_cast<std::uint16_t>(1000 + i), WatchedFlow::Answer::kReset));
   CHECK(Ids(staged.Check(CheckSources)) == Names{"port-scan"});
 }
 
@@ -103,11 +105,15 @@ TEST_CASE("half-open connections to one port are a flood; to many ports they are
 TEST_CASE("a flood that rules drop is seen on the wire; one client's retries are none") {
   Staged staged;
   staged.watched.emplace();
-  for (int i = 0; i < 250; ++i) staged.watched->flows.push_back(Attempt(("198.51.100." + std::to_string(i)).c_str(), 5000, 80, WatchedFlow::Answer::kNone));
+  for (int i = 0; i < 250; ++i)
+    staged.watched->flows.push_back(
+        Attempt(("198.51.100." + std::to_string(i)).c_str(), 5000, 80, WatchedFlow::Answer::kNone));
   CHECK(Ids(staged.Check(CheckSynFlood)) == Names{"syn-flood"});
   Staged client;
   client.watched.emplace();
-  for (std::uint16_t i = 0; i < 250; ++i) client.watched->flows.push_back(Attempt("198.51.100.7", static_cast<std::uint16_t>(5000 + i), 80, WatchedFlow::Answer::kAccepted));
+  for (std::uint16_t i = 0; i < 250; ++i)
+    client.watched->flows.push_back(
+        Attempt("198.51.100.7", static_cast<std::uint16_t>(5000 + i), 80, WatchedFlow::Answer::kAccepted));
   CHECK(client.Check(CheckSynFlood).findings.empty());
 }
 

@@ -29,7 +29,8 @@ struct Staged {
     host.first.when = std::chrono::steady_clock::time_point{};
     host.last = host.first;
     host.last.when += std::chrono::seconds(1);
-    host.links = std::vector<Link>{{1, "lo", "", true, true, true}, {2, "eth0", "", true, true, false}, {3, "eth1", "", true, true, false}};
+    host.links = std::vector<Link>{
+        {1, "lo", "", true, true, true}, {2, "eth0", "", true, true, false}, {3, "eth1", "", true, true, false}};
     host.addresses = std::vector<LocalAddress>{{Address("10.0.0.1"), 24, 2}, {Address("10.0.1.1"), 24, 3}};
     host.listeners = std::vector<ListeningSocket>{};
     host.saved_sysctls = std::vector<SavedSysctl>{};
@@ -58,8 +59,8 @@ struct Staged {
   void Fill(std::uint64_t entries) { first_table().entries = last_table().entries = entries; }
 
   // `count` connections of a source, each from a port of its own.
-  void Add(const char* source, unsigned count, TcpState state, std::uint32_t timeout_seconds, std::uint16_t first_port = 80, bool many_ports = false,
-           std::uint32_t status = 0) {
+  void Add(const char* source, unsigned count, TcpState state, std::uint32_t timeout_seconds,
+           std::uint16_t first_port = 80, bool many_ports = false, std::uint32_t status = 0) {
     for (unsigned i = 0; i < count; ++i) {
       Connection connection;
       connection.key.source = Address(source).bytes;
@@ -91,9 +92,9 @@ inline std::vector<std::string> Ids(const Report& report) {
 }
 
 inline bool Says(const Finding& finding, const std::string& text) {
-  return finding.title.find(text) != std::string::npos || std::any_of(finding.evidence.begin(), finding.evidence.end(), [&](const std::string& line) {
-           return line.find(text) != std::string::npos;
-         });
+  return finding.title.find(text) != std::string::npos ||
+         std::any_of(finding.evidence.begin(), finding.evidence.end(),
+                     [&](const std::string& line) { return line.find(text) != std::string::npos; });
 }
 
 }  // namespace conntally::diagnose

@@ -74,7 +74,8 @@ TEST_CASE("a line that may be of another namespace's table makes no finding, and
   Staged foreign;
   foreign.host.uptime = std::chrono::hours(10);
   foreign.host.kernel_log->table_full_lines = 1;
-  foreign.host.kernel_log->table_full = {{foreign.host.uptime - std::chrono::minutes(1), "nf_conntrack: table full, dropping packet"}};
+  foreign.host.kernel_log->table_full = {
+      {foreign.host.uptime - std::chrono::minutes(1), "nf_conntrack: table full, dropping packet"}};
   CHECK(foreign.Check(CheckTablePressure).findings.empty());
   foreign.Count(TableCounter::kDrop, 50, 50);
   const auto unnamed = foreign.Check(CheckTablePressure);
@@ -163,7 +164,8 @@ TEST_CASE("who holds a full table is told: one source, a few, or spoofed thousan
   Staged spoofed;
   spoofed.Fill(10'000);
   for (int i = 0; i < 2000; ++i) {
-    spoofed.Add(("198.51." + std::to_string(i / 200) + "." + std::to_string(i % 200)).c_str(), 1, TcpState::kSynSent, 100);
+    spoofed.Add(("198.51." + std::to_string(i / 200) + "." + std::to_string(i % 200)).c_str(), 1, TcpState::kSynSent,
+                100);
   }
   CHECK(Says(spoofed.Check(CheckTablePressure).findings[0], "likely spoofed"));
 }

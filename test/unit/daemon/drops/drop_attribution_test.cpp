@@ -41,7 +41,8 @@ Rule Rule_(const char* text, Verdict verdict, std::vector<RuleCondition> conditi
   return rule;
 }
 
-// One base chain on a hook, then chains that can be jumped to; `rose` is by how much each rule's counter rose, nullopt: it has none.
+// One base chain on a hook, then chains that can be jumped to; `rose` is by how much each rule's counter rose, nullopt:
+// it has none.
 struct Firewall {
   struct Part {
     Rule rule;
@@ -294,8 +295,8 @@ TEST_CASE("a verdict map dropped what one of its elements that drop took") {
   firewall.Add(map, 12);
   firewall.Add(Rule_("drop", Verdict::kDrop, {}), 12);
   CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "dport vmap");
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80)));                        // it was let in
-  CHECK(firewall.Of(Packet("10.0.0.1", 443)) == "drop");                   // the map has nothing for it
+  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80)));       // it was let in
+  CHECK(firewall.Of(Packet("10.0.0.1", 443)) == "drop");  // the map has nothing for it
   map.map_understood = false;
   Firewall unknown("input");
   unknown.Add(map, 12);
@@ -310,7 +311,8 @@ TEST_CASE("a source that was in a set before and after was in it") {
     set.name = "bad";
     set.dynamic = true;
     set.expires = expires;
-    for (const char* address : addresses) set.elements.push_back({{IpAddress::Parse(address).value(), IpAddress::Parse(address).value()}, {}, false});
+    for (const char* address : addresses)
+      set.elements.push_back({{IpAddress::Parse(address).value(), IpAddress::Parse(address).value()}, {}, false});
     return std::make_shared<const std::vector<AddressSet>>(1, set);
   };
   RuleCondition in_set;

@@ -24,7 +24,8 @@ class Firewall {
     ruleset->chains.push_back(chain);
     for (const Shown& shown : rules) {
       Rule& rule = ruleset->rules.emplace_back();
-      rule.family = RuleFamily::kInet, rule.table = "t", rule.chain = "c", rule.text = shown.text, rule.verdict = Verdict::kDrop;
+      rule.family = RuleFamily::kInet, rule.table = "t", rule.chain = "c", rule.text = shown.text,
+      rule.verdict = Verdict::kDrop;
       rule.has_counter = rule.fully_understood = true;
       RuleCondition& port = rule.conditions.emplace_back();
       port.kind = RuleCondition::Kind::kDestinationPort;

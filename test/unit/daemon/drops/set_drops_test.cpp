@@ -10,7 +10,8 @@ using namespace conntally::test;
 
 namespace {
 
-Rule Counting(const std::string& text, const std::string& set, Verdict verdict = Verdict::kDrop, std::uint64_t handle = 4) {
+Rule Counting(const std::string& text, const std::string& set, Verdict verdict = Verdict::kDrop,
+              std::uint64_t handle = 4) {
   Rule rule = Rule_(text, verdict, {FromSet(set)});
   rule.counting_set = set;
   rule.handle = handle;
@@ -19,7 +20,8 @@ Rule Counting(const std::string& text, const std::string& set, Verdict verdict =
 
 AddressSet Counted(const std::string& name, const std::vector<std::pair<std::string, std::uint64_t>>& packets) {
   AddressSet set = SetOf(name, {});
-  for (const auto& [prefix, count] : packets) set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), RuleCounter{count, 0}, false});
+  for (const auto& [prefix, count] : packets)
+    set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), RuleCounter{count, 0}, false});
   return set;
 }
 
@@ -48,7 +50,8 @@ TEST_CASE("what a set's elements count from one reading to the next was dropped"
   Readings readings;
   CHECK(readings.Take(kRules, Counted("bad", {{"10.0.0.1", 100}})).empty());  // old
   CHECK(readings.Take(kRules, Counted("bad", {{"10.0.0.1", 100}})).empty());
-  CHECK(readings.Take(kRules, Counted("bad", {{"10.0.0.1", 103}, {"10.0.0.2", 2}})) == Drops{"10.0.0.1 3", "10.0.0.2 2"});
+  CHECK(readings.Take(kRules, Counted("bad", {{"10.0.0.1", 103}, {"10.0.0.2", 2}})) ==
+        Drops{"10.0.0.1 3", "10.0.0.2 2"});
 }
 
 TEST_CASE("an element that timed out and came back counts from zero") {
@@ -64,13 +67,17 @@ TEST_CASE("what was counted before the rule looked there is old") {
   (void)readings.Take({}, Counted("bad", {{"10.0.0.1", 100}}));
   CHECK(readings.Take(kRules, Counted("bad", {{"10.0.0.1", 100}})).empty());
   // A reload may bring elements with their old counters along.
-  CHECK(readings.Take({Counting("ip saddr @bad drop", "bad", Verdict::kDrop, 9)}, Counted("bad", {{"10.0.0.1", 101}, {"10.0.0.2", 50}})).empty());
+  CHECK(readings
+            .Take({Counting("ip saddr @bad drop", "bad", Verdict::kDrop, 9)},
+                  Counted("bad", {{"10.0.0.1", 101}, {"10.0.0.2", 50}}))
+            .empty());
 }
 
 TEST_CASE("elements without room are counted once, and their past is no drop once they have it") {
   std::vector<std::pair<std::string, std::uint64_t>> packets;
   for (std::size_t i = 0; i < SetDrops::kElementsMax + 3; ++i) {
-    packets.emplace_back("10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255), 100);
+    packets.emplace_back(
+        "10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255), 100);
   }
   Readings readings;
   const AddressSet all = Counted("bad", packets);

@@ -52,8 +52,7 @@ class Client {
 };
 
 // One request on a connection of its own.
-std::optional<Reply> Fetch(std::uint16_t port, const std::string& target,
-                           const std::string& more_headers = "");
+std::optional<Reply> Fetch(std::uint16_t port, const std::string& target, const std::string& more_headers = "");
 std::optional<Reply> Ask(std::uint16_t port, const std::string& whole_request, bool head = false);
 
 // Waits until `condition` holds, kHang at most; whether it does.

@@ -45,8 +45,8 @@ struct Fixture {
   Pair a, b, c;
 
   void Hold(Connection& connection, std::size_t bytes) {
-    connection.body = std::make_shared<ReplyBody>(
-        std::make_shared<const HeldText>(std::string(bytes, 'x'), held_bytes));
+    connection.body =
+        std::make_shared<ReplyBody>(std::make_shared<const HeldText>(std::string(bytes, 'x'), held_bytes));
   }
 };
 
@@ -201,7 +201,8 @@ TEST_CASE("a client that has only just come is not evicted before it can ask") {
 
 TEST_CASE("who waits for his answer is never evicted") {
   Fixture f;
-  for (const Pair* pair : {&f.a, &f.b, &f.c}) f.connections.StartWait(f.connections.Add(pair->server.get(), f.start), f.start);
+  for (const Pair* pair : {&f.a, &f.b, &f.c})
+    f.connections.StartWait(f.connections.Add(pair->server.get(), f.start), f.start);
   CHECK_FALSE(f.connections.EvictOne(f.start + 1h));
 }
 

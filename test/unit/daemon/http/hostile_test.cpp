@@ -30,8 +30,8 @@ std::unique_ptr<Server> StartServer(Options options, std::atomic<unsigned>* heav
     std::this_thread::sleep_for(20ms);
     return big(request);
   };
-  auto server =
-      Server::Start(options, {{"/metrics", {text(100'000), Lane::kScrape}}, {"/big", text(4'000'000)}, {"/heavy", heavy}});
+  auto server = Server::Start(
+      options, {{"/metrics", {text(100'000), Lane::kScrape}}, {"/big", text(4'000'000)}, {"/heavy", heavy}});
   if (!server) FAIL(server.error().message);
   return std::move(*server);
 }
@@ -164,11 +164,10 @@ TEST_CASE("hundreds of slow and silent clients do not hold up a scrape") {
   const Drippers drippers(server->port(), 300);
   const auto slowest = SlowestScrape(server->port(), 200);
   const auto statistics = server->statistics();
-  std::printf(
-      "slowest of 200 scrapes beside 1200 bad clients: %lld ms; %llu turned away, %llu deadlines missed\n",
-      static_cast<long long>(slowest.count()),
-      static_cast<unsigned long long>(statistics.connections_turned_away),
-      static_cast<unsigned long long>(statistics.deadlines_missed));
+  std::printf("slowest of 200 scrapes beside 1200 bad clients: %lld ms; %llu turned away, %llu deadlines missed\n",
+              static_cast<long long>(slowest.count()),
+              static_cast<unsigned long long>(statistics.connections_turned_away),
+              static_cast<unsigned long long>(statistics.deadlines_missed));
 }
 
 TEST_CASE("hundreds who ask for the same at once are served by a few calls") {
@@ -291,9 +290,8 @@ TEST_CASE("what the server can do", "[.measure]") {
               std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - big).count() / 50);
   const auto zipped = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) REQUIRE(client.Get("/big", "Accept-Encoding: gzip\r\n"));
-  std::printf(
-      ", gzip'ed %.1f ms\n",
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - zipped).count() / 50);
+  std::printf(", gzip'ed %.1f ms\n",
+              std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - zipped).count() / 50);
   std::vector<Client> clients;
   for (int i = 0; i < 75; ++i) {
     clients.emplace_back(server->port());

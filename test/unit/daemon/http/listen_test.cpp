@@ -55,5 +55,6 @@ TEST_CASE("where the kernel has no IPv6, every IPv4 address is listened on") {
 TEST_CASE("a zone that is not there is named") {
   const auto socket = Listen("[fe80::1%no-such-link]:0");
   REQUIRE_FALSE(socket);
-  CHECK(socket.error().message == "cannot listen on [fe80::1%no-such-link]:0: there is no network interface no-such-link");
+  CHECK(socket.error().message ==
+        "cannot listen on [fe80::1%no-such-link]:0: there is no network interface no-such-link");
 }

@@ -16,8 +16,9 @@ namespace {
 
 std::unique_ptr<Server> StartServer(Options options = {}) {
   options.listen_address = "127.0.0.1:0";
-  auto server = Server::Start(options, {{"/small", [](const Request&) { return Response{.body = "small\n"}; }},
-                                        {"/throws", [](const Request&) -> Response { throw std::runtime_error("a fault of ours"); }}});
+  auto server = Server::Start(
+      options, {{"/small", [](const Request&) { return Response{.body = "small\n"}; }},
+                {"/throws", [](const Request&) -> Response { throw std::runtime_error("a fault of ours"); }}});
   if (!server) FAIL(server.error().message);
   return std::move(*server);
 }
@@ -58,12 +59,13 @@ TEST_CASE("by loopback a foreign host is misdirected") {
   const auto status = [&](const std::string& host, const std::string& target = "/small") {
     return Ask(server->port(), "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")->status;
   };
-  for (const char* host : {"localhost", "LocalHost:9105", "127.0.0.1", "127.0.0.1:9105", "[::1]:9105", "[fe80::1%25eth0]", "192.0.2.1",
-                           "monitoring.example.com:80", "MONITORING.example.com."}) {
+  for (const char* host : {"localhost", "LocalHost:9105", "127.0.0.1", "127.0.0.1:9105", "[::1]:9105",
+                           "[fe80::1%25eth0]", "192.0.2.1", "monitoring.example.com:80", "MONITORING.example.com."}) {
     INFO(host);
     CHECK(status(host) == 200);
   }
-  for (const char* host : {"evil.example", "localhost.evil.example", "example.com:9105", "1.2.3", "127.0.0.1.evil.example"}) {
+  for (const char* host :
+       {"evil.example", "localhost.evil.example", "example.com:9105", "1.2.3", "127.0.0.1.evil.example"}) {
     INFO(host);
     CHECK(status(host) == 421);
     CHECK(status("localhost", std::string("http://") + host + "/small") == 421);
@@ -75,11 +77,12 @@ TEST_CASE("by loopback a foreign host is misdirected") {
 
 TEST_CASE("every answer forbids other sites to use it") {
   const auto server = StartServer();
-  for (const char* request : {"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                              "GET /throws HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                              "GET /small HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
-                              "POST /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
-                              "GET /small HTTP/1.1\r\nHost: evil.example\r\n\r\n"}) {
+  for (const char* request :
+       {"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /throws HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /small HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        "POST /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
+        "GET /small HTTP/1.1\r\nHost: evil.example\r\n\r\n"}) {
     INFO(request);
     const auto reply = Ask(server->port(), request);
     REQUIRE(reply);
@@ -96,7 +99,8 @@ TEST_CASE("a host is a name or an address, with or without a port") {
   CHECK(HostOf("localhost:9105") == "localhost");
   CHECK(HostOf("localhost:") == "localhost");
   CHECK(HostOf("[::1]:9105") == "[::1]");
-  for (const char* malformed : {"", ":80", "a b", "a:b", "a:80:80", "[::1", "[::1]80", "[localhost]", "a/b", "user@a", "\"a\""}) {
+  for (const char* malformed :
+       {"", ":80", "a b", "a:b", "a:80:80", "[::1", "[::1]80", "[localhost]", "a/b", "user@a", "\"a\""}) {
     INFO(malformed);
     CHECK_FALSE(HostOf(malformed));
   }

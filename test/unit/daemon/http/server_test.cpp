@@ -25,8 +25,7 @@ Handler Text(std::string body) {
 
 Response EchoQuery(const Request& request) {
   Response response;
-  for (const auto& [name, value] : request.query)
-    std::get<std::string>(response.body) += name + "=" + value + ";";
+  for (const auto& [name, value] : request.query) std::get<std::string>(response.body) += name + "=" + value + ";";
   return response;
 }
 
@@ -63,8 +62,7 @@ std::map<std::string, Route> Routes() {
           {"/headers", [](const Request&) {
              Response response;
              response.content_type = "text/html; charset=utf-8";
-             response.headers = {
-                 {"Content-Security-Policy", "default-src 'self'"}, {"X-Two", "1"}, {"X-Two", "2"}};
+             response.headers = {{"Content-Security-Policy", "default-src 'self'"}, {"X-Two", "1"}, {"X-Two", "2"}};
              return response;
            }}};
 }
@@ -165,10 +163,9 @@ TEST_CASE("a header too long is refused, one within the bound is not") {
 
 TEST_CASE("rubbish is answered 400 or cut, and harms nobody") {
   const auto server = StartServer();
-  for (const std::string& rubbish :
-       {std::string("\0\0\0\0\r\n\r\n", 8), std::string("GET\r\n\r\n"),
-        std::string("\x16\x03\x01\x02\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
-        std::string("GET /small HTTP/1.1\r\nHost\r\n\r\n"), std::string(200, '\n')}) {
+  for (const std::string& rubbish : {std::string("\0\0\0\0\r\n\r\n", 8), std::string("GET\r\n\r\n"),
+                                     std::string("\x16\x03\x01\x02\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
+                                     std::string("GET /small HTTP/1.1\r\nHost\r\n\r\n"), std::string(200, '\n')}) {
     Client client(server->port());
     client.Send(rubbish);
     client.Receive(1000, 100ms);
@@ -282,8 +279,7 @@ TEST_CASE("a port in use is an error that names it, and free again once the serv
   {
     const auto second = Server::Start(options, {});
     REQUIRE_FALSE(second);
-    CHECK(second.error().message.find("cannot listen on " + options.listen_address +
-                                      ": Address already in use") == 0);
+    CHECK(second.error().message.find("cannot listen on " + options.listen_address + ": Address already in use") == 0);
     CHECK(second.error().code == EADDRINUSE);
   }
   first.reset();

@@ -53,7 +53,8 @@ TEST_CASE("a limit without a condition counts every connection of its family") {
 }
 
 TEST_CASE("protocol, port and source narrow a limit exactly") {
-  const LimitInRule limit = OnlyLimit({Limited(Rule_("", Verdict::kReject, {From("10.0.0.0/8"), Protocol(kTcp), Port(80)}), 10)});
+  const LimitInRule limit =
+      OnlyLimit({Limited(Rule_("", Verdict::kReject, {From("10.0.0.0/8"), Protocol(kTcp), Port(80)}), 10)});
   CHECK_FALSE(limit.approximate);
   CHECK(limit.covered.Covers(Connection("10.0.0.1", 80)));
   CHECK_FALSE(limit.covered.Covers(Connection("10.0.0.1", 81)));
@@ -95,9 +96,10 @@ TEST_CASE("what a connection's tuple does not tell makes a limit approximate") {
 }
 
 TEST_CASE("connections that a rule before lets in are not counted") {
-  const LimitInRule limit = OnlyLimit({Rule_("", Verdict::kAccept, {State(kEstablished)}), Rule_("", Verdict::kAccept, {On("lo")}),
-                                       Rule_("", Verdict::kAccept, {From("10.0.0.9")}),
-                                       Rule_("", Verdict::kAccept, {Protocol(kTcp), Port(22)}), kPlain});
+  const LimitInRule limit =
+      OnlyLimit({Rule_("", Verdict::kAccept, {State(kEstablished)}), Rule_("", Verdict::kAccept, {On("lo")}),
+                 Rule_("", Verdict::kAccept, {From("10.0.0.9")}),
+                 Rule_("", Verdict::kAccept, {Protocol(kTcp), Port(22)}), kPlain});
   CHECK_FALSE(limit.approximate);
   CHECK(limit.covered.Covers(Connection("10.0.0.1", 80)));
   CHECK_FALSE(limit.covered.Covers(Connection("10.0.0.1", 22)));
@@ -160,8 +162,8 @@ TEST_CASE("destinations that are changed on the way narrow nothing, and the limi
 
 TEST_CASE("what only watches a limit is none") {
   CHECK(Limits({Limited(Rule_("", Verdict::kLog), 10)}) == 0);
-  CHECK(Limits({Limited(Rule_("", Verdict::kAccept), 10)}) == 0);            // above 10 accept
-  CHECK(Limits({Limited(Rule_("", Verdict::kDrop), 10, 32, false)}) == 0);   // upto 10 drop
+  CHECK(Limits({Limited(Rule_("", Verdict::kAccept), 10)}) == 0);           // above 10 accept
+  CHECK(Limits({Limited(Rule_("", Verdict::kDrop), 10, 32, false)}) == 0);  // upto 10 drop
   CHECK(Limits({Limited(Rule_("", Verdict::kAccept), 10, 32, false)}) == 1);
   Rule by_destination = kPlain;
   by_destination.limits[0].per = RuleLimit::Per::kDestination;
@@ -169,7 +171,9 @@ TEST_CASE("what only watches a limit is none") {
 }
 
 TEST_CASE("more limits than there is room for are counted") {
-  const LimitsInRules found = FindLimits(*WrittenRules().Chain("INPUT", "input", std::vector<Rule>(LimitsInRules::kLimitsMax + 3, kPlain)).Figures(), false);
+  const LimitsInRules found = FindLimits(
+      *WrittenRules().Chain("INPUT", "input", std::vector<Rule>(LimitsInRules::kLimitsMax + 3, kPlain)).Figures(),
+      false);
   CHECK(found.limits.size() == LimitsInRules::kLimitsMax);
   CHECK(found.turned_away == 3);
 }

@@ -15,7 +15,8 @@ struct Limited_ {
   explicit Limited_(SourceGrouping grouping = kSingly, std::size_t sources_max = ConnectionCensus::kSourcesMax)
       : census(grouping, KeyedHash(KeyedHash::Secret{3}), sources_max) {}
 
-  void Open(const std::string& source, std::uint16_t port, TcpState state = TcpState::kEstablished, std::uint16_t zone = 0) {
+  void Open(const std::string& source, std::uint16_t port, TcpState state = TcpState::kEstablished,
+            std::uint16_t zone = 0) {
     FlowKey key;
     key.source = Address(source).bytes;
     key.source_port = next_port++;
@@ -31,7 +32,9 @@ struct Limited_ {
     now += std::chrono::hours(1);
     while (census.Step(flows, now)) continue;
   }
-  std::vector<SourceLimit> Of(const std::string& source) const { return limits.Of(Prefix::Parse(source).value(), 40, configured, census); }
+  std::vector<SourceLimit> Of(const std::string& source) const {
+    return limits.Of(Prefix::Parse(source).value(), 40, configured, census);
+  }
 
   FlowTable flows{100'000, KeyedHash(KeyedHash::Secret{2})};
   ConnectionCensus census;
@@ -130,7 +133,8 @@ TEST_CASE("sources that a census has no room for are counted once, however many 
 TEST_CASE("limits that find no room are counted once, and the count does not fall when they are gone") {
   Limited_ limited;
   const auto with = [&](std::size_t limits) {
-    limited.Follow(WrittenRules().Chain("INPUT", "input", std::vector<Rule>(limits, Limited(Rule_("", Verdict::kDrop), 10))));
+    limited.Follow(
+        WrittenRules().Chain("INPUT", "input", std::vector<Rule>(limits, Limited(Rule_("", Verdict::kDrop), 10))));
     return limited.limits.turned_away();
   };
   CHECK(with(LimitsInRules::kLimitsMax + 3) == 3);

@@ -46,7 +46,8 @@ inline RuleCondition On(const std::string& interface) {
   return condition;
 }
 
-inline Rule Rule_(const std::string& text, Verdict verdict, std::vector<RuleCondition> conditions = {}, const std::string& target = {}) {
+inline Rule Rule_(const std::string& text, Verdict verdict, std::vector<RuleCondition> conditions = {},
+                  const std::string& target = {}) {
   Rule rule;
   rule.table = "filter";
   rule.text = text;
@@ -123,7 +124,8 @@ inline AddressSet SetOf(const std::string& name, const std::vector<std::string>&
   AddressSet set;
   set.table = "filter";
   set.name = name;
-  for (const std::string& prefix : prefixes) set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), {}, false});
+  for (const std::string& prefix : prefixes)
+    set.elements.push_back({RangeOf(Prefix::Parse(prefix).value()), {}, false});
   return set;
 }
 

@@ -65,7 +65,9 @@ std::string Fill(const FileDescriptor& pipe) {
   return held;
 }
 
-std::string Contents(const std::string& path) { return Read(FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)), 1 << 20); }
+std::string Contents(const std::string& path) {
+  return Read(FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)), 1 << 20);
+}
 
 }  // namespace
 

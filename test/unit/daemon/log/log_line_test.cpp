@@ -31,7 +31,8 @@ TEST_CASE("a text line is time, level, text, and what was held back") {
 
 TEST_CASE("no text begins a line of its own or steers a terminal") {
   CHECK(Text("a\nb\r\x1B[31m\x7F") == "2023-11-14T22:13:20.042Z info a?b??[31m?\n");
-  CHECK(Text("\xC2\x9B" "31m \xC2\xA0 \xC3\xA4") == "2023-11-14T22:13:20.042Z info ?31m \xC2\xA0 \xC3\xA4\n");
+  CHECK(Text("\xC2\x9B"
+             "31m \xC2\xA0 \xC3\xA4") == "2023-11-14T22:13:20.042Z info ?31m \xC2\xA0 \xC3\xA4\n");
   const std::string line = Text(AllBytes());
   for (std::size_t i = 0; i + 1 < line.size(); ++i) CHECK(static_cast<unsigned char>(line[i]) >= ' ');
   CHECK(line.find("\xC2\x9B") == line.npos);

@@ -25,7 +25,8 @@ TEST_CASE("other threads may log during a reload") {
     while (!done.load()) spdlog::info("not written at this level");
   });
   for (int i = 0; i < 1000; ++i) {
-    ConfigureLog({.level = Config::LogLevel::kError, .format = i % 2 == 0 ? Config::LogFormat::kJson : Config::LogFormat::kText});
+    ConfigureLog({.level = Config::LogLevel::kError,
+                  .format = i % 2 == 0 ? Config::LogFormat::kJson : Config::LogFormat::kText});
   }
   done = true;
   logging.join();

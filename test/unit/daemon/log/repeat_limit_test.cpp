@@ -42,8 +42,8 @@ TEST_CASE("however many different lines there are, a known one is held back or w
   for (std::size_t i = 0; i < RepeatLimit::kLinesMax; ++i) {
     CHECK(limit.Judge(std::string(i + 1, 'x'), kStart).write);
   }
-  CHECK_FALSE(limit.Judge("x", kStart).write);    // full, and it is known
-  CHECK(limit.Judge("another", kStart).write);    // all are forgotten
+  CHECK_FALSE(limit.Judge("x", kStart).write);  // full, and it is known
+  CHECK(limit.Judge("another", kStart).write);  // all are forgotten
   CHECK(limit.Judge("x", kStart).write);
   CHECK_FALSE(limit.Judge("x", kStart).write);
 }

@@ -14,7 +14,8 @@ const CollectorStatus kFails{false, 0, "no permission; needs CAP_NET_ADMIN"};
 CollectorTransitions::Time At(std::chrono::seconds seconds) { return CollectorTransitions::Time(1000s) + seconds; }
 
 // The texts of what is told at that second of one collector.
-std::vector<std::string> Told(CollectorTransitions& reports, const CollectorStatus& status, std::chrono::seconds second) {
+std::vector<std::string> Told(CollectorTransitions& reports, const CollectorStatus& status,
+                              std::chrono::seconds second) {
   std::vector<std::string> texts;
   for (const auto& line : reports.Update({{"conntrack", status}}, At(second))) texts.push_back(line.text);
   return texts;
@@ -58,7 +59,8 @@ TEST_CASE("one that flaps for an hour fills no log, and is told to work once it 
   CHECK(Told(reports, kFails, second++) == Texts{});
   const auto began = second;
   while (second < began + CollectorTransitions::kSteady) CHECK(Told(reports, kWorks, second++) == Texts{});
-  CHECK(Told(reports, kWorks, second) == Texts{"collector conntrack works again, after 3599 s in which it failed time and again"});
+  CHECK(Told(reports, kWorks, second) ==
+        Texts{"collector conntrack works again, after 3599 s in which it failed time and again"});
 }
 
 TEST_CASE("a collector that is put away is forgotten") {

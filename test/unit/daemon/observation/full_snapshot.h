@@ -10,9 +10,10 @@ namespace conntally::test {
 inline ExportedSource FullSource(const char* address, std::int64_t connections, std::uint64_t limit) {
   ExportedSource source{address, {}, {}, {}};
   if (limit != 0) {
-    source.limits = {{.origin = LimitOrigin::kConnlimit, .connections = limit / 2, .counted = limit / 3, .rule = "-j REJECT"},
-                     {.origin = LimitOrigin::kConfig, .connections = limit, .counted = limit / 4},
-                     {.origin = LimitOrigin::kConnlimit, .connections = limit * 2, .counted = 1, .rule = "-j DROP"}};
+    source.limits = {
+        {.origin = LimitOrigin::kConnlimit, .connections = limit / 2, .counted = limit / 3, .rule = "-j REJECT"},
+        {.origin = LimitOrigin::kConfig, .connections = limit, .counted = limit / 4},
+        {.origin = LimitOrigin::kConnlimit, .connections = limit * 2, .counted = 1, .rule = "-j DROP"}};
   }
   source.figures.source = IpAddress::Parse(address).value_or(IpAddress{});
   source.figures.connections = connections;
@@ -25,7 +26,11 @@ inline ExportedSource FullSource(const char* address, std::int64_t connections, 
 
 inline Snapshot FullSnapshot() {
   Snapshot snapshot;
-  snapshot.table = TableStatistics{.entries = 71, .limit = 262'144, .buckets = 65'536, .expectations = 2, .expectations_limit = 4096,
+  snapshot.table = TableStatistics{.entries = 71,
+                                   .limit = 262'144,
+                                   .buckets = 65'536,
+                                   .expectations = 2,
+                                   .expectations_limit = 4096,
                                    .counters = {11, 12, 13, 14, 15, 16, 17}};
   snapshot.table_seconds_until_full = 5400.25;
 
@@ -79,7 +84,8 @@ inline Snapshot FullSnapshot() {
     alerts->alerts.push_back(each);
   };
   alert(AlertKind::kConntrackTableNearlyFull, Severity::kCritical, AlertState::kFiring, "", "");
-  alert(AlertKind::kSourceMatchesDropRule, Severity::kWarning, AlertState::kFiring, "192.0.2.7", "tcp dport 23 drop comment \"no\"");
+  alert(AlertKind::kSourceMatchesDropRule, Severity::kWarning, AlertState::kFiring, "192.0.2.7",
+        "tcp dport 23 drop comment \"no\"");
   alerts->alerts.back().degraded = "some are lost";
   alerts->alerts.back().evidence = {{"packets", 516.0}, {"via", "ebpf"}};
   alert(AlertKind::kSourceMatchesDropRule, Severity::kWarning, AlertState::kFiring, "192.0.2.8", "");
@@ -89,8 +95,13 @@ inline Snapshot FullSnapshot() {
   alerts->notifications = {{"http://127.0.0.1:9093", 517, 518}};
   snapshot.alerts = std::move(alerts);
 
-  snapshot.process = {.cpu_seconds = 1.5, .start_time_seconds = 1'699'999'000.25, .resident_bytes = 10'000'000,
-                      .virtual_bytes = 200'000'000, .open_fds = 21, .max_fds = 1024, .threads = 4};
+  snapshot.process = {.cpu_seconds = 1.5,
+                      .start_time_seconds = 1'699'999'000.25,
+                      .resident_bytes = 10'000'000,
+                      .virtual_bytes = 200'000'000,
+                      .open_fds = 21,
+                      .max_fds = 1024,
+                      .threads = 4};
   snapshot.build = {"0.1.0", "0123456789ab", "gcc 12.2.0 \"quoted\\\" \n"};
   return snapshot;
 }

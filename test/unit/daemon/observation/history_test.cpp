@@ -15,7 +15,9 @@ using Json = nlohmann::json;
 namespace {
 
 IpAddress Address(const std::string& text) { return IpAddress::Parse(text).value(); }
-std::chrono::sys_seconds At(std::size_t sample) { return std::chrono::sys_seconds(1'000'000s + sample * History::kInterval); }
+std::chrono::sys_seconds At(std::size_t sample) {
+  return std::chrono::sys_seconds(1'000'000s + sample * History::kInterval);
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ TEST_CASE("rates are of the last ten seconds, whatever was before") {
 
 TEST_CASE("samples closer than a second neither fill memory nor bend the rate") {
   RecentRates rates;
-  for (int i = 0; i <= 100'000; ++i) rates.Add(RecentRates::Time{} + std::chrono::milliseconds(i), {.opened = static_cast<std::uint64_t>(i)});
+  for (int i = 0; i <= 100'000; ++i)
+    rates.Add(RecentRates::Time{} + std::chrono::milliseconds(i), {.opened = static_cast<std::uint64_t>(i)});
   CHECK(rates.PerSecond().opened == Approx(1000).epsilon(0.01));
 }
 
@@ -89,8 +92,11 @@ TEST_CASE("a source that was forgotten for its age does not come back with old p
 
 TEST_CASE("the source not seen for longest makes room") {
   History history;
-  const auto source = [](std::size_t i) { return Address("10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256)); };
-  for (std::size_t i = 0; i <= History::kSourcesMax; ++i) history.Add(At(i), {}, {{.source = source(i), .connections = 1}});
+  const auto source = [](std::size_t i) {
+    return Address("10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256));
+  };
+  for (std::size_t i = 0; i <= History::kSourcesMax; ++i)
+    history.Add(At(i), {}, {{.source = source(i), .connections = 1}});
   CHECK(Json::parse(history.Json(source(0), "")).at("times").empty());
   CHECK(!Json::parse(history.Json(source(1), "")).at("times").empty());
   CHECK(!Json::parse(history.Json(source(History::kSourcesMax), "")).at("times").empty());
@@ -100,11 +106,13 @@ TEST_CASE("those stand out that have the most of something") {
   FilledTally filled;
   for (int i = 1; i <= 200; ++i) filled.Open("10.0.0." + std::to_string(i), i);
   std::uint64_t sources = 0;
-  const auto found = SourcesThatStandOut(filled.View(), {{Address("203.0.113.9"), 4.0}, {Address("10.0.0.3"), 9.0}}, sources);
+  const auto found =
+      SourcesThatStandOut(filled.View(), {{Address("203.0.113.9"), 4.0}, {Address("10.0.0.3"), 9.0}}, sources);
   CHECK(sources == 200);
   CHECK(found.size() == 34);
   const auto of = [&](const std::string& name) {
-    return std::find_if(found.begin(), found.end(), [&](const SourceSample& sample) { return sample.source == Address(name); });
+    return std::find_if(found.begin(), found.end(),
+                        [&](const SourceSample& sample) { return sample.source == Address(name); });
   };
   REQUIRE(of("10.0.0.200") != found.end());
   CHECK(of("10.0.0.200")->connections == 200);

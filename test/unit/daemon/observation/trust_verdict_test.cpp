@@ -35,9 +35,11 @@ TEST_CASE("why the tallies are stale is told") {
 }
 
 TEST_CASE("what is off does not fail, and what has not been tried does not either") {
-  const CollectorStatuses collectors = {{"ebpf", {false, 0, "no BTF", true}}, {"conntrack", {}}, {"table", {true, 0, {}}}};
+  const CollectorStatuses collectors = {
+      {"ebpf", {false, 0, "no BTF", true}}, {"conntrack", {}}, {"table", {true, 0, {}}}};
   CHECK(FailingCollectors(collectors).empty());
-  CHECK(FailingCollectors({{"nftables", {false, 0, "a"}}, {"table", {false, 0, "b"}}}) == "nftables fails: a; table fails: b");
+  CHECK(FailingCollectors({{"nftables", {false, 0, "a"}}, {"table", {false, 0, "b"}}}) ==
+        "nftables fails: a; table fails: b");
 }
 
 }  // namespace conntally

@@ -7,7 +7,7 @@ TEST_CASE("the version text says version, revision and compiler") {
   CHECK_FALSE(build.version.empty());
   CHECK_FALSE(build.revision.empty());
   CHECK_FALSE(build.compiler.empty());
-  const std::string first_line = "conntally, version " + std::string(build.version) + " (revision " +
-                                 std::string(build.revision) + ")\n";
+  const std::string first_line =
+      "conntally, version " + std::string(build.version) + " (revision " + std::string(build.revision) + ")\n";
   CHECK(conntally::VersionText().starts_with(first_line));
 }

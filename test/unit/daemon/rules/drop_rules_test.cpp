@@ -7,11 +7,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::shared_ptr<const RuleFigures> Figures(const std::shared_ptr<const Ruleset>& ruleset, std::vector<std::uint64_t> packets) {
+std::shared_ptr<const RuleFigures> Figures(const std::shared_ptr<const Ruleset>& ruleset,
+                                           std::vector<std::uint64_t> packets) {
   auto figures = std::make_shared<RuleFigures>();
   BackendFigures& backend = figures->backends[RuleBackend::kNftables];
   backend.snapshot.ruleset = ruleset;
-  for (const std::uint64_t count : packets) backend.totals.push_back({.counter = RuleCounter{count, 0}, .first_handle = 0});
+  for (const std::uint64_t count : packets)
+    backend.totals.push_back({.counter = RuleCounter{count, 0}, .first_handle = 0});
   return figures;
 }
 

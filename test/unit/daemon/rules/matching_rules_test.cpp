@@ -15,7 +15,8 @@ std::vector<std::string> Matching(const WrittenRules& rules, const std::string& 
   const auto figures = rules.Figures();
   std::vector<std::string> texts;
   for (const MatchingRule& matching : RulesThatDrop(*figures, Address(source))) {
-    texts.push_back(matching.rule->text + (matching.any_source ? "*" : "") + (matching.certain ? "" : "?") + (matching.other_conditions ? "+" : ""));
+    texts.push_back(matching.rule->text + (matching.any_source ? "*" : "") + (matching.certain ? "" : "?") +
+                    (matching.other_conditions ? "+" : ""));
   }
   return texts;
 }
@@ -26,10 +27,11 @@ using Texts = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("drop and reject rules match by prefix, range and negation") {
-  const WrittenRules rules = Input({Rule_("everybody", Verdict::kDrop, {Port(23)}), Rule_("net", Verdict::kDrop, {From("10.0.0.0/8")}),
-                                    Rule_("not net", Verdict::kReject, {From("10.0.0.0/8", true)}),
-                                    Rule_("let in", Verdict::kAccept, {From("10.0.0.0/8")}),
-                                    Rule_("net, port", Verdict::kReject, {From("10.1.0.0/16"), Port(80)})});
+  const WrittenRules rules =
+      Input({Rule_("everybody", Verdict::kDrop, {Port(23)}), Rule_("net", Verdict::kDrop, {From("10.0.0.0/8")}),
+             Rule_("not net", Verdict::kReject, {From("10.0.0.0/8", true)}),
+             Rule_("let in", Verdict::kAccept, {From("10.0.0.0/8")}),
+             Rule_("net, port", Verdict::kReject, {From("10.1.0.0/16"), Port(80)})});
   CHECK(Matching(rules, "10.1.2.3") == Texts{"net", "net, port+", "everybody*+"});
   CHECK(Matching(rules, "192.0.2.1") == Texts{"not net", "everybody*+"});
   CHECK(Matching(rules, "2001:db8::1").empty());
@@ -40,7 +42,8 @@ TEST_CASE("elements of sets cover, but for exceptions, and of a set that is cut 
   blocked.elements.push_back({RangeOf(Prefix::Parse("10.0.0.7").value()), {}, true});
   AddressSet cut = SetOf("cut", {"10.0.0.1"});
   cut.complete = false;
-  WrittenRules rules = Input({Rule_("blocked", Verdict::kDrop, {FromSet("blocked")}), Rule_("cut", Verdict::kDrop, {FromSet("cut")})});
+  WrittenRules rules =
+      Input({Rule_("blocked", Verdict::kDrop, {FromSet("blocked")}), Rule_("cut", Verdict::kDrop, {FromSet("cut")})});
   rules.Set(blocked).Set(cut);
   CHECK(Matching(rules, "10.0.0.1") == Texts{"blocked", "cut"});
   CHECK(Matching(rules, "10.0.0.7") == Texts{"cut?"});
@@ -48,7 +51,8 @@ TEST_CASE("elements of sets cover, but for exceptions, and of a set that is cut 
 }
 
 TEST_CASE("the ways into a chain decide whom its rules cover") {
-  WrittenRules rules = Input({Rule_("from one", Verdict::kJump, {From("10.0.0.1")}, "judge"), Rule_("to ssh", Verdict::kJump, {From("10.0.0.2"), Port(22)}, "judge")});
+  WrittenRules rules = Input({Rule_("from one", Verdict::kJump, {From("10.0.0.1")}, "judge"),
+                              Rule_("to ssh", Verdict::kJump, {From("10.0.0.2"), Port(22)}, "judge")});
   rules.Chain("judge", "", {Rule_("let in", Verdict::kAccept, {Port(80)}), Rule_("drop", Verdict::kDrop)});
   rules.Chain("unused", "", {Rule_("never", Verdict::kDrop)});
   CHECK(Matching(rules, "10.0.0.1") == Texts{"drop"});
@@ -73,7 +77,9 @@ TEST_CASE("verdict maps cover by those of their elements that drop") {
 TEST_CASE("matching rules are told in JSON") {
   const auto figures = Input({Rule_("net", Verdict::kDrop, {From("10.0.0.0/8")})}).Figures();
   const auto json = nlohmann::json::parse(MatchingRulesJson(RulesThatDrop(*figures, Address("10.0.0.1"))));
-  CHECK(json == nlohmann::json::parse(
-                    R"([{"backend": "iptables-legacy", "family": "ip", "table": "filter", "chain": "INPUT", "rule": "net", "verdict": "drop",
+  CHECK(
+      json ==
+      nlohmann::json::parse(
+          R"([{"backend": "iptables-legacy", "family": "ip", "table": "filter", "chain": "INPUT", "rule": "net", "verdict": "drop",
                          "handle": null, "counter": null, "any_source": false, "certain": true, "other_conditions": false}])"));
 }

@@ -52,7 +52,8 @@ TEST_CASE("keys are told apart, in whatever pieces they come") {
   CHECK(Codes({"\x1bOA"}) == std::vector{kUp});
   CHECK(Codes({"\x1b"}) == std::vector{kEscape});
   CHECK(Codes({"\x1b\x1b[A"}) == std::vector{kEscape, kUp});
-  CHECK(Codes({"\x1b" "c"}) == std::vector{kEscape, kCharacter});
+  CHECK(Codes({"\x1b"
+               "c"}) == std::vector{kEscape, kCharacter});
   CHECK(Codes({"\x1b[15~q"}) == std::vector{kCharacter});  // F5 is no key of ours
   CHECK(Codes({"\r", "\x7f", "x"}) == std::vector{kEnter, kBackspace, kCharacter});
   CHECK(Codes({std::string(1, '\x1b') + "[" + std::string(100, '1')}).size() < 100);

@@ -10,7 +10,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const char* const kStatus = R"({"version": "0.1.0", "host": "gw1", "now": "2026-11-24T04:19:51Z", "ready": true, "synced": true,
+const char* const kStatus =
+    R"({"version": "0.1.0", "host": "gw1", "now": "2026-11-24T04:19:51Z", "ready": true, "synced": true,
   "connections": 1000, "unreplied": 250, "sources": 2,
   "table": {"entries": 900, "limit": 1000, "seconds_until_full": 90.5, "drops": 7, "early_drops": 8, "insert_failed": 9},
   "states": [{"protocol": "tcp", "state": "established", "connections": 750}, {"protocol": "udp", "state": "unreplied", "connections": 250}],
@@ -38,8 +39,10 @@ Model FullModel() {
   REQUIRE(TakeStatus(kStatus, model));
   REQUIRE(TakeSources(kSources, model));
   REQUIRE(TakeDetails(kDetails, model));
-  REQUIRE(TakeAlerts(R"({"alerts": [{"alert": "ConntrackTableNearlyFull", "severity": "critical", "state": "firing", "source": null,
-                        "summary": "the table is \u001b[31mnearly full"}]})", model));
+  REQUIRE(TakeAlerts(
+      R"({"alerts": [{"alert": "ConntrackTableNearlyFull", "severity": "critical", "state": "firing", "source": null,
+                        "summary": "the table is \u001b[31mnearly full"}]})",
+      model));
   model.answered = true;
   return model;
 }
@@ -55,9 +58,9 @@ bool Has(const std::string& text, std::string_view part) { return text.find(part
 TEST_CASE("one screen of 80 x 24 answers what is asked at 3 a.m.") {
   const std::string text = Text(FullModel());
   CHECK(std::count(text.begin(), text.end(), '\n') == 24);
-  for (const char* part : {"900 of 1,000  90%", "full in 90 s", "opened 121/s", "closed 99/s", "lost 7", "evicted 8", "9 insertions failed",
-                           "25% unreplied", "tcp established 750", "1 firing", "ConntrackTableNearlyFull", "rules FAILS: no ? permission",
-                           "5 events lost"}) {
+  for (const char* part : {"900 of 1,000  90%", "full in 90 s", "opened 121/s", "closed 99/s", "lost 7", "evicted 8",
+                           "9 insertions failed", "25% unreplied", "tcp established 750", "1 firing",
+                           "ConntrackTableNearlyFull", "rules FAILS: no ? permission", "5 events lost"}) {
     INFO(part << " in\n" << text);
     CHECK(Has(text, part));
   }
@@ -118,8 +121,8 @@ TEST_CASE("an opened source shows its limits, drops, and connections by port and
   view.screen = Screen::kSource;
   view.opened = "192.0.2.7";
   const std::string text = Text(FullModel(), view, {100, 40});
-  for (const char* part : {"600 connections, 60% of all", "480 of 500 (96%)", "connlimit", "70 packets  by tcp dport 23 drop", "443  established",
-                           "others"}) {
+  for (const char* part : {"600 connections, 60% of all", "480 of 500 (96%)", "connlimit",
+                           "70 packets  by tcp dport 23 drop", "443  established", "others"}) {
     INFO(part << " in\n" << text);
     CHECK(Has(text, part));
   }
@@ -139,14 +142,16 @@ TEST_CASE("without an answer the screen says whom it asked, and what to try") {
 TEST_CASE("a daemon that went away leaves its last figures, and how old they are") {
   Model model = FullModel();
   model.trouble = "Couldn't connect";
-  const std::string text = PlainText(Render(model, {}, {80, 24}, {.now = model.answered_at + 12s, .address = ""}), {80, 24});
+  const std::string text =
+      PlainText(Render(model, {}, {80, 24}, {.now = model.answered_at + 12s, .address = ""}), {80, 24});
   CHECK(Has(text, "NO ANSWER, as of 12 s ago"));
   CHECK(Has(text, "192.0.2.7"));
 }
 
 TEST_CASE("how far to trust the figures is told on every screen") {
   View view;
-  for (view.screen = Screen::kSources; view.screen != Screen::kHelp; view.screen = static_cast<Screen>(static_cast<int>(view.screen) + 1)) {
+  for (view.screen = Screen::kSources; view.screen != Screen::kHelp;
+       view.screen = static_cast<Screen>(static_cast<int>(view.screen) + 1)) {
     CHECK(Has(Text(FullModel(), view, {130, 24}), "compared 20 s ago (1 missed, 2 stale)  3 beyond bounds"));
   }
 }
@@ -171,10 +176,13 @@ TEST_CASE("the selected source is on the screen, however far down") {
 
 TEST_CASE("an answer that is not conntally's is an error, and the model stays") {
   Model model = FullModel();
-  for (const char* answer : {"", "<html>", "[]", "{}", "42", "{\"sources\": 1, \"synced\": []}"}) CHECK(!TakeAlerts(answer, model));
+  for (const char* answer : {"", "<html>", "[]", "{}", "42", "{\"sources\": 1, \"synced\": []}"})
+    CHECK(!TakeAlerts(answer, model));
   CHECK(!TakeStatus("{\"status\": \"ok\"}", model));
   CHECK(model.alerts.size() == 1);
-  CHECK(TakeStatus(R"({"synced": 1, "table": [], "states": {"x": null}, "collectors": {"a": 1}, "losses": null, "version": 7})", model));
+  CHECK(TakeStatus(
+      R"({"synced": 1, "table": [], "states": {"x": null}, "collectors": {"a": 1}, "losses": null, "version": 7})",
+      model));
   Text(model);
 }
 

@@ -8,13 +8,17 @@ using namespace conntally::top;
 
 TEST_CASE("what a terminal would obey is made harmless") {
   CHECK(Harmless("\x1b[2Jrm") == "?[2Jrm");
-  CHECK(Harmless("a\x07" "b\x7f") == "a?b?");
-  CHECK(Harmless("\xc2\x9b" "31m") == "?31m");        // C1 CSI
+  CHECK(Harmless("a\x07"
+                 "b\x7f") == "a?b?");
+  CHECK(Harmless("\xc2\x9b"
+                 "31m") == "?31m");  // C1 CSI
   CHECK(Harmless("one\r\ntwo\tthree") == "one  two three");
   CHECK(Harmless("\xff\xfe ok") == "?? ok");
-  CHECK(Harmless("\xe2\x80\xae" "abc") == "?abc");    // right-to-left override
-  CHECK(Harmless("\xcc\x81" "e") == "?e");            // combining
-  CHECK(Harmless("\xe4\xb8\xad") == "?");             // two columns wide
+  CHECK(Harmless("\xe2\x80\xae"
+                 "abc") == "?abc");  // right-to-left override
+  CHECK(Harmless("\xcc\x81"
+                 "e") == "?e");            // combining
+  CHECK(Harmless("\xe4\xb8\xad") == "?");  // two columns wide
   CHECK(Harmless("Zürich, Ωmega, Ядро") == "Zürich, Ωmega, Ядро");
   CHECK(Harmless(std::string_view("a\0b", 3)) == "a?b");
   CHECK(Harmless(std::string(5000, 'x')).size() == 1000);

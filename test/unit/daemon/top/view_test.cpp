@@ -85,7 +85,8 @@ TEST_CASE("the selection follows its source when the order changes") {
 TEST_CASE("keys do no harm where there is nothing") {
   const Model model;
   View view;
-  for (const auto code : {KeyCode::kUp, KeyCode::kDown, KeyCode::kPageDown, KeyCode::kEnd, KeyCode::kEnter, KeyCode::kEscape}) {
+  for (const auto code :
+       {KeyCode::kUp, KeyCode::kDown, KeyCode::kPageDown, KeyCode::kEnd, KeyCode::kEnter, KeyCode::kEscape}) {
     Apply({code}, model, 0, view);
   }
   CHECK(view.screen == Screen::kSources);

@@ -43,10 +43,11 @@ Buffer SetMessage(const char* name) {
                                        Field(NFTA_SET_FLAGS, std::uint32_t{NFT_SET_ANONYMOUS | NFT_SET_CONSTANT})});
 }
 Buffer ElementMessage(const char* set, std::uint16_t port) {
-  return NftMessageOf(NFT_MSG_NEWSETELEM,
-                      {Text(NFTA_SET_ELEM_LIST_TABLE, "t"), Text(NFTA_SET_ELEM_LIST_SET, set),
-                       Nest(NFTA_SET_ELEM_LIST_ELEMENTS,
-                            {Nest(NFTA_LIST_ELEM, {Nest(NFTA_SET_ELEM_KEY, {Field(NFTA_DATA_VALUE, NetworkBytes(port))})})})});
+  return NftMessageOf(
+      NFT_MSG_NEWSETELEM,
+      {Text(NFTA_SET_ELEM_LIST_TABLE, "t"), Text(NFTA_SET_ELEM_LIST_SET, set),
+       Nest(NFTA_SET_ELEM_LIST_ELEMENTS,
+            {Nest(NFTA_LIST_ELEM, {Nest(NFTA_SET_ELEM_KEY, {Field(NFTA_DATA_VALUE, NetworkBytes(port))})})})});
 }
 Buffer Generation(std::uint32_t generation) { return NftMessageOf(NFT_MSG_NEWGEN, {Field(NFTA_GEN_ID, generation)}); }
 
@@ -64,7 +65,9 @@ void NoteAll(NftChanges& changes, std::initializer_list<Buffer> messages) {
   for (const Buffer& message : messages) changes.Note(message);
 }
 
-std::string KeyOf(const Buffer& message, const NftSetContents& sets = {}) { return TextKey(DecodeNftRule(message).value(), sets); }
+std::string KeyOf(const Buffer& message, const NftSetContents& sets = {}) {
+  return TextKey(DecodeNftRule(message).value(), sets);
+}
 
 using Counters = std::vector<std::optional<RuleCounter>>;
 RuleCounter Packets(std::uint64_t packets) { return {packets, packets * 10}; }
@@ -75,12 +78,16 @@ TEST_CASE("the first deletion of a handle is of the rule that was there, later o
   NftChanges changes;
   const auto before = Rules({4, 5});
   changes.Begin(before, 10);
-  NoteAll(changes, {RuleMessage(NFT_MSG_DELRULE, 4, {Meta(1), Counter(7)}), RuleMessage(NFT_MSG_NEWRULE, 4, {Meta(2), Counter(0)}), Generation(11),
-                    RuleMessage(NFT_MSG_DELRULE, 4, {Meta(2), Counter(3)}), RuleMessage(NFT_MSG_NEWRULE, 4, {Meta(1), Counter(6)}), Generation(12),
-                    RuleMessage(NFT_MSG_DELRULE, 4, {Meta(1), Counter(8)}), RuleMessage(NFT_MSG_NEWRULE, 9, {Meta(1), Counter(2)}), Generation(13)});
+  NoteAll(changes, {RuleMessage(NFT_MSG_DELRULE, 4, {Meta(1), Counter(7)}),
+                    RuleMessage(NFT_MSG_NEWRULE, 4, {Meta(2), Counter(0)}), Generation(11),
+                    RuleMessage(NFT_MSG_DELRULE, 4, {Meta(2), Counter(3)}),
+                    RuleMessage(NFT_MSG_NEWRULE, 4, {Meta(1), Counter(6)}), Generation(12),
+                    RuleMessage(NFT_MSG_DELRULE, 4, {Meta(1), Counter(8)}),
+                    RuleMessage(NFT_MSG_NEWRULE, 9, {Meta(1), Counter(2)}), Generation(13)});
   CHECK(changes.generation() == 13);
   const auto now = Rules({5, 9, 11});
-  const RuleChanges told = changes.Take(*now, {{KeyOf(RuleMessage(NFT_MSG_NEWRULE, 0, {Meta(1), Counter(99)})), "one"}});
+  const RuleChanges told =
+      changes.Take(*now, {{KeyOf(RuleMessage(NFT_MSG_NEWRULE, 0, {Meta(1), Counter(99)})), "one"}});
   CHECK(told.before == before);
   CHECK(told.finals == Counters{Packets(7), std::nullopt});
   REQUIRE(told.passed.size() == 1);  // that of which nobody knows a text is nobody's
@@ -131,8 +138,10 @@ TEST_CASE("rules with anonymous sets are known by the sets' elements") {
 TEST_CASE("a restored counter of a rule that went again is no new packet") {
   NftChanges changes;
   changes.Begin(Rules({}), 1);
-  NoteAll(changes, {RuleMessage(NFT_MSG_NEWRULE, 4, {Counter(50)}), Generation(2), RuleMessage(NFT_MSG_DELRULE, 4, {Counter(53)}), Generation(3),
-                    RuleMessage(NFT_MSG_NEWRULE, 5, {Counter(2)}), Generation(4), RuleMessage(NFT_MSG_DELRULE, 5, {Counter(30)}), Generation(5)});
+  NoteAll(changes,
+          {RuleMessage(NFT_MSG_NEWRULE, 4, {Counter(50)}), Generation(2),
+           RuleMessage(NFT_MSG_DELRULE, 4, {Counter(53)}), Generation(3), RuleMessage(NFT_MSG_NEWRULE, 5, {Counter(2)}),
+           Generation(4), RuleMessage(NFT_MSG_DELRULE, 5, {Counter(30)}), Generation(5)});
   const RuleChanges told = changes.Take(*Rules({}), {{KeyOf(RuleMessage(NFT_MSG_NEWRULE, 0, {Counter(1)})), "it"}});
   REQUIRE(told.passed.size() == 1);
   CHECK(told.passed[0].counted == Packets(3 + 30));  // the two were the commit's own

@@ -37,7 +37,8 @@ Ranges RangesIn(const std::vector<NftElement>& elements) {
 
 }  // namespace
 
-TEST_CASE("intervals are kept whole where one begins at the very key that ends another, in whichever order these are told") {
+TEST_CASE(
+    "intervals are kept whole where one begins at the very key that ends another, in whichever order these are told") {
   const Key ten = KeyOf(10), twenty = KeyOf(20), thirty = KeyOf(30);
   const Ranges whole = {{10, 19}, {20, 29}};
   CHECK(RangesIn({Point(ten, false), Point(twenty, true), Point(twenty, false), Point(thirty, true)}) == whole);

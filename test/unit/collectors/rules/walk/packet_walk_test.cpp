@@ -36,8 +36,9 @@ int RuleOf(const Walk& walk) {
 }  // namespace
 
 TEST_CASE("the first rule that takes the packet decides") {
-  const auto firewall = Input(Verdict::kDrop, {Does(Verdict::kDrop, {Tcp(), ToPort(23)}), Does(Verdict::kAccept, {Tcp(), ToPort(22)}),
-                                               Does(Verdict::kReject, {Tcp(), ToPort(22)}), Does(Verdict::kReject, {Tcp(), ToPort(25)})});
+  const auto firewall =
+      Input(Verdict::kDrop, {Does(Verdict::kDrop, {Tcp(), ToPort(23)}), Does(Verdict::kAccept, {Tcp(), ToPort(22)}),
+                             Does(Verdict::kReject, {Tcp(), ToPort(22)}), Does(Verdict::kReject, {Tcp(), ToPort(25)})});
   CHECK(Of(firewall, Syn(22)).passes == Match::kYes);
   CHECK(RuleOf(Of(firewall, Syn(23))) == 0);
   CHECK(RuleOf(Of(firewall, Syn(25))) == 3);
@@ -46,8 +47,9 @@ TEST_CASE("the first rule that takes the packet decides") {
 }
 
 TEST_CASE("an accept behind the rule that stops the packet comes too late") {
-  const auto firewall = Input(Verdict::kAccept, {Does(Verdict::kAccept, {State(kStateEstablished)}), Does(Verdict::kReject),
-                                                 Does(Verdict::kAccept, {Tcp(), ToPort(25)}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
+  const auto firewall = Input(
+      Verdict::kAccept, {Does(Verdict::kAccept, {State(kStateEstablished)}), Does(Verdict::kReject),
+                         Does(Verdict::kAccept, {Tcp(), ToPort(25)}), Does(Verdict::kAccept, {Tcp(), ToPort(80)})});
   const Walk walk = Of(firewall, Syn(80));
   CHECK(RuleOf(walk) == 1);
   REQUIRE(walk.late_accept);
@@ -56,8 +58,11 @@ TEST_CASE("an accept behind the rule that stops the packet comes too late") {
 }
 
 TEST_CASE("jumps come back, gotos do not, and returns end a chain") {
-  auto firewall = Input(Verdict::kDrop, {Leads(Verdict::kJump, "a"), Leads(Verdict::kGoto, "b", {ToPort(81)}), Does(Verdict::kAccept)});
-  firewall.Own("filter", "a", {Does(Verdict::kReturn, {ToPort(80)}), Does(Verdict::kDrop, {ToPort(80)}), Does(Verdict::kReject, {ToPort(82)})});
+  auto firewall = Input(Verdict::kDrop,
+                        {Leads(Verdict::kJump, "a"), Leads(Verdict::kGoto, "b", {ToPort(81)}), Does(Verdict::kAccept)});
+  firewall.Own(
+      "filter", "a",
+      {Does(Verdict::kReturn, {ToPort(80)}), Does(Verdict::kDrop, {ToPort(80)}), Does(Verdict::kReject, {ToPort(82)})});
   firewall.Own("filter", "b", {Does(Verdict::kAccept, {ToPort(1)})});
   CHECK(Of(firewall, Syn(80)).passes == Match::kYes);
   CHECK(RuleOf(Of(firewall, Syn(81))) == -1);
@@ -67,9 +72,11 @@ TEST_CASE("jumps come back, gotos do not, and returns end a chain") {
 
 TEST_CASE("every base chain of a hook must let the packet pass, of whatever backend, by priority") {
   Firewall firewall;
-  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {ToPort(80)})}, RuleFamily::kIp, "filter", kLegacy);
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {ToPort(80)})}, RuleFamily::kIp,
+                "filter", kLegacy);
   firewall.Base("t", "late", "input", 10, Verdict::kAccept, {Does(Verdict::kReject, {ToPort(80)})}, RuleFamily::kInet);
-  firewall.Base("t", "early", "input", -10, Verdict::kAccept, {Does(Verdict::kAccept, {ToPort(80)}), Does(Verdict::kReject, {ToPort(81)})}, RuleFamily::kInet);
+  firewall.Base("t", "early", "input", -10, Verdict::kAccept,
+                {Does(Verdict::kAccept, {ToPort(80)}), Does(Verdict::kReject, {ToPort(81)})}, RuleFamily::kInet);
   const Walk walk = Of(firewall, Syn(80));
   CHECK(StopOf(walk).base.backend == kLegacy);
   CHECK(walk.path.size() == 2);
@@ -105,7 +112,8 @@ TEST_CASE("what is not known leaves the answer open, and says which rule") {
 TEST_CASE("a jump that may be taken leaves both ways open") {
   BuiltRule perhaps = Leads(Verdict::kJump, "a");
   perhaps.rule.fully_understood = false;
-  auto firewall = Input(Verdict::kAccept, {perhaps, Does(Verdict::kAccept, {ToPort(22)}), Does(Verdict::kDrop, {ToPort(23)})});
+  auto firewall =
+      Input(Verdict::kAccept, {perhaps, Does(Verdict::kAccept, {ToPort(22)}), Does(Verdict::kDrop, {ToPort(23)})});
   firewall.Own("filter", "a", {Does(Verdict::kReject, {ToPort(22)}), Does(Verdict::kReturn)});
   CHECK(Of(firewall, Syn(22)).passes == Match::kMaybe);
   CHECK(Of(firewall, Syn(80)).passes == Match::kYes);
@@ -129,7 +137,8 @@ TEST_CASE("sets and verdict maps are looked into") {
                   {.verdict = Verdict::kJump, .jump_target = "services", .key = {State(kStateNew)}}};
   Firewall firewall = Input(Verdict::kAccept, {Does(Verdict::kDrop, {FromSet("banned")}), map, Does(Verdict::kReject)});
   firewall.Own("filter", "services", {Does(Verdict::kAccept, {ToPort(22)})});
-  firewall.Set("filter", "banned", {{{*IpAddress::Parse("198.51.100.0"), *IpAddress::Parse("198.51.100.255")}, {}, false}});
+  firewall.Set("filter", "banned",
+               {{{*IpAddress::Parse("198.51.100.0"), *IpAddress::Parse("198.51.100.255")}, {}, false}});
   CHECK(Of(firewall, Syn(22)).passes == Match::kYes);
   CHECK(RuleOf(Of(firewall, Syn(23))) == 2);
   Packet banned = Syn(22);
@@ -176,7 +185,8 @@ TEST_CASE("of several destinations chosen at random the last stands for all") {
   perhaps.rule.fully_understood = false;
   perhaps.rule.not_understood = "statistic";
   Firewall firewall;
-  firewall.Base("nat", "PREROUTING", "prerouting", -100, Verdict::kAccept, {perhaps, Leads(Verdict::kJump, "second")}, RuleFamily::kIp, "nat");
+  firewall.Base("nat", "PREROUTING", "prerouting", -100, Verdict::kAccept, {perhaps, Leads(Verdict::kJump, "second")},
+                RuleFamily::kIp, "nat");
   firewall.Own("nat", "first", {to("10.0.0.2")});
   firewall.Own("nat", "second", {to("10.0.0.3")});
   WalkRouting routing;
@@ -190,7 +200,8 @@ TEST_CASE("of several destinations chosen at random the last stands for all") {
 
 TEST_CASE("chains of devices see what comes in, or leaves, by theirs, before conntrack does") {
   Firewall firewall;
-  firewall.Base("guard", "in", "ingress", 0, Verdict::kAccept, {Does(Verdict::kDrop, {State(kStateNew)}), Does(Verdict::kDrop, {ToPort(80)})}, RuleFamily::kNetdev);
+  firewall.Base("guard", "in", "ingress", 0, Verdict::kAccept,
+                {Does(Verdict::kDrop, {State(kStateNew)}), Does(Verdict::kDrop, {ToPort(80)})}, RuleFamily::kNetdev);
   firewall.Devices({"eth0"});
   CHECK(RuleOf(Of(firewall, Syn(80))) == 1);
   CHECK(Of(firewall, Syn(81)).passes == Match::kYes);
@@ -204,7 +215,8 @@ TEST_CASE("marks that rules set are seen by later ones") {
   marks.rule.mark = MarkChange{true, 0, 0x10};
   Firewall firewall;
   firewall.Base("mangle", "PREROUTING", "prerouting", -150, Verdict::kAccept, {marks});
-  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Numbers(Kind::kMark, {{0x10, 0x10}})})});
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept,
+                {Does(Verdict::kDrop, {Numbers(Kind::kMark, {{0x10, 0x10}})})});
   CHECK(Of(firewall, Syn(80)).passes == Match::kNo);
   CHECK(Of(firewall, Syn(81)).passes == Match::kYes);
 }
@@ -213,7 +225,8 @@ TEST_CASE("before conntrack no packet has a state, and what is not tracked keeps
   BuiltRule untracks = Does(Verdict::kContinue, {ToPort(53)});
   untracks.rule.untracks = true;
   Firewall firewall;
-  firewall.Base("raw", "PREROUTING", "prerouting", -300, Verdict::kAccept, {untracks, Does(Verdict::kDrop, {State(kStateNew)})});
+  firewall.Base("raw", "PREROUTING", "prerouting", -300, Verdict::kAccept,
+                {untracks, Does(Verdict::kDrop, {State(kStateNew)})});
   firewall.Base("filter", "INPUT", "input", 0, Verdict::kDrop, {Does(Verdict::kAccept, {State(kStateNew)})});
   CHECK(Of(firewall, Syn(80)).passes == Match::kYes);
   CHECK(RuleOf(Of(firewall, Syn(53))) == -1);

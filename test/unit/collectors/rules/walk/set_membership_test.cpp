@@ -11,7 +11,9 @@ namespace {
 
 IpAddress Address(const char* text) { return IpAddress::Parse(text).value(); }
 
-SetElement Element(const char* prefix, bool no_match = false) { return {RangeOf(*Prefix::Parse(prefix)), std::nullopt, no_match}; }
+SetElement Element(const char* prefix, bool no_match = false) {
+  return {RangeOf(*Prefix::Parse(prefix)), std::nullopt, no_match};
+}
 
 AddressSet Set(std::vector<SetElement> elements) {
   AddressSet set;
@@ -39,7 +41,8 @@ Match AsAsked(const AddressSet& set, const char* source) {
 }  // namespace
 
 TEST_CASE("an exception holds, in whatever order the elements are listed") {
-  std::vector<SetElement> elements = {Element("10.0.0.0/24", true), Element("10.0.0.0/8"), Element("10.0.0.64/26"), Element("10.0.0.70", true)};
+  std::vector<SetElement> elements = {Element("10.0.0.0/24", true), Element("10.0.0.0/8"), Element("10.0.0.64/26"),
+                                      Element("10.0.0.70", true)};
   const auto by_start = [](const SetElement& a, const SetElement& b) {
     return std::pair(a.addresses.first, a.addresses.last) < std::pair(b.addresses.first, b.addresses.last);
   };
@@ -47,7 +50,11 @@ TEST_CASE("an exception holds, in whatever order the elements are listed") {
   int orders = 0;
   do {
     const AddressSet set = Set(elements);
-    for (const auto& [source, held] : {std::pair("10.0.0.5", false), {"10.0.0.65", true}, {"10.0.0.70", false}, {"10.1.0.5", true}, {"11.0.0.5", false}}) {
+    for (const auto& [source, held] : {std::pair("10.0.0.5", false),
+                                       {"10.0.0.65", true},
+                                       {"10.0.0.70", false},
+                                       {"10.1.0.5", true},
+                                       {"11.0.0.5", false}}) {
       CHECK(MembershipOf(Address(source), set) == Known(held));
       CHECK(AsAsked(set, source) == Known(held));
     }
