@@ -134,6 +134,6 @@ def _variables(selector):
     return [
         {"name": "datasource", "label": "datasource", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0},
         variable("job", "label_values(conntally_up, job)", several),
-        variable("instance", f'label_values(conntally_up{{job=~"$job"}}, instance)', several),
+        variable("instance", 'label_values(conntally_up{job=~"$job"}, instance)', several),
         variable("source", f"label_values(conntally_source_connections{selector}, source)", True),
     ]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
-from dropped_traffic import HOST, client_and_host, send
+from dropped_traffic import client_and_host, send
 from harness import *
 from prometheus_server import Prometheus
 

@@ -197,9 +197,9 @@ FAULTS = [
     Case("nft goto, from which nobody comes back", nft_input("ct state established,related accept\niifname \"lo\" accept\nmeta l4proto ipv6-icmp accept\ngoto rest", "drop", more="chain rest {\ntcp dport 22 accept\n}"),
          first="drop-policy", told="silent"),
     # iptables-nft
-    Case("iptables-nft RETURN before the policy", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -j RETURN\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
+    Case("iptables-nft RETURN before the policy", iptables(ESTABLISHED + "-A INPUT -s 192.0.2.0/24 -p tcp -j RETURN\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT", policies=("DROP", "ACCEPT", "ACCEPT")),
          "iptables-nft", "drop-policy", "policy drop", "silent"),
-    Case("iptables-nft DROP of a mark, a flag, a state and a type", iptables(f"-A INPUT -i wan+ -p tcp -m tcp --dport 80:90 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m mark --mark 0x0/0xf0 -m addrtype --dst-type LOCAL -j DROP"),
+    Case("iptables-nft DROP of a mark, a flag, a state and a type", iptables("-A INPUT -i wan+ -p tcp -m tcp --dport 80:90 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m mark --mark 0x0/0xf0 -m addrtype --dst-type LOCAL -j DROP"),
          "iptables-nft", "drop-rule", "--tcp-flags", "silent"),
     Case("nft drop of a mark, a flag and a state", nft_input("iifname \"wan*\" tcp dport { 80, 443 } tcp flags & (fin | syn | rst | ack) == syn ct state new meta mark & 0xf0 == 0x0 drop"),
          first="drop-rule", told="silent"),
@@ -224,7 +224,7 @@ FAULTS = [
          "drop-rule", "chain DOCKER-USER, line 1", "silent", port=8080),
     Case("ufw-like, port not opened", UFW, "iptables-nft", "drop-policy", "chain INPUT", "silent", port=8080),
     # legacy
-    Case("legacy DROP", iptables(ESTABLISHED + f"-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 80 -j DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"), "iptables-legacy",
+    Case("legacy DROP", iptables(ESTABLISHED + "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 80 -j DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"), "iptables-legacy",
          "drop-rule", "line 4", "silent"),
     Case("legacy ACCEPT too late", iptables("-A INPUT -p tcp -m tcp --dport 80 -j REJECT\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT"), "iptables-legacy", "late-accept", "line 2",
          "refused"),

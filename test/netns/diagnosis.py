@@ -9,7 +9,6 @@ import json
 import pathlib
 import socket
 import struct
-import subprocess
 import tempfile
 import threading
 import time

@@ -71,7 +71,6 @@ def through_iptables_reloads(tool, backend):
                 series.wait_sum(total)
 
             step("restore without counters", lambda: namespace.run(f"{tool}-restore", input=iptables_rules([*KEPT, "-p udp -m udp --dport 1 -j DROP"])))
-            counters = {rule: (1000, 50000) for rule in KEPT}
             step("insert above", lambda: namespace.run(tool, "-I", "INPUT", "-p", "udp", "--dport", "2", "-j", "DROP"))
             step("delete another", lambda: namespace.run(tool, "-D", "INPUT", "1"))
             now = {key[2]: value[0] for key, value in saved_counters(namespace, f"{tool}-save")[0].items() if key[2] in KEPT}
