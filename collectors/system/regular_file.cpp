@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,11 +40,17 @@ Status ExpectRegular(const struct stat& status, std::size_t bytes_max) {
   return Ok();
 }
 
+bool IsNullDevice(const struct stat& status) {
+  constexpr unsigned kMajor = 1, kMinor = 3;  // Documentation/admin-guide/devices.txt
+  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(kMajor, kMinor);
+}
+
 Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
   // Before it is opened, since that alone makes some devices do something; and after, since another may have taken its
   // place.
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return Because(errno);
+  if (IsNullDevice(status)) return std::string();
   if (auto expected = ExpectRegular(status, bytes_max); !expected) return expected.error();
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!file || fstat(file.get(), &status) != 0) return Because(errno);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`--netns NAME`: the name may come after the daemon, go, and come back as another namespace."""
 
+import tempfile
+
 from firewall import *
 from harness import *
 from namespaces import _remove_namespace
@@ -42,7 +44,7 @@ def test_a_namespace_that_comes_after_the_daemon_goes_and_comes_back():
             daemon.wait_listening()
             wait_until(lambda: {"conntrack", "nftables", "table", "ebpf"} <= collectors(daemon, 0), 5, "that nothing can be read yet")
             assert not is_synced(daemon) and daemon.status_of("/readyz") == 503
-            assert f"there is no network namespace /run/netns/{away.name}" in daemon.log, daemon.log
+            daemon.wait_for_log(f"there is no network namespace /run/netns/{away.name}")
 
             with away:
                 away.nft(RULES)
@@ -85,8 +87,9 @@ def kept_by(daemon, inode):
 
 
 def test_what_is_no_network_namespace_is_refused_at_start():
-    with Namespace() as namespace:
-        for path in ("/tmp", "/etc/passwd", "/proc/self/ns/mnt"):
+    with Namespace() as namespace, tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(f"{folder}/pipe")  # and it is not waited for
+        for path in ("/tmp", "/etc/passwd", "/proc/self/ns/mnt", f"{folder}/pipe"):
             done = namespace.run(BINARY, "--netns", path, check=False, timeout=10 * SLOWNESS)
             assert done.returncode == 1 and f"{path} is not a network namespace" in done.stdout + done.stderr, done
             asked = namespace.run(BINARY, "diagnose", "--netns", path, check=False)

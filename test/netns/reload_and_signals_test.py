@@ -235,13 +235,4 @@ def test_a_file_system_that_does_not_answer_is_not_waited_for():
         claim("ended", time.monotonic() - start, 2)
 
 
-def test_a_pipe_is_no_network_namespace_and_is_not_waited_for():
-    with tempfile.TemporaryDirectory() as folder, Namespace() as namespace:
-        os.mkfifo(f"{folder}/pipe")
-        with Daemon(namespace, arguments=["--netns", f"{folder}/pipe"]) as daemon:
-            daemon.wait_for_log("cannot enter network namespace")
-            daemon.signal(signal.SIGTERM)
-            assert daemon.process.wait(5 * SLOWNESS) == 0
-
-
 main()

@@ -68,10 +68,11 @@ def test_memory_that_is_refused_later_is_tried_for_again():
     with Namespace() as namespace, Daemon(namespace, prefix=["env", "MALLOC_ARENA_MAX=1"]) as daemon:
         daemon.wait_ready()
         status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
+        # Less than it has, so that the next block is refused, whatever it gave back meanwhile.
         has = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) << 10
-        run("prlimit", f"--as={has}:", "--pid", daemon.process.pid)
+        run("prlimit", f"--as={has // 2}:", "--pid", daemon.process.pid)
         ct_load(namespace, "create", "--count", 50_000, "--sources", 5_000)
-        daemon.wait_for_log("conntrack: out of memory; trying again", 10)
+        daemon.wait_for_log("conntrack fails: out of memory; trying again", 10)
         run("prlimit", "--as=unlimited:", "--pid", daemon.process.pid)
         claim("equal again", daemon.wait_equal(20), 10)
         check_invariants(daemon.metrics())

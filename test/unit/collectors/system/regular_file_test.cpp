@@ -67,6 +67,11 @@ TEST_CASE("what is no regular file is refused, and not waited for") {
   CHECK(WhyNot(folder / "absent") == "No such file or directory");
 }
 
+TEST_CASE("the null device is an empty file") {
+  CHECK(ReadRegularFile("/dev/null", kMax).value().empty());
+  CHECK(WhyNot("/dev/zero") == "it is a device; allowed: a regular file");
+}
+
 TEST_CASE("a gigabyte is refused unread") {
   const TemporaryFolder folder;
   REQUIRE(truncate(WithBytes(folder / "huge", 1).c_str(), 1 << 30) == 0);
