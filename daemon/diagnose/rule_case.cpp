@@ -55,7 +55,8 @@ std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFac
   std::vector<std::string> unread;
   for (const auto& [backend, read] : rules.backends) {
     // Whether the kernel has it at all is not known either to who may not ask.
-    if (!read.success && (read.present || !host.can_administer_network)) unread.emplace_back(NameOf(backend));
+    if (!read.success && (read.present || read.lacks_capability || !host.can_administer_network))
+      unread.emplace_back(NameOf(backend));
   }
   return unread;
 }

@@ -15,6 +15,7 @@ struct AskedRules {
   std::string root = "/nonexistent";
   const WatchedPackets* watched = nullptr;
   std::optional<RuleBackend> unread = {};      // its rules could not be read
+  bool lacks_capability = false;               // for want of one
   mutable diagnose::RuleOutcome outcome = {};  // of the last look
 
   AskedRules() {
@@ -60,7 +61,8 @@ struct AskedRules {
     };
     if (unread) {
       BackendReading& one = after.backends[*unread];
-      one.present = true;
+      one.present = !lacks_capability;
+      one.lacks_capability = lacks_capability;
       one.ruleset = std::make_shared<Ruleset>();
     }
     outcome = diagnose::CheckRules({question, host, before, after, root, no_route, watched}, report);

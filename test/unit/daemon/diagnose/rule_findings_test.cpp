@@ -119,6 +119,10 @@ TEST_CASE("of rules that were not read nothing is claimed, and those that were a
   CHECK(report.checked.empty());
   CHECK(asked.outcome.passes == Match::kMaybe);
   CHECK(asked.outcome.unread == Strings{"nftables"});
+  asked.lacks_capability = true;
+  asked.Look();
+  CHECK(asked.outcome.passes == Match::kMaybe);
+  CHECK(asked.outcome.unread == Strings{"nftables"});
   CHECK(asked.Ask("192.0.2.7", 81).Ids() == Strings{"drop-rule"});
   CHECK(asked.outcome.passes == Match::kNo);
 }
