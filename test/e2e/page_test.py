@@ -184,11 +184,16 @@ def test_without_a_script_it_still_tells_the_main_figures():
         browser.open(PAGE)
         parts = ("<td>10.0.0.1</td>", "Yes: the tallies are as the kernel's table", "reload for newer figures")
 
-        def text():
-            return browser.call("DOM.getOuterHTML", nodeId=browser.call("DOM.getDocument", depth=-1)["root"]["nodeId"])["outerHTML"]
+        text = ""
 
-        wait_until(lambda: all(part in text() for part in parts), 15, lambda: f"{parts} in {text()}", every=0.2)
-        assert SCRIPT not in text() and "&lt;script&gt;" in text()
+        def is_whole():
+            nonlocal text
+            root = browser.call("DOM.getDocument", depth=-1)["root"]["nodeId"]
+            text = browser.call("DOM.getOuterHTML", nodeId=root)["outerHTML"]
+            return all(part in text for part in parts)
+
+        wait_until(is_whole, 15, lambda: f"{parts} in {text}", every=0.2)
+        assert SCRIPT not in text and "&lt;script&gt;" in text
 
 
 def test_nothing_overflows_on_a_phone_and_it_follows_the_dark():
