@@ -22,7 +22,7 @@ LONGER = {
     "daemon/command_line/command_line.cpp": 365,
     "daemon/daemon.cpp": 310,
     "daemon/diagnose/accept_commands.cpp": 325,
-    "daemon/diagnose/rule_case.cpp": 309,
+    "daemon/diagnose/rule_case.cpp": 310,
     "daemon/diagnose/stopped_traffic.cpp": 303,
     "daemon/drops/drop_attribution.cpp": 362,
     "daemon/drops/drop_collector.cpp": 397,
