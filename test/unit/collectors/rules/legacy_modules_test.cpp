@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <sstream>
+#include "test/support/catch.h"
 
 #include "collectors/rules/iptables/legacy_reader.h"
 

@@ -1,9 +1,8 @@
 #include "daemon/command_line/restart_keys.h"
 
-#include <catch2/catch.hpp>
-
 #include "config/parse.h"
 #include "daemon/command_line/command_line.h"
+#include "test/support/catch.h"
 
 namespace conntally {
 namespace {
@@ -18,7 +17,8 @@ using Keys = std::vector<std::string>;
 
 TEST_CASE("just the keys that changed and need a restart are named") {
   CHECK(Changed("{}").empty());
-  CHECK(Changed("web: {listen_address: \"127.0.0.1:9106\"}") == Keys{"web.listen_address"});
+  CHECK(Changed("web: {listen_address: \"127.0.0.1:9106\", allowed_hosts: [gw.example]}") ==
+        Keys{"web.listen_address", "web.allowed_hosts"});
   CHECK(Changed("conntrack: {receive_buffer_bytes: 65536, reconcile_interval: 5s}") ==
         Keys{"conntrack.receive_buffer_bytes"});
   CHECK(Changed("conntrack: {connections_max: 7}\nsources: {ipv4_prefix: 24, ipv6_prefix: 64, tracked_max: 9}\n"

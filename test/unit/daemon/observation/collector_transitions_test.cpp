@@ -1,6 +1,6 @@
 #include "daemon/observation/collector_transitions.h"
 
-#include <catch2/catch.hpp>
+#include "test/support/catch.h"
 
 namespace conntally {
 namespace {

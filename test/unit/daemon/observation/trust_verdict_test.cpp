@@ -1,6 +1,6 @@
 #include "daemon/observation/trust_verdict.h"
 
-#include <catch2/catch.hpp>
+#include "test/support/catch.h"
 
 namespace conntally {
 namespace {
