@@ -89,10 +89,17 @@ void DropTally::Remember(const LoggedPacket& packet) {
 void DropTally::EndRound(Moment now) {
   const std::lock_guard lock(mutex_);
   last_ = now;
-  for (const CountedDrop& drop : waiting_) SettleCounted(drop, now);
-  waiting_.clear();
-  std::swap(waiting_, arrived_);
-  SettleLogged(now, 2);
+  try {
+    for (const CountedDrop& drop : waiting_) SettleCounted(drop, now);
+    waiting_.clear();
+    std::swap(waiting_, arrived_);
+    SettleLogged(now, 2);
+  } catch (...) {  // for want of memory: better not at all than twice
+    waiting_.clear();
+    logged_.clear();
+    logged_waiting_ = 0;
+    throw;
+  }
   SettleSets(now, kSetWait);
   SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
   ++round_;

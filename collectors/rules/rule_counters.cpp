@@ -162,6 +162,10 @@ void RuleCounters::BeginAnew() {
   }
 }
 
+void RuleCounters::ReadAnew() {
+  for (auto& [which, backend] : backends_) backend.ruleset = nullptr;
+}
+
 // Which series each rule of a changed ruleset goes on with: among those that say the same the one that has its handle,
 // else the first that is left.
 void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>& ruleset, Time now) {

@@ -63,6 +63,8 @@ class RuleCounters {
 
   // What is read from now on counts other packets than what was read before: another network namespace's.
   void BeginAnew();
+  // It counts the same packets, read by another reader, or after a reading that was not taken in whole.
+  void ReadAnew();
 
   std::shared_ptr<const RuleFigures> figures() const { return figures_; }
 

@@ -60,6 +60,9 @@ Result<FollowedNamespace::Outcome> FollowedNamespace::Follow() {
   if (path_.empty()) return std::exchange(inside_, true) ? Outcome::kSame : Outcome::kEntered;
   const auto opened = Open(path_);
   if (!opened) {
+    const int code = opened.error().code;
+    // What this process lacks for a moment says nothing of the namespace.
+    if (inside_ && (code == EMFILE || code == ENFILE || code == ENOMEM)) return Outcome::kSame;
     Leave();
     return opened.error();
   }

@@ -37,6 +37,10 @@ class FollowedNamespace {
  public:
   // Empty: the process's own, which never changes.
   explicit FollowedNamespace(std::string path) : path_(std::move(path)) {}
+  // The thread is back where it was at first.
+  ~FollowedNamespace() { Leave(); }
+  FollowedNamespace(const FollowedNamespace&) = delete;
+  FollowedNamespace& operator=(const FollowedNamespace&) = delete;
 
   enum class Outcome {
     kSame,

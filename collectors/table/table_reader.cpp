@@ -88,8 +88,11 @@ Result<TableReader> TableReader::Open(const std::string& network_namespace_path)
   } else {
     // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
     const auto open = [&] {
-      const auto entered = EnterNetworkNamespace(network_namespace_path);
-      socket = entered ? NetlinkSocket::Open() : entered.error();
+      const auto ran = Caught([&] {
+        const auto entered = EnterNetworkNamespace(network_namespace_path);
+        socket = entered ? NetlinkSocket::Open() : entered.error();
+      });
+      if (!ran) socket = ran.error();
     };
     if (const auto ran = Caught([&] { StartThread("table", open).join(); }); !ran) return ran.error();
   }

@@ -54,7 +54,7 @@ bool IsTallyKind(Kind kind) {
          kind == Kind::kSourceConnectionChurn || kind == Kind::kSourceScanning;
 }
 
-const std::set<std::string> kDropCollectors = {"ebpf", "nflog", "kernel_log"};
+const std::set<std::string> kDropCollectors = {"drops", "ebpf", "nflog", "kernel_log"};
 const std::set<std::string> kRuleCollectors = {NameOf(RuleBackend::kNftables), NameOf(RuleBackend::kIptablesLegacy),
                                                NameOf(RuleBackend::kIp6tablesLegacy)};
 

@@ -183,7 +183,6 @@ void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::ti
 }
 
 void SourceDetails::Run(const std::stop_token& stop) {
-  FollowedNamespace network_namespace(network_namespace_path_);
   while (!stop.stop_requested()) {
     std::vector<IpAddress> sources;
     const auto now = Clock::now();
@@ -200,6 +199,7 @@ void SourceDetails::Run(const std::stop_token& stop) {
       }
     }
     SourceSurvey survey(sources, grouping_);
+    FollowedNamespace network_namespace(network_namespace_path_);  // left while nobody asks, so that it can go
     const auto entered = network_namespace.Follow();
     const Status status = entered ? SurveyKernel(sources, grouping_, stop, survey) : entered.error();
     Publish(std::move(survey), status, now);

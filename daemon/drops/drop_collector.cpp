@@ -69,11 +69,10 @@ bool Passes(const Error& error) {
   return std::find(kPassing.begin(), kPassing.end(), error.code) != kPassing.end();
 }
 
-void CountTableFull(const TableFullLine& line, TableFullLineCounts& lines) {
+void CountTableFull(const TableFullLine& line, std::uint64_t own_inode, TableFullLineCounts& lines) {
   if (line.network_namespace == 0) {
     ++lines.nobodys;
-  } else if (const auto own = IdentifyNetworkNamespace(kOwnNetworkNamespace);
-             own && own->inode == line.network_namespace) {
+  } else if (line.network_namespace == own_inode) {
     ++lines.ours;
   }
 }
@@ -87,6 +86,7 @@ struct DropCollector::Ways {
 
   FollowedNamespace network_namespace;
   bool inside = false;
+  std::uint64_t inode = 0;  // of the namespace that it is in; 0: it is in none
   Clock::time_point next_look{};
   std::map<std::string, std::uint64_t>
       losses_before;  // of ways that were closed with their namespace, by the names of overflows
@@ -146,6 +146,12 @@ bool DropCollector::stopping() const {
 
 void DropCollector::Run() {
   Ways ways(options_);
+  {
+    // What was told goes on, should the thread have been here before.
+    const std::lock_guard lock(mutex_);
+    ways.table_full_lines = table_full_lines_;
+    ways.losses_before = overflows_;
+  }
   ways.kernel_log_wanted = options_.drops.kernel_log;
   Clock::time_point next_round = Clock::now() + kRound;
   while (!stopping()) {
@@ -173,7 +179,9 @@ bool DropCollector::FollowNamespace(Ways& ways) {
   if (followed && *followed == FollowedNamespace::Outcome::kSame) return true;
   LeaveNamespace(ways);
   ways.inside = static_cast<bool>(followed);
+  ways.inode = 0;
   if (followed) {
+    if (const auto own = IdentifyNetworkNamespace(kOwnNetworkNamespace)) ways.inode = own->inode;
     ways.unbound_groups = options_.drops.nflog_groups;
     ways.ebpf_wanted = options_.drops.ebpf != Config::Switch::kOff;
     ways.next_bind = ways.next_open = {};
@@ -217,6 +225,7 @@ void DropCollector::AttachEbpf(Ways& ways) {
     Publish("ebpf", {true, 0, {}});
     return;
   }
+  tally_.set_ebpf_counts(false);
   const bool wanted = options_.drops.ebpf == Config::Switch::kOn;
   const std::string& reason = attached.error().message;
   if (ways.ebpf_wanted) return Publish("ebpf", {false, 0, reason + "; trying again"});
@@ -283,7 +292,7 @@ void DropCollector::ReceiveLogged(Ways& ways) {
     if (const auto packet = ParseLogLine(record.text)) {
       if (!ways.let_through.contains(packet->prefix)) tally_.AddLogged(*packet);
     } else if (const auto full = ParseTableFullLine(record.text)) {
-      CountTableFull(*full, ways.table_full_lines);
+      CountTableFull(*full, ways.inode, ways.table_full_lines);
     }
   });
   if (!read) ways.next_reading = Clock::now() + kReadAgain;
@@ -372,7 +381,7 @@ void DropCollector::PublishFigures(const Ways& ways) {
   const DropTally::Figures figures = tally_.figures();
   std::map<std::string, std::uint64_t> overflows = NamespaceLosses(ways);
   overflows["drop_sources"] = figures.sources_evicted;
-  overflows["drop_rules"] = figures.rules_turned_away;
+  overflows["drop_rules"] = figures.rules_turned_away + ways.not_looked_up;
   overflows["drop_log_packets"] = figures.logged_turned_away;
   overflows["drop_set_packets"] = figures.set_turned_away;
   overflows["drop_set_elements"] = ways.sets.turned_away();

@@ -56,7 +56,12 @@ std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
       named.set = rule.counting_set;
       named.ipset = rule.counting_ipset;
       const AddressSet* set = FindSet(rule, named, snapshot.sets.get(), figures.ipsets.get());
-      if (set != nullptr && set->complete && !(set->ipset && ipset_of_ipsets)) TakeSet(key, *set, drops);
+      if (set != nullptr && set->complete) {
+        if (!set->ipset || !ipset_of_ipsets) TakeSet(key, *set, drops);
+      } else if (auto known = known_.extract(key)) {  // not read this time
+        elements_ += known.mapped().size();
+        next_.insert(std::move(known));
+      }
     }
   }
   known_ = std::move(next_);

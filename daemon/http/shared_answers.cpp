@@ -29,13 +29,24 @@ std::vector<Connection*> SharedAnswers::Deliver() {
   std::vector<Connection*> answered;
   for (auto& question : renderer_.TakeAnswered()) {
     const auto waiting = waiting_.find(question->key);
+    std::vector<Connection*> late;
     for (Connection* connection : waiting->second) {
-      connection->rendering = question->rendering;
-      answered.push_back(connection);
+      const bool in_time = !question->rendering || connection->since <= question->rendering->began;
+      if (in_time || waiting->second.size() >= kMany) {
+        connection->rendering = question->rendering;
+        answered.push_back(connection);
+      } else {
+        late.push_back(connection);
+      }
     }
-    waiting_.erase(waiting);
-    --asked_[static_cast<std::size_t>(question->lane)];
-    if (question->rendering) recent_.insert_or_assign(std::move(question->key), std::move(question->rendering));
+    if (question->rendering) recent_.insert_or_assign(question->key, std::move(question->rendering));
+    if (late.empty()) {
+      waiting_.erase(waiting);
+      --asked_[static_cast<std::size_t>(question->lane)];
+    } else {
+      waiting->second = std::move(late);
+      renderer_.Ask(std::move(question));
+    }
   }
   return answered;
 }

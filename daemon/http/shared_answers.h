@@ -1,8 +1,8 @@
 // Who waits for which answer, and which answers may be shared. The server's thread only.
 //
-// Who asks what somebody is waiting for already waits with him, and gets the same rendering: hundreds of clients cost
-// one. Where kMany are being answered in a lane, what was rendered in the last kSharedFor is shared with newcomers,
-// too; else everybody's answer is rendered after he asked.
+// Who asks what somebody is waiting for already waits with him, and gets the same rendering if it begins after he
+// asked: hundreds of clients cost one. Those who came while it was under way share the next. Where kMany wait or are
+// being answered in a lane, newcomers share what is under way, and what was rendered in the last kSharedFor.
 #pragma once
 
 #include <chrono>

@@ -7,7 +7,11 @@ namespace conntally {
 Result<TableStatistics> TableCollector::ReadNamespace() {
   if (!network_namespace_path_.empty()) {
     const auto found = IdentifyNetworkNamespace(network_namespace_path_);
-    if (!found) return found.error();
+    if (!found) {
+      // Another one may get the number of one that is gone.
+      if (found.error().code == ENOENT) namespace_ = {};
+      return found.error();
+    }
     if (*found != namespace_) {
       reader_.reset();
       counters_before_ = counters_;
@@ -21,7 +25,15 @@ Result<TableStatistics> TableCollector::ReadNamespace() {
   }
   auto statistics = reader_->Read();
   if (!statistics) return statistics;
-  for (std::size_t i = 0; i < kTableCounters; ++i) counters_[i] = statistics->counters[i] += counters_before_[i];
+  for (std::size_t i = 0; i < kTableCounters; ++i) {
+    std::uint64_t& told = statistics->counters[i];
+    told += counters_before_[i];
+    if (told < counters_[i]) {  // a new reader knows nothing of what had gone round
+      counters_before_[i] += counters_[i] - told;
+      told = counters_[i];
+    }
+    counters_[i] = told;
+  }
   return statistics;
 }
 

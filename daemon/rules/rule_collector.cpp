@@ -82,13 +82,14 @@ void RuleCollector::Describe(CollectorReport& report) const {
 }
 
 void RuleCollector::Run() {
-  FollowedNamespace network_namespace(network_namespace_path_);
+  LetReadersGo();  // after something threw, half an answer may be left in their sockets
+  counters_.ReadAnew();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const Config::Rules config = config_;
     lock.unlock();
     const auto began = std::chrono::steady_clock::now();
-    const bool there = EnterNamespace(network_namespace);
+    const bool there = EnterNamespace();
     if (there) Poll(config);
     lock.lock();
     WaitAndFollow(lock, config,
@@ -97,19 +98,24 @@ void RuleCollector::Run() {
   }
 }
 
-bool RuleCollector::EnterNamespace(FollowedNamespace& network_namespace) {
-  const auto followed = network_namespace.Follow();
-  const bool other = !followed || *followed == FollowedNamespace::Outcome::kEntered;
-  if (other && readers_) {
-    changes_lost_before_ += readers_->nftables.changes_lost();
-    readers_.reset();
+void RuleCollector::LetReadersGo() {
+  if (readers_) changes_lost_before_ += readers_->nftables.changes_lost();
+  readers_.reset();
+}
+
+bool RuleCollector::EnterNamespace() {
+  const auto followed = network_namespace_.Follow();
+  if (!followed || *followed == FollowedNamespace::Outcome::kEntered) {
+    LetReadersGo();
     counters_.BeginAnew();
   }
-  if (followed && !readers_) readers_.emplace();
-  const std::string failure = followed ? "" : followed.error().message;
+  if (followed) {
+    if (!readers_) readers_.emplace();
+    return true;
+  }
   const std::lock_guard lock(mutex_);
-  failure_ = failure;
-  return static_cast<bool>(followed);
+  failure_ = followed.error().message;
+  return false;
 }
 
 // With the lock held, but while it follows.
@@ -143,6 +149,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
   const std::lock_guard lock(mutex_);
   figures_ = counters_.figures();
+  failure_.clear();
   changes_lost_ = changes_lost_before_ + readers_->nftables.changes_lost();
 }
 

@@ -59,7 +59,8 @@ class RuleCollector {
   };
 
   void Run();
-  bool EnterNamespace(FollowedNamespace& network_namespace);
+  void LetReadersGo();
+  bool EnterNamespace();
   void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config,
                      std::chrono::steady_clock::time_point until);
   void Poll(const Config::Rules& config);
@@ -82,6 +83,7 @@ class RuleCollector {
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
   // The thread's own.
+  FollowedNamespace network_namespace_{network_namespace_path_};
   std::optional<Readers> readers_;         // of the namespace that the thread is in; none while there is none
   std::uint64_t changes_lost_before_ = 0;  // by readers that are gone
   RuleCounters counters_{0};

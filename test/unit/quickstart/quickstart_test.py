@@ -13,7 +13,7 @@ import unittest
 
 QUICKSTART = pathlib.Path(__file__).resolve().parents[3] / "quickstart"
 
-PRESETS = """{"version": 6, "configurePresets": [{"name": "release", "generator": "Unix Makefiles", "binaryDir": "${sourceDir}/build/release"}],
+PRESETS = """{"version": 6, "configurePresets": [{"name": "release", "generator": "Ninja", "binaryDir": "${sourceDir}/build/release"}],
 "testPresets": [{"name": "release", "configurePreset": "release", "output": {"outputOnFailure": true}}]}"""
 PASSES = "add_test(NAME passes COMMAND true)\n"
 SKIPPED = """

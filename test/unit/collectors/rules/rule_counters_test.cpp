@@ -69,6 +69,7 @@ class Firewall {
     Show(rules);
   }
   void BeginAnew() { counters_.BeginAnew(); }
+  void ReadAnew() { counters_.ReadAnew(); }
   void Fail() {
     FirewallReading snapshot;
     BackendReading& read = snapshot.backends[RuleBackend::kNftables];
@@ -235,5 +236,14 @@ TEST_CASE("another network namespace's counters are added to those of the one be
   firewall.BeginAnew();
   firewall.Show({{"a", 1, 25}});
   CHECK(firewall.packets() == Packets{35});
+  CHECK(firewall.figures().changes == 0);
+}
+
+TEST_CASE("the same counters read by another reader are counted once") {
+  Firewall firewall;
+  firewall.Show({{"a", 1, 10}});
+  firewall.ReadAnew();
+  firewall.Show({{"a", 1, 25}});
+  CHECK(firewall.packets() == Packets{25});
   CHECK(firewall.figures().changes == 0);
 }

@@ -44,11 +44,11 @@ TEST_CASE("a scrape waits for no other answer, nor that for a long list") {
 }
 
 TEST_CASE("who asks while the same is being rendered shares it, and parameters make no other scrape") {
-  std::atomic<unsigned> calls{0};
+  std::atomic<unsigned> calls{0}, parameters{0};
   std::atomic<bool> end{false};
   const auto slow = [&](const Request& request) {
     ++calls;
-    CHECK(request.query.empty());
+    parameters += static_cast<unsigned>(request.query.size());
     while (!end) std::this_thread::sleep_for(1ms);
     return Response{};
   };
@@ -68,6 +68,31 @@ TEST_CASE("who asks while the same is being rendered shares it, and parameters m
     CHECK((reply && reply->status == 200));
   }
   CHECK(calls == 1);
+  CHECK(parameters == 0);
+}
+
+TEST_CASE("who asks while an answer is under way gets one that began after he asked") {
+  std::atomic<unsigned> calls{0};
+  std::atomic<bool> end{false};
+  const auto numbered = [&](const Request&) {
+    const unsigned number = ++calls;
+    while (number == 1 && !end) std::this_thread::sleep_for(1ms);
+    return Response{.body = std::to_string(number)};
+  };
+  Options options;
+  options.listen_address = "127.0.0.1:0";
+  const auto server = Server::Start(options, {{"/metrics", {numbered, Lane::kScrape}}});
+  REQUIRE(server);
+  Client first((*server)->port()), second((*server)->port());
+  REQUIRE(first.Send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  REQUIRE(Eventually([&] { return calls == 1; }));
+  REQUIRE(second.Send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  REQUIRE(Eventually([&] { return (*server)->statistics().requests == 2; }));
+  end = true;
+  const auto of_first = first.ReadReply(), of_second = second.ReadReply();
+  REQUIRE((of_first && of_second));
+  CHECK(of_first->body == "1");
+  CHECK(of_second->body == "2");
 }
 
 TEST_CASE("stopping does not wait for those whose answer is still being made") {
