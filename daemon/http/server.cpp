@@ -1,5 +1,6 @@
 #include "daemon/http/server.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -38,10 +39,23 @@ struct StopDaemon {
   void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
 };
 
+// `127.0.1.1 gw.example.com gw` is how Debian names a host. Nobody can rebind what its own file of hosts says.
+void AddLoopbackNames(std::vector<std::string>& names) {
+  constexpr unsigned char kLoopbackNet = 127;
+  sethostent(0);
+  while (const hostent* host = gethostent()) {
+    if (host->h_addrtype != AF_INET || static_cast<unsigned char>(host->h_addr_list[0][0]) != kLoopbackNet) continue;
+    names.emplace_back(host->h_name);
+    for (char** alias = host->h_aliases; *alias != nullptr; ++alias) names.emplace_back(*alias);
+  }
+  endhostent();
+}
+
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
   // Who was told to listen on a name is called so.
   if (const auto listen = ListenAddress::Parse(options.listen_address)) options.allowed_hosts.push_back(listen->host);
+  AddLoopbackNames(options.allowed_hosts);
   return options;
 }
 

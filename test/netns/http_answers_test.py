@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The one port, as Prometheus and people ask it."""
 
+import contextlib
 import re
 import socket
 
@@ -49,15 +50,31 @@ def test_long_lists_are_packed_for_who_allows_it_and_are_the_same():
         assert len(connections(plain)) == 10_000 and connections(packed) == connections(plain)
 
 
+@contextlib.contextmanager
+def hosts_file(namespace, text):
+    """What `ip netns exec` shows there as /etc/hosts."""
+    folder = pathlib.Path("/etc/netns", namespace.name)
+    folder.mkdir(parents=True)
+    try:
+        (folder / "hosts").write_text(text)
+        yield
+    finally:
+        shutil.rmtree(folder)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+
+
 def test_by_loopback_only_our_own_names_are_answered():
-    with Namespace() as namespace, Namespace("client") as client:
+    names = "127.0.0.1 localhost\n127.0.1.1 gateway.example.com gateway\n192.0.2.9 other.example.com\n"
+    with Namespace() as namespace, Namespace("client") as client, hosts_file(namespace, names):
         veth(namespace, "wan", ["192.0.2.1/24"], client, "cable", ["192.0.2.2/24"])
         config = "web: {listen_address: ':9105', allowed_hosts: [monitoring.example.com]}\n"
         with Daemon(namespace, config=config) as daemon:
             daemon.wait_ready()
             assert "serving http://127.0.0.1:9105/metrics" in daemon.log
             for host, status in {"localhost": 200, "127.0.0.1:9105": 200, "monitoring.example.com": 200,
-                                 socket.gethostname(): 200, "rebound.example": 421}.items():
+                                 socket.gethostname(): 200, "gateway.example.com": 200, "other.example.com": 421,
+                                 "rebound.example": 421}.items():
                 answer = daemon.get("/metrics", headers={"Host": host})
                 assert answer.status == status, (host, answer.status)
                 assert answer.headers["X-Frame-Options"] == "DENY" and answer.headers["Cache-Control"] == "no-store"
