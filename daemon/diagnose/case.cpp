@@ -87,6 +87,11 @@ Fix AddGuardRule(const std::string& rule, const std::string& risk) {
   return fix;
 }
 
+bool IsOfAllNamespaces(const std::string& path) {
+  return path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets") ||
+         path.ends_with("/nf_conntrack_expect_max");
+}
+
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
   std::string key = path;
   // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.
@@ -96,8 +101,8 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
   fix.command = fmt::format("sysctl -w {}={}", key, value);
   fix.risk = risk;
   if (old != facts.host.sysctls.end()) fix.undo = fmt::format("sysctl -w {}={}", key, old->second);
-  // The limit and the buckets are one value for all namespaces.
-  const bool of_all = path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets");
+  const bool of_all = IsOfAllNamespaces(path);
+  if (of_all) fix.run_on = RunOn::kHost;
   if (of_all && !facts.host.in_first_namespace) {
     fix.risk +=
         (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");

@@ -47,7 +47,7 @@ std::string OfTable(const std::string& table) { return table == "filter" ? std::
 
 }  // namespace
 
-FirewallTools FindFirewallTools(const std::string& root) {
+FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners) {
   // Step by step, since links lead to absolute paths within the root.
   std::filesystem::path path = "/usr/sbin/iptables";
   std::error_code error;
@@ -63,7 +63,8 @@ FirewallTools FindFirewallTools(const std::string& root) {
   constexpr std::pair<const char*, const char*> kOwners[] = {
       {"ufw", "/usr/sbin/ufw"}, {"firewalld", "/usr/bin/firewall-cmd"}, {"fail2ban", "/usr/bin/fail2ban-client"}};
   for (const auto& [owner, program] : kOwners) {
-    if (!std::filesystem::exists(root + program, error)) tools.missing.emplace_back(owner);
+    if (owners == OwnersServe::kOtherRules || !std::filesystem::exists(root + program, error))
+      tools.missing.emplace_back(owner);
   }
   return tools;
 }

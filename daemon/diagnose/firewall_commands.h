@@ -3,6 +3,7 @@
 // reads links in the file system.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,10 @@ struct FirewallTools {
   std::vector<std::string> missing =
       {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
 };
-FirewallTools FindFirewallTools(const std::string& root);
+// Owners' programs speak to their daemons or write files of the host: they serve its rules, not those of a namespace
+// that was entered.
+enum class OwnersServe : std::uint8_t { kTheseRules, kOtherRules };
+FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners = OwnersServe::kTheseRules);
 
 // A word as a POSIX shell reads it back.
 std::string ShellWord(std::string_view word);
