@@ -268,7 +268,9 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
   if (!conditions || !IsPlain(*conditions) || !of_port) return {};
   const std::string protocol = *packet.protocol == IPPROTO_TCP ? "tcp" : "udp",
                     port = std::to_string(packet.destination_port->first);
-  const bool elsewhere = packet.destination && packet.destination_is_local == false;
+  // The owners' own rules come first, before denials of other destinations too: where a rule stops it, one is named.
+  const bool pinned = rule != nullptr || (packet.destination && packet.destination_is_local == false);
+  if (pinned && !packet.destination) return {};
   // What ufw itself asks before its users' rules no command of it changes.
   const bool of_users = rule == nullptr || chain.find("-user-") != chain.npos;
   if (owner == "ufw" && of_users && (hook == "input" || hook == "forward")) {
@@ -276,15 +278,17 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
     const std::string route = hook == "forward" ? "route " : "", first = rule != nullptr ? "insert 1 " : "";
     const std::string text = fmt::format("allow {}proto {} from {} to {} port {}",
                                          by_link ? "in on " + ShellWord(packet.in->name) + " " : "", protocol, source,
-                                         elsewhere ? packet.destination->ToString() : "any", port);
+                                         pinned ? packet.destination->ToString() : "any", port);
     return {{"ufw " + route + first + text, "opens the port for " + source, "ufw " + route + "delete " + text, ""}};
   }
   if (owner == "firewalld" && hook == "input") {
     // A rich rule of a priority below 0 comes before the zone's denials.
     const std::string before = chain.ends_with("_deny") ? " priority=\"-1\"" : "";
+    const std::string to =
+        pinned ? fmt::format(" destination address=\"{}\"", packet.destination->ToString()) : std::string();
     const std::string text =
-        ShellWord(fmt::format("rule{} family=\"{}\" source address=\"{}\" port port=\"{}\" protocol=\"{}\" accept",
-                              before, packet.family == Family::kIpv6 ? "ipv6" : "ipv4", source, port, protocol));
+        ShellWord(fmt::format("rule{} family=\"{}\" source address=\"{}\"{} port port=\"{}\" protocol=\"{}\" accept",
+                              before, packet.family == Family::kIpv6 ? "ipv6" : "ipv4", source, to, port, protocol));
     const std::string zone = ZoneOf(chain);
     return {{"firewall-cmd " + zone + "--add-rich-rule=" + text, "opens the port for " + source,
              "firewall-cmd " + zone + "--remove-rich-rule=" + text, "firewall-cmd --runtime-to-permanent"}};
