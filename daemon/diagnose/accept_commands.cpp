@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "collectors/rules/walk/chain_graph.h"
 #include "daemon/diagnose/accept_rule.h"
 #include "daemon/diagnose/firewall_commands.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
+constexpr std::uint8_t kSyn = 0x02;
+constexpr std::uint8_t kFinRstAck = 0x15;
 constexpr std::size_t kGotosMax = 16;  // NFT_JUMP_STACK_SIZE
 
 std::string NftChain(const RuleChain& chain) {
@@ -27,13 +30,11 @@ std::string Joined(const std::string& text, const std::string& verdict) {
   return text.empty() ? verdict : text + " " + verdict;
 }
 
-// nft lists masks, negations and sets otherwise than they were typed: such a rule is found by a comment.
-bool IsListedAsTyped(const std::string& text) { return text.find_first_of("&!{") == text.npos; }
-
-// nft deletes by handle alone, which a rule that is yet to be made has none of: the first of this text is it.
-std::string DeleteByText(const std::string& chain, const std::string& text) {
+// nft deletes by handle alone, which a rule that is yet to be made has none of. It is found by a comment: others may
+// end in the same text, and nft lists masks, negations and sets otherwise than they were typed.
+std::string DeleteByComment(const std::string& chain, const std::string& comment) {
   return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')",
-                     chain, ShellWord(text + " # handle"));
+                     chain, ShellWord(comment + " # handle"));
 }
 
 // The verdict that the rule has for this packet, with the chain that it leads to.
@@ -68,6 +69,22 @@ RuleCondition StateOf(const Packet& packet) {
   return state;
 }
 
+RuleCondition ToAddress(const IpAddress& destination) {
+  RuleCondition to;
+  to.kind = Kind::kDestination;
+  to.addresses = {{destination, destination}};
+  return to;
+}
+
+RuleCondition IsSyn() {
+  RuleCondition syn;
+  syn.kind = Kind::kTcpFlags;
+  syn.numbers = {{kSyn, kSyn | kFinRstAck}};
+  return syn;
+}
+
+bool HasNftName(const RuleChain& chain) { return IsNftName(chain.table) && IsNftName(chain.name); }
+
 // The rule is about this source and nobody else: without it the source is as everybody is.
 bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
   if (!source || !rule.map.empty()) return false;
@@ -83,7 +100,7 @@ bool IsPlain(const std::vector<RuleCondition>& conditions) {
   return std::all_of(conditions.begin(), conditions.end(), [](const RuleCondition& each) {
     return !each.negated &&
            (each.kind == Kind::kSource || each.kind == Kind::kDestination || each.kind == Kind::kInInterface ||
-            each.kind == Kind::kProtocol || each.kind == Kind::kDestinationPort);
+            each.kind == Kind::kFamily || each.kind == Kind::kProtocol || each.kind == Kind::kDestinationPort);
   });
 }
 
@@ -109,6 +126,11 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       if (ends.verdict == Verdict::kReturn) return Spot{chain, ref};
       next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
       if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
+      // What is put there is met by all that comes to the chain, by other rules and from other hooks, too.
+      const ChainGraph graph(*walker_.snapshot().backends.at(chain->backend).ruleset);
+      const RuleChain* found = graph.Find(next->family, next->table, next->name);
+      if (found == nullptr || graph.EntrancesOf(*found).size() > 1)
+        return Error{"more than one rule leads to chain " + next->name + ", where it would have to be let through"};
     }
     if (next == nullptr) return Spot{chain, std::nullopt};
     chain = next;
@@ -138,22 +160,20 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
     fix.undo = fmt::format("{} -D {} {}", name, where, text);
     return fix;
   }
-  std::string typed = text;
-  std::string found_by = text;
-  if (!IsListedAsTyped(text)) {
-    found_by = fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
-    typed += " " + found_by;
-  }
+  const std::string comment =
+      fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
+  const std::string typed = text + " " + comment;
   fix.command = NftCommand(spot.before ? fmt::format("insert rule {} handle {} {}", NftChain(chain),
                                                      walker_.rule(*spot.before).handle, typed)
                                        : fmt::format("add rule {} {}", NftChain(chain), typed));
-  fix.undo = DeleteByText(NftChain(chain), found_by);
+  fix.undo = DeleteByComment(NftChain(chain), comment);
   return fix;
 }
 
 Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
                                   std::string risk) const {
   const bool by_nft = ToolOf(spot.chain->backend, spot.chain->family, spot.chain->table) == "nft";
+  if (by_nft && !HasNftName(*spot.chain)) return Error{"nft has no words for the name of its chain"};
   const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
   return PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
@@ -204,8 +224,10 @@ Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Pac
   if (!spot) return spot.error();
   Rule unlimited = walker_.rule(*limit.rule);
   unlimited.limits.clear();
-  // What is behind the rule was asked about such a packet, not about those of other states.
+  // What is behind the rule was asked about such a packet, not about those of other states, flags or destinations.
   unlimited.conditions.push_back(StateOf(packet));
+  if (packet.destination) unlimited.conditions.push_back(ToAddress(*packet.destination));
+  if (packet.protocol == IPPROTO_TCP && packet.tcp_flags == kSyn) unlimited.conditions.push_back(IsSyn());
   const auto conditions = AcceptOfPacket(walker_.chain(limit.base).hook, &unlimited, packet, matcher_);
   if (!conditions) return conditions.error();
   return Put(*spot, *conditions, packet.family,
@@ -222,6 +244,8 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   // Solicitations come from the neighbour's address or from the one of the link, advertisements from either.
   std::string sources = "fe80::/10";
   const bool by_nft = ToolOf(spot->chain->backend, spot->chain->family, spot->chain->table) == "nft";
+  if (!CanNameLink(link) || (by_nft && !HasNftName(*spot->chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
   for (const IpAddress& each : neighbours) sources += (by_nft ? ", " : ",") + each.ToString();
   const std::string risk = "lets neighbours on " + link + " and this host find each other; IPv6 needs it";
   if (by_nft) {
@@ -238,10 +262,13 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   return fix;
 }
 
-Fix FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
-                                 std::string risk) const {
+Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                                         std::string risk) const {
   const std::string address = source.ToString();
-  if (ToolOf(chain.backend, chain.family, chain.table) != "nft")
+  const bool by_nft = ToolOf(chain.backend, chain.family, chain.table) == "nft";
+  if (!CanNameLink(out) || (by_nft && !HasNftName(chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
+  if (!by_nft)
     return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)),
                    std::move(risk));
   return PutText(
@@ -275,6 +302,7 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
   const bool of_users = rule == nullptr || chain.find("-user-") != chain.npos;
   if (owner == "ufw" && of_users && (hook == "input" || hook == "forward")) {
     const bool by_link = packet.in && !packet.in->name.empty();
+    if (by_link && !CanNameLink(packet.in->name)) return {};
     const std::string route = hook == "forward" ? "route " : "", first = rule != nullptr ? "insert 1 " : "";
     const std::string text = fmt::format("allow {}proto {} from {} to {} port {}",
                                          by_link ? "in on " + ShellWord(packet.in->name) + " " : "", protocol, source,
@@ -310,10 +338,10 @@ void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Fi
     fixes.push_back(*accept);
   }
   if (rule != nullptr && IsAboutAlone(*rule, packet.source)) {
-    Fix gone = Delete(*stop.rule,
-                      packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
+    auto gone = Delete(*stop.rule,
+                       packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
     // Of all that the source may send nothing narrower is known, and what is behind the rule judges it then.
-    fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), std::move(gone));
+    if (gone) fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), *std::move(gone));
   }
   if (fixes.empty()) {
     finding.decide = fmt::format("who may pass {}; no command is offered for that: {}",

@@ -1,6 +1,8 @@
 #include "daemon/diagnose/accept_rule.h"
 
 #include <netinet/in.h>
+// After netinet/in.h, which the kernel's headers make room for
+#include <linux/netfilter.h>
 
 #include <algorithm>
 #include <optional>
@@ -37,7 +39,7 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
 
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 
-bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && !interface->name.empty(); }
+bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
 
 bool HasPorts(std::uint8_t protocol) {
   return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
@@ -94,7 +96,10 @@ class Narrowing {
   // What the packet is in that respect; false: not known.
   bool AddOwn(const RuleCondition& asked) {
     switch (asked.kind) {
-      case Kind::kFamily: return true;  // the addresses' own, or the table's
+      case Kind::kFamily:
+        return Add(Of(Kind::kFamily, packet_.family == Family::kIpv6 ? NumberRange{NFPROTO_IPV6, NFPROTO_IPV6}
+                                                                     : NumberRange{NFPROTO_IPV4, NFPROTO_IPV4})),
+               true;
       case Kind::kSourceType:
       case Kind::kSource: return AddAddress(Kind::kSource, packet_.source);
       case Kind::kDestinationType:
@@ -250,6 +255,17 @@ Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const Cond
 }
 
 }  // namespace
+
+bool FitsNftString(const std::string& text) {
+  return std::none_of(text.begin(), text.end(), [](char letter) {
+    return letter == '"' || letter == '\\' || (letter >= 0 && letter < ' ') || letter == 0x7f;
+  });
+}
+
+bool CanNameLink(const std::string& name) {
+  if (name.empty() || name.ends_with('*') || name.ends_with('+')) return false;
+  return !name.starts_with('-') && !name.starts_with('!') && FitsNftString(name);
+}
 
 Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
                                   const ConditionMatcher& matcher) {

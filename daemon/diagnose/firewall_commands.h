@@ -33,6 +33,9 @@ std::string ShellWord(std::string_view word);
 // nft and one argument, which nft takes apart itself.
 std::string NftCommand(const std::string& text);
 
+// What nft's grammar takes for a table's, chain's or set's name; the kernel takes anything.
+bool IsNftName(std::string_view name);
+
 // Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...;
 // empty: nobody known.
 std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
@@ -68,9 +71,10 @@ class FirewallCommands {
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
   // Translates what comes from `source` and leaves by `out`, after all that the chain of postrouting does.
-  Fix Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out, std::string risk) const;
+  Result<Fix> Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                         std::string risk) const;
   // Of a rule that lets nobody through by being gone.
-  Fix Delete(RuleRef rule, std::string risk) const;
+  Result<Fix> Delete(RuleRef rule, std::string risk) const;
   std::string Persist(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
  private:

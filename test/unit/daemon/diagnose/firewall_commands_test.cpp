@@ -42,10 +42,10 @@ TEST_CASE("a rule's text can do nothing in a shell") {
   const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
-  CHECK(commands.Delete({kLegacy, 0}, "").command == "iptables-legacy -D INPUT 1");
-  CHECK(commands.Delete({kLegacy, 0}, "").undo ==
+  CHECK(commands.Delete({kLegacy, 0}, "")->command == "iptables-legacy -D INPUT 1");
+  CHECK(commands.Delete({kLegacy, 0}, "")->undo ==
         "iptables-legacy -I INPUT 1 -s 192.0.2.7/32 -m comment --comment '`reboot` \"$x\"' -j DROP");
-  CHECK(commands.Delete({RuleBackend::kNftables, 0}, "").undo ==
+  CHECK(commands.Delete({RuleBackend::kNftables, 0}, "")->undo ==
         "nft 'add rule inet t input tcp dport { 22, 80 } drop comment \"a; $(reboot) '\\''b'\\''\"'");
 }
 
