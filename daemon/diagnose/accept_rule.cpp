@@ -1,12 +1,13 @@
 #include "daemon/diagnose/accept_rule.h"
 
 #include <netinet/in.h>
-// After netinet/in.h, which the kernel's headers make room for
-#include <linux/netfilter.h>
 
+#include <linux/netfilter.h>  // after netinet/in.h
 #include <algorithm>
 #include <optional>
 #include <utility>
+
+#include "daemon/diagnose/firewall_commands.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -36,6 +37,8 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
   condition.interfaces = {interface.name};
   return condition;
 }
+
+std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
 
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 
@@ -96,10 +99,7 @@ class Narrowing {
   // What the packet is in that respect; false: not known.
   bool AddOwn(const RuleCondition& asked) {
     switch (asked.kind) {
-      case Kind::kFamily:
-        return Add(Of(Kind::kFamily, packet_.family == Family::kIpv6 ? NumberRange{NFPROTO_IPV6, NFPROTO_IPV6}
-                                                                     : NumberRange{NFPROTO_IPV4, NFPROTO_IPV4})),
-               true;
+      case Kind::kFamily: return AddNumber(asked.kind, std::optional(NumberOf(packet_.family)));
       case Kind::kSourceType:
       case Kind::kSource: return AddAddress(Kind::kSource, packet_.source);
       case Kind::kDestinationType:
@@ -255,17 +255,6 @@ Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const Cond
 }
 
 }  // namespace
-
-bool FitsNftString(const std::string& text) {
-  return std::none_of(text.begin(), text.end(), [](char letter) {
-    return letter == '"' || letter == '\\' || (letter >= 0 && letter < ' ') || letter == 0x7f;
-  });
-}
-
-bool CanNameLink(const std::string& name) {
-  if (name.empty() || name.ends_with('*') || name.ends_with('+')) return false;
-  return !name.starts_with('-') && !name.starts_with('!') && FitsNftString(name);
-}
 
 Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
                                   const ConditionMatcher& matcher) {

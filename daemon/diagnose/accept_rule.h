@@ -13,12 +13,6 @@
 
 namespace conntally::diagnose {
 
-// Whether the tools take the name of a link as that one link's, and as nothing else: a '*' or '+' at its end stands for
-// more, and nft's strings have no escapes.
-bool CanNameLink(const std::string& name);
-// Whether nft reads the text back between double quotes.
-bool FitsNftString(const std::string& text);
-
 // All that is known of the packet: its source first of all, its protocol and port, where it goes if not to this host,
 // the link by which it comes; and whatever the rule that stops it asks (nullptr: a policy does). `hook` is that of the
 // base chain.

@@ -8,8 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/diagnose/accept_rule.h"
-
 namespace conntally::diagnose {
 namespace {
 
@@ -104,6 +102,17 @@ bool IsNftName(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("_./-").find(c) != std::string_view::npos;
   });
+}
+
+bool FitsNftString(const std::string& text) {
+  return std::none_of(text.begin(), text.end(), [](char letter) {
+    return letter == '"' || letter == '\\' || (letter >= 0 && letter < ' ') || letter == 0x7f;
+  });
+}
+
+bool CanNameLink(const std::string& name) {
+  if (name.empty() || name.ends_with('*') || name.ends_with('+')) return false;
+  return !name.starts_with('-') && !name.starts_with('!') && FitsNftString(name);
 }
 
 std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,

@@ -35,6 +35,11 @@ std::string NftCommand(const std::string& text);
 
 // What nft's grammar takes for a table's, chain's or set's name; the kernel takes anything.
 bool IsNftName(std::string_view name);
+// Whether the tools take the name of a link as that one link's, and as nothing else: a '*' or '+' at its end stands for
+// more, and nft's strings have no escapes.
+bool CanNameLink(const std::string& name);
+// Whether nft reads the text back between double quotes.
+bool FitsNftString(const std::string& text);
 
 // Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...;
 // empty: nobody known.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <map>
 
-#include "daemon/diagnose/accept_rule.h"
 #include "daemon/diagnose/case.h"
 #include "daemon/diagnose/rule_findings.h"
 #include "daemon/diagnose/stopped_traffic.h"
