@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "collectors/rules/walk/chain_graph.h"
 #include "daemon/diagnose/accept_rule.h"
 #include "daemon/diagnose/firewall_commands.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
+constexpr std::uint8_t kSyn = 0x02;
+constexpr std::uint8_t kFinRstAck = 0x15;
 constexpr std::size_t kGotosMax = 16;  // NFT_JUMP_STACK_SIZE
 
 std::string NftChain(const RuleChain& chain) {
@@ -27,13 +30,11 @@ std::string Joined(const std::string& text, const std::string& verdict) {
   return text.empty() ? verdict : text + " " + verdict;
 }
 
-// nft lists masks, negations and sets otherwise than they were typed: such a rule is found by a comment.
-bool IsListedAsTyped(const std::string& text) { return text.find_first_of("&!{") == text.npos; }
-
-// nft deletes by handle alone, which a rule that is yet to be made has none of: the first of this text is it.
-std::string DeleteByText(const std::string& chain, const std::string& text) {
+// nft deletes by handle alone, which a rule that is yet to be made has none of. It is found by a comment: others may
+// end in the same text, and nft lists masks, negations and sets otherwise than they were typed.
+std::string DeleteByComment(const std::string& chain, const std::string& comment) {
   return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')",
-                     chain, ShellWord(text + " # handle"));
+                     chain, ShellWord(comment + " # handle"));
 }
 
 // The verdict that the rule has for this packet, with the chain that it leads to.
@@ -50,17 +51,6 @@ Ends EndsOf(const Rule& rule, const Packet& packet, const ConditionMatcher& matc
   return {rule.verdict, rule.jump_target};
 }
 
-// "--zone=public " of firewalld's chains "filter_IN_public", "filter_IN_public_deny" ...; else of the default zone: "".
-std::string ZoneOf(std::string chain) {
-  constexpr std::string_view kIn = "filter_IN_";
-  if (!chain.starts_with(kIn)) return {};
-  chain.erase(0, kIn.size());
-  for (const std::string_view part : {"_pre", "_log", "_deny", "_allow", "_post"}) {
-    if (chain.ends_with(part)) chain.resize(chain.size() - part.size());
-  }
-  return "--zone=" + ShellWord(chain) + " ";
-}
-
 RuleCondition StateOf(const Packet& packet) {
   RuleCondition state;
   state.kind = Kind::kConntrackState;
@@ -68,22 +58,28 @@ RuleCondition StateOf(const Packet& packet) {
   return state;
 }
 
+RuleCondition ToAddress(const IpAddress& destination) {
+  RuleCondition to;
+  to.kind = Kind::kDestination;
+  to.addresses = {{destination, destination}};
+  return to;
+}
+
+RuleCondition IsSyn() {
+  RuleCondition syn;
+  syn.kind = Kind::kTcpFlags;
+  syn.numbers = {{kSyn, kSyn | kFinRstAck}};
+  return syn;
+}
+
+bool HasNftName(const RuleChain& chain) { return IsNftName(chain.table) && IsNftName(chain.name); }
+
 // The rule is about this source and nobody else: without it the source is as everybody is.
 bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
   if (!source || !rule.map.empty()) return false;
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [&](const RuleCondition& each) {
     return each.kind == Kind::kSource && !each.negated && each.set.empty() && each.addresses.size() == 1 &&
            each.addresses[0] == AddressRange{*source, *source};
-  });
-}
-
-// Whether the owners' commands can say all that the rule is to ask: a source, a destination, a link, a protocol and a
-// port.
-bool IsPlain(const std::vector<RuleCondition>& conditions) {
-  return std::all_of(conditions.begin(), conditions.end(), [](const RuleCondition& each) {
-    return !each.negated &&
-           (each.kind == Kind::kSource || each.kind == Kind::kDestination || each.kind == Kind::kInInterface ||
-            each.kind == Kind::kProtocol || each.kind == Kind::kDestinationPort);
   });
 }
 
@@ -109,6 +105,11 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       if (ends.verdict == Verdict::kReturn) return Spot{chain, ref};
       next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
       if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
+      // What is put there is met by all that comes to the chain, by other rules and from other hooks, too.
+      const ChainGraph graph(*walker_.snapshot().backends.at(chain->backend).ruleset);
+      const RuleChain* found = graph.Find(next->family, next->table, next->name);
+      if (found == nullptr || graph.EntrancesOf(*found).size() > 1)
+        return Error{"more than one rule leads to chain " + next->name + ", where it would have to be let through"};
     }
     if (next == nullptr) return Spot{chain, std::nullopt};
     chain = next;
@@ -138,22 +139,20 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
     fix.undo = fmt::format("{} -D {} {}", name, where, text);
     return fix;
   }
-  std::string typed = text;
-  std::string found_by = text;
-  if (!IsListedAsTyped(text)) {
-    found_by = fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
-    typed += " " + found_by;
-  }
+  const std::string comment =
+      fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
+  const std::string typed = text + " " + comment;
   fix.command = NftCommand(spot.before ? fmt::format("insert rule {} handle {} {}", NftChain(chain),
                                                      walker_.rule(*spot.before).handle, typed)
                                        : fmt::format("add rule {} {}", NftChain(chain), typed));
-  fix.undo = DeleteByText(NftChain(chain), found_by);
+  fix.undo = DeleteByComment(NftChain(chain), comment);
   return fix;
 }
 
 Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
                                   std::string risk) const {
   const bool by_nft = ToolOf(spot.chain->backend, spot.chain->family, spot.chain->table) == "nft";
+  if (by_nft && !HasNftName(*spot.chain)) return Error{"nft has no words for the name of its chain"};
   const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
   return PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
@@ -204,8 +203,10 @@ Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Pac
   if (!spot) return spot.error();
   Rule unlimited = walker_.rule(*limit.rule);
   unlimited.limits.clear();
-  // What is behind the rule was asked about such a packet, not about those of other states.
+  // What is behind the rule was asked about such a packet, not about those of other states, flags or destinations.
   unlimited.conditions.push_back(StateOf(packet));
+  if (packet.destination) unlimited.conditions.push_back(ToAddress(*packet.destination));
+  if (packet.protocol == IPPROTO_TCP && packet.tcp_flags == kSyn) unlimited.conditions.push_back(IsSyn());
   const auto conditions = AcceptOfPacket(walker_.chain(limit.base).hook, &unlimited, packet, matcher_);
   if (!conditions) return conditions.error();
   return Put(*spot, *conditions, packet.family,
@@ -222,6 +223,8 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   // Solicitations come from the neighbour's address or from the one of the link, advertisements from either.
   std::string sources = "fe80::/10";
   const bool by_nft = ToolOf(spot->chain->backend, spot->chain->family, spot->chain->table) == "nft";
+  if (!CanNameLink(link) || (by_nft && !HasNftName(*spot->chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
   for (const IpAddress& each : neighbours) sources += (by_nft ? ", " : ",") + each.ToString();
   const std::string risk = "lets neighbours on " + link + " and this host find each other; IPv6 needs it";
   if (by_nft) {
@@ -238,58 +241,19 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   return fix;
 }
 
-Fix FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
-                                 std::string risk) const {
+Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                                         std::string risk) const {
   const std::string address = source.ToString();
-  if (ToolOf(chain.backend, chain.family, chain.table) != "nft")
+  const bool by_nft = ToolOf(chain.backend, chain.family, chain.table) == "nft";
+  if (!CanNameLink(out) || (by_nft && !HasNftName(chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
+  if (!by_nft)
     return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)),
                    std::move(risk));
   return PutText(
       {&chain, std::nullopt},
       fmt::format("{} saddr {} oifname \"{}\" masquerade", source.family == Family::kIpv6 ? "ip6" : "ip", address, out),
       std::move(risk));
-}
-
-std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const {
-  if (std::find(tools_.missing.begin(), tools_.missing.end(), owner) != tools_.missing.end() || !packet.source)
-    return {};
-  const std::string& hook = walker_.chain(stop.base).hook;
-  const Rule* rule = stop.rule ? &walker_.rule(*stop.rule) : nullptr;
-  const std::string chain = rule != nullptr ? rule->chain : std::string(), source = packet.source->ToString();
-  if (owner == "fail2ban" && chain.starts_with("f2b-")) {
-    const std::string jail = ShellWord(chain.substr(4));
-    return {{fmt::format("fail2ban-client set {} unbanip {}", jail, source),
-             "the source was banned for a reason: see fail2ban's log first",
-             fmt::format("fail2ban-client set {} banip {}", jail, source), ""}};
-  }
-  const auto conditions = AcceptOfPacket(hook, rule, packet, matcher_);
-  const bool of_port = packet.protocol && (*packet.protocol == IPPROTO_TCP || *packet.protocol == IPPROTO_UDP) &&
-                       packet.destination_port && packet.destination_port->first == packet.destination_port->last;
-  if (!conditions || !IsPlain(*conditions) || !of_port) return {};
-  const std::string protocol = *packet.protocol == IPPROTO_TCP ? "tcp" : "udp",
-                    port = std::to_string(packet.destination_port->first);
-  const bool elsewhere = packet.destination && packet.destination_is_local == false;
-  // What ufw itself asks before its users' rules no command of it changes.
-  const bool of_users = rule == nullptr || chain.find("-user-") != chain.npos;
-  if (owner == "ufw" && of_users && (hook == "input" || hook == "forward")) {
-    const bool by_link = packet.in && !packet.in->name.empty();
-    const std::string route = hook == "forward" ? "route " : "", first = rule != nullptr ? "insert 1 " : "";
-    const std::string text = fmt::format("allow {}proto {} from {} to {} port {}",
-                                         by_link ? "in on " + ShellWord(packet.in->name) + " " : "", protocol, source,
-                                         elsewhere ? packet.destination->ToString() : "any", port);
-    return {{"ufw " + route + first + text, "opens the port for " + source, "ufw " + route + "delete " + text, ""}};
-  }
-  if (owner == "firewalld" && hook == "input") {
-    // A rich rule of a priority below 0 comes before the zone's denials.
-    const std::string before = chain.ends_with("_deny") ? " priority=\"-1\"" : "";
-    const std::string text =
-        ShellWord(fmt::format("rule{} family=\"{}\" source address=\"{}\" port port=\"{}\" protocol=\"{}\" accept",
-                              before, packet.family == Family::kIpv6 ? "ipv6" : "ipv4", source, port, protocol));
-    const std::string zone = ZoneOf(chain);
-    return {{"firewall-cmd " + zone + "--add-rich-rule=" + text, "opens the port for " + source,
-             "firewall-cmd " + zone + "--remove-rich-rule=" + text, "firewall-cmd --runtime-to-permanent"}};
-  }
-  return {};
 }
 
 void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const {
@@ -306,10 +270,10 @@ void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Fi
     fixes.push_back(*accept);
   }
   if (rule != nullptr && IsAboutAlone(*rule, packet.source)) {
-    Fix gone = Delete(*stop.rule,
-                      packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
+    auto gone = Delete(*stop.rule,
+                       packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
     // Of all that the source may send nothing narrower is known, and what is behind the rule judges it then.
-    fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), std::move(gone));
+    if (gone) fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), *std::move(gone));
   }
   if (fixes.empty()) {
     finding.decide = fmt::format("who may pass {}; no command is offered for that: {}",

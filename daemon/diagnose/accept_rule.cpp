@@ -2,9 +2,12 @@
 
 #include <netinet/in.h>
 
+#include <linux/netfilter.h>  // after netinet/in.h
 #include <algorithm>
 #include <optional>
 #include <utility>
+
+#include "daemon/diagnose/firewall_commands.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -35,9 +38,11 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
   return condition;
 }
 
+std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
+
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 
-bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && !interface->name.empty(); }
+bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
 
 bool HasPorts(std::uint8_t protocol) {
   return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
@@ -94,7 +99,7 @@ class Narrowing {
   // What the packet is in that respect; false: not known.
   bool AddOwn(const RuleCondition& asked) {
     switch (asked.kind) {
-      case Kind::kFamily: return true;  // the addresses' own, or the table's
+      case Kind::kFamily: return AddNumber(asked.kind, std::optional(NumberOf(packet_.family)));
       case Kind::kSourceType:
       case Kind::kSource: return AddAddress(Kind::kSource, packet_.source);
       case Kind::kDestinationType:

@@ -101,10 +101,10 @@ class Writer {
 
  private:
   // As people write them, and as iptables needs them: a protocol before its ports.
-  static constexpr Kind kOrder[] = {Kind::kSource,   Kind::kDestination, Kind::kInInterface,     Kind::kOutInterface,
-                                    Kind::kProtocol, Kind::kSourcePort,  Kind::kDestinationPort, Kind::kIcmpType,
-                                    Kind::kIcmpCode, Kind::kTcpFlags,    Kind::kConntrackState,  Kind::kConntrackStatus,
-                                    Kind::kMark,     Kind::kPacketType};
+  static constexpr Kind kOrder[] = {Kind::kFamily,          Kind::kSource,   Kind::kDestination, Kind::kInInterface,
+                                    Kind::kOutInterface,    Kind::kProtocol, Kind::kSourcePort,  Kind::kDestinationPort,
+                                    Kind::kIcmpType,        Kind::kIcmpCode, Kind::kTcpFlags,    Kind::kConntrackState,
+                                    Kind::kConntrackStatus, Kind::kMark,     Kind::kPacketType};
 
   void Add(const std::string& part) { text_ += (text_.empty() ? "" : " ") + part; }
   bool has(Kind kind) const { return Find(conditions_, kind) != nullptr; }
@@ -113,6 +113,7 @@ class Writer {
     const std::string no = each.negated ? "! " : "";
     const bool one = each.numbers.size() == 1;
     switch (each.kind) {
+      case Kind::kFamily: return true;  // the program's own
       case Kind::kSource: return Add("-s " + each.addresses.at(0).first.ToString()), true;
       case Kind::kDestination: return Add("-d " + each.addresses.at(0).first.ToString()), true;
       case Kind::kInInterface: return AddInterface(no + "-i ", each);
@@ -148,6 +149,7 @@ class Writer {
   bool AddInterface(const std::string& option, const RuleCondition& each) {
     if (each.interfaces.size() != 1) return false;
     std::string name = each.interfaces[0];
+    if (!FitsNftString(name) || name.ends_with('+')) return false;
     if (name.ends_with('*')) name.back() = '+';
     Add(option + ShellWord(name));
     return true;
@@ -178,6 +180,7 @@ class Writer {
     const bool ipv6 = family_ == Family::kIpv6, one = each.numbers.size() == 1;
     const std::string ip = ipv6 ? "ip6" : "ip", icmp = ipv6 ? "icmpv6" : "icmp";
     switch (each.kind) {
+      case Kind::kFamily: return AddNftFamily();
       case Kind::kSource: return Add(ip + " saddr " + each.addresses.at(0).first.ToString()), true;
       case Kind::kDestination: return Add(ip + " daddr " + each.addresses.at(0).first.ToString()), true;
       case Kind::kInInterface: return AddNftInterface("iifname " + no, each);
@@ -209,8 +212,15 @@ class Writer {
     }
   }
 
+  // Addresses and ICMP's types say the family by themselves.
+  bool AddNftFamily() {
+    if (!has(Kind::kSource) && !has(Kind::kDestination) && !has(Kind::kIcmpType))
+      Add(family_ == Family::kIpv6 ? "meta nfproto ipv6" : "meta nfproto ipv4");
+    return true;
+  }
+
   bool AddNftInterface(const std::string& option, const RuleCondition& each) {
-    if (each.interfaces.size() != 1) return false;
+    if (each.interfaces.size() != 1 || !FitsNftString(each.interfaces[0])) return false;
     Add(option + '"' + each.interfaces[0] + '"');
     return true;
   }

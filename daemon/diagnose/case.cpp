@@ -4,6 +4,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "daemon/diagnose/firewall_commands.h"
+
 namespace conntally::diagnose {
 namespace {
 
@@ -87,24 +89,31 @@ Fix AddGuardRule(const std::string& rule, const std::string& risk) {
   return fix;
 }
 
+bool IsOfAllNamespaces(const std::string& path) {
+  return path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets") ||
+         path.ends_with("/nf_conntrack_expect_max");
+}
+
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
   std::string key = path;
   // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.
   if (key.find('.') == key.npos) std::replace(key.begin(), key.end(), '/', '.');
   const auto old = facts.host.sysctls.find(path);
   Fix fix;
-  fix.command = fmt::format("sysctl -w {}={}", key, value);
+  // A container's root names its links as it likes.
+  fix.command = "sysctl -w " + ShellWord(key + '=' + value);
   fix.risk = risk;
-  if (old != facts.host.sysctls.end()) fix.undo = fmt::format("sysctl -w {}={}", key, old->second);
-  // The limit and the buckets are one value for all namespaces.
-  const bool of_all = path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets");
+  if (old != facts.host.sysctls.end()) fix.undo = "sysctl -w " + ShellWord(key + '=' + old->second);
+  const bool of_all = IsOfAllNamespaces(path);
+  if (of_all) fix.run_on = RunOn::kHost;
   if (of_all && !facts.host.in_first_namespace) {
     fix.risk +=
         (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
   }
   fix.persist =
       facts.host.in_first_namespace || of_all
-          ? fmt::format("echo '{} = {}' > /etc/sysctl.d/90-{}.conf", key, value, path.substr(path.rfind('/') + 1))
+          ? fmt::format("echo {} > /etc/sysctl.d/90-{}.conf", ShellWord(key + " = " + value),
+                        path.substr(path.rfind('/') + 1))
           : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
   // A file more would contradict the one that speaks of it.
   const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;

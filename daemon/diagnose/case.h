@@ -60,6 +60,8 @@ std::string Lasting(double seconds);
 // command.
 Fix AddGuardRule(const std::string& rule, const std::string& risk);
 
+// Whether the setting of this path is one value for all namespaces.
+bool IsOfAllNamespaces(const std::string& path);
 // sysctl -w of a path as in Sysctls, with what takes it back and what keeps it.
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk);
 

@@ -12,6 +12,7 @@
 #include "config/parse.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/diagnose/checks.h"
+#include "daemon/diagnose/namespace_commands.h"
 #include "daemon/diagnose/report_text.h"
 #include "daemon/diagnose/rule_findings.h"
 
@@ -133,6 +134,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
             bool& enough) {
   const FileRoots roots;
   HostFacts host = GatherHostFacts(command.question, roots);
+  host.entered = command.netns_path.has_value();
   RuleReaders readers;
   const FirewallReading rules_before = readers.Read();
   const auto watched = Observe(command.question, host, report);
@@ -187,6 +189,7 @@ int Diagnose(const DiagnoseCommand& command, std::ostream& output, std::ostream&
   }
   bool enough = true;
   report = Look(command, config, std::move(daemon), std::move(report), enough);
+  if (command.netns_path) RunInNamespace(*command.netns_path, report);
   output << (command.json ? JsonOf(report) : TextOf(report, command.question));
   return ExitCode(report, enough);
 }

@@ -8,12 +8,16 @@
 
 namespace conntally::diagnose {
 
+// Where a fix's commands belong: in the network namespace that was looked at, or on the host around it.
+enum class RunOn : std::uint8_t { kNamespace, kHost };
+
 // One way out. The commands are for a person to run: conntally never runs them.
 struct Fix {
   std::string command;
   std::string risk;     // what it may cost
-  std::string undo;     // the command that takes it back
+  std::string undo;     // the command that takes it back, or what to do as a comment
   std::string persist;  // what keeps it over a boot; empty: it persists by itself
+  RunOn run_on = RunOn::kNamespace;
 };
 
 // What the finding leans on: what is so while it is looked, or only what counters and logs keep of earlier.

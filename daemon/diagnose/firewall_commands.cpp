@@ -45,9 +45,17 @@ std::string ShellLine(std::string_view saved) {
 std::string NftChain(const Rule& rule) { return fmt::format("{} {} {}", NameOf(rule.family), rule.table, rule.chain); }
 std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
 
+// Whether the text of the rule says what the rule says, whoever chose the names in it.
+bool NftReadsBack(const Rule& rule) {
+  const bool asks_so = std::all_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& each) {
+    return IsNftName(each.set) && std::all_of(each.interfaces.begin(), each.interfaces.end(), FitsNftString);
+  });
+  return asks_so && IsNftName(rule.jump_target) && FitsNftString(rule.comment) && FitsNftString(rule.log_prefix);
+}
+
 }  // namespace
 
-FirewallTools FindFirewallTools(const std::string& root) {
+FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners) {
   // Step by step, since links lead to absolute paths within the root.
   std::filesystem::path path = "/usr/sbin/iptables";
   std::error_code error;
@@ -63,7 +71,8 @@ FirewallTools FindFirewallTools(const std::string& root) {
   constexpr std::pair<const char*, const char*> kOwners[] = {
       {"ufw", "/usr/sbin/ufw"}, {"firewalld", "/usr/bin/firewall-cmd"}, {"fail2ban", "/usr/bin/fail2ban-client"}};
   for (const auto& [owner, program] : kOwners) {
-    if (!std::filesystem::exists(root + program, error)) tools.missing.emplace_back(owner);
+    if (owners == OwnersServe::kOtherRules || !std::filesystem::exists(root + program, error))
+      tools.missing.emplace_back(owner);
   }
   return tools;
 }
@@ -86,6 +95,24 @@ std::string NftCommand(const std::string& text) {
            std::string_view(" ._:/,@-").find(c) != std::string_view::npos;
   });
   return "nft " + (plain ? text : ShellWord(text));
+}
+
+bool IsNftName(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_./-").find(c) != std::string_view::npos;
+  });
+}
+
+bool FitsNftString(const std::string& text) {
+  return std::none_of(text.begin(), text.end(), [](char letter) {
+    return letter == '"' || letter == '\\' || (letter >= 0 && letter < ' ') || letter == 0x7f;
+  });
+}
+
+bool CanNameLink(const std::string& name) {
+  if (name.empty() || name.ends_with('*') || name.ends_with('+')) return false;
+  return !name.starts_with('-') && !name.starts_with('!') && FitsNftString(name);
 }
 
 std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
@@ -148,7 +175,7 @@ std::string FirewallCommands::Persist(RuleBackend backend, RuleFamily family, co
   return fmt::format("{}-save > /etc/iptables/rules.v{} (netfilter-persistent loads it)", tool, ipv6 ? 6 : 4);
 }
 
-Fix FirewallCommands::Delete(RuleRef ref, std::string risk) const {
+Result<Fix> FirewallCommands::Delete(RuleRef ref, std::string risk) const {
   const Rule& rule = walker_.rule(ref);
   const RuleChain* chain = walker_.ChainNamed(rule.backend, rule.family, rule.table, rule.chain);
   Fix fix;
@@ -156,7 +183,9 @@ Fix FirewallCommands::Delete(RuleRef ref, std::string risk) const {
   fix.persist = Persist(rule.backend, rule.family, rule.table);
   const std::string tool = ToolOf(rule.backend, rule.family, rule.table);
   if (tool == "nft") {
+    if (!IsNftName(rule.table) || !IsNftName(rule.chain)) return Error{"nft has no words for the name of its chain"};
     fix.command = NftCommand(fmt::format("delete rule {} handle {}", NftChain(rule), rule.handle));
+    if (!NftReadsBack(rule)) return fix;
     const bool last = chain == nullptr || rule.position + 1 >= chain->rule_count;
     fix.undo = last ? NftCommand(fmt::format("add rule {} {}", NftChain(rule), rule.text))
                     : NftCommand(fmt::format("insert rule {} handle {} {}", NftChain(rule),

@@ -3,6 +3,7 @@
 // reads links in the file system.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,12 +23,23 @@ struct FirewallTools {
   std::vector<std::string> missing =
       {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
 };
-FirewallTools FindFirewallTools(const std::string& root);
+// Owners' programs speak to their daemons or write files of the host: they serve its rules, not those of a namespace
+// that was entered.
+enum class OwnersServe : std::uint8_t { kTheseRules, kOtherRules };
+FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners = OwnersServe::kTheseRules);
 
 // A word as a POSIX shell reads it back.
 std::string ShellWord(std::string_view word);
 // nft and one argument, which nft takes apart itself.
 std::string NftCommand(const std::string& text);
+
+// What nft's grammar takes for a table's, chain's or set's name; the kernel takes anything.
+bool IsNftName(std::string_view name);
+// Whether the tools take the name of a link as that one link's, and as nothing else: a '*' or '+' at its end stands for
+// more, and nft's strings have no escapes.
+bool CanNameLink(const std::string& name);
+// Whether nft reads the text back between double quotes.
+bool FitsNftString(const std::string& text);
 
 // Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...;
 // empty: nobody known.
@@ -64,9 +76,10 @@ class FirewallCommands {
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
   // Translates what comes from `source` and leaves by `out`, after all that the chain of postrouting does.
-  Fix Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out, std::string risk) const;
+  Result<Fix> Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                         std::string risk) const;
   // Of a rule that lets nobody through by being gone.
-  Fix Delete(RuleRef rule, std::string risk) const;
+  Result<Fix> Delete(RuleRef rule, std::string risk) const;
   std::string Persist(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
  private:

@@ -68,6 +68,7 @@ struct HostFacts {
   bool can_administer_network = false;
   bool can_watch_packets = false;
   bool in_first_namespace = true;  // of process 1, for which sysctl.d speaks
+  bool entered = false;            // by --netns: what runs on the host around it is not this namespace's
   std::uint64_t namespace_id = 0;  // the inode, as the kernel's log names it; 0: not known
 
   Result<std::vector<Link>> links = Error{"not read"};

@@ -52,7 +52,9 @@ void Tell(const RuleCase& rules, RuleRef ref, const std::string& what, double ce
   finding.cause = "each packet that it takes costs a line of log and time; it refuses nothing";
   // A rule that decides, too, is not to go for that.
   if (rule.verdict == Verdict::kLog || rule.verdict == Verdict::kContinue) {
-    finding.fix.push_back(rules.commands.Delete(ref, "that traffic is no longer logged"));
+    auto gone = rules.commands.Delete(ref, "that traffic is no longer logged");
+    if (gone) finding.fix.push_back(*std::move(gone));
+    if (!gone) finding.decide = "whether the rule is to go; no command is offered: " + gone.error().message;
   } else {
     finding.decide = "whether the rule is needed without that part: it does more";
   }

@@ -107,7 +107,7 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
                             wanted.protocol == IPPROTO_UDP ? "u" : "t", wanted.port);
   fix.risk =
       "a service that listened on loopback alone may not be meant for others: see that it asks for credentials first";
-  fix.undo = "the listen address as it was";
+  fix.undo = "# the listen address as it was";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));
 }
@@ -151,7 +151,7 @@ void CheckBehind(const Case& facts, Report& report) {
       "nobody listens there, or a firewall between here and there answers in its name; this host lets the packets "
       "through";
   Fix fix;
-  fix.command = "ss -ltn  # on that host";
+  fix.command = "# on that host: ss -ltn";
   fix.risk = "none: it only looks";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));

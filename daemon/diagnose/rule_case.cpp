@@ -71,7 +71,8 @@ bool IsPrivate(const IpAddress& address) {
 RuleCase::RuleCase(const RuleInputs& given)
     : inputs(given),
       walker(given.after),
-      commands(walker, FindFirewallTools(given.root)),
+      commands(walker,
+               FindFirewallTools(given.root, given.host.entered ? OwnersServe::kOtherRules : OwnersServe::kTheseRules)),
       unread(UnreadRules(given.after, given.host)) {}
 
 bool RuleCase::narrowed() const {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "daemon/diagnose/checks.h"
+#include "daemon/diagnose/firewall_commands.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -69,9 +70,7 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
     const bool of_forwarding = path == "net/ipv4/ip_forward";
     if ((!of_conntrack && !of_forwarding) || path.ends_with("_count")) continue;
     // sysctl.d speaks for the first namespace; but some values are one for all.
-    const bool of_all =
-        path.ends_with("nf_conntrack_max") || path.ends_with("nf_conntrack_buckets") || path.ends_with("_expect_max");
-    const bool applies = facts.host.in_first_namespace || of_all;
+    const bool applies = facts.host.in_first_namespace || IsOfAllNamespaces(path);
     const SavedSysctl* kept = LastSaved(saved, path);
     if (kept != nullptr && applies) {
       if (Squeezed(kept->value) != Squeezed(value)) {
@@ -99,6 +98,9 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
   return differences;
 }
 
+// Such a value is the host's, and no namespace but the first may write it.
+RunOn BelongsOn(const std::string& path) { return IsOfAllNamespaces(path) ? RunOn::kHost : RunOn::kNamespace; }
+
 bool IsOfModule(const std::string& path) { return path.starts_with("net/netfilter/nf_conntrack_"); }
 
 // Somebody wrote the file on purpose, a distribution or a person, and what is in force may only have come after it: to
@@ -106,7 +108,8 @@ bool IsOfModule(const std::string& path) { return path.starts_with("net/netfilte
 std::vector<Fix> ApplyFile(const Difference& difference) {
   const std::string key = Dotted(difference.path);
   Fix apply;
-  apply.command = "sysctl -p " + difference.kept->file;
+  apply.run_on = BelongsOn(difference.path);
+  apply.command = "sysctl -p " + ShellWord(difference.kept->file);
   apply.risk = "every line of that file holds again, as after a boot";
   apply.undo = fmt::format("sysctl -w '{}={}'", key, difference.now);
   apply.persist = "the file does, where systemd-sysctl finds the setting";
@@ -125,7 +128,8 @@ Fix KeepValue(const Case& facts, const Difference& difference) {
   Fix fix;
   fix.risk = "none now; it keeps what is set, so be sure that it is what you want";
   if (!facts.host.in_first_namespace) {
-    fix.command = fmt::format("sysctl -w {}={}  # where this namespace is made", key, difference.now);
+    fix.run_on = BelongsOn(difference.path);
+    fix.command = fmt::format("sysctl -w {}  # where this namespace is made", ShellWord(key + '=' + difference.now));
     return fix;
   }
   const std::string file =

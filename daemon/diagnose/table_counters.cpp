@@ -40,7 +40,7 @@ void CheckInsertFailed(const Case& facts, Report& report) {
   fix.command =
       "iptables -t nat -L POSTROUTING -n --line-numbers  # then add --random-fully to the MASQUERADE or SNAT rule";
   fix.risk = "none for connections that are there; ports are chosen at random from then on";
-  fix.undo = "the rule as it was";
+  fix.undo = "# the rule as it was";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));
 }

@@ -54,7 +54,7 @@ std::optional<RuleRef> OtherSourceNat(const RuleCase& rules, Family family) {
 }
 
 void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& source, Finding& finding) {
-  if (!packet.out || packet.out->name.empty()) {
+  if (!packet.out || !CanNameLink(packet.out->name)) {
     finding.decide = "by which link " + source.ToString() + " is to go out, and then to translate it there";
     return;
   }
@@ -67,8 +67,13 @@ void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& so
     for (const RuleChain& chain : one.ruleset->chains) {
       const bool of_family =
           chain.family == family || (chain.family == RuleFamily::kInet && backend == RuleBackend::kNftables);
-      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family)
-        return finding.fix.push_back(rules.commands.Masquerade(chain, source, out, risk));
+      if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family) {
+        auto fix = rules.commands.Masquerade(chain, source, out, risk);
+        if (!fix)
+          finding.decide = "how " + from + " is to be translated; no command is offered: " + fix.error().message;
+        if (fix) finding.fix.push_back(*std::move(fix));
+        return;
+      }
     }
   }
   const std::string tool = family == RuleFamily::kIp6 ? "ip6tables" : "iptables";

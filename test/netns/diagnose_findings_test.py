@@ -530,6 +530,16 @@ def test_it_watches_another_namespace_by_name():
         done = run(BINARY, "diagnose", "--netns", host.name, "--config", "/dev/null", "--dport", "81", check=False)
         assert done.returncode == 1, done
         assert "no-listener" in done.stdout and "Checked:" in done.stdout
+        # Its commands are for that namespace, wherever they are run: here, outside.
+        host.nft(on_lines("table inet filter { chain input { type filter hook input priority 0; tcp dport 81 drop; } }"))
+        done = run(BINARY, "diagnose", "--json", "--netns", host.name, "--config", "/dev/null", "--source", "10.0.0.2", "--dport", "81", check=False)
+        fix = json.loads(done.stdout)["findings"][0]["fix"][0]
+        rules = lambda: (host.run("nft", "list", "ruleset").stdout, run("nft", "list", "ruleset").stdout)
+        inside, outside = rules()
+        run("sh", "-c", fix["command"])
+        assert "10.0.0.2" in rules()[0] and rules()[1] == outside, (fix, rules())
+        run("sh", "-c", fix["undo"])
+        assert rules() == (inside, outside), (fix, rules())
 
 
 def test_without_root_it_says_what_it_could_not_see():

@@ -1,6 +1,7 @@
 #include "daemon/diagnose/accept_rule.h"
 
 #include <random>
+#include <tuple>
 
 #include "daemon/diagnose/firewall_commands.h"
 #include "test/support/catch.h"
@@ -238,4 +239,57 @@ TEST_CASE("a rule about one source alone may go, and no other") {
   CHECK(FixesFor(snapshot, at(0), Syn(80))[1].command == "nft delete rule ip filter input handle 10");
   REQUIRE(FixesFor(snapshot, at(1), Syn(80)).size() == 1);
   CHECK(FixesFor(snapshot, at(1), Syn(80))[0].command.find("saddr 192.0.2.7") != std::string::npos);
+}
+
+TEST_CASE("the undo of an nft rule finds that rule, and no other that ends in the same text") {
+  Firewall firewall;
+  firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
+  const FirewallReading snapshot = firewall.Now();
+  const Decision stop{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}};
+  const Fix fix = FixesFor(snapshot, stop, Syn(80)).at(0);
+  const std::size_t at = fix.command.find("comment \"by hand ");
+  REQUIRE(at != std::string::npos);
+  const std::string comment = fix.command.substr(at, fix.command.rfind('"') + 1 - at);
+  CHECK(fix.undo.find("grep -m1 -F '" + comment + " # handle'") != std::string::npos);
+}
+
+TEST_CASE("answers are let through for the family alone that the rule stops") {
+  for (const auto& [family, number, word] : {std::tuple{Family::kIpv4, 2U, "ipv4"}, {Family::kIpv6, 10U, "ipv6"}}) {
+    Firewall firewall;
+    firewall.Base("filter", "input", "input", 0, Verdict::kAccept,
+                  {Does(Verdict::kDrop, {Numbers(Kind::kFamily, {{number, number}})})}, RuleFamily::kInet);
+    const FirewallReading snapshot = firewall.Now();
+    const PacketWalker walker(snapshot);
+    Packet answer = Syn(80);
+    answer.family = family;
+    answer.state = kStateEstablished;
+    const auto fix = FirewallCommands(walker, {})
+                         .AcceptAnswers({Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}}, answer);
+    REQUIRE(fix);
+    CHECK(fix->command.starts_with("nft 'insert rule inet filter input handle 10 meta nfproto " + std::string(word) +
+                                   " ct state established,related accept "));
+  }
+}
+
+TEST_CASE("an exemption from a limit is for the destination and the SYN that the rules behind were asked about") {
+  BuiltRule limited = Does(Verdict::kAccept, {Tcp(), ToPort(80)});
+  limited.rule.limits.emplace_back();
+  Firewall firewall;
+  firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {limited});
+  const FirewallReading snapshot = firewall.Now();
+  const PacketWalker walker(snapshot);
+  const Decision limit{Verdict::kAccept, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}};
+  const auto fix = FirewallCommands(walker, {}).AcceptBeyondLimit(limit, Syn(80));
+  REQUIRE(fix);
+  CHECK(fix->command.find("ip daddr 192.0.2.1 ") != std::string::npos);
+  CHECK(fix->command.find("tcp flags & 0x17 == 0x2 ") != std::string::npos);
+}
+
+TEST_CASE("a chain that several rules lead to takes no accept for the sake of one policy") {
+  Firewall firewall;
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kDrop, {Leads(Verdict::kGoto, "X")});
+  firewall.Base("filter", "FORWARD", "forward", 0, Verdict::kDrop, {Leads(Verdict::kGoto, "X")});
+  firewall.Own("filter", "X", {});
+  const FirewallReading snapshot = firewall.Now();
+  CHECK(FixesFor(snapshot, {Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}}, Syn(80)).empty());
 }

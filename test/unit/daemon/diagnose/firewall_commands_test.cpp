@@ -42,10 +42,10 @@ TEST_CASE("a rule's text can do nothing in a shell") {
   const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
   const FirewallCommands commands(walker, {});
-  CHECK(commands.Delete({kLegacy, 0}, "").command == "iptables-legacy -D INPUT 1");
-  CHECK(commands.Delete({kLegacy, 0}, "").undo ==
+  CHECK(commands.Delete({kLegacy, 0}, "")->command == "iptables-legacy -D INPUT 1");
+  CHECK(commands.Delete({kLegacy, 0}, "")->undo ==
         "iptables-legacy -I INPUT 1 -s 192.0.2.7/32 -m comment --comment '`reboot` \"$x\"' -j DROP");
-  CHECK(commands.Delete({RuleBackend::kNftables, 0}, "").undo ==
+  CHECK(commands.Delete({RuleBackend::kNftables, 0}, "")->undo ==
         "nft 'add rule inet t input tcp dport { 22, 80 } drop comment \"a; $(reboot) '\\''b'\\''\"'");
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("who writes rules is told by their names, and has commands of its own"
   const PacketWalker walker(snapshot);
   const auto fixes = LetThrough(FirewallCommands(walker, {}), StopAt(1, RuleBackend::kNftables), Syn(80));
   REQUIRE(fixes.size() == 2);
-  CHECK(fixes[0].command == "ufw insert 1 allow in on eth0 proto tcp from 192.0.2.7 to any port 80");
+  CHECK(fixes[0].command == "ufw insert 1 allow in on eth0 proto tcp from 192.0.2.7 to 192.0.2.1 port 80");
   CHECK(fixes[1].risk.find("ufw") != std::string::npos);
   // A command that is not here helps nobody.
   CHECK(LetThrough(FirewallCommands(walker, {false, false, {"ufw"}}), StopAt(1, RuleBackend::kNftables), Syn(80))
@@ -108,9 +108,26 @@ TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what
   const FirewallCommands commands(walker, {});
   CHECK(LetThrough(commands, StopAt(2, RuleBackend::kNftables), Syn(80))[0].command ==
         "firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"192.0.2.7\" "
-        "port port=\"80\" protocol=\"tcp\" accept'");
+        "destination address=\"192.0.2.1\" port port=\"80\" protocol=\"tcp\" accept'");
   const Decision forward{
       Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
   CHECK(
       LetThrough(commands, forward, Syn(80))[0].command.starts_with("nft 'insert rule inet firewalld filter_FORWARD"));
+}
+
+TEST_CASE("an owner's command names the destination where a rule stops the packet, and is none where it is not known") {
+  Firewall firewall;
+  firewall.Base("filter", "INPUT", "input", 0, Verdict::kDrop, {Leads(Verdict::kJump, "ufw-user-input")});
+  firewall.Own("filter", "ufw-user-input", {Does(Verdict::kDrop, {ToPort(80)})});
+  const FirewallReading snapshot = firewall.Now();
+  const PacketWalker walker(snapshot);
+  const FirewallCommands commands(walker, {});
+  Packet anywhere = Syn(80);
+  anywhere.destination.reset();
+  for (const Fix& fix : LetThrough(commands, StopAt(1, RuleBackend::kNftables), anywhere))
+    CHECK_FALSE(fix.command.starts_with("ufw "));
+  // A policy stops what no rule speaks of: an allow stands behind all that do.
+  const Decision policy{Verdict::kDrop, Match::kYes, true, {RuleBackend::kNftables, 0}, std::nullopt, {}};
+  CHECK(LetThrough(commands, policy, anywhere)[0].command ==
+        "ufw allow in on eth0 proto tcp from 192.0.2.7 to any port 80");
 }

@@ -37,8 +37,9 @@ TEST_CASE("the rule that stops the asked traffic is named, with what it counted"
   CHECK(finding.evidence[0] == "nftables, table ip filter, chain input, line 2, handle 11: tcp dport 80 reject");
   CHECK(finding.evidence[1].find("12 packets, 3 of them") != std::string::npos);
   REQUIRE(finding.fix.size() == 1);
-  CHECK(finding.fix[0].command ==
-        "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
+  CHECK(
+      finding.fix[0].command.starts_with("nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname "
+                                         "\"eth0\" tcp dport 80 accept comment \"by hand "));
 }
 
 TEST_CASE("traffic that passes finds nothing") {
@@ -55,8 +56,9 @@ TEST_CASE("an accept that comes too late comes before the rule that it comes aft
                       {Does(Verdict::kAccept, {Established()}), Does(Verdict::kReject, {}, "reject"),
                        Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "tcp dport 80 accept")});
   CHECK(asked.Ask("192.0.2.7", 80).Ids() == Strings{"late-accept", "reject-rule"});
-  CHECK(asked.Look().findings[0].fix[0].command ==
-        "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept'");
+  CHECK(asked.Look().findings[0].fix[0].command.starts_with(
+      "nft 'insert rule ip filter input handle 11 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept comment \"by "
+      "hand "));
   CHECK(asked.Look().findings[0].decide.find("before rule 2") != std::string::npos);
   asked.question = {};
   const auto unasked = asked.Look();
@@ -82,9 +84,11 @@ TEST_CASE("where a rule stops both ways, its cure lets the answers through, too"
   AskedRules asked;
   asked.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
   asked.firewall.Base("filter", "output", "output", 0, Verdict::kDrop, {});
-  CHECK(asked.Ask("192.0.2.7", 80).Look().findings[0].fix[0].command ==
-        "nft 'insert rule ip filter input handle 10 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept' && nft "
-        "add rule ip filter output ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport 80 ct state established accept");
+  const std::string command = asked.Ask("192.0.2.7", 80).Look().findings[0].fix[0].command;
+  CHECK(command.starts_with(
+      "nft 'insert rule ip filter input handle 10 ip saddr 192.0.2.7 iifname \"eth0\" tcp dport 80 accept "));
+  CHECK(command.find(" && nft 'add rule ip filter output ip saddr 192.0.2.1 ip daddr 192.0.2.7 tcp sport 80 ct state "
+                     "established accept ") != std::string::npos);
 }
 
 TEST_CASE("what is seen to fail is looked up in the rules, though nothing was asked and nothing counts") {
