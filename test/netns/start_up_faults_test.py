@@ -49,8 +49,10 @@ def test_a_thread_that_is_refused_is_told_whichever_it_is():
 
 
 def test_it_starts_with_few_files_or_tells_that_they_are_too_few():
-    reasons = [start(["prlimit", f"--nofile={files}"]) for files in (4, 63, 64)]
-    assert "ulimit -n" in reasons[0] and "ulimit -n" in reasons[1] and reasons[2] is None, reasons
+    too_few = (4, 63) if SLOWNESS == 1 else (63,)  # UBSan itself opens a pipe now and then
+    for files in too_few:
+        assert "ulimit -n" in start(["prlimit", f"--nofile={files}"])
+    assert start(["prlimit", "--nofile=64"]) is None
 
 
 def test_it_starts_with_little_memory_or_tells_that_it_is_too_little():
