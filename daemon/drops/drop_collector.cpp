@@ -214,8 +214,8 @@ void DropCollector::OpenWanted(Ways& ways) {
 }
 
 void DropCollector::AttachEbpf(Ways& ways) {
-  const std::string& path = options_.network_namespace_path;
-  const auto id = IdentifyNetworkNamespace(path.empty() ? kOwnNetworkNamespace : path);
+  // By where the thread is: the path may stand for another one by now.
+  const auto id = IdentifyNetworkNamespace(kOwnNetworkNamespace);
   auto attached = id ? EbpfDrops::Attach(static_cast<std::uint32_t>(id->inode)) : Result<EbpfDrops>(id.error());
   ways.ebpf_wanted = !attached && Passes(attached.error());
   if (attached) {
