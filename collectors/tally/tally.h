@@ -22,6 +22,10 @@ namespace conntally {
 
 using WallSeconds = std::chrono::sys_seconds;
 
+// What a source has shown that it is there, the least first. A TCP connection that reached ESTABLISHED cannot be forged
+// blindly, since conntrack checks the sequence numbers against the window; an answered UDP or ICMP question can.
+enum class Proof : std::uint8_t { kUnanswered, kAnswered, kProven };
+
 // One source's figures in a view.
 struct SourceFigures {
   IpAddress source;
@@ -31,6 +35,9 @@ struct SourceFigures {
   std::uint64_t opened = 0;            // since the daemon started; those it found at its start are not in here
   std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
   double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
+  std::uint64_t failed = 0;            // connections that ended without an answer; TCP ones also when they were refused
+  Proof proof = Proof::kUnanswered;    // the most it has shown lately
+  std::uint8_t regular_minutes = 0;    // of the last kRegularWindow: those in which it was proven, or answered
   WallSeconds first_seen{};
   WallSeconds last_seen{};  // of any opening or closing
 };
@@ -40,6 +47,7 @@ class TallyWriter;
 class Tally {
  public:
   static constexpr std::chrono::seconds kRateWindow{10};
+  static constexpr std::chrono::minutes kRegularWindow{15};
 
   Tally(std::uint32_t sources_max, KeyedHash hash);
   ~Tally();

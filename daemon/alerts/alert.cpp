@@ -23,6 +23,9 @@ constexpr std::array<Words, kAlertKinds> kWords = {{
     {"SourceConnectionChurn", "A source opens connections at a high rate."},
     {"SourceScanning", "A source seems to scan: many destination ports, or mostly unreplied connections."},
     {"DropRuleSpike", "A drop or reject rule matches far more packets than it lately did."},
+    {"ConnectionsUnanswered", "Far more connections than usual get no answer."},
+    {"RegularSourcesDropped", "Packets of sources that had answered connections here are dropped or rejected."},
+    {"HalfOpenFlood", "Far more half-open connections of unproven sources than usual."},
     {"ConntallyDegraded", "conntally's figures cannot be fully trusted."},
 }};
 
@@ -40,7 +43,14 @@ std::string RunbookUrl(AlertKind kind) {
   return kRunbook + anchor;
 }
 
-const char* NameOf(Severity severity) { return severity == Severity::kCritical ? "critical" : "warning"; }
+const char* NameOf(Severity severity) {
+  switch (severity) {
+    case Severity::kInfo: return "info";
+    case Severity::kWarning: return "warning";
+    case Severity::kCritical: return "critical";
+  }
+  return "";
+}
 
 const char* NameOf(AlertState state) {
   switch (state) {

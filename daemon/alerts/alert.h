@@ -24,9 +24,12 @@ enum class AlertKind : std::uint8_t {
   kSourceConnectionChurn,
   kSourceScanning,
   kDropRuleSpike,
+  kConnectionsUnanswered,
+  kRegularSourcesDropped,
+  kHalfOpenFlood,
   kConntallyDegraded,
 };
-inline constexpr std::size_t kAlertKinds = 11;
+inline constexpr std::size_t kAlertKinds = 14;
 
 const char* NameOf(AlertKind kind);
 // What has happened, the same words for every such alert.
@@ -34,8 +37,9 @@ const char* SummaryOf(AlertKind kind);
 // Where it is told what to do.
 std::string RunbookUrl(AlertKind kind);
 
-enum class Severity : std::uint8_t { kWarning, kCritical };
-inline constexpr std::size_t kSeverities = 2;
+// A fact; look today; get up.
+enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
+inline constexpr std::size_t kSeverities = 3;
 const char* NameOf(Severity severity);
 
 enum class AlertState : std::uint8_t { kInactive, kPending, kFiring, kResolved };
@@ -50,6 +54,16 @@ struct AlertSubject {
   friend auto operator<=>(const AlertSubject&, const AlertSubject&) = default;
 };
 
+// How much a subject has shown of itself, the least first. Whom a stranger can make up by forging addresses gives way
+// to whom he cannot: when there is room for few, and in what is told first.
+enum class Standing : std::uint8_t {
+  kUnanswered,  // a source that nothing of ours has answered
+  kAnswered,    // it was answered, but over a protocol in which that can be forged
+  kProven,      // a TCP connection of its reached ESTABLISHED: conntrack has checked the window
+  kRegular,     // it has been proven, or answered, in several of the last minutes
+  kHost,        // the host itself, a rule, the table: nothing that a stranger names
+};
+
 struct AlertFact {
   std::string name;
   std::variant<double, std::string> value;
@@ -61,7 +75,8 @@ struct Alert {
   AlertSubject subject;
   Severity severity = Severity::kWarning;
   AlertState state = AlertState::kInactive;
-  bool inhibited = false;  // it fires, and the critical one of the same subject does as well
+  Standing standing = Standing::kHost;
+  bool inhibited = false;  // it fires, and a worse one of the same subject does as well
   AlertTime since{};       // when the state began
   AlertTime fired{};       // when it began to fire; with kFiring and kResolved
   std::chrono::milliseconds for_at_least{0};

@@ -6,7 +6,8 @@
 namespace conntally {
 namespace {
 
-constexpr std::array kBothSeverities = {Severity::kWarning, Severity::kCritical};
+// The worst first: a lesser one that fires at the same moment is inhibited from the start.
+constexpr std::array kWorstFirst = {Severity::kCritical, Severity::kWarning, Severity::kInfo};
 
 std::size_t IndexOf(AlertKind kind) { return static_cast<std::size_t>(kind); }
 std::size_t IndexOf(Severity severity) { return static_cast<std::size_t>(severity); }
@@ -19,11 +20,14 @@ Alert AlertEngine::Describe(const Tracked& tracked, Severity severity) {
   alert.subject = tracked.reading.subject;
   alert.severity = severity;
   alert.state = tier.state;
-  alert.inhibited = severity == Severity::kWarning && tier.state == AlertState::kFiring &&
-                    tracked.tiers[IndexOf(Severity::kCritical)].state == AlertState::kFiring;
+  alert.inhibited =
+      tier.state == AlertState::kFiring &&
+      std::any_of(tracked.tiers.begin() + static_cast<std::ptrdiff_t>(IndexOf(severity)) + 1, tracked.tiers.end(),
+                  [](const Tier& worse) { return worse.state == AlertState::kFiring; });
   alert.since = tier.since;
   alert.fired = tier.fired;
   alert.for_at_least = tier.for_at_least;
+  alert.standing = tracked.reading.standing;
   alert.value = tracked.reading.value;
   alert.threshold = tier.threshold;
   alert.description = tracked.reading.description;
@@ -57,11 +61,13 @@ void AlertEngine::Move(Tracked& tracked, Severity severity, AlertState to, Momen
 void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value,
                            Duration step, Moment now) {
   Tier& tier = tracked.tiers[IndexOf(severity)];
-  const std::optional<double> threshold = rule.thresholds[IndexOf(severity)];
-  const bool past = value && threshold && rule.Past(*value, *threshold);
-  const bool clear = !value || !threshold || rule.Clear(*value, *threshold);
-  tier.for_at_least = rule.for_at_least;
-  if (threshold) tier.threshold = *threshold;
+  const std::optional<AlertTier>& set = rule.tiers[IndexOf(severity)];
+  const bool past = value && set && rule.Past(*value, set->threshold);
+  const bool clear = !value || !set || rule.Clear(*value, set->threshold);
+  if (set) {
+    tier.threshold = set->threshold;
+    tier.for_at_least = set->for_at_least;
+  }
   tier.below = clear ? tier.below + step : Duration{0};
   if (tier.state == AlertState::kFiring) {
     if (clear && tier.below >= kClearAfter) Move(tracked, severity, AlertState::kResolved, now);
@@ -70,30 +76,34 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
   if (tier.state == AlertState::kPending) {
     // Of all the time that it is pending: peaks that come again and again never hold.
     (clear ? tier.lapsed : tier.held) += step;
-    if (clear && tier.lapsed > std::max<Duration>(kLapseMax, rule.for_at_least / 10))
+    if (clear && tier.lapsed > std::max<Duration>(kLapseMax, tier.for_at_least / 10))
       Move(tracked, severity, AlertState::kInactive, now);
   } else if (past) {
     Move(tracked, severity, AlertState::kPending, now);
   }
-  if (tier.state == AlertState::kPending && past && tier.held >= rule.for_at_least)
+  if (tier.state == AlertState::kPending && past && tier.held >= tier.for_at_least)
     Move(tracked, severity, AlertState::kFiring, now);
 }
 
-// The critical tier first: a warning that fires at the same moment is inhibited from the start.
 void AlertEngine::Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step,
                        Moment now) {
-  StepTier(tracked, Severity::kCritical, rule, value, step, now);
-  StepTier(tracked, Severity::kWarning, rule, value, step, now);
+  for (const Severity severity : kWorstFirst) StepTier(tracked, severity, rule, value, step, now);
 }
 
-std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(const AlertRule& rule, AlertKind kind,
-                                                                               double badness) {
+const AlertRule& AlertEngine::RuleOf(const AlertRules& rules, const AlertReading& reading) {
+  return reading.rule ? *reading.rule : rules[reading.subject.kind];
+}
+
+std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(const AlertRules& rules,
+                                                                               const AlertReading& newcomer) {
+  const AlertKind kind = newcomer.subject.kind;
+  const double badness = RuleOf(rules, newcomer).Badness(newcomer.value);
   auto victim = tracked_.end();
   std::pair<bool, double> least{true, 0};
   for (auto entry = tracked_.lower_bound({kind, {}, {}}); entry != tracked_.end() && entry->first.kind == kind;
        ++entry) {
     const std::pair<bool, double> rank{entry->second.is(AlertState::kFiring),
-                                       rule.Badness(entry->second.reading.value)};
+                                       RuleOf(rules, entry->second.reading).Badness(entry->second.reading.value)};
     if (rank.second * kWorseBy > badness) continue;
     if (victim == tracked_.end() || rank < least) {
       victim = entry;
@@ -106,22 +116,21 @@ std::map<AlertSubject, AlertEngine::Tracked>::iterator AlertEngine::FindVictim(c
 // The worst first, equals by subject.
 void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newcomers) {
   std::sort(newcomers.begin(), newcomers.end(), [&](const AlertReading& one, const AlertReading& other) {
-    const double badness = rules[one.subject.kind].Badness(one.value),
-                 other_badness = rules[other.subject.kind].Badness(other.value);
+    const double badness = RuleOf(rules, one).Badness(one.value),
+                 other_badness = RuleOf(rules, other).Badness(other.value);
     return badness != other_badness ? badness > other_badness : one.subject < other.subject;
   });
   std::set<AlertSubject> refused;
   for (AlertReading& reading : newcomers) {
     const AlertKind kind = reading.subject.kind;
-    const AlertRule& rule = rules[kind];
     if (tracked_of_kind_[IndexOf(kind)] >= kSubjectsMax) {
-      const auto victim = FindVictim(rule, kind, rule.Badness(reading.value));
+      const auto victim = FindVictim(rules, reading);
       const AlertSubject& turned_away = victim == tracked_.end() ? reading.subject : victim->first;
       if (!refused_.contains(turned_away)) ++turned_away_;
       refused.insert(turned_away);
       if (victim == tracked_.end()) continue;
       victim->second.reading.description += " It makes room for worse ones.";
-      for (const Severity severity : kBothSeverities) {
+      for (const Severity severity : kWorstFirst) {
         const AlertState state = victim->second.tiers[IndexOf(severity)].state;
         if (state == AlertState::kFiring) Move(victim->second, severity, AlertState::kResolved, now_);
         if (state == AlertState::kPending) Move(victim->second, severity, AlertState::kInactive, now_);
@@ -149,7 +158,7 @@ std::vector<AlertTransition> AlertEngine::Update(const AlertRules& rules, AlertR
   std::vector<AlertReading> newcomers;
   for (AlertReading& reading : readings.readings) {
     const AlertKind kind = reading.subject.kind;
-    const AlertRule& rule = rules[kind];
+    const AlertRule& rule = RuleOf(rules, reading);
     if (readings.blind[IndexOf(kind)]) continue;
     const auto known = tracked_.find(reading.subject);
     if (known == tracked_.end() && !rule.Past(reading.value, rule.least_threshold())) continue;
@@ -168,7 +177,8 @@ std::vector<AlertTransition> AlertEngine::Update(const AlertRules& rules, AlertR
     tracked.degraded = readings.degraded[IndexOf(kind)];
     if (!readings.blind[IndexOf(kind)]) {
       const auto value = seen.find(entry->first);
-      Step(tracked, rules[kind], value == seen.end() ? std::nullopt : std::optional(value->second), step, now);
+      Step(tracked, RuleOf(rules, tracked.reading), value == seen.end() ? std::nullopt : std::optional(value->second),
+           step, now);
     }
     const bool keep = tracked.active();
     if (!keep) --tracked_of_kind_[IndexOf(kind)];
@@ -181,7 +191,7 @@ std::vector<AlertTransition> AlertEngine::Update(const AlertRules& rules, AlertR
 AlertList AlertEngine::alerts() const {
   AlertList alerts;
   for (const auto& [subject, tracked] : tracked_) {
-    for (const Severity severity : kBothSeverities) {
+    for (const Severity severity : kWorstFirst) {
       if (tracked.tiers[IndexOf(severity)].state != AlertState::kInactive)
         alerts.push_back(Describe(tracked, severity));
     }

@@ -13,6 +13,7 @@
 // Threads: one owner.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -34,6 +35,9 @@ struct AlertReading {
   double value = 0;
   std::string description;
   std::vector<AlertFact> evidence;
+  Standing standing = Standing::kHost;
+  // Its own tiers, where they depend upon whom it is about; nullopt: those of its kind.
+  std::optional<AlertRule> rule = {};
 };
 
 struct AlertReadings {
@@ -85,15 +89,18 @@ class AlertEngine {
     std::string degraded;
     std::array<Tier, kSeverities> tiers;
     bool active() const { return is(AlertState::kPending) || is(AlertState::kFiring); }
-    bool is(AlertState state) const { return tiers[0].state == state || tiers[1].state == state; }
+    bool is(AlertState state) const {
+      return std::any_of(tiers.begin(), tiers.end(), [&](const Tier& tier) { return tier.state == state; });
+    }
   };
   struct Resolved {
     std::chrono::steady_clock::time_point when;
     Alert alert;
   };
 
+  static const AlertRule& RuleOf(const AlertRules& rules, const AlertReading& reading);
   void Admit(const AlertRules& rules, std::vector<AlertReading> newcomers);
-  std::map<AlertSubject, Tracked>::iterator FindVictim(const AlertRule& rule, AlertKind kind, double badness);
+  std::map<AlertSubject, Tracked>::iterator FindVictim(const AlertRules& rules, const AlertReading& newcomer);
   void Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step, Moment now);
   void StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step,
                 Moment now);
