@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -74,6 +75,14 @@ void KeepSignalsPending() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// systemd names that of StateDirectory=, and may name several.
+std::string StateDirectory(const RunCommand& command) {
+  if (command.state_directory) return *command.state_directory;
+  const char* const named = getenv("STATE_DIRECTORY");
+  const std::string text = named == nullptr ? "" : named;
+  return text.substr(0, text.find(':'));
+}
+
 class Daemon {
  public:
   Daemon(RunCommand command, Config config)
@@ -94,7 +103,8 @@ class Daemon {
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
         observer_(config_, tally_, conntrack_, table_, rules_, drops_),
-        alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); }) {}
+        alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
+                {.directory = StateDirectory(command_), .namespace_path = command_.netns_path.value_or("")}) {}
 
   // Throws what a thread that cannot be had throws.
   Status Run() {

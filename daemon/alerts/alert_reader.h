@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,11 @@ namespace conntally {
 class AlertReader {
  public:
   AlertReadings Read(const AlertRules& rules, const AlertEvidence& evidence);
+
+  // What outlives the process. Restore takes what Save gave, and with it `continues` and `age_seconds`
+  // (AlertService::Restore).
+  nlohmann::json Save() const { return nlohmann::json::object(); }
+  void Restore(const nlohmann::json&) {}
 
   std::uint64_t turned_away() const { return spikes_.rules_turned_away() + drop_rates_forgotten_; }
 
