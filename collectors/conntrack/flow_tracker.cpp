@@ -8,6 +8,15 @@ namespace {
 
 bool IsReplied(const FlowEvent& event) { return event.has_status && (event.status & IPS_SEEN_REPLY) != 0; }
 
+// What a connection shows of its source. ASSURED is what conntrack calls a TCP connection that was established after a
+// reply was seen (nf_conntrack_proto_tcp.c); ESTABLISHED alone is not enough, since a lone ACK out of nothing, which
+// anybody may forge, enters the table in that state where nf_conntrack_tcp_loose is 1 (the default).
+Proof ProofOf(const FlowEvent& event) {
+  if (!IsReplied(event)) return Proof::kUnanswered;
+  if (event.key.protocol != FlowStateIndex::kTcp) return Proof::kAnswered;
+  return (event.status & IPS_ASSURED) != 0 ? Proof::kProven : Proof::kUnanswered;
+}
+
 FlowStateIndex StateOf(const Flow& flow) {
   return flow.protocol == FlowStateIndex::kTcp ? FlowStateIndex::Tcp(flow.tcp_state)
                                                : FlowStateIndex::Other(flow.protocol, flow.replied);
@@ -22,6 +31,8 @@ FlowStateIndex StateOf(const FlowEvent& event) {
 bool IsOtherLife(const Flow& flow, const FlowEvent& event) {
   return flow.id != event.id && flow.id != 0 && event.id != 0;
 }
+
+constexpr auto kEstablished = static_cast<std::uint8_t>(TcpState::kEstablished);
 
 bool HasPorts(std::uint8_t protocol) {
   return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
@@ -157,6 +168,7 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   SourceDelta delta{.connections = 1, .unreplied = flow->replied ? 0 : 1};
   if (port_is_new) delta.destination_ports = 1;
   batch.AddSource(flow->source, delta);
+  batch.NoteProof(flow->source, ProofOf(event));
   return flow;
 }
 
@@ -183,8 +195,14 @@ void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEven
   if (event.has_tcp_state) flow.tcp_state = static_cast<std::uint8_t>(event.tcp_state) & 0xF;
   if (event.has_status && flow.replied != IsReplied(event)) {
     flow.replied = IsReplied(event);
-    if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.unreplied = flow.replied ? -1 : 1});
+    if (flow.source != kNoSourceRow) {
+      batch.AddSource(flow.source, {.unreplied = flow.replied ? -1 : 1});
+      batch.NoteProof(flow.source, ProofOf(event));
+    }
   }
+  // Hardly any event but the one that assures a connection finds it established: the others need not look for the row.
+  const bool established = flow.protocol == FlowStateIndex::kTcp && flow.tcp_state == kEstablished;
+  if (established && flow.source != kNoSourceRow) batch.NoteProof(flow.source, ProofOf(event));
   const FlowStateIndex after = StateOf(flow);
   if (before == after) return;
   batch.AddConnections(before, -1);
@@ -200,7 +218,9 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t dest
   } else if (destroy != nullptr && flow.opening_known) {
     batch.AddDuration(SecondsSince(flow.opened_centiseconds, now));
   }
-  if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1});
+  // Only DESTROY tells how it ended.
+  const bool failed = destroy != nullptr && destroy->has_status && ProofOf(*destroy) == Proof::kUnanswered;
+  if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
   Withdraw(batch, flow, destination_port);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <new>
 
 namespace conntally {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 constexpr std::uint32_t kDead = 1U << 31;
 constexpr std::uint32_t kIpv6 = 1U << 30;
 constexpr std::uint32_t kUnlinked = 1U << 29;  // filled in, perhaps not in a chain yet: nothing for the reader to see
+constexpr std::uint32_t kProven = 1U << 28;
+constexpr std::uint32_t kAnswered = 1U << 27;
+constexpr std::uint32_t kCountMask = kAnswered - 1;  // more connections than any kernel's table holds
 
 // Two signed 32-bit sums in one word, so that one addition changes both. The low sum borrows from the high one when
 // it is negative; unpacking gives it back.
@@ -32,9 +36,13 @@ struct alignas(kCacheLineBytes) SourceTable::Row {
   };
   std::array<std::uint8_t, 16> address{};
   std::atomic<SourceRow> next{kNoSourceRow};     // in a bucket's chain or a free list
-  std::atomic<std::uint32_t> references{kDead};  // with kDead and kIpv6 above the count
+  std::atomic<std::uint32_t> references{kDead};  // the count, and the bits above it
   std::array<Lane, 2> lanes;
   std::array<std::atomic<std::int32_t>, 2> destination_ports{};
+};
+
+struct SourceTable::Failures {
+  std::array<std::array<std::atomic<std::uint32_t>, 2>, kRowsPerChunk> lanes{};
 };
 
 struct alignas(kCacheLineBytes) SourceTable::Shard {
@@ -75,11 +83,13 @@ SourceTable::SourceTable(std::uint32_t rows_max, KeyedHash hash) : rows_max_(row
     }
   }
   chunks_ = std::make_unique<std::atomic<Row*>[]>(rows_max / kRowsPerChunk + 1);
+  failures_ = std::make_unique<std::atomic<Failures*>[]>(rows_max / kRowsPerChunk + 1);
 }
 
 SourceTable::~SourceTable() {
   for (std::uint32_t i = 0; i <= rows_max_ / kRowsPerChunk; ++i) {
     std::unique_ptr<Row[]>(chunks_[i].load(std::memory_order_relaxed));
+    std::unique_ptr<Failures>(failures_[i].load(std::memory_order_relaxed));
   }
 }
 
@@ -150,6 +160,32 @@ void SourceTable::Add(SourceRow index, std::size_t lane, const SourceDelta& delt
   if (delta.destination_ports != 0) {
     row.destination_ports[lane].fetch_add(delta.destination_ports, std::memory_order_relaxed);
   }
+  if (delta.failed != 0) AddFailed(index, lane, delta.failed);
+}
+
+void SourceTable::AddFailed(SourceRow row, std::size_t lane, std::uint32_t failed) {
+  std::atomic<Failures*>& place = failures_[row / kRowsPerChunk];
+  Failures* failures = place.load(std::memory_order_acquire);
+  if (failures == nullptr) {
+    auto made = std::unique_ptr<Failures>(new (std::nothrow) Failures);
+    if (made == nullptr) return;  // half a connection's end must not be counted: rather miss that it failed
+    if (place.compare_exchange_strong(failures, made.get(), std::memory_order_acq_rel)) failures = made.release();
+  }
+  failures->lanes[row % kRowsPerChunk][lane].fetch_add(failed, std::memory_order_relaxed);
+}
+
+void SourceTable::NoteProof(SourceRow index, Proof proof) {
+  if (proof == Proof::kUnanswered) return;
+  const std::uint32_t bit = proof == Proof::kProven ? kProven : kAnswered;
+  std::atomic<std::uint32_t>& references = At(index).references;
+  if ((references.load(std::memory_order_relaxed) & bit) == 0) references.fetch_or(bit, std::memory_order_relaxed);
+}
+
+Proof SourceTable::TakeProof(SourceRow index) {
+  std::atomic<std::uint32_t>& references = At(index).references;
+  if ((references.load(std::memory_order_relaxed) & (kProven | kAnswered)) == 0) return Proof::kUnanswered;
+  const std::uint32_t before = references.fetch_and(~(kProven | kAnswered), std::memory_order_acq_rel);
+  return (before & kProven) != 0 ? Proof::kProven : Proof::kAnswered;
 }
 
 // A shard's own free rows first, then rows never used, then what other shards have to spare.
@@ -202,6 +238,12 @@ SourceDelta SourceTable::TakeLane(SourceRow index, std::size_t frozen_lane) {
     delta.opened = static_cast<std::uint32_t>(passed >> 32);
     delta.closed = static_cast<std::uint32_t>(passed);
     lane.passed.store(0, std::memory_order_relaxed);
+    Failures* failures = failures_[index / kRowsPerChunk].load(std::memory_order_acquire);
+    if (delta.closed != 0 && failures != nullptr) {
+      std::atomic<std::uint32_t>& failed = failures->lanes[index % kRowsPerChunk][frozen_lane];
+      delta.failed = failed.load(std::memory_order_relaxed);
+      if (delta.failed != 0) failed.store(0, std::memory_order_relaxed);
+    }
   }
   delta.destination_ports = row.destination_ports[frozen_lane].load(std::memory_order_relaxed);
   if (delta.destination_ports != 0) row.destination_ports[frozen_lane].store(0, std::memory_order_relaxed);
@@ -210,10 +252,11 @@ SourceDelta SourceTable::TakeLane(SourceRow index, std::size_t frozen_lane) {
 
 bool SourceTable::Retire(SourceRow index) {
   Row& row = At(index);
-  std::uint32_t unreferenced = row.references.load(std::memory_order_acquire) & kIpv6;
-  const IpAddress source{row.address, unreferenced != 0 ? Family::kIpv6 : Family::kIpv4};
+  std::uint32_t references = row.references.load(std::memory_order_acquire);
+  if ((references & kCountMask) != 0) return false;
+  const IpAddress source{row.address, (references & kIpv6) != 0 ? Family::kIpv6 : Family::kIpv4};
   retired_.push_back(index);  // first, since it may throw
-  if (!row.references.compare_exchange_strong(unreferenced, unreferenced | kDead, std::memory_order_acq_rel)) {
+  if (!row.references.compare_exchange_strong(references, references | kDead, std::memory_order_acq_rel)) {
     retired_.pop_back();
     return false;
   }

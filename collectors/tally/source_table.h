@@ -17,6 +17,13 @@
 // one key twice. Only the reader unlinks. A row that a writer stands on keeps its `next` until the epoch in which
 // it was unlinked has passed, hence no ABA at the head either. The free lists are Treiber stacks with a tag.
 //
+// What a source shows. `references` also holds two bits, set by whoever counts on the row while its line is in the
+// cache anyway: a TCP connection was established, another one was answered. The reader takes them once a second. They
+// belong to no lane: they say that it happened, not when, and a new source's row begins without them.
+//
+// Failures. They are seldom, and the row is full: they stand in an array beside each chunk, made by the first failure
+// in it, and come with `closed`: the reader looks for them only where something was closed.
+//
 // Memory order: key and family are written before the linking release and read after an acquire of the head or a
 // `next`; the reader's visit reads them after an acquire of `references`. Lane counters are relaxed: the epoch orders
 // them. `references` is acq_rel where life and death are decided.
@@ -47,11 +54,21 @@ struct SourceDelta {
   std::uint32_t opened = 0;
   std::uint32_t closed = 0;
   std::int32_t destination_ports = 0;
+  std::uint32_t failed = 0;  // of those closed
 
   bool IsZero() const {
     return connections == 0 && unreplied == 0 && opened == 0 && closed == 0 && destination_ports == 0;
   }
 };
+
+// What a source has shown that it is there, the least first. A TCP connection that reached ESTABLISHED cannot be forged
+// blindly, since conntrack checks the sequence numbers against the window; an answered UDP or ICMP question can.
+enum class Proof : std::uint8_t { kUnanswered, kAnswered, kProven };
+
+constexpr const char* NameOf(Proof proof) {
+  constexpr std::array kNames{"unanswered", "answered", "proven"};
+  return kNames[static_cast<std::size_t>(proof)];
+}
 
 class SourceTable {
  public:
@@ -72,6 +89,7 @@ class SourceTable {
   SourceRow Acquire(const IpAddress& source, std::uint64_t hash);
   void Release(SourceRow row);
   void Add(SourceRow row, std::size_t lane, const SourceDelta& delta);
+  void NoteProof(SourceRow row, Proof proof);
 
   // Reader.
 
@@ -81,6 +99,8 @@ class SourceTable {
   std::optional<IpAddress> LiveSource(SourceRow row) const;
   // Takes what a frozen lane holds and leaves it zero.
   SourceDelta TakeLane(SourceRow row, std::size_t frozen_lane);
+  // The most that was noted of the source since the last call.
+  Proof TakeProof(SourceRow row);
   // Ends a row that nobody refers to; false when somebody does. The next FreeRetired frees it.
   bool Retire(SourceRow row);
   // Call after each Flip, before any Retire that follows it.
@@ -89,6 +109,7 @@ class SourceTable {
  private:
   struct Row;
   struct Shard;
+  struct Failures;
 
   static constexpr unsigned kShards = 16;
   static constexpr std::uint32_t kRowsPerChunk = 4096;
@@ -98,6 +119,7 @@ class SourceTable {
   std::atomic<SourceRow>& BucketOf(std::uint64_t hash) const;
   SourceRow Allocate(std::uint64_t hash);
   SourceRow AllocateFresh();
+  void AddFailed(SourceRow row, std::size_t lane, std::uint32_t failed);
   void Unlink(SourceRow row, std::atomic<SourceRow>& bucket);
 
   const std::uint32_t rows_max_;
@@ -105,6 +127,7 @@ class SourceTable {
   std::uint32_t bucket_mask_ = 0;  // within a shard
   std::unique_ptr<Shard[]> shards_;
   std::unique_ptr<std::atomic<Row*>[]> chunks_;
+  std::unique_ptr<std::atomic<Failures*>[]> failures_;  // by chunk; null: none so far
   std::atomic<std::uint32_t> fresh_{0};
   std::vector<SourceRow> retired_;
 };

@@ -1,5 +1,7 @@
 #include "collectors/tally/tally.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace conntally {
@@ -51,12 +53,17 @@ void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   figures.destination_ports += delta.destination_ports;
   figures.opened += delta.opened;
   figures.closed += delta.closed;
+  figures.failed += delta.failed;
   figures.last_seen = now;
 }
 
 void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed,
                     std::chrono::seconds idle_retention) {
   if (elapsed.count() <= 0) return;
+  const auto minute = [this] { return static_cast<unsigned>(uptime_.count() / 60); };
+  const unsigned minute_before = minute();
+  uptime_ += elapsed;
+  const unsigned minutes_passed = minute() - minute_before;
   const double weight = -std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow));
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
@@ -66,9 +73,28 @@ void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapse
     ledger.opened_at_last_advance = figures.opened;
     figures.new_rate += (opened / elapsed.count() - figures.new_rate) * weight;
     if (figures.new_rate < kRateFloor) figures.new_rate = 0;
+    AdvanceProof(ledger, sources_.TakeProof(row), minutes_passed);
     const bool idle = figures.connections == 0 && now - figures.last_seen >= idle_retention;
     if (idle && sources_.Retire(row)) ledger.live = false;
   }
+}
+
+void Tally::AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const {
+  SourceFigures& figures = ledger.figures;
+  const bool holds_replied = figures.connections > figures.unreplied;
+  if (holds_replied) shown = std::max(shown, figures.proof);
+  const auto now = static_cast<std::uint32_t>(uptime_.count());
+  if (shown == Proof::kProven) ledger.proven_at = now;
+  if (shown >= Proof::kAnswered) ledger.answered_at = now;
+  const auto kept = [now](std::uint32_t at) { return at != 0 && now - at < std::chrono::seconds(kProofKept).count(); };
+  figures.proof = kept(ledger.proven_at)     ? Proof::kProven
+                  : kept(ledger.answered_at) ? Proof::kAnswered
+                                             : Proof::kUnanswered;
+  constexpr unsigned kMinutes = kRegularWindow.count();
+  ledger.minutes = minutes_passed >= kMinutes ? 0 : static_cast<std::uint16_t>(ledger.minutes << minutes_passed);
+  ledger.minutes &= (1U << kMinutes) - 1;
+  if (shown >= Proof::kAnswered) ledger.minutes |= 1;
+  figures.regular_minutes = static_cast<std::uint8_t>(std::popcount(ledger.minutes));
 }
 
 const TotalFigures& Tally::View::totals() const { return tally_->totals_; }

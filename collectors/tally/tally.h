@@ -22,10 +22,6 @@ namespace conntally {
 
 using WallSeconds = std::chrono::sys_seconds;
 
-// What a source has shown that it is there, the least first. A TCP connection that reached ESTABLISHED cannot be forged
-// blindly, since conntrack checks the sequence numbers against the window; an answered UDP or ICMP question can.
-enum class Proof : std::uint8_t { kUnanswered, kAnswered, kProven };
-
 // One source's figures in a view.
 struct SourceFigures {
   IpAddress source;
@@ -36,10 +32,13 @@ struct SourceFigures {
   std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
   double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
   std::uint64_t failed = 0;            // connections that ended without an answer; TCP ones also when they were refused
-  Proof proof = Proof::kUnanswered;    // the most it has shown lately
+  Proof proof = Proof::kUnanswered;    // the most it has shown within kProofKept
   std::uint8_t regular_minutes = 0;    // of the last kRegularWindow: those in which it was proven, or answered
   WallSeconds first_seen{};
   WallSeconds last_seen{};  // of any opening or closing
+
+  bool regular() const { return regular_minutes >= kRegularMinutesMin; }
+  static constexpr std::uint8_t kRegularMinutesMin = 3;
 };
 
 class TallyWriter;
@@ -48,6 +47,7 @@ class Tally {
  public:
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::chrono::minutes kRegularWindow{15};
+  static constexpr std::chrono::minutes kProofKept{60};
 
   Tally(std::uint32_t sources_max, KeyedHash hash);
   ~Tally();
@@ -79,8 +79,11 @@ class Tally {
 
   View Take(WallSeconds now);
 
-  // Once a second: brings the rates up to date, `elapsed` after the last call, and forgets sources that have had no
-  // connection for `idle_retention`.
+  // Once a second: brings the rates and what the sources have shown up to date, `elapsed` after the last call, and
+  // forgets sources that have had no connection for `idle_retention`.
+  //
+  // Who holds a connection for hours makes no event meanwhile: a source that has shown something, and still holds
+  // connections that were replied to, goes on showing it.
   void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
@@ -90,10 +93,15 @@ class Tally {
     bool live = false;
     SourceFigures figures;
     std::uint64_t opened_at_last_advance = 0;
+    // Seconds of uptime when it was last shown; 0: never.
+    std::uint32_t proven_at = 0;
+    std::uint32_t answered_at = 0;
+    std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present one
   };
 
   void Fold(std::size_t frozen_lane, WallSeconds now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now);
+  void AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const;
 
   EpochDomain epochs_;
   SourceTable sources_;
@@ -101,6 +109,7 @@ class Tally {
   std::vector<std::unique_ptr<TallyWriter>> writers_;
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
+  std::chrono::duration<double> uptime_{1};  // the sum of what Advance was told, so that no clock's step counts
 };
 
 // Counts on behalf of one thread.
@@ -117,6 +126,8 @@ class TallyWriter {
     SourceRow Acquire(const IpAddress& source, std::uint64_t hash) { return writer_.sources_.Acquire(source, hash); }
     void Release(SourceRow row) { writer_.sources_.Release(row); }
     void AddSource(SourceRow row, const SourceDelta& delta) { writer_.sources_.Add(row, pin_.lane(), delta); }
+    // What the source has just shown.
+    void NoteProof(SourceRow row, Proof proof) { writer_.sources_.NoteProof(row, proof); }
     void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
     void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
     void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
