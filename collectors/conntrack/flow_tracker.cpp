@@ -8,13 +8,8 @@ FlowTracker::FlowTracker(const Options& options, TallyWriter& tally)
     : grouping_(options.grouping),
       tally_(tally),
       flows_(options.connections_max, options.hash),
-      ports_(options.ports_secret) {}
-
-IpAddress FlowTracker::SourceOf(const FlowKey& key) const {
-  const unsigned length = key.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix;
-  const IpAddress source = key.SourceAddress();
-  return length == AddressBits(key.family) ? source : Masked(source, length);
-}
+      ports_(options.ports_secret),
+      attribution_(options.grouping, options.hash, tally) {}
 
 void FlowTracker::Prepare(Prepared& prepared) const {
   prepared.hash = flows_.Hash(prepared.event.key);
@@ -110,7 +105,8 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   bool port_is_new = false;
   try {
     const IpAddress source = SourceOf(event.key);
-    flow->source = batch.Acquire(source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
+    flow->source =
+        attribution_.Acquire(batch, source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
     port_is_new = flow->source != kNoSourceRow && HasPorts(flow->protocol) &&
                   ports_.Add(flow->source, event.key.destination_port);
   } catch (...) {  // no memory: it never came in, and the next comparison brings it
@@ -125,7 +121,7 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   batch.AddConnections(StateOf(*flow), 1);
   if (flow->source == kNoSourceRow) {
     ++sources_turned_away_;
-    batch.AddUnattributed(1);
+    attribution_.CountUnattributed(batch, 1);
     return flow;
   }
   SourceDelta delta{.connections = 1, .unreplied = flow->replied ? 0 : 1};
@@ -190,7 +186,7 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t dest
 // Undoes Enter.
 void FlowTracker::Withdraw(TallyWriter::Batch& batch, const Flow& flow, std::uint16_t destination_port) {
   batch.AddConnections(StateOf(flow), -1);
-  if (flow.source == kNoSourceRow) return batch.AddUnattributed(-1);
+  if (flow.source == kNoSourceRow) return attribution_.CountUnattributed(batch, -1);
   SourceDelta delta{.connections = -1, .unreplied = flow.replied ? 0 : -1};
   if (HasPorts(flow.protocol) && ports_.Remove(flow.source, destination_port)) delta.destination_ports = -1;
   batch.AddSource(flow.source, delta);
