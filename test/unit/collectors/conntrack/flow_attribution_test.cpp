@@ -113,6 +113,27 @@ TEST_CASE("once the forged ones are gone every source has its row again") {
   CHECK(crowd.tracker.connections_without_source() == 0);
 }
 
+TEST_CASE("a source that gets a row by one connection is not shown before its others are counted there, too") {
+  Crowd crowd(8);
+  for (std::uint32_t forged = 1; forged <= 7; ++forged) crowd.Open(forged);
+  crowd.Open(9, 1);
+  crowd.Open(9, 2);
+  crowd.Destroy(Connection(1, 1), 1);
+  {
+    Tally::View view = crowd.tally.Take(crowd.wall);
+    crowd.tally.Advance(view, crowd.wall, 1s, 0s);
+  }
+  crowd.View();  // the row is free
+  crowd.Open(9, 3);
+  CHECK(crowd.Of(9).connections == 0);
+  CHECK(crowd.Of(9).connections == 0);
+  CHECK(crowd.Coherent());
+  crowd.Attribute();
+  crowd.View();
+  CHECK(crowd.Of(9).connections == 3);
+  CHECK(crowd.Coherent());
+}
+
 TEST_CASE("a crowd of idle strangers is forgotten in seconds, and who has proven itself is not") {
   Crowd crowd(2000);
   crowd.Establish(1);
