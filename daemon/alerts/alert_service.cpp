@@ -63,7 +63,8 @@ void AlertService::Restore() {
     if (state->age <= kAlertsAgeMax) engine_.Restore(state->alerts, Now());
     state->judge["continues"] = state->continues;
     state->judge["age_seconds"] = state->age.count();
-    reader_.Restore(state->judge);
+    if (const std::string left_out = reader_.Restore(state->judge); !left_out.empty())
+      spdlog::warn("state: not all of it is taken up: {}", left_out);
   });
   if (!taken_up) spdlog::warn("state: not all of it is taken up: {}", taken_up.error().message);
 }

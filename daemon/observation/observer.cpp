@@ -54,7 +54,7 @@ void Observer::set_config(const Config& config) {
 }
 
 void Observer::Tick() {
-  const auto table = table_.Sample();
+  const auto table = table_.Sample(synced() ? std::optional(established_) : std::nullopt);
   limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
@@ -64,6 +64,8 @@ void Observer::Tick() {
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
   exported_.DropForgotten(view);
+  const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
+  established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   Remember(view, table, wall, now);
 }
 

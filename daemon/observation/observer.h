@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,7 +87,8 @@ class Observer {
   void DescribeStanding(Snapshot& snapshot) const;  // of rules and drops
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
-  void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);
+  void GatherDropped(AlertEvidence& evidence);
+  bool IsOwn(const IpAddress& source) const { return own_addresses_.contains(source); }
 
   mutable std::mutex config_mutex_;
   std::shared_ptr<const Config> config_;
@@ -98,8 +100,10 @@ class Observer {
   RuleCollector& rules_;
   const DropCollector& drops_;
   SourceLimits limits_;
-  ExportedSources exported_;  // only with a view of the tally
+  std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
+  ExportedSources exported_;           // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
+  std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};
   History history_;
   mutable std::mutex recent_mutex_;  // of the three that follow
