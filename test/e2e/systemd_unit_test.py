@@ -6,6 +6,7 @@
 """
 
 import os
+import re
 import sys
 import tempfile
 
@@ -85,6 +86,18 @@ done
 echo "hung_restarts=$(systemctl show conntally --property=NRestarts --value)"
 show ActiveState hung_
 journalctl --unit=conntally --output=cat --no-pager >/report/journal
+
+# A collector that fails, a configuration that is refused, and a journal that takes nothing for a while.
+systemctl stop conntally
+mkdir -p /etc/conntally; echo 'drops: {ebpf: on}' >/etc/conntally/conntally.yaml
+systemctl start conntally; echo "failing_start=$?"
+echo 'nonsense: 1' >/etc/conntally/conntally.yaml
+systemctl reload conntally
+kill -STOP "$(systemctl show systemd-journald --property=MainPID --value)"
+echo "stuck_journal_readyz=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:9105/readyz)"
+kill -CONT "$(systemctl show systemd-journald --property=MainPID --value)"
+systemctl stop conntally; journalctl --sync
+journalctl --unit=conntally --output=json --no-pager >/report/fields
 """
 
 
@@ -123,8 +136,21 @@ def boot(folder):
     journal = (report / "journal").read_text() if (report / "journal").exists() else ""
     errors = (report / "errors").read_text()
     told = dict(line.split("=", 1) for line in lines if "=" in line)
-    answers = {name: (report / name).read_text() for name in ("alerts", "status", "metrics") if (report / name).exists()}
+    answers = {name: (report / name).read_text() for name in ("alerts", "status", "metrics", "fields") if (report / name).exists()}
     return told, answers, journal, errors
+
+
+def check_journal_fields(entries):
+    """Each line has its priority, and no time of its own beside the journal's; what it is about is in fields."""
+    ours = [entry for entry in entries if entry.get("SYSLOG_IDENTIFIER") == "conntally" and "_EXE" in entry]
+    assert {entry["_TRANSPORT"] for entry in ours} == {"journal"}, ours
+    stamped = [entry["MESSAGE"] for entry in ours if re.match(r"\d{4}-\d\d-\d\d", entry["MESSAGE"])]
+    assert not stamped, stamped
+    failing = [entry for entry in ours if entry.get("COLLECTOR") == "ebpf" and " fails: " in entry["MESSAGE"]]
+    assert failing and failing[0]["PRIORITY"] == "3", [(entry["PRIORITY"], entry["MESSAGE"]) for entry in ours]
+    priorities = {entry["MESSAGE"]: entry["PRIORITY"] for entry in ours}
+    assert priorities["reload: the configuration has faults; the old one still applies"] == "3", priorities
+    assert priorities["stopped"] == "6", priorities
 
 
 def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_revived():
@@ -140,6 +166,7 @@ def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_
         "Seccomp": "2", "readyz": "200", "counted_at_start": "500", "counted": "750", "reload": "0",
         "same_pid": "yes", "reloaded_ActiveState": "active", "stop": "0", "stopped_Result": "success",
         "idle_restarts": "0", "hung_restarts": "1", "hung_ActiveState": "active",
+        "failing_start": "0", "stuck_journal_readyz": "200",
     }
     wrong = {key: (told.get(key), value) for key, value in expected.items() if told.get(key) != value}
     assert not wrong, f"(is, should be): {wrong}\n{errors}\n{journal}"
@@ -155,6 +182,7 @@ def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_
     assert not failing, failing
     check_invariants(Metrics(answers["metrics"]))
     assert set(Metrics(answers["metrics"]).series("conntally_collector_success").values()) == {1}
+    check_journal_fields([json.loads(line) for line in answers["fields"].splitlines()])
     claim("stopped", int(told["stop_ms"]) / 1000, 2)
 
 
