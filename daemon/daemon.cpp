@@ -98,6 +98,7 @@ class Daemon {
 
   // Throws std::system_error when a thread cannot be started.
   Status Run() {
+    observer_.set_reload(true, std::chrono::system_clock::now());
     auto server = http::Server::Start(
         {.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
     if (!server) return server.error();
@@ -232,7 +233,7 @@ class Daemon {
     std::optional<Config> wanted;
     const auto loaded = Caught([&] { wanted = LoadConfigOrLog(command_); });
     if (!loaded) spdlog::error("reload: {}", loaded.error().message);
-    observer_.set_reload_successful(wanted.has_value());
+    observer_.set_reload(wanted.has_value(), std::chrono::system_clock::now());
     if (wanted) {
       if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {
         spdlog::warn("reload: the change of {} needs a restart; all other changes apply now", fmt::join(keys, ", "));
