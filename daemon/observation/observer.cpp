@@ -43,6 +43,13 @@ std::shared_ptr<const Config> Observer::config() const {
   return config_;
 }
 
+void Observer::set_reload(bool successful, std::chrono::system_clock::time_point when) {
+  reload_successful_.store(successful, std::memory_order_relaxed);
+  if (!successful) return;
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(when.time_since_epoch());
+  reload_success_ms_.store(since_epoch.count(), std::memory_order_relaxed);
+}
+
 void Observer::set_config(const Config& config) {
   {
     const std::lock_guard lock(config_mutex_);
@@ -193,6 +200,7 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.overflows["limits_in_rules"] = limits_.turned_away();
   trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
+  trust.config_reload_success_timestamp_seconds = static_cast<double>(load(reload_success_ms_)) / 1e3;
   snapshot.flows = load(health.flows);
   snapshot.tracker_memory_bytes = load(health.memory_bytes);
   snapshot.collectors["conntrack"] = {load(health.subscribed), trust.reconcile_duration_seconds, health.failure()};

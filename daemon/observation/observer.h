@@ -68,7 +68,8 @@ class Observer {
 
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
-  void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
+  // How reading the configuration ended, at the start or at a reload.
+  void set_reload(bool successful, std::chrono::system_clock::time_point when);
 
   bool ready() const { return conntrack_.health().reconciled.load(std::memory_order_relaxed); }
   // Whether nothing is known to be stale.
@@ -111,6 +112,7 @@ class Observer {
   DropRules drop_rules_;
   TableFullLines table_full_lines_;
   std::atomic<bool> reload_successful_{true};
+  std::atomic<std::int64_t> reload_success_ms_{0};  // since the epoch; relaxed, as above: each is a figure by itself
 };
 
 }  // namespace conntally
