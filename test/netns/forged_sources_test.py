@@ -131,7 +131,7 @@ def test_ten_million_forged_sources_in_full():
         reals = [real_source(namespace, 2_000, REAL + i) for i in range(5)]
         ever, named = set(), []
         with scraped_all_along(daemon, every=5):
-            churn = namespace.spawn(CT_LOAD, "churn", "--sources", 11_000_000, "--live", 240_000, "--rate", 100_000, "--seconds",
+            churn = namespace.spawn(CT_LOAD, "churn", "--sources", 11_000_000, "--live", 220_000, "--rate", 100_000, "--seconds",
                                     200, *FORGED)
             while churn.poll() is None:
                 ever |= series_of_sources(daemon)
