@@ -107,7 +107,12 @@ void AddLimits(List& list, const Snapshot& snapshot) {
 }
 
 void AddSources(List& list, const Snapshot& snapshot) {
-  list.Gauge("conntally_sources", "Sources with at least one connection.").Add(snapshot.sources);
+  list.Gauge("conntally_sources",
+             "Sources with at least one connection; a lower bound while conntally_unattributed_connections is not 0.")
+      .Add(snapshot.sources);
+  list.Gauge("conntally_unattributed_connections",
+             "Connections that are in the totals and, for want of room, counted for no source of their own.")
+      .Add(snapshot.totals.unattributed_connections);
 
   const auto each = [&](List::Family family, auto&& value_of) {
     for (const ExportedSource& source : snapshot.exported)
@@ -142,6 +147,9 @@ void AddSources(List& list, const Snapshot& snapshot) {
              "Connections of sources that have no series of their own; with conntally_source_connections the exact sum "
              "of conntally_connections.")
       .Add(snapshot.other_connections);
+  list.Gauge("conntally_unexported_source_connections_max",
+             "The most connections that a source without series of its own holds, those of sources.exclude aside.")
+      .Add(snapshot.unexported_source_connections_max);
 }
 
 void AddDrops(List& list, const Snapshot& snapshot) {

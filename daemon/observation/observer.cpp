@@ -14,7 +14,8 @@ namespace {
 WallSeconds WallNow() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 ExportedSources::Options ExportOptions(const Config& config) {
-  return {config.sources.export_top, config.sources.export_hold, config.sources.exclude};
+  return {config.sources.export_top, config.sources.export_hold, config.sources.exclude,
+          config.sources.export_new_max_per_hour};
 }
 
 template <std::size_t kSize>
@@ -70,9 +71,9 @@ void Observer::Tick() {
   Tally::View view = tally_.Take(wall);
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
-  exported_.DropForgotten(view);
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
+  exported_.Update(view, drops_.tally().Rates(now), now);
   Remember(view, table, wall, now);
 }
 
@@ -159,11 +160,18 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
     if (figures.connections > 0) {
       ++snapshot.sources;
       snapshot.unreplied += figures.unreplied;
-      if (!exported_.Holds(row)) ++snapshot.other_sources;
+      if (exported_.Holds(row)) return;
+      ++snapshot.other_sources;
+      if (!exported_.IsExcluded(figures.source)) {
+        snapshot.unexported_source_connections_max =
+            std::max(snapshot.unexported_source_connections_max, figures.connections);
+      }
     }
   });
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
+  snapshot.trust.overflows["export_new"] = exported_.held_back();
+  snapshot.sources_waiting = exported_.waiting();
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {
@@ -222,7 +230,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
   const Tally::View view = tally_.Take(WallNow());
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
     if (!wanted(figures.source)) return;
-    KnownSource source{figures, {}};
+    KnownSource source{figures, {}, exported_.Holds(figures.source)};
     const auto drops = dropped.empty() ? dropped.end() : dropped.find(figures.source);
     if (drops != dropped.end()) {
       source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
@@ -237,7 +245,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
     figures.source = address;
     figures.first_seen = drops.first_seen;
     figures.last_seen = drops.last_seen;
-    visit({figures, std::move(drops)});
+    visit({figures, std::move(drops), exported_.Holds(address)});
   }
 }
 

@@ -57,6 +57,8 @@ inline Snapshot FullSnapshot() {
   snapshot.exported.back().name = "198.51.100.0/24";
   snapshot.sources = 6;
   snapshot.other_sources = 3;
+  snapshot.unexported_source_connections_max = 2;
+  snapshot.totals.unattributed_connections = 1;
   snapshot.other_connections = 14;  // 4 + 40 + 9 + 13 + 1 + 2 - 30 - 20 - 5
   snapshot.flows = 68;
   snapshot.tracker_memory_bytes = 4096;
