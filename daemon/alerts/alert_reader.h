@@ -27,7 +27,7 @@ class AlertReader {
   // What outlives the process. Restore takes what Save gave, and with it `continues` and `age_seconds`
   // (AlertService::Restore).
   nlohmann::json Save() const { return nlohmann::json::object(); }
-  void Restore(const nlohmann::json&) {}
+  std::string Restore(const nlohmann::json&) { return {}; }
 
   std::uint64_t turned_away() const { return spikes_.rules_turned_away() + drop_rates_forgotten_; }
 
