@@ -36,7 +36,13 @@ MAY_INCLUDE = {
     "daemon/exposition": "collectors/tally collectors/rules daemon/observation",
     "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/alerts daemon/observation",
     "daemon/page": "daemon/http daemon/observation",
-    "daemon/diagnose": "COLLECTORS config daemon/command_line",
+    "daemon/diagnose/report": "collectors/tally collectors/rules collectors/rules/walk daemon/command_line",
+    "daemon/diagnose/fixes": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/diagnose/report",
+    "daemon/diagnose/facts": "COLLECTORS config daemon/command_line daemon/diagnose/report daemon/diagnose/fixes",
+    "daemon/diagnose/rules": "COLLECTORS daemon/command_line daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose/table": "COLLECTORS config daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose/host": "COLLECTORS daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose": "COLLECTORS config daemon/command_line DIAGNOSE",
     "daemon/top": "collectors/system collectors/tally config daemon/command_line",
     "daemon": "COLLECTORS config DAEMON",
 }
@@ -46,7 +52,7 @@ def allowed():
     rooms = {}
     for room, text in MAY_INCLUDE.items():
         names = set(text.split())
-        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"):
+        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"), ("DIAGNOSE", "daemon/diagnose/"):
             if word in names:
                 names = names - {word} | {known for known in rooms if known.startswith(folder)}
         ahead = names - set(rooms)
