@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -75,14 +74,6 @@ void KeepSignalsPending() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-// systemd names that of StateDirectory=, and may name several.
-std::string StateDirectory(const RunCommand& command) {
-  if (command.state_directory) return *command.state_directory;
-  const char* const named = getenv("STATE_DIRECTORY");
-  const std::string text = named == nullptr ? "" : named;
-  return text.substr(0, text.find(':'));
-}
-
 class Daemon {
  public:
   Daemon(RunCommand command, Config config)
@@ -104,7 +95,8 @@ class Daemon {
                 .rules = &rules_}),
         observer_(config_, tally_, conntrack_, table_, rules_, drops_),
         alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
-                {.directory = StateDirectory(command_), .namespace_path = command_.netns_path.value_or("")}) {}
+                {.directory = command_.state_directory.value_or(StateDirectoryOfSystemd()),
+                 .namespace_path = command_.netns_path.value_or("")}) {}
 
   // Throws std::system_error when a thread cannot be started.
   Status Run() {

@@ -238,6 +238,9 @@ void AddAlerts(List& list, const AlertFigures& figures) {
                    {"source", alert.subject.source},
                    {"rule", alert.subject.rule}});
   }
+  list.Gauge("conntally_alerts_last_evaluation_timestamp_seconds",
+             "When the daemon last evaluated its alerts, which it does each second.")
+      .Add(std::chrono::duration<double>(figures.evaluated.time_since_epoch()).count());
   auto notifications =
       list.Counter("conntally_alert_notifications_total", "Alerts sent to the Alertmanager, by whether it took them.");
   for (const NotificationFigures& each : figures.notifications) {

@@ -15,8 +15,6 @@ LONGER = {
     "collectors/rules/nft/nft_messages.cpp": 352,
     "collectors/rules/nft/nft_reader.cpp": 405,
     "collectors/rules/nft/nft_rule_decoder.cpp": 420,
-    "daemon/alerts/alert_reader.cpp": 323,
-    "daemon/alerts/alertmanager_push.cpp": 302,
     "daemon/command_line/command_line.cpp": 365,
     "daemon/daemon.cpp": 310,
     "daemon/diagnose/facts/rule_case.cpp": 305,

@@ -95,6 +95,7 @@ inline Snapshot FullSnapshot() {
   alerts->alerts.back().inhibited = true;
   alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kPending, "192.0.2.9", "");
   alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kResolved, "192.0.2.10", "");
+  alerts->evaluated = AlertTime(std::chrono::seconds(519));
   alerts->notifications = {{"http://127.0.0.1:9093", 517, 518}};
   snapshot.alerts = std::move(alerts);
 
