@@ -98,13 +98,18 @@ class Daemon {
 
   // Throws what a thread that cannot be had throws.
   Status Run() {
-    auto server = http::Server::Start(
-        {.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
+    auto passed = TakePassedSocket();
+    if (!passed) return passed.error();
+    const std::string listen_address = *passed ? (*passed)->address : config_.web.listen_address;
+    auto server = http::Server::Start({.listen_address = listen_address,
+                                       .inherited_socket = *passed ? (*passed)->descriptor : -1,
+                                       .allowed_hosts = config_.web.allowed_hosts},
+                                      Routes());
     if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
-    spdlog::info("serving {}/metrics (listening on {})", DaemonUrl(config_.web.listen_address, server_->port()),
-                 config_.web.listen_address);
+    spdlog::info("serving {}/metrics (listening on {}{})", DaemonUrl(listen_address, server_->port()), listen_address,
+                 *passed ? ", the socket that systemd passed; web.listen_address has no effect" : "");
     conntrack_.Start();
     rules_.Start();
     drops_.Start();

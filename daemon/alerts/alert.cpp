@@ -36,6 +36,24 @@ const Words& WordsOf(AlertKind kind) { return kWords[static_cast<std::size_t>(ki
 const char* NameOf(AlertKind kind) { return WordsOf(kind).name; }
 const char* SummaryOf(AlertKind kind) { return WordsOf(kind).summary; }
 
+std::optional<AlertKind> FindAlertKind(std::string_view name) {
+  const auto found = std::find_if(kWords.begin(), kWords.end(), [&](const Words& words) { return words.name == name; });
+  if (found == kWords.end()) return std::nullopt;
+  return static_cast<AlertKind>(found - kWords.begin());
+}
+
+const char* ListOf(AlertKind kind) {
+  switch (kind) {
+    case AlertKind::kSourceMatchesDropRule:
+    case AlertKind::kRegularSourcesDropped: return "/api/v1/sources?sort=drops";
+    case AlertKind::kSourceConnectionChurn: return "/api/v1/sources?sort=new_rate";
+    case AlertKind::kSourceScanning:
+    case AlertKind::kHalfOpenFlood: return "/api/v1/sources?sort=unreplied";
+    case AlertKind::kDropRuleSpike: return "/api/v1/rules";
+    default: return "/api/v1/sources?sort=connections";
+  }
+}
+
 std::string RunbookUrl(AlertKind kind) {
   std::string anchor = NameOf(kind);
   std::transform(anchor.begin(), anchor.end(), anchor.begin(),

@@ -6,7 +6,9 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -32,10 +34,13 @@ enum class AlertKind : std::uint8_t {
 inline constexpr std::size_t kAlertKinds = 14;
 
 const char* NameOf(AlertKind kind);
+std::optional<AlertKind> FindAlertKind(std::string_view name);
 // What has happened, the same words for every such alert.
 const char* SummaryOf(AlertKind kind);
 // Where it is told what to do.
 std::string RunbookUrl(AlertKind kind);
+// Where all of its subjects are listed, of which an alert of many names the first: a path of the API.
+const char* ListOf(AlertKind kind);
 
 // A fact; look today; get up.
 enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
@@ -64,6 +69,9 @@ enum class Standing : std::uint8_t {
   kHost,        // the host itself, a rule, the table: nothing that a stranger names
 };
 
+// By it a stranger's subjects are told from those that nobody can make up.
+inline bool CanBeForged(Standing standing) { return standing < Standing::kProven; }
+
 struct AlertFact {
   std::string name;
   std::variant<double, std::string> value;
@@ -76,9 +84,12 @@ struct Alert {
   Severity severity = Severity::kWarning;
   AlertState state = AlertState::kInactive;
   Standing standing = Standing::kHost;
-  bool inhibited = false;  // it fires, and a worse one of the same subject does as well
-  AlertTime since{};       // when the state began
-  AlertTime fired{};       // when it began to fire; with kFiring and kResolved
+  bool inhibited = false;               // it fires, and a worse one of the same subject, or its cause, does as well
+  std::optional<AlertKind> cause = {};  // with `inhibited`: the alert that it follows from; nullopt: a worse tier
+  bool collective = false;              // it stands for those of its kind and severity that are not told by name
+  std::size_t subjects = 1;             // for how many
+  AlertTime since{};                    // when the state began
+  AlertTime fired{};                    // when it began to fire; with kFiring and kResolved
   std::chrono::milliseconds for_at_least{0};
   double value = 0;
   double threshold = 0;
@@ -87,6 +98,8 @@ struct Alert {
   std::string degraded;  // why the figures may be wrong; empty: they are not known to be
 
   bool visible_firing() const { return state == AlertState::kFiring && !inhibited; }
+  // A fact alarms nobody.
+  bool alarms() const { return visible_firing() && severity != Severity::kInfo; }
 };
 
 using AlertList = std::vector<Alert>;

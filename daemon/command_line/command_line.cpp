@@ -12,6 +12,7 @@
 #include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
+#include "daemon/command_line/completion.h"
 #include "daemon/process/build_info.h"
 
 namespace conntally {
@@ -36,6 +37,7 @@ struct Grammar {
   std::string destination_port;
   std::string protocol;
   std::string observe;
+  std::string shell;
   CLI::Option* config = nullptr;
   CLI::Option* listen = nullptr;
   CLI::Option* netns_option = nullptr;
@@ -43,6 +45,7 @@ struct Grammar {
   CLI::App* status = nullptr;
   CLI::App* top = nullptr;
   CLI::App* diagnose = nullptr;
+  CLI::App* completion = nullptr;
 
  private:
   void AddDiagnose();
@@ -75,11 +78,13 @@ Grammar::Grammar() {
   top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
   top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
   AddDiagnose();
+  completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
+  completion->add_option("SHELL", shell)->type_name("");
 
   // The flags above may also follow a command; what is left over is ours to explain.
   app.require_subcommand(0, 1);
   app.allow_extras();
-  for (CLI::App* command : {check_config, status, top, diagnose}) command->fallthrough()->allow_extras();
+  for (CLI::App* command : {check_config, status, top, diagnose, completion}) command->fallthrough()->allow_extras();
 }
 
 void Grammar::AddDiagnose() {
@@ -316,6 +321,13 @@ Command ReadDiagnose(const Grammar& grammar) {
   return command;
 }
 
+Command ReadCompletion(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.completion, {})) return *std::move(error);
+  if (grammar.shell == "bash") return PrintAndExit{BashCompletion(grammar.app)};
+  if (grammar.shell == "zsh") return PrintAndExit{ZshCompletion(grammar.app)};
+  return UsageError("completion: " + Quoted(grammar.shell) + " is unknown; allowed: bash, zsh");
+}
+
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
   RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
@@ -343,6 +355,7 @@ Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
   if (grammar.status->parsed()) return ReadStatus(grammar);
   if (grammar.top->parsed()) return ReadTop(grammar);
   if (grammar.diagnose->parsed()) return ReadDiagnose(grammar);
+  if (grammar.completion->parsed()) return ReadCompletion(grammar);
   return ReadRun(grammar);
 }
 
