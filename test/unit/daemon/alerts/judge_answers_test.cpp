@@ -89,7 +89,7 @@ TEST_CASE("one service of several stops answering: a warning, since most still a
 TEST_CASE("half-open connections of many unproven sources are a flood, those of a few are not") {
   Host host;
   Try(host, 10, 0, 60s);
-  host.evidence.attempts.half_open_sources = GENERATE(5, 900);
+  host.evidence.attempts.half_open_sources = GENERATE(5U, 900U);
   host.evidence.attempts.half_open = 900;
   Try(host, 10, 0, 25s);
   if (host.evidence.attempts.half_open_sources > 50) {
