@@ -34,9 +34,9 @@ namespace conntally {
 
 class Observer {
  public:
-  // All outlive the observer.
+  // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops);
+           RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -83,7 +83,7 @@ class Observer {
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);
-  void DescribeStanding(Snapshot& snapshot) const;  // of rules and drops
+  void DescribeStanding(Snapshot& snapshot) const;  // of every collector
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
   void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);
@@ -97,6 +97,7 @@ class Observer {
   TableCollector& table_;
   RuleCollector& rules_;
   const DropCollector& drops_;
+  const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   ExportedSources exported_;  // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
