@@ -102,7 +102,7 @@ void SourceDetails::Start() {
 }
 
 Prefix SourceDetails::GroupOf(const IpAddress& source) const {
-  const std::uint8_t length = source.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix;
+  const std::uint8_t length = grouping_.Of(source.family);
   return {Masked(source, length), length};
 }
 
