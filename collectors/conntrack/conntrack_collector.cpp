@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <fstream>
 
 #include "collectors/conntrack/decode.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/proc_files.h"
 
 namespace conntally {
 namespace {
@@ -31,13 +30,6 @@ std::uint64_t RandomSecret() {
   std::uint64_t secret = 0;
   randombytes_buf(&secret, sizeof secret);
   return secret;
-}
-
-// A sysctl under net.netfilter of the calling thread's namespace; empty when it cannot be read.
-std::string ReadSysctl(const std::string& name) {
-  std::string value;
-  std::ifstream("/proc/sys/net/netfilter/" + name) >> value;
-  return value;
 }
 
 std::string Advice(const Error& error) {
@@ -261,11 +253,10 @@ void ConntrackCollector::ReadKernelSettings() {
   health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
   if (options_.connections_max == 0) {
     // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
-    const std::string told = ReadSysctl("nf_conntrack_max");
-    const std::size_t limit = told.empty() ? kLimitUntold : std::strtoull(told.c_str(), nullptr, 10);
+    const std::size_t limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_max").value_or(kLimitUntold);
     tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
   }
-  const std::string events = ReadSysctl("nf_conntrack_events");
+  const std::string events = ReadSysctl("/proc", "net/netfilter/nf_conntrack_events").value_or("");
   if (events == events_sysctl_) return;
   events_sysctl_ = events;
   health_.events_off.store(events == "0", std::memory_order_relaxed);

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/proc_files.h"
 
 namespace conntally {
 namespace {
@@ -138,14 +138,11 @@ std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {
 
 // /proc/sys/net is that of the thread that opens it.
 void RuleCollector::ReadSysctls() {
-  const auto read = [&](const char* name) {
-    std::int64_t value = -1;
-    std::ifstream(sysctl_root_ + name) >> value;
-    return value;
-  };
-  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0,
-                  std::memory_order_relaxed);
-  connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
+  const auto is_set = [&](const char* path) { return ReadSysctlNumber(proc_, path).value_or(0) > 0; };
+  forwards_.store(is_set("net/ipv4/ip_forward") || is_set("net/ipv6/conf/all/forwarding"), std::memory_order_relaxed);
+  const auto per_source = ReadSysctlNumber(proc_, "net/netfilter/nf_conntrack_max_per_ip");
+  connections_per_source_max_.store(per_source ? static_cast<std::int64_t>(*per_source) : -1,
+                                    std::memory_order_relaxed);
 }
 
 void RuleCollector::AddIpsets(FirewallReading& snapshot) {

@@ -28,9 +28,9 @@ namespace conntally {
 
 class RuleCollector : public Collector {
  public:
-  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string sysctl_root = "/proc/sys")
+  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string proc = "/proc")
       : network_namespace_path_(std::move(network_namespace_path)),
-        sysctl_root_(std::move(sysctl_root)),
+        proc_(std::move(proc)),
         shared_({.config = config}) {}
 
   void Start() override;
@@ -75,7 +75,7 @@ class RuleCollector : public Collector {
   void Report(const FirewallReading& snapshot);
 
   const std::string network_namespace_path_;
-  const std::string sysctl_root_;
+  const std::string proc_;
   Guarded<Shared> shared_;
   std::condition_variable_any woken_;
   std::atomic<bool> forwards_{false};
