@@ -13,9 +13,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
+#include "collectors/conntrack/answer_survey.h"
 #include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
 #include "collectors/conntrack/event_stream.h"
@@ -56,6 +58,9 @@ class ConntrackCollector : public Collector {
   ConnectionCensus& census() { return census_; }
   const ConnectionCensus& census() const { return census_; }
 
+  // Who is answered, and who is not; null before it was looked at for the first time.
+  std::shared_ptr<const AnswerFigures> answers() const { return answers_.last(); }
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -80,6 +85,7 @@ class ConntrackCollector : public Collector {
   FlowTracker tracker_;
   ConntrackHealth health_;
   ConnectionCensus census_;
+  AnswerSurvey answers_;
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();

@@ -29,6 +29,7 @@ struct Grammar {
   std::string log_level;
   std::string log_format;
   std::string netns;
+  std::string state_directory;
   std::string checked_path;
   bool json = false;
   bool once = false;
@@ -42,6 +43,7 @@ struct Grammar {
   CLI::Option* config = nullptr;
   CLI::Option* listen = nullptr;
   CLI::Option* netns_option = nullptr;
+  CLI::Option* state = nullptr;
   CLI::App* check_config = nullptr;
   CLI::App* status = nullptr;
   CLI::App* top = nullptr;
@@ -67,6 +69,9 @@ Grammar::Grammar() {
       ->type_name("FORMAT");
   netns_option = app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path");
   netns_option->type_name("NAME-or-PATH");
+  state = app.add_option("--state.directory", state_directory,
+                         "Where to keep alerts and baselines across restarts [$STATE_DIRECTORY, else nowhere]");
+  state->type_name("DIR");
 
   check_config = app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
   check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
@@ -327,7 +332,11 @@ Command ReadCompletion(const Grammar& grammar) {
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
   RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
-                     ReadNetnsPath(grammar, problem)};
+                     ReadNetnsPath(grammar, problem), std::nullopt};
+  if (grammar.state->count() > 0) {
+    command.state_directory = grammar.state_directory;
+    if (grammar.state_directory.empty()) problem = "--state.directory: \"\" is not a directory; allowed: a path";
+  }
   if (!problem.empty()) return UsageError(problem);
   return command;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "collectors/host/network_reader.h"
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/proc_files.h"
@@ -110,6 +111,17 @@ void RuleCollector::WaitAndFollow(const Config::Rules& config, std::chrono::stea
   }
 }
 
+std::vector<IpAddress> RuleCollector::own_addresses() const { return shared_.Lock()->own_addresses; }
+
+// Those of before stay where they cannot be read.
+void RuleCollector::ReadOwnAddresses() {
+  const auto read = ReadLocalAddresses();
+  if (!read) return;
+  std::vector<IpAddress> addresses;
+  for (const LocalAddress& local : *read) addresses.push_back(local.address);
+  shared_.Lock()->own_addresses = std::move(addresses);
+}
+
 void RuleCollector::Poll(const Config::Rules& config) {
   FirewallReading snapshot;
   for (const Config::RuleBackend wanted : config.backends) {
@@ -122,6 +134,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
   }
   AddIpsets(snapshot);
   ReadSysctls();
+  ReadOwnAddresses();
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());

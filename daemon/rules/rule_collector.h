@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "collectors/rules/iptables/legacy_reader.h"
 #include "collectors/rules/nft/nft_reader.h"
@@ -48,6 +49,8 @@ class RuleCollector : public Collector {
   // and net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
   std::optional<std::uint64_t> connections_per_source_max() const;
+  // The addresses of this host in that namespace, as of the last poll.
+  std::vector<IpAddress> own_addresses() const;
 
  private:
   struct Readers {
@@ -62,6 +65,7 @@ class RuleCollector : public Collector {
     std::shared_ptr<const RuleFigures> figures = {};
     std::string failure = {};        // why no backend can be read
     std::uint64_t changes_lost = 0;  // notifications of them
+    std::vector<IpAddress> own_addresses = {};
   };
 
   void Run(const std::stop_token& stop);
@@ -71,6 +75,7 @@ class RuleCollector : public Collector {
                      const std::stop_token& stop);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
+  void ReadOwnAddresses();
   void AddIpsets(FirewallReading& snapshot);
   void Report(const FirewallReading& snapshot);
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The package under a real systemd: installed, started, confined, quiet, reloaded, revived, upgraded, removed."""
 
+import re
+
 from container import *
 
 CAP_NET_ADMIN = "0000000000001000"
@@ -63,6 +65,18 @@ done
 echo "hung_restarts=$(systemctl show conntally --property=NRestarts --value)"
 show ActiveState hung_
 journalctl --unit=conntally --output=cat --no-pager >/report/journal
+
+# A collector that fails, a configuration that is refused, and a journal that takes nothing for a while.
+systemctl stop conntally
+mkdir -p /etc/conntally; echo 'drops: {ebpf: on}' >/etc/conntally/conntally.yaml
+systemctl start conntally; echo "failing_start=$?"
+echo 'nonsense: 1' >/etc/conntally/conntally.yaml
+systemctl reload conntally
+kill -STOP "$(systemctl show systemd-journald --property=MainPID --value)"
+echo "stuck_journal_readyz=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:9105/readyz)"
+kill -CONT "$(systemctl show systemd-journald --property=MainPID --value)"
+systemctl stop conntally; journalctl --sync
+journalctl --unit=conntally --output=json --no-pager >/report/fields
 """
 
 
@@ -72,6 +86,19 @@ def readme_installs():
     build, install = section.split("```sh\n")[1].split("```")[0].splitlines()
     assert build == "sudo ./quickstart package", build
     return install.replace("./build/", "/report/")
+
+
+def check_journal_fields(entries):
+    """Each line has its priority, and no time of its own beside the journal's; what it is about is in fields."""
+    ours = [entry for entry in entries if entry.get("SYSLOG_IDENTIFIER") == "conntally" and "_EXE" in entry]
+    assert {entry["_TRANSPORT"] for entry in ours} == {"journal"}, ours
+    stamped = [entry["MESSAGE"] for entry in ours if re.match(r"\d{4}-\d\d-\d\d", entry["MESSAGE"])]
+    assert not stamped, stamped
+    failing = [entry for entry in ours if entry.get("COLLECTOR") == "ebpf" and " fails: " in entry["MESSAGE"]]
+    assert failing and failing[0]["PRIORITY"] == "3", [(entry["PRIORITY"], entry["MESSAGE"]) for entry in ours]
+    priorities = {entry["MESSAGE"]: entry["PRIORITY"] for entry in ours}
+    assert priorities["reload: the configuration has faults; the old one still applies"] == "3", priorities
+    assert priorities["stopped"] == "6", priorities
 
 
 def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_revived():
@@ -86,6 +113,7 @@ def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_
         "Seccomp": "2", "readyz": "200", "counted_at_start": "500", "counted": "750", "reload": "0",
         "same_pid": "yes", "reloaded_ActiveState": "active", "stop": "0", "stopped_Result": "success",
         "idle_restarts": "0", "hung_restarts": "1", "hung_ActiveState": "active",
+        "failing_start": "0", "stuck_journal_readyz": "200",
     }
     wrong = {key: (told.get(key), value) for key, value in expected.items() if told.get(key) != value}
     assert not wrong, f"(is, should be): {wrong}\n{errors}\n{journal}"
@@ -101,6 +129,7 @@ def test_the_unit_as_installed_starts_is_confined_is_quiet_reloads_stops_and_is_
     assert not failing, failing
     check_invariants(Metrics(left["metrics"]))
     assert set(Metrics(left["metrics"]).series("conntally_collector_success").values()) == {1}
+    check_journal_fields([json.loads(line) for line in left["fields"].splitlines()])
     claim("stopped", int(told["stop_ms"]) / 1000, 2)
 
 
