@@ -331,8 +331,8 @@ Command ReadCompletion(const Grammar& grammar) {
 
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
-  RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
-                     ReadNetnsPath(grammar, problem), std::nullopt};
+  RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), ReadNetnsPath(grammar, problem),
+                     std::nullopt};
   if (grammar.state->count() > 0) {
     command.state_directory = grammar.state_directory;
     if (grammar.state_directory.empty()) problem = "--state.directory: \"\" is not a directory; allowed: a path";
