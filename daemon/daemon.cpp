@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
-#include "collectors/system/file_descriptor.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 #include "collectors/tally/tally.h"
@@ -93,7 +92,7 @@ class Daemon {
                 .ipv6_prefix = config_.sources.ipv6_prefix,
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
-        observer_(config_, tally_, conntrack_, table_, rules_, drops_),
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_, {collectors_.begin(), collectors_.end()}),
         alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
                 {.directory = command_.state_directory.value_or(StateDirectoryOfSystemd()),
                  .namespace_path = command_.netns_path.value_or("")}) {}
@@ -113,9 +112,7 @@ class Daemon {
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving {}/metrics (listening on {}{})", DaemonUrl(listen_address, server_->port()), listen_address,
                  *passed ? ", the socket that systemd passed; web.listen_address has no effect" : "");
-    conntrack_.Start();
-    rules_.Start();
-    drops_.Start();
+    for (Collector* collector : collectors_) collector->Start();
     alerts_.Start();
     source_details_.Start();
     KeepRunning("daemon", [this] { Loop(); });
@@ -123,9 +120,7 @@ class Daemon {
     server_.reset();
     source_details_.Stop();
     alerts_.Stop();
-    drops_.Stop();
-    rules_.Stop();
-    conntrack_.Stop();
+    for (auto collector = collectors_.rbegin(); collector != collectors_.rend(); ++collector) (*collector)->Stop();
     spdlog::info("stopped");
     return Ok();
   }
@@ -263,6 +258,7 @@ class Daemon {
   TableCollector table_;
   RuleCollector rules_;
   DropCollector drops_;
+  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_};  // in the order of their start
   Observer observer_;
   AlertService alerts_;
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/tally/protocol_names.h"
 #include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
@@ -275,11 +276,6 @@ std::optional<std::uint8_t> ReadProtocol(const std::string& text, std::string& p
   problem = "--protocol: " + Quoted(text) + " is unknown; allowed: " + DescribeChoices(kProtocols) +
             ", or a number up to 255";
   return std::nullopt;
-}
-
-bool HasPorts(std::uint8_t protocol) {
-  constexpr std::array<std::uint8_t, 5> kWithPorts = {6, 17, 132, 33, 136};
-  return std::find(kWithPorts.begin(), kWithPorts.end(), protocol) != kWithPorts.end();
 }
 
 constexpr std::chrono::minutes kObserveMax{10};

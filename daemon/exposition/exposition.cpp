@@ -168,6 +168,20 @@ void AddDrops(List& list, const Snapshot& snapshot) {
   }
 }
 
+// Of one name side by side.
+void AddFigures(List& list, const std::vector<CollectorFigure>& figures) {
+  for (std::size_t i = 0; i < figures.size();) {
+    const CollectorFigure& first = figures[i];
+    const bool counts = first.kind == CollectorFigure::Kind::kCounter;
+    auto family = counts ? list.Counter(first.name, first.help) : list.Gauge(first.name, first.help);
+    for (; i < figures.size() && figures[i].name == first.name; ++i) {
+      Labels labels;
+      for (const auto& [name, value] : figures[i].labels) labels.push_back({name, value});
+      family.Add(figures[i].value, std::move(labels));
+    }
+  }
+}
+
 void AddTrust(List& list, const Snapshot& snapshot) {
   const Trust& trust = snapshot.trust;
   list.Gauge("conntally_up", "1 while the daemon answers.").Add(1);
@@ -225,7 +239,7 @@ void AddTrust(List& list, const Snapshot& snapshot) {
                {"revision", std::string(snapshot.build.revision)},
                {"compiler", std::string(snapshot.build.compiler)}});
   list.Gauge("conntally_flow_table_connections", "Connections held in memory one by one.").Add(snapshot.flows);
-  list.Gauge("conntally_flow_table_bytes", "Memory of the tables that hold them.").Add(snapshot.tracker_memory_bytes);
+  AddFigures(list, snapshot.figures);
 }
 
 void AddAlerts(List& list, const AlertFigures& figures) {

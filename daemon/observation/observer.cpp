@@ -28,7 +28,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops)
+                   RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
@@ -37,6 +37,7 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       table_(table),
       rules_(rules),
       drops_(drops),
+      collectors_(std::move(collectors)),
       exported_(ExportOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
@@ -120,7 +121,7 @@ Snapshot Observer::TakeSnapshot() {
 }
 
 void Observer::DescribeCollectors(Snapshot& snapshot) {
-  table_.Describe(snapshot);
+  table_.FillIn(snapshot);
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
   snapshot.dropped_packets = drops_.tally().figures().packets;
@@ -131,17 +132,16 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
 
 void Observer::DescribeStanding(Snapshot& snapshot) const {
   CollectorReport report;
-  rules_.Describe(report);
-  drops_.Describe(report);
+  for (const Collector* collector : collectors_) collector->Describe(report);
   snapshot.collectors.merge(report.statuses);
   snapshot.trust.overflows.merge(report.overflows);
+  snapshot.figures = std::move(report.figures);
 }
 
 Snapshot Observer::TakeStanding() {
   Snapshot snapshot;
   DescribeConntrack(snapshot);
   DescribeStanding(snapshot);
-  snapshot.collectors["table"] = table_.status();
   return snapshot;
 }
 
@@ -203,15 +203,10 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.corrections = {load(health.corrections_missed), load(health.corrections_stale)};
   trust.reconcile_duration_seconds = static_cast<double>(load(health.last_reconcile_duration_us)) / 1e6;
   trust.last_reconcile_timestamp_seconds = static_cast<double>(load(health.last_reconcile_wall_ms)) / 1e3;
-  trust.overflows["connections"] = load(health.connections_turned_away);
-  trust.overflows["sources"] = load(health.sources_turned_away);
   trust.overflows["limits_in_rules"] = limits_.turned_away();
-  trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
   trust.config_reload_success_timestamp_seconds = static_cast<double>(load(reload_success_ms_)) / 1e3;
   snapshot.flows = load(health.flows);
-  snapshot.tracker_memory_bytes = load(health.memory_bytes);
-  snapshot.collectors["conntrack"] = {load(health.subscribed), trust.reconcile_duration_seconds, health.failure()};
 }
 
 bool Observer::synced() const {

@@ -75,8 +75,8 @@ struct Snapshot {
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 
-  std::uint64_t flows = 0;  // connections in the table of them
-  std::uint64_t tracker_memory_bytes = 0;
+  std::uint64_t flows = 0;               // connections in the table of them
+  std::vector<CollectorFigure> figures;  // of the collectors' own
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
   DropRules::Top drop_rules;

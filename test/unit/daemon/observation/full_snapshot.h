@@ -61,7 +61,8 @@ inline Snapshot FullSnapshot() {
   snapshot.totals.unattributed_connections = 1;
   snapshot.other_connections = 14;  // 4 + 40 + 9 + 13 + 1 + 2 - 30 - 20 - 5
   snapshot.flows = 68;
-  snapshot.tracker_memory_bytes = 4096;
+  snapshot.figures = {
+      {.name = "conntally_flow_table_bytes", .help = "Memory of the tables that hold them.", .value = 4096}};
   snapshot.collectors = {{"conntrack", {true, 0.125, ""}}, {"table", {false, 0.5, "no table statistics"}}};
 
   Trust& trust = snapshot.trust;
