@@ -148,7 +148,7 @@ class Apt(InAFolder):
             threading.Timer(1, lock.close).start()
             done = self.call_apt("require_known conntally-example", mirror.port)
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn("apt-get update: another program installs packages just now; trying again", done.stderr)
+        self.assertIn("apt-get update: another program is installing packages; trying again", done.stderr)
 
     def test_each_trouble_has_a_word_and_only_what_may_pass_is_waited_for(self):
         # Of apt 2.6 and 3.0.
