@@ -64,8 +64,7 @@ Grammar::Grammar() {
   netns_option = app.add_option("--netns", netns, "Network namespace to watch: a name of `ip netns list`, or a path");
   netns_option->type_name("NAME-or-PATH");
 
-  check_config =
-      app.add_subcommand("check-config", "Check a configuration file: print `OK`, or every fault and its place");
+  check_config = app.add_subcommand("check-config", "Check a configuration file: print `OK` or every fault");
   check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
   status = app.add_subcommand("status", "Show the state of a running daemon");
   status->add_flag("--json", json, "As JSON");
@@ -86,9 +85,7 @@ Grammar::Grammar() {
 void Grammar::AddDiagnose() {
   diagnose = app.add_subcommand("diagnose", "Find out why packets are refused or lost; changes nothing");
   diagnose->add_option("--source", source, "Source address of the packets")->type_name("IP");
-  diagnose
-      ->add_option("--destination", destination,
-                   "Destination address of the packets: this host, or a host behind it [this host]")
+  diagnose->add_option("--destination", destination, "Destination address: this host, or a host behind it [this host]")
       ->type_name("IP");
   diagnose->add_option("--dport", destination_port, "Destination port")->type_name("PORT");
   diagnose->add_option("--protocol", protocol, "Protocol, by name or number [tcp, if a port is given]")
