@@ -158,7 +158,7 @@ class Apt(InAFolder):
             "E: Unable to locate package nonesuch": ("no such package", 0),
             "E: Release file for http://x/ is not valid yet (invalid for another 3h).": ("clock", 0),
             "E: The repository 'http://x nonesuch Release' does not have a Release file.": ("sources.list", 0),
-            "E: Failed to fetch http://x/y.deb  404  Not Found": ("other files than the lists", 0),
+            "E: Failed to fetch http://x/y.deb  404  Not Found": ("do not match the files of the mirror", 0),
             "W: Failed to fetch http://x/InRelease  Temporary failure resolving 'x'": ("no network, or no name server", 60),
             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)": ("another program", 300),
         }
