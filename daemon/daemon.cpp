@@ -30,7 +30,7 @@
 #include "daemon/command_line/restart_keys.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/exposition/exposition.h"
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 #include "daemon/log/log.h"
 #include "daemon/observation/collector_transitions.h"
 #include "daemon/observation/observer.h"

@@ -95,7 +95,7 @@ void ConntrackCollector::Run(const std::stop_token& stop) {
     pause = 0ms;
     if (ended) {
       health_.synced.store(false, std::memory_order_relaxed);
-      spdlog::warn("conntrack: network namespace {} is another one now: comparing with its table",
+      spdlog::warn("conntrack: the network namespace {} was replaced: comparing with the new one's table",
                    options_.network_namespace_path);
     } else {
       Fail(ended.error());
@@ -148,7 +148,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       health_.subscribed.store(true, std::memory_order_relaxed);
     }
     if (loss_told_ && health_.synced.load(std::memory_order_relaxed)) {
-      spdlog::info("conntrack: the tallies are as the kernel's table again");
+      spdlog::info("conntrack: the tallies match the kernel's table again");
       loss_told_ = false;
     }
     PublishTables();
@@ -265,12 +265,14 @@ void ConntrackCollector::ReadKernelSettings() {
   health_.events_off.store(events == "0", std::memory_order_relaxed);
   if (events == "0") {
     spdlog::warn(
-        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel tells nothing, tallies are only as fresh as "
-        "the last comparison with its table; set it to 1");
+        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel sends no events, so the tallies are only as "
+        "fresh "
+        "as the last comparison with its table; set it to 1");
   } else if (events == "2") {
     spdlog::info(
-        "conntrack: net.netfilter.nf_conntrack_events is 2: entries older than the daemon end unseen, and leave the "
-        "tallies up to one reconcile_interval late; set it to 1 before the network comes up");
+        "conntrack: net.netfilter.nf_conntrack_events is 2: the kernel sends no event when an entry older than the "
+        "daemon ends, so such entries leave the tallies up to one reconcile_interval late; set it to 1 before the "
+        "network comes up");
   }
 }
 

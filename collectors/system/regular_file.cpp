@@ -81,7 +81,7 @@ struct Reading {
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_max) {
   static std::atomic<unsigned> unfinished{0};  // of the whole process, as threads are; relaxed: no more than a number
   if (unfinished.load(std::memory_order_relaxed) >= kUnfinishedMax)
-    return Error{"files that were wanted earlier are still being read", EBUSY};
+    return Error{"the files asked for earlier are still being read", EBUSY};
   const auto reading = std::make_shared<Reading>();
   const auto read = [reading, path, bytes_max] {
     Result<std::string> result = Error{};
@@ -97,7 +97,7 @@ Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_m
   }
   const auto held = reading->result.Lock();
   if (!reading->done.wait_for(held.lock(), kReadWithin, [&] { return held->has_value(); })) {
-    return Error{"it was not to be read within " + std::to_string(kReadWithin.count()) + " s", ETIMEDOUT};
+    return Error{"reading it takes longer than " + std::to_string(kReadWithin.count()) + " s", ETIMEDOUT};
   }
   return std::move(**held);
 }

@@ -36,7 +36,7 @@ def host():
         series("Entries and their limit", "The kernel's table against nf_conntrack_max.", "short", 12,
                query(f"conntally_table_entries{HOST}", "entries"), query(f"conntally_table_entries_limit{HOST}", "limit"),
                alert="ConntrackTableNearlyFull"),
-        series("Lost for want of room", "Packets dropped, connections evicted before their time, and the kernel's own lines about a full table, per second.",
+        series("Lost because the table was full", "Packets dropped, connections evicted before their time, and the kernel's own lines about a full table, per second.",
                "cps", 12, query(f"rate(conntally_table_drops_total{HOST}{RATE})", "dropped packets"),
                query(f"rate(conntally_table_early_drops_total{HOST}{RATE})", "evicted connections"),
                query(f"rate(conntally_table_full_messages_total{HOST}{RATE}) or vector(0)", "table full, says the kernel"), alert="ConntrackTableFull"),
@@ -82,7 +82,7 @@ def host():
         table("Who is dropped by which rule", "Packets a second; without a rule where it could not be told with certainty.", 12, {
             "packets": (query(f"topk(50, sum by (source, rule, via) (rate(conntally_source_dropped_packets_total{SOURCE}{RATE})) > 0)"), "pps"),
         }, ["source", "rule", "via"], "packets", alert="SourceMatchesDropRule"),
-        series("Drop and reject rules", "The ten that are hit most, whoever it is.", "pps", 12,
+        series("Drop and reject rules", "The ten rules that drop or reject the most packets.", "pps", 12,
                query(f"topk(10, sum by (table, chain, rule, verdict) (rate(conntally_rule_packets_total{DROPS}{RATE})))", "{{table}} {{chain}}: {{rule}}"),
                alert="DropRuleSpike"),
         series("Dropped packets, by how they were seen", "Each packet once.", "pps", 8,
@@ -155,7 +155,7 @@ def fleet():
         }, ["job", "instance"], "used", alert="ConntrackTableNearlyFull", drill_down=True),
         series("Tables used", "The ten worst.", "percentunit", 12, query(f"topk(10, instance:conntally_table_usage:ratio{FLEET})", "{{instance}}"),
                alert="ConntrackTableNearlyFull"),
-        series("Lost for want of room", "Packets dropped and connections evicted a second, the ten worst.", "cps", 12,
+        series("Lost because the table was full", "Packets dropped and connections evicted a second, the ten worst.", "cps", 12,
                query(f"topk(10, rate(conntally_table_drops_total{FLEET}{RATE}) + rate(conntally_table_early_drops_total{FLEET}{RATE}))", "{{instance}}"),
                alert="ConntrackTableFull"),
         table("Alerts", "That fire, by host, by Prometheus's evaluation.", 12, {

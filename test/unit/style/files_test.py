@@ -25,8 +25,8 @@ LONGER = {
     "test/unit/collectors/drops/drop_tally_test.cpp": 320,
     "test/unit/daemon/alerts/alert_reader_test.cpp": 312,
     "test/unit/daemon/drops/drop_attribution_test.cpp": 335,
-    "test/unit/daemon/http/hostile_test.cpp": 306,
-    "test/unit/daemon/http/server_test.cpp": 320,
+    "test/unit/daemon/http/server/hostile_test.cpp": 306,
+    "test/unit/daemon/http/server/server_test.cpp": 320,
 }
 
 
