@@ -89,6 +89,14 @@ async def bittorrent(net):
 
     net.serve_tcp("outside", 443)
     net.serve_udp("outside", 53)
+
+    async def another_joins():
+        """One more is started, and asks whomever it knew a day ago: half of them are gone."""
+        await net.until(0.4 * net.seconds)
+        gone = [(server(i) if i % 2 else server(1024 + i % 250), random.randrange(1024, 65_535)) for i in range(400)]
+        await net.pace(40, lambda: net.ask("inside", member(6), *random.choice(gone)), 20)
+
+    net.spawn(another_joins())
     await together(net, (25, distribute), (4, exchange), lookups(net, 3, "inside", 20),
                    (3, lambda: net.tcp("inside", some(member, 20), some(server, 50), 443, hold=1)))
 
@@ -116,8 +124,14 @@ async def blackbox_prober(net):
             await cycle()
             await asyncio.sleep(8)
 
+    async def traceroute():
+        target = random.choice(targets)
+        for port in range(33_434, 33_464):
+            net.spawn(net.ask("host", HOST, server(1024 + targets.index(target)), port, patience=1))
+            await asyncio.sleep(0.03)
+
     net.spawn(cycles())
-    await together(net, (8, ping), lookups(net, 6))
+    await together(net, (8, ping), lookups(net, 6), (0.15, traceroute))
 
 
 async def dns_resolver(net):
@@ -177,7 +191,9 @@ async def balancer_warms_up(net):
 
 
 async def internet_noise(net):
-    await together(net, web(net), noise(net, 12))
+    gusts = [part * net.seconds for part in (0.3, 0.7)]
+    _, knock = noise(net)
+    await together(net, web(net), (lambda now: 15 if any(gust < now < gust + 20 for gust in gusts) else 4, knock))
 
 
 async def banned_bots(net):
@@ -251,7 +267,7 @@ async def game_server(net):
         players[i].close()
         players[i] = net.flow("outside", some(client, 5_000, 100), HOST, 27_015)
 
-    await together(net, (150, lambda: net.send(random.choice(players))), (0.5, joins), (10, lambda: net.ask("outside", some(client, 900, 9_000), HOST, 27_015)), noise(net))
+    await together(net, (90, lambda: net.send(random.choice(players))), (0.5, joins), (10, lambda: net.ask("outside", some(client, 900, 9_000), HOST, 27_015)), noise(net))
 
 
 async def vpn_concentrator(net):
@@ -289,7 +305,15 @@ async def kubernetes_rollout(net):
             for pod in batch:
                 services[pod] = net.serve_tcp("inside", 8080, pod)
 
+    async def rules_of_services():
+        """What kube-proxy does at each change of an endpoint."""
+        while True:
+            rules = "".join(f"add rule ip services forward ip daddr {random.choice(pods)} tcp dport {8100 + i} counter accept\n" for i in range(60))
+            await net.nft("add table ip services\nadd chain ip services forward { type filter hook forward priority 10; }\nflush chain ip services forward\n" + rules)
+            await asyncio.sleep(3)
+
     net.spawn(rollout())
+    net.spawn(rules_of_services())
     await together(net, (8, lambda: net.tcp("host", GATEWAY, random.choice(pods), 8080, patience=1)),  # the kubelet's probes
                    (25, lambda: net.tcp("outside", some(client, 80), random.choice(pods), 8080, hold=1)),
                    (10, lambda: net.tcp("inside", random.choice(pods), some(server, 20), 443)), lookups(net, 15, "inside", 40))
@@ -462,9 +486,11 @@ async def lan_chatter(net):
     net.serve_tcp("host", 445)
     raw = net.raw()
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    net.serve_udp("host", 67, answers=lambda source: False)
     chatter = (("192.0.2.3", 137), ("192.0.2.3", 138), ("224.0.0.251", 5353))
     await together(net, (4, lambda: net.tcp("outside", some(client, 30), HOST, 445, hold=random.choice((1, 20)))),
-                   (10, lambda: raw.udp(some(client, 30), (to := random.choice(chatter))[1], *to)))
+                   (10, lambda: raw.udp(some(client, 30), (to := random.choice(chatter))[1], *to)),
+                   (1, lambda: raw.udp("0.0.0.0", 68, "192.0.2.3", 67)))  # who has no address yet
 
 
 async def late_packets(net):
@@ -508,6 +534,49 @@ async def closed_port(net):
     await together(net, web(net), (1, lambda: net.tcp("outside", some(client, 30), HOST, 8443)), noise(net, 4))
 
 
+async def office_behind_one_address(net):
+    """Forty people with one address read the site; a machine of theirs is infected, and knocks where nothing is let in."""
+    raw = net.raw()
+    await together(net, web(net), (4, lambda: net.tcp("outside", client(700), HOST, 443, hold=1)),
+                   (2, lambda: raw.tcp(client(700), random.randrange(1024, 65_535), HOST, random.choice(NOISE_PORTS))))
+
+
+async def new_version_sends_statsd(net):
+    """One-way by nature, and from a port of its own for each request: from one moment on most attempts are never answered."""
+    await net.nft("table inet silent { chain input { type filter hook input priority 0; udp dport 8125 drop; }; }\n", where="outside")
+    send = net.socket
+
+    def count():
+        with send("host", socket.SOCK_DGRAM, HOST) as made:
+            made.sendto(b"requests:1|c", (server(7), 8125))
+
+    await together(net, web(net, 8), (lambda now: 25 if now > 0.4 * net.seconds else 0, count))
+
+
+async def ipv6_web(net):
+    """Privacy addresses: hardly any source comes twice."""
+    net.serve_tcp("host", 443, "::")
+    await together(net, (12, lambda: net.tcp("outside", some(client6, 50_000), HOST6, 443, hold=random.choice((0, 2, 10)))), web(net, 4), noise(net, 4))
+
+
+async def rate_limited_dns(net):
+    """Three of the clients ask a little more than the rule lets through, as they always have."""
+    net.serve_udp("host", 53)
+    await together(net, (30, lambda: net.ask("outside", some(client, 60), HOST, 53)), (36, lambda: net.ask("outside", some(client, 3, 100), HOST, 53)))
+
+
+async def connections_limited(net):
+    """A browser that opens more than a rule allows is refused the last of them, now and then, and comes again."""
+    net.serve_tcp("host", 443)
+
+    async def page():
+        source = some(client, 30)
+        for _ in range(18):
+            net.spawn(net.tcp("outside", source, HOST, 443, hold=2, patience=1))
+
+    await together(net, (0.7, page))
+
+
 def accepted(*ports, protocol="tcp"):
     return f"{protocol} dport {{ {', '.join(map(str, ports))} }} accept"
 
@@ -547,10 +616,16 @@ def healthy_hosts(seconds):
              events=[(0.25 * seconds, lambda host: host.daemon.start())]),
         Host("just_booted", just_booted, default_deny(WEB)),
         Host("crawler", crawler),
-        Host("lan_chatter", lan_chatter, default_deny(accepted(445))),
+        Host("lan_chatter", lan_chatter, default_deny(accepted(445), accepted(67, protocol="udp"))),
         Host("late_packets", late_packets, default_deny("ct state invalid counter drop", WEB)),
         Host("loopback_application", loopback_application),
         Host("firewall_reloads", firewall_reloads, default_deny(WEB)),
         Host("telephone_exchange", telephone_exchange, default_deny(accepted(5060, "10000-10400", protocol="udp"))),
+        Host("office_behind_one_address", office_behind_one_address, default_deny(WEB)),
+        Host("new_version_sends_statsd", new_version_sends_statsd),
+        Host("ipv6_web", ipv6_web, default_deny(WEB)),
+        Host("rate_limited_dns", rate_limited_dns, default_deny("udp dport 53 meter asked { ip saddr limit rate over 10/second burst 20 packets } counter drop",
+                                                                accepted(53, protocol="udp"))),
+        Host("connections_limited", connections_limited, default_deny("tcp dport 443 meter browsers { ip saddr ct count over 16 } counter reject with tcp reset", WEB)),
         Host("closed_port", closed_port, default_deny(accepted(443, 8443))),
     ]
