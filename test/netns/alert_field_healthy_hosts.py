@@ -13,7 +13,8 @@ from alert_field_traffic import *
 from alert_field_traffic import _checksum
 
 DEAD = server(1024)  # outside, from here on: hosts that answer nothing
-DEAD_SERVERS = "table inet dead { chain input { type filter hook input priority 0; ip daddr 21.0.5.0/24 drop; }; }\n"
+# Before every_port, which would make the address its own.
+DEAD_SERVERS = "table inet dead { chain prerouting { type filter hook prerouting priority -300; ip daddr 21.0.5.0/24 drop; }; }\n"
 # Whoever is asked on whichever high port answers.
 EVERY_PORT = """
 table ip every { chain prerouting { type nat hook prerouting priority -100;
