@@ -578,6 +578,17 @@ async def connections_limited(net):
     await together(net, (0.7, page))
 
 
+async def no_firewall(net):
+    """Strangers are told by the host itself that nothing listens."""
+    await together(net, web(net), noise(net, 12))
+
+
+async def mobile_clients(net):
+    """Who walks out of reach asks, and never hears the answer: half-open until the host gives up."""
+    raw = net.raw()
+    await together(net, web(net, 10, 500), (lambda now: 3 if now > net.seconds / 2 else 1, lambda: raw.tcp(some(forged, 500), random.randrange(1024, 65_535), HOST, 443)))
+
+
 def accepted(*ports, protocol="tcp"):
     return f"{protocol} dport {{ {', '.join(map(str, ports))} }} accept"
 
@@ -628,5 +639,7 @@ def healthy_hosts(seconds):
         Host("rate_limited_dns", rate_limited_dns, default_deny("udp dport 53 meter asked { ip saddr limit rate over 10/second burst 20 packets } counter drop",
                                                                 accepted(53, protocol="udp"))),
         Host("connections_limited", connections_limited, default_deny("tcp dport 443 meter browsers { ip saddr ct count over 16 } counter reject with tcp reset", WEB)),
+        Host("no_firewall", no_firewall),
+        Host("mobile_clients", mobile_clients, default_deny(WEB)),
         Host("closed_port", closed_port, default_deny(accepted(443, 8443))),
     ]
