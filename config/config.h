@@ -96,9 +96,11 @@ struct Config {
     friend bool operator==(const Alerts&, const Alerts&) = default;
   } alerts;
 
+  enum class Severity { kInfo, kWarning, kCritical };
   struct Alertmanager {
     std::vector<std::string> urls;
     std::map<std::string, std::string> external_labels;
+    std::vector<Severity> severities = {Severity::kWarning, Severity::kCritical};  // that are pushed
     struct BasicAuth {
       std::string username;       // empty: none
       std::string password_file;  // absolute

@@ -24,6 +24,11 @@ constexpr std::size_t kUsernameBytesMax = 256;
 constexpr double kRateMax = 1e9;
 constexpr double kPortsMax = 65'536;
 
+constexpr std::array kSeverities = {
+    Choice<Config::Severity>{"info", Config::Severity::kInfo},
+    Choice<Config::Severity>{"warning", Config::Severity::kWarning},
+    Choice<Config::Severity>{"critical", Config::Severity::kCritical},
+};
 constexpr std::array kBackends = {
     Choice<Config::RuleBackend>{"nftables", Config::RuleBackend::kNftables},
     Choice<Config::RuleBackend>{"iptables-legacy", Config::RuleBackend::kIptablesLegacy},
@@ -98,16 +103,21 @@ Schema<std::vector<Config::Limit>> LimitsSchema() {
                      kPrefixesMax, [](const Limit& limit) { return limit.source.ToString(); });
 }
 
+// What a list calls an element that it has twice.
+template <typename Choices>
+auto WordOf(const Choices& choices) {
+  return [&choices](const auto& value) {
+    return std::string(
+        std::find_if(choices.begin(), choices.end(), [&](const auto& each) { return each.value == value; })->word);
+  };
+}
+
 Schema<Config::Rules> RulesSchema() {
   using Rules = Config::Rules;
-  const auto name = [](const Config::RuleBackend& backend) {
-    const auto* choice =
-        std::find_if(kBackends.begin(), kBackends.end(), [&](const auto& each) { return each.value == backend; });
-    return std::string(choice->word);
-  };
   return Map<Rules>({
       Key("poll_interval", &Rules::poll_interval, Duration(100ms, 24h)),
-      Key("backends", &Rules::backends, List<Config::RuleBackend>(OneOf(kBackends), kBackends.size(), name)),
+      Key("backends", &Rules::backends,
+          List<Config::RuleBackend>(OneOf(kBackends), kBackends.size(), WordOf(kBackends))),
       Key("series_max", &Rules::series_max, Integer<std::uint32_t>(0, kSeriesMax)),
   });
 }
@@ -159,6 +169,8 @@ Schema<Config::Alertmanager> AlertmanagerSchema() {
       {
           Key("urls", &Alertmanager::urls, List<std::string>(Url(), kAlertmanagersMax, name)),
           Key("external_labels", &Alertmanager::external_labels, ExternalLabels()),
+          Key("severities", &Alertmanager::severities,
+              List<Config::Severity>(OneOf(kSeverities), kSeverities.size(), WordOf(kSeverities))),
           Key("basic_auth", &Alertmanager::basic_auth, basic_auth),
           Key("bearer_token_file", &Alertmanager::bearer_token_file, FilePath()),
       },

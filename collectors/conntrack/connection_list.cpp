@@ -35,9 +35,9 @@ std::optional<Connection> DecodeConnection(Bytes message) {
   connection.tcp_state = event.has_tcp_state ? event.tcp_state : TcpState::kNone;
   connection.start_ns = event.start_ns;
 
-  MessageHeader header;
-  if (!ReadMessageHeader(message, header)) return std::nullopt;
-  AttributeWalk walk(message.first(header.length_bytes).subspan(MessageHeader::kBytes + sizeof(nfgenmsg)));
+  const auto read = ReadNetfilterMessage(message);
+  if (!read) return std::nullopt;
+  AttributeWalk walk(read->attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     switch (attribute.type) {
       case CTA_TIMEOUT:
@@ -58,13 +58,13 @@ std::optional<Connection> DecodeConnection(Bytes message) {
 }
 
 Result<ConnectionList> ListConnections(std::size_t connections_max) {
-  constexpr NetlinkRequest kWholeTable{NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, AF_UNSPEC, true};
+  const NetlinkRequest whole_table(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NetlinkRequest::Wants::kDump);
   Status asked = Ok();
   for (unsigned attempt = 0; attempt < kAttemptsMax; ++attempt) {
     auto socket = NetlinkSocket::Open();
     if (!socket) return socket.error();
     ConnectionList list;
-    asked = Query(*socket, kWholeTable, [&](Bytes message) {
+    asked = Query(*socket, whole_table, [&](Bytes message) {
       const auto connection = list.connections.size() < connections_max ? DecodeConnection(message) : std::nullopt;
       if (connection) {
         list.connections.push_back(*connection);

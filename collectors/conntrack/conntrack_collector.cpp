@@ -165,7 +165,8 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       settings_read = now;
     }
     const bool counting = census_.Step(tracker_.flows(), now);
-    if (reconciler.active() || counting || !drained) {
+    const bool attributing = Attribute();
+    if (reconciler.active() || attributing || counting || !drained) {
       if (stopping_.load(std::memory_order_relaxed)) return SessionEnd::kStopped;
       continue;
     }
@@ -217,6 +218,12 @@ void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte
     for (std::size_t i = 0; i < count; ++i) tracker_.Apply(batch, prepared_[i], now);
   }
   for (std::size_t i = 0; i < kinds.size(); ++i) health_.events[i].fetch_add(kinds[i], std::memory_order_relaxed);
+}
+
+bool ConntrackCollector::Attribute() {
+  if (!tracker_.attribution_wanted()) return false;
+  TallyWriter::Batch batch(tally_);
+  return tracker_.AttributeStep(batch, Now());
 }
 
 bool ConntrackCollector::Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace) {

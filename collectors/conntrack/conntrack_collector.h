@@ -68,6 +68,7 @@ class ConntrackCollector {
   void ApplyEvents(const EventStream::Received& received);
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  bool Attribute();
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
   void Fail(const Error& error);
   void PublishTables();

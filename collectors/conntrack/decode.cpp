@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "collectors/conntrack/event_attributes.h"
 #include "collectors/netlink/messages.h"
 
 namespace conntally {
@@ -43,7 +44,7 @@ bool DecodeAddresses(Bytes nest, FlowKey& key) {
   bool has_source = false;
   bool has_destination = false;
 
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == source_type) {
       has_source = LoadAddress(attribute.payload, address_bytes, key.source);
@@ -78,7 +79,7 @@ bool DecodeProtocol(Bytes nest, FlowKey& key) {
   std::array<std::uint16_t, CTA_PROTO_MAX + 1> fields{};
   bool has_protocol = false;
 
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == CTA_PROTO_UNSPEC || attribute.type > CTA_PROTO_MAX) continue;
     if (!LoadProtocolField(attribute, fields[attribute.type])) return false;
@@ -110,7 +111,7 @@ bool DecodeProtocol(Bytes nest, FlowKey& key) {
 bool DecodeTuple(Bytes nest, FlowKey& key) {
   Bytes addresses;
   Bytes protocol;
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);) {
     bool good = true;
     switch (attribute.type) {
@@ -125,7 +126,7 @@ bool DecodeTuple(Bytes nest, FlowKey& key) {
 }
 
 bool DecodeTcp(Bytes nest, FlowEvent& event) {
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type != CTA_PROTOINFO_TCP_STATE) continue;
     std::uint8_t state = 0;
@@ -138,14 +139,14 @@ bool DecodeTcp(Bytes nest, FlowEvent& event) {
 
 bool DecodeProtocolInfo(Bytes nest, FlowEvent& event) {
   Bytes tcp;
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);)
     if (attribute.type == CTA_PROTOINFO_TCP && !Keep(attribute.payload, tcp)) return false;
   return !walk.malformed() && DecodeTcp(tcp, event);
 }
 
 bool DecodeTimestamps(Bytes nest, FlowEvent& event) {
-  AttributeWalk walk(nest);
+  EventAttributeWalk walk(nest);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == CTA_TIMESTAMP_START && !Load(attribute.payload, event.start_ns)) return false;
     if (attribute.type == CTA_TIMESTAMP_STOP && !Load(attribute.payload, event.stop_ns)) return false;
@@ -159,7 +160,7 @@ bool DecodeAttributes(Bytes attributes, FlowEvent& event) {
   Bytes timestamps;
   std::uint16_t zone = 0;
 
-  AttributeWalk walk(attributes);
+  EventAttributeWalk walk(attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     bool good = true;
     switch (attribute.type) {

@@ -104,10 +104,15 @@ class FlowTable::Partition {
 
   template <typename Visitor>
   void Visit(const Visitor& visit) const {
+    Revise([&](const FlowKey& key, Flow& flow) { visit(key, std::as_const(flow)); });
+  }
+
+  template <typename Visitor>
+  void Revise(const Visitor& revise) const {
     FlowKey key;
     key.family = kAddressBytes == 4 ? Family::kIpv4 : Family::kIpv6;
     for (std::size_t i = 0; i < capacity_; ++i) {
-      const Slot& slot = slots_[i];
+      Slot& slot = slots_[i];
       if (slot.hash == 0) continue;
       std::copy_n(slot.source.begin(), kAddressBytes, key.source.begin());
       std::copy_n(slot.destination.begin(), kAddressBytes, key.destination.begin());
@@ -115,7 +120,7 @@ class FlowTable::Partition {
       key.destination_port = slot.destination_port;
       key.zone = slot.flow.zone;
       key.protocol = slot.flow.protocol;
-      visit(key, slot.flow);
+      revise(key, slot.flow);
     }
   }
 
@@ -234,6 +239,11 @@ void FlowTable::Sweep(std::size_t partition, const std::function<bool(Flow&, std
   };
   sweep(partitions_->ipv4[partition]);
   sweep(partitions_->ipv6[partition]);
+}
+
+void FlowTable::Revise(std::size_t partition, const std::function<void(const FlowKey&, Flow&)>& revise) {
+  partitions_->ipv4[partition].Revise(revise);
+  partitions_->ipv6[partition].Revise(revise);
 }
 
 void FlowTable::Visit(std::size_t partition, const std::function<void(const FlowKey&, const Flow&)>& visit) const {

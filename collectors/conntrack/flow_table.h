@@ -54,6 +54,9 @@ class FlowTable {
   static constexpr std::size_t kPartitions = 64;
   void Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase);
 
+  // Visits the flows of a partition with their keys, to change what is kept of them besides.
+  void Revise(std::size_t partition, const std::function<void(const FlowKey&, Flow&)>& revise);
+
   // Visits the flows of a partition with their keys.
   void Visit(std::size_t partition, const std::function<void(const FlowKey&, const Flow&)>& visit) const;
 

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <unordered_set>
 
+#include "collectors/conntrack/flow_attribution.h"
 #include "collectors/conntrack/flow_event.h"
 #include "collectors/conntrack/flow_table.h"
 #include "collectors/conntrack/tracker_time.h"
@@ -31,11 +32,6 @@
 #include "collectors/tally/tally.h"
 
 namespace conntally {
-
-struct SourceGrouping {
-  std::uint8_t ipv4_prefix = 32;
-  std::uint8_t ipv6_prefix = 128;
-};
 
 enum class DumpReason { kStart, kInterval, kOverrun };
 
@@ -77,6 +73,14 @@ class FlowTracker {
   void EndDump(TallyWriter::Batch& batch);
   bool SweepStep(TallyWriter::Batch& batch, TrackerTime now);
   void CancelDump();
+
+  // Gives sources that came without a row, or have deserved one, theirs, and takes it from those that make room
+  // (flow_attribution.h): a piece of it, of about a millisecond. True while there is more to do at once.
+  bool attribution_wanted() const { return attribution_.wanted(); }
+  bool AttributeStep(TallyWriter::Batch& batch, TrackerTime now) {
+    return attribution_.Step(batch, flows_, ports_, now);
+  }
+
   DumpCorrections corrections() const { return corrections_; }  // since the start
   // More was destroyed during the dump than should be remembered: begin it again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
@@ -86,6 +90,7 @@ class FlowTracker {
   // Since the start: connections not kept for want of room, and connections whose source had no row.
   std::uint64_t connections_turned_away() const { return connections_turned_away_; }
   std::uint64_t sources_turned_away() const { return sources_turned_away_; }
+  std::size_t connections_without_source() const { return attribution_.unattributed(); }
   std::size_t flow_count() const { return flows_.size(); }
   const FlowTable& flows() const { return flows_; }
   std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes(); }
@@ -94,7 +99,7 @@ class FlowTracker {
   enum class Phase { kIdle, kDumping, kSweeping };
   static constexpr std::size_t kDestroyedMax = 4'000'000;
 
-  IpAddress SourceOf(const FlowKey& key) const;
+  IpAddress SourceOf(const FlowKey& key) const { return GroupOf(key, grouping_); }
   void Upsert(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   void Destroy(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   Flow* Enter(TallyWriter::Batch& batch, const Prepared& prepared);
@@ -114,6 +119,7 @@ class FlowTracker {
   TallyWriter& tally_;
   FlowTable flows_;
   PortCounts ports_;
+  FlowAttribution attribution_;
 
   Phase phase_ = Phase::kIdle;
   bool dump_is_first_ = false;

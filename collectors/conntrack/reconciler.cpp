@@ -69,8 +69,8 @@ Status Reconciler::Step(Clock::time_point now, TrackerTime time, bool drained) {
 Status Reconciler::Begin(Clock::time_point now) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
-  constexpr NetlinkRequest kWholeTable{NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, AF_UNSPEC, true};
-  if (const auto sent = SendRequest(*socket, kWholeTable); !sent) return sent.error();
+  const NetlinkRequest whole_table(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NetlinkRequest::Wants::kDump);
+  if (const auto sent = SendRequest(*socket, whole_table); !sent) return sent.error();
   dump_ = std::move(*socket);
   reason_ = !first_done_ ? DumpReason::kStart : loss_unmended_ ? DumpReason::kOverrun : DumpReason::kInterval;
   tracker_.BeginDump(reason_);

@@ -1,14 +1,13 @@
 #include "collectors/conntrack/source_survey.h"
 
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <cstring>
-#include <optional>
+#include <memory>
+#include <new>
 
 #include "collectors/conntrack/decode.h"
 #include "collectors/netlink/query.h"
@@ -28,65 +27,38 @@ FlowStateIndex StateOf(const FlowEvent& flow) {
   return FlowStateIndex::Other(flow.key.protocol, flow.has_status && (flow.status & IPS_SEEN_REPLY) != 0);
 }
 
-// One attribute after another, nests closed by hand.
-class AttributeWriter {
- public:
-  std::size_t Open(std::uint16_t type) {
-    const std::size_t at = bytes_.size();
-    Append(std::uint16_t{0});
-    Append(type);
-    return at;
-  }
-  void Close(std::size_t at) {
-    const auto length = static_cast<std::uint16_t>(bytes_.size() - at);
-    std::memcpy(bytes_.data() + at, &length, sizeof length);
-    while (bytes_.size() % 4 != 0) bytes_.push_back({});
-  }
-  void Put(std::uint16_t type, Bytes payload) {
-    const std::size_t at = Open(type);
-    bytes_.insert(bytes_.end(), payload.begin(), payload.end());
-    Close(at);
-  }
-  template <typename Number>
-  void Append(Number number) {
-    const Bytes raw = std::as_bytes(std::span(&number, 1));
-    bytes_.insert(bytes_.end(), raw.begin(), raw.end());
-  }
-  Bytes bytes() const { return bytes_; }
-
- private:
-  std::vector<std::byte> bytes_;
+template <typename T, void (*kFree)(T*)>
+struct Free {
+  void operator()(T* handle) const { kFree(handle); }
 };
+using LibraryFlow = std::unique_ptr<nf_conntrack, Free<nf_conntrack, nfct_destroy>>;
+using LibraryFilter = std::unique_ptr<nfct_filter_dump, Free<nfct_filter_dump, nfct_filter_dump_destroy>>;
 
-// Asks for one source's entries alone. A kernel that does not know CTA_FILTER sends all of them.
-AttributeWriter FilterBySource(const IpAddress& source) {
+// Asks for one source's entries alone. A kernel that does not know CTA_FILTER sends all of its family. The library
+// writes the tuple and the family; CTA_FILTER it knows only since 1.1, which Debian 12 does not have.
+void AddFilter(const IpAddress& source, NetlinkRequest& request) {
   constexpr std::uint32_t kBySource = 1;  // CTA_FILTER_F_CTA_IP_SRC of net/netfilter/nf_internals.h
-  const bool ipv4 = source.family == Family::kIpv4;
-  AttributeWriter writer;
-  const std::size_t tuple = writer.Open(CTA_TUPLE_ORIG | NLA_F_NESTED);
-  const std::size_t ip = writer.Open(CTA_TUPLE_IP | NLA_F_NESTED);
-  writer.Put(ipv4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, std::as_bytes(std::span(source.bytes)).first(ipv4 ? 4 : 16));
-  writer.Close(ip);
-  writer.Close(tuple);
-  const std::size_t filter = writer.Open(CTA_FILTER | NLA_F_NESTED);
-  for (const auto& [type, flags] :
-       {std::pair{CTA_FILTER_ORIG_FLAGS, kBySource}, std::pair{CTA_FILTER_REPLY_FLAGS, 0U}}) {
-    writer.Put(static_cast<std::uint16_t>(type), std::as_bytes(std::span(&flags, 1)));
-  }
-  writer.Close(filter);
-  return writer;
+  const std::uint8_t family = source.family == Family::kIpv4 ? AF_INET : AF_INET6;
+  const LibraryFlow flow(nfct_new());
+  const LibraryFilter filter(nfct_filter_dump_create());
+  if (!flow || !filter) throw std::bad_alloc();
+  nfct_set_attr_u8(flow.get(), ATTR_L3PROTO, family);
+  nfct_set_attr_u8(flow.get(), ATTR_L4PROTO,
+                   IPPROTO_TCP);  // the library writes no tuple without; the filter ignores it
+  nfct_set_attr(flow.get(), family == AF_INET ? ATTR_IPV4_SRC : ATTR_IPV6_SRC, source.bytes.data());
+  nfct_nlmsg_build(request.message(), flow.get());
+  nfct_filter_dump_set_attr_u8(filter.get(), NFCT_FILTER_DUMP_L3NUM, family);
+  nfct_nlmsg_build_filter(request.message(), filter.get());
+  nlattr* const nest = mnl_attr_nest_start(request.message(), CTA_FILTER);
+  request.Put(CTA_FILTER_ORIG_FLAGS, kBySource).Put(CTA_FILTER_REPLY_FLAGS, std::uint32_t{0});
+  mnl_attr_nest_end(request.message(), nest);
 }
 
 Status Dump(const IpAddress* only, const std::stop_token& stop, SourceSurvey& survey) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
-  AttributeWriter filter;
-  NetlinkRequest request{NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, AF_UNSPEC, true};
-  if (only != nullptr) {
-    filter = FilterBySource(*only);
-    request.family = only->family == Family::kIpv4 ? AF_INET : AF_INET6;
-    request.attributes = filter.bytes();
-  }
+  NetlinkRequest request(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NetlinkRequest::Wants::kDump);
+  if (only != nullptr) AddFilter(*only, request);
   if (const auto sent = SendRequest(*socket, request); !sent) return sent;
   ReplyBuffer buffer;
   while (!stop.stop_requested()) {

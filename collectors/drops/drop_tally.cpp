@@ -69,7 +69,7 @@ void DropTally::Remember(const LoggedPacket& packet) {
   const RuleName rule = Intern(packet.prefix);
   if (logged_waiting_ >= kLoggedMax) {
     ++figures_.logged_turned_away;
-    if (!ebpf_counts_) Count(packet.key.source, packet.via, rule, 1, last_);
+    if (!ebpf_counts_) Count(DroppedAt(packet.key, last_.monotonic), packet.via, rule, 1, last_);
     return;
   }
   std::vector<Logged>& alike = logged_[LikenessOf(packet.key)];
@@ -120,7 +120,7 @@ void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
     const auto& [key, unattributed] = *waiting;
     const auto rule = rule_of(key, unattributed.packets);
     if (!rule) continue;
-    Count(key.source, DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
+    Count(DroppedAt(key, unattributed.since), DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
     unattributed_.erase(waiting);
   }
 }
@@ -128,7 +128,7 @@ void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
 void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
   std::erase_if(unattributed_, [&](const auto& waiting) {
     if (now.monotonic - waiting.second.since < age) return false;
-    Count(waiting.first.source, DropVia::kEbpf, 0, waiting.second.packets, now);
+    Count(DroppedAt(waiting.first, waiting.second.since), DropVia::kEbpf, 0, waiting.second.packets, now);
     return true;
   });
 }
@@ -157,7 +157,8 @@ void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) 
     for (SetCountedDrop drop : batch.drops) {
       TakeOffLogged(drop);
       if (!whole) figures_.set_turned_away += drop.packets;
-      if (whole && drop.packets != 0) Count(drop.source, DropVia::kSet, Intern(drop.rule), drop.packets, now);
+      if (whole && drop.packets != 0)
+        Count({drop.source, 0, 0, now.monotonic}, DropVia::kSet, Intern(drop.rule), drop.packets, now);
     }
     ForgetTold(batch.number);
   }
@@ -208,7 +209,7 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
         const std::uint64_t named = std::min(unnamed, logged.packets);
         logged.packets -= named;
         unnamed -= named;
-        if (named != 0) Count(drop.key.source, via, logged.rule, named, now);
+        if (named != 0) Count(DroppedAt(drop.key, now.monotonic), via, logged.rule, named, now);
       }
     }
   }
@@ -219,14 +220,14 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
     return;
   }
   if (attributes_) figures_.rules_turned_away += unnamed;
-  Count(drop.key.source, DropVia::kEbpf, 0, unnamed, now);
+  Count(DroppedAt(drop.key, now.monotonic), DropVia::kEbpf, 0, unnamed, now);
 }
 
 // Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they
 // could. Else they are the count.
 void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
-    const IpAddress& source = alike->first.source;
+    const Dropped dropped{alike->first.source, alike->first.protocol, alike->first.destination_port, now.monotonic};
     std::vector<Logged>& list = alike->second;
     if (!ebpf_counts_) {
       for (Logged& by_log : list) {
@@ -242,7 +243,7 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
     }
     std::erase_if(list, [&](const Logged& logged) {
       if (logged.round + rounds > round_) return false;
-      if (!ebpf_counts_ && logged.packets != 0) Count(source, logged.via, logged.rule, logged.packets, now);
+      if (!ebpf_counts_ && logged.packets != 0) Count(dropped, logged.via, logged.rule, logged.packets, now);
       --logged_waiting_;
       return true;
     });
@@ -250,7 +251,8 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
   }
 }
 
-void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
+void DropTally::Count(const Dropped& dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
+  const IpAddress& source = dropped.source;
   figures_.packets[static_cast<std::size_t>(via)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(source, packets);
   Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
@@ -259,12 +261,22 @@ void DropTally::Count(const IpAddress& source, DropVia via, RuleName rule, std::
   breakdown.last_seen = now.wall;
   breakdown.recent = Faded(breakdown.recent, now.monotonic - breakdown.recent_at) + static_cast<double>(packets);
   breakdown.recent_at = now.monotonic;
+  if (dropped.protocol != 0 && (packets > 1 || breakdown.last_dropped != std::chrono::steady_clock::time_point{})) {
+    if (!breakdown.targets) breakdown.targets = std::make_unique<DropTargets>();
+    breakdown.targets->Add(dropped.protocol, dropped.port, packets, dropped.when);
+  }
+  breakdown.last_dropped = std::max(breakdown.last_dropped, dropped.when);
 }
 
 SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
   const Breakdown& breakdown = entry.payload;
   SourceDrops drops{entry.source, {}, entry.certain(),      breakdown.shares.forgotten(),
                     entry.error,  0,  breakdown.first_seen, breakdown.last_seen};
+  drops.last_dropped = breakdown.last_dropped;
+  if (breakdown.targets) {
+    drops.targets = breakdown.targets->Most(now);
+    drops.distinct_ports = breakdown.targets->DistinctPorts(now);
+  }
   drops.rate = Faded(breakdown.recent, now - breakdown.recent_at) / static_cast<double>(kRateWindow.count());
   breakdown.shares.ForEach([&](RuleName rule, DropVia via, std::uint64_t packets) {
     drops.shares.push_back({names_.Text(rule), via, packets});

@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -39,6 +40,7 @@
 #include <vector>
 
 #include "collectors/drops/drop_event.h"
+#include "collectors/drops/drop_targets.h"
 #include "collectors/drops/rule_names.h"
 #include "collectors/drops/rule_shares.h"
 #include "collectors/tally/address.h"
@@ -63,6 +65,9 @@ struct SourceDrops {
   double rate = 0;                // packets per second, smoothed over about kRateWindow
   std::chrono::sys_seconds first_seen{};
   std::chrono::sys_seconds last_seen{};
+  std::chrono::steady_clock::time_point last_dropped{};  // when the kernel dropped it, not when its rule was found
+  std::vector<DropTarget> targets = {};                  // of late, the most packets first; not of a single packet
+  double distinct_ports = 0;                             // likewise, estimated
 };
 
 class DropTally {
@@ -137,6 +142,8 @@ class DropTally {
     std::chrono::steady_clock::time_point recent_at{};
     std::chrono::sys_seconds first_seen{};
     std::chrono::sys_seconds last_seen{};
+    std::chrono::steady_clock::time_point last_dropped{};
+    std::unique_ptr<DropTargets> targets;  // from the second packet on: forged sources have one
   };
   using Table = SpaceSaving<Breakdown>;
 
@@ -171,7 +178,16 @@ class DropTally {
   void RememberTold(const IpAddress& source, std::uint64_t packets);
   void TakeOffLogged(SetCountedDrop& drop);
   void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
-  void Count(const IpAddress& source, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
+  struct Dropped {  // what is known of packets that are counted together
+    IpAddress source;
+    std::uint8_t protocol = 0;  // 0: not known
+    std::uint16_t port = 0;
+    std::chrono::steady_clock::time_point when;
+  };
+  static Dropped DroppedAt(const DropKey& key, std::chrono::steady_clock::time_point when) {
+    return {key.source, key.protocol, key.destination_port, when};
+  }
+  void Count(const Dropped& dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
   IpAddress Grouped(const IpAddress& source) const;
 

@@ -1,5 +1,6 @@
 #include "collectors/drops/nflog_listener.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -7,14 +8,12 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
-#include <array>
-#include <bit>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "collectors/drops/nflog_message.h"
 #include "collectors/netlink/messages.h"
+#include "collectors/netlink/query.h"
 #include "collectors/system/capabilities.h"
 
 namespace conntally {
@@ -26,47 +25,9 @@ constexpr std::uint32_t kPacketsPerMessage = 128;        // 0.18 us a packet ins
 constexpr std::uint32_t kFlushCentiseconds = 5;          // how long the kernel waits for that many
 constexpr std::uint32_t kKernelBufferBytes = 64 * 1024;  // what it gathers them in
 
-constexpr std::uint32_t ToNetwork(std::uint32_t value) {
-  return std::endian::native == std::endian::big ? value : __builtin_bswap32(value);
+NetlinkRequest ConfigRequest(std::uint16_t group) {
+  return {NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG, NetlinkRequest::Wants::kOne, AF_UNSPEC, group};
 }
-constexpr std::uint16_t ToNetwork(std::uint16_t value) {
-  return std::endian::native == std::endian::big ? value : __builtin_bswap16(value);
-}
-
-class ConfigMessage {
- public:
-  explicit ConfigMessage(std::uint16_t group) {
-    header_.nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG;
-    header_.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    const nfgenmsg netfilter{AF_UNSPEC, NFNETLINK_V0, ToNetwork(group)};
-    bytes_.resize(sizeof header_);
-    Append(&netfilter, sizeof netfilter);
-  }
-
-  template <typename T>
-  ConfigMessage& Add(std::uint16_t type, const T& payload) {
-    const nlattr attribute{static_cast<std::uint16_t>(sizeof(nlattr) + sizeof payload), type};
-    Append(&attribute, sizeof attribute);
-    Append(&payload, sizeof payload);
-    bytes_.resize((bytes_.size() + 3) & ~std::size_t{3});
-    return *this;
-  }
-
-  Bytes Finish() {
-    header_.nlmsg_len = static_cast<std::uint32_t>(bytes_.size());
-    std::memcpy(bytes_.data(), &header_, sizeof header_);
-    return bytes_;
-  }
-
- private:
-  void Append(const void* data, std::size_t size) {
-    const auto* begin = static_cast<const std::byte*>(data);
-    bytes_.insert(bytes_.end(), begin, begin + size);
-  }
-
-  nlmsghdr header_{};
-  std::vector<std::byte> bytes_;
-};
 
 }  // namespace
 
@@ -86,11 +47,9 @@ Result<NflogListener> NflogListener::Bind(std::uint16_t group) {
 Status NflogListener::Configure() {
   const nfulnl_msg_config_cmd bind{NFULNL_CFG_CMD_BIND};
   nfulnl_msg_config_mode mode{};
-  mode.copy_range = ToNetwork(kCopyBytes);
+  mode.copy_range = htonl(kCopyBytes);
   mode.copy_mode = NFULNL_COPY_PACKET;
-  ConfigMessage binding(group_);
-  binding.Add(NFULA_CFG_CMD, bind);
-  if (const auto sent = socket_.Send(binding.Finish()); !sent) return sent;
+  if (const auto sent = SendRequest(socket_, ConfigRequest(group_).Put(NFULA_CFG_CMD, bind)); !sent) return sent;
   if (const auto bound = AwaitAcknowledgement(); !bound) {
     const std::string name = "NFLOG group " + std::to_string(group_);
     // The kernel says EPERM for both.
@@ -98,13 +57,13 @@ Status NflogListener::Configure() {
     if (!HasCapability(CAP_NET_ADMIN)) return Error{name + " needs CAP_NET_ADMIN", EPERM};
     return Error{name + " is held by another process: see /proc/net/netfilter/nfnetlink_log", EBUSY};
   }
-  ConfigMessage settings(group_);
-  settings.Add(NFULA_CFG_MODE, mode)
-      .Add(NFULA_CFG_NLBUFSIZ, ToNetwork(kKernelBufferBytes))
-      .Add(NFULA_CFG_TIMEOUT, ToNetwork(kFlushCentiseconds))
-      .Add(NFULA_CFG_QTHRESH, ToNetwork(kPacketsPerMessage))
-      .Add(NFULA_CFG_FLAGS, ToNetwork(std::uint16_t{NFULNL_CFG_F_SEQ}));
-  if (const auto sent = socket_.Send(settings.Finish()); !sent) return sent;
+  NetlinkRequest settings = ConfigRequest(group_);
+  settings.Put(NFULA_CFG_MODE, mode)
+      .Put(NFULA_CFG_NLBUFSIZ, htonl(kKernelBufferBytes))
+      .Put(NFULA_CFG_TIMEOUT, htonl(kFlushCentiseconds))
+      .Put(NFULA_CFG_QTHRESH, htonl(kPacketsPerMessage))
+      .Put(NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ));
+  if (const auto sent = SendRequest(socket_, settings); !sent) return sent;
   return AwaitAcknowledgement();
 }
 
@@ -119,11 +78,8 @@ Status NflogListener::AwaitAcknowledgement() {
     for (Bytes message; walk.Next(message);) {
       MessageHeader header;
       if (!ReadMessageHeader(message, header) || header.type != NLMSG_ERROR) continue;
-      const Bytes payload = message.subspan(MessageHeader::kBytes);
-      if (payload.size() < sizeof(std::int32_t)) return Error{"a netlink error message is malformed", EPROTO};
-      const auto code = static_cast<std::int32_t>(LoadHostOrder<std::uint32_t>(payload));
-      if (code == 0) return Ok();
-      return Error::FromErrno("the kernel refused to bind it", -code);
+      if (const auto progress = ReadControl(message); !progress) return progress.error();
+      return Ok();
     }
   }
 }

@@ -13,7 +13,6 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
 constexpr std::uint16_t kPacketMessage = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
 constexpr unsigned kIpHooks = 5;  // NF_INET_NUMHOOKS, ingress aside
 
@@ -40,24 +39,21 @@ HookSet HookOf(std::uint8_t family, Bytes packet_header) {
 }  // namespace
 
 std::optional<NflogPacket> DecodeNflogMessage(Bytes message) {
-  MessageHeader header;
-  if (!ReadMessageHeader(message, header) || header.length_bytes < kHeaderBytes) return std::nullopt;
-  if (header.type != kPacketMessage) return std::nullopt;
+  const auto read = ReadNetfilterMessage(message);
+  if (!read || read->type != kPacketMessage) return std::nullopt;
   NflogPacket decoded;
-  // nfgenmsg: family, version, and the group as res_id in network order.
-  decoded.group = LoadNetworkOrder<std::uint16_t>(message.subspan(MessageHeader::kBytes + 2));
-  const auto family = std::to_integer<std::uint8_t>(message[MessageHeader::kBytes]);
+  decoded.group = read->resource;
   LoggedPacket packet;
   std::optional<DropKey> key;
   HookSet hooks;
   std::uint32_t in_interface = 0;
   std::uint32_t out_interface = 0;
-  AttributeWalk walk(message.first(header.length_bytes).subspan(kHeaderBytes));
+  AttributeWalk walk(read->attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     const bool is_number = attribute.payload.size() == sizeof(std::uint32_t);
     switch (attribute.type) {
       case NFULA_PACKET_HDR:
-        if (attribute.payload.size() >= sizeof(nfulnl_msg_packet_hdr)) hooks = HookOf(family, attribute.payload);
+        if (attribute.payload.size() >= sizeof(nfulnl_msg_packet_hdr)) hooks = HookOf(read->family, attribute.payload);
         break;
       case NFULA_IFINDEX_INDEV:
         if (is_number) in_interface = LoadNetworkOrder<std::uint32_t>(attribute.payload);

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 
-#include "collectors/host/raw_request.h"
 #include "collectors/netlink/messages.h"
+#include "collectors/netlink/query.h"
 
 namespace conntally {
 namespace {
@@ -41,13 +41,13 @@ Status VisitSockets(std::uint8_t protocol, std::uint8_t family, std::uint32_t st
   query.sdiag_family = family;
   query.sdiag_protocol = protocol;
   query.idiag_states = states;  // INET_DIAG_SKV6ONLY comes with these states unasked
-  RawRequest request(SOCK_DIAG_BY_FAMILY, true, query);
-  return request.Ask(NETLINK_SOCK_DIAG, [&](Bytes message) {
+  const NetlinkRequest request(SOCK_DIAG_BY_FAMILY, NetlinkRequest::Wants::kDump, query);
+  return QueryProtocol(NETLINK_SOCK_DIAG, request, [&](Bytes message) {
     Found found;
     if (message.size() < MessageHeader::kBytes + sizeof found.message) return;
     std::memcpy(&found.message, message.data() + MessageHeader::kBytes, sizeof found.message);
     found.family = found.message.idiag_family == AF_INET ? Family::kIpv4 : Family::kIpv6;
-    AttributeWalk walk(message.subspan(MessageHeader::kBytes + sizeof found.message));
+    AttributeWalk walk(AttributesAfter(message, sizeof found.message));
     for (Attribute attribute; walk.Next(attribute);) {
       if (attribute.type == INET_DIAG_SKV6ONLY && !attribute.payload.empty())
         found.v6_only = attribute.payload[0] != std::byte{0};

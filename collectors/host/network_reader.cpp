@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <string_view>
 
-#include "collectors/host/raw_request.h"
 #include "collectors/netlink/messages.h"
+#include "collectors/netlink/query.h"
 
 namespace conntally {
 namespace {
+
+using Wants = NetlinkRequest::Wants;
 
 template <typename Header>
 std::optional<Header> HeaderOf(Bytes message) {
@@ -23,22 +25,12 @@ std::optional<Header> HeaderOf(Bytes message) {
   return header;
 }
 
-template <typename Header>
-AttributeWalk AttributesAfter(Bytes message) {
-  return AttributeWalk(message.subspan(std::min(message.size(), MessageHeader::kBytes + NLMSG_ALIGN(sizeof(Header)))));
-}
-
 std::optional<IpAddress> AddressOf(Bytes payload) {
   if (payload.size() != 4 && payload.size() != 16) return std::nullopt;
   IpAddress address;
   address.family = payload.size() == 4 ? Family::kIpv4 : Family::kIpv6;
   std::memcpy(address.bytes.data(), payload.data(), payload.size());
   return address;
-}
-
-std::string TextOf(Bytes payload) {
-  const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
-  return std::string(text.substr(0, text.find('\0')));
 }
 
 Bytes BytesOf(const IpAddress& address) {
@@ -61,7 +53,7 @@ Route::Kind KindOf(unsigned char type) {
 Route DecodeRoute(Bytes message, const rtmsg& header) {
   Route route;
   route.kind = KindOf(header.rtm_type);
-  auto walk = AttributesAfter<rtmsg>(message);
+  AttributeWalk walk(AttributesAfter(message, sizeof header));
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == RTA_OIF && attribute.payload.size() == 4)
       route.link = LoadHostOrder<std::uint32_t>(attribute.payload);
@@ -76,8 +68,8 @@ Route DecodeRoute(Bytes message, const rtmsg& header) {
 
 Result<std::vector<Link>> ReadLinks() {
   std::vector<Link> links;
-  RawRequest request(RTM_GETLINK, true, ifinfomsg{});
-  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+  const NetlinkRequest request(RTM_GETLINK, Wants::kDump, ifinfomsg{});
+  const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {
     const auto header = HeaderOf<ifinfomsg>(message);
     if (!header) return;
     Link link;
@@ -86,13 +78,13 @@ Result<std::vector<Link>> ReadLinks() {
     // Not IFF_RUNNING, which follows up to a second later.
     link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
     link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
-    auto walk = AttributesAfter<ifinfomsg>(message);
+    AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
-      if (attribute.type == IFLA_IFNAME) link.name = TextOf(attribute.payload);
+      if (attribute.type == IFLA_IFNAME) link.name = AttributeText(attribute.payload);
       if (attribute.type != IFLA_LINKINFO) continue;
       AttributeWalk inner(attribute.payload);
       for (Attribute part; inner.Next(part);) {
-        if (part.type == IFLA_INFO_KIND) link.kind = TextOf(part.payload);
+        if (part.type == IFLA_INFO_KIND) link.kind = AttributeText(part.payload);
       }
     }
     links.push_back(std::move(link));
@@ -103,13 +95,13 @@ Result<std::vector<Link>> ReadLinks() {
 
 Result<std::vector<LocalAddress>> ReadLocalAddresses() {
   std::vector<LocalAddress> addresses;
-  RawRequest request(RTM_GETADDR, true, ifaddrmsg{});
-  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+  const NetlinkRequest request(RTM_GETADDR, Wants::kDump, ifaddrmsg{});
+  const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {
     const auto header = HeaderOf<ifaddrmsg>(message);
     if (!header) return;
     std::optional<IpAddress> address;
     bool is_local = false;
-    auto walk = AttributesAfter<ifaddrmsg>(message);
+    AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
       // Of a point-to-point link IFA_ADDRESS is the other end's.
       if (attribute.type == IFA_LOCAL || (attribute.type == IFA_ADDRESS && !is_local))
@@ -127,13 +119,13 @@ Result<Route> FindRoute(const RouteQuestion& question) {
   header.rtm_family = NumberOf(question.destination.family);
   header.rtm_dst_len = static_cast<unsigned char>(AddressBits(question.destination.family));
   if (question.source) header.rtm_src_len = header.rtm_dst_len;
-  RawRequest request(RTM_GETROUTE, false, header);
-  request.AddAttribute(RTA_DST, BytesOf(question.destination));
-  if (question.source) request.AddAttribute(RTA_SRC, BytesOf(*question.source));
-  if (question.in_link != 0) request.AddAttribute(RTA_IIF, question.in_link);
+  NetlinkRequest request(RTM_GETROUTE, Wants::kOne, header);
+  request.Put(RTA_DST, BytesOf(question.destination));
+  if (question.source) request.Put(RTA_SRC, BytesOf(*question.source));
+  if (question.in_link != 0) request.Put(RTA_IIF, question.in_link);
 
   Route route;
-  const auto asked = request.Ask(NETLINK_ROUTE, [&](Bytes message) {
+  const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {
     if (const auto answer = HeaderOf<rtmsg>(message)) route = DecodeRoute(message, *answer);
   });
   if (asked) return route;

@@ -1,9 +1,10 @@
-// A walk over netlink attributes, and loads from their payloads. Pure functions of bytes: no
-// allocation, no alignment asked for, nothing read outside the span. Any thread.
+// A walk over netlink attributes, and loads from their payloads. Pure functions of bytes: no allocation, nothing read
+// outside the span. Any thread.
 //
-// Source: linux/netlink.h (struct nlattr); net/netlink/attr.c, nla_ok(). Unlike the kernel's lax
-// parsers this walk tells bytes that are no attribute from a clean end.
+// Source: linux/netlink.h (struct nlattr); net/netlink/attr.c, nla_ok().
 #pragma once
+
+#include <libmnl/libmnl.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,8 @@
 namespace conntally {
 
 using Bytes = std::span<const std::byte>;
+
+constexpr std::size_t Aligned(std::size_t bytes) { return (bytes + 3) & ~std::size_t{3}; }  // NLMSG_ALIGN, NLA_ALIGN
 
 // Netlink headers are in the host's byte order. `bytes` holds sizeof(T) bytes or more.
 template <std::unsigned_integral T>
@@ -65,35 +68,31 @@ struct Attribute {
 //   AttributeWalk walk(bytes);
 //   for (Attribute attribute; walk.Next(attribute);) ...
 //   if (walk.malformed()) ...
+//
+// libmnl reads them. Its own loops end alike at the end and at bytes that are no attribute; this one tells them apart.
 class AttributeWalk {
  public:
-  constexpr explicit AttributeWalk(Bytes bytes) : rest_(bytes) {}
+  explicit AttributeWalk(Bytes bytes) : rest_(bytes) {}
 
   // False at the end, and at the first attribute that cannot be one.
-  constexpr bool Next(Attribute& attribute) {
+  bool Next(Attribute& attribute) {
     if (rest_.empty()) return false;
-    if (rest_.size() < kHeaderBytes) return Stop();
-    const std::size_t length = LoadHostOrder<std::uint16_t>(rest_);
-    if (length < kHeaderBytes || length > rest_.size()) return Stop();
-    attribute.type = LoadHostOrder<std::uint16_t>(rest_.subspan(2)) & kTypeMask;
-    attribute.payload = rest_.subspan(kHeaderBytes, length - kHeaderBytes);
+    const auto* here = static_cast<const nlattr*>(static_cast<const void*>(rest_.data()));
+    malformed_ = !mnl_attr_ok(here, static_cast<int>(rest_.size()));
+    if (malformed_) return false;
+    attribute.type = mnl_attr_get_type(here);
+    attribute.payload = {static_cast<const std::byte*>(mnl_attr_get_payload(here)), mnl_attr_get_payload_len(here)};
     // The padding after the last attribute may be missing: its length does not count it.
-    rest_ = rest_.subspan(std::min((length + 3) & ~std::size_t{3}, rest_.size()));
+    rest_ = rest_.subspan(std::min(Aligned(mnl_attr_get_len(here)), rest_.size()));
     return true;
   }
 
+  std::size_t rest_bytes() const { return rest_.size(); }  // not walked yet
+
   // Whether the walk ended before bytes that are no attribute.
-  constexpr bool malformed() const { return malformed_; }
+  bool malformed() const { return malformed_; }
 
  private:
-  static constexpr std::size_t kHeaderBytes = 4;
-  static constexpr std::uint16_t kTypeMask = 0x3fff;
-
-  constexpr bool Stop() {
-    malformed_ = true;
-    return false;
-  }
-
   Bytes rest_;
   bool malformed_ = false;
 };

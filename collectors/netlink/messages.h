@@ -1,8 +1,11 @@
-// A walk over the netlink messages of one datagram: an event is a datagram of its own, a dump's
-// datagrams hold many. Pure functions of bytes: no allocation, no alignment asked for. Any thread.
+// Netlink messages as values: the walk over those of one datagram (an event is a datagram of its own, a dump's
+// datagrams hold many), and what netfilter's begin with. Pure functions of bytes: no allocation, nothing read outside.
+// Any thread.
 //
-// Source: linux/netlink.h (struct nlmsghdr, NLMSG_OK, NLMSG_NEXT).
+// Source: linux/netlink.h (struct nlmsghdr, NLMSG_OK, NLMSG_NEXT); linux/netfilter/nfnetlink.h (struct nfgenmsg).
 #pragma once
+
+#include <linux/netfilter/nfnetlink.h>
 
 #include "collectors/netlink/attributes.h"
 
@@ -19,7 +22,8 @@ struct MessageHeader {
 };
 
 // False when `bytes` do not hold a whole message: a header and the length it gives. Bytes beyond that
-// length are allowed, and not looked at.
+// length are allowed, and not looked at. Not mnl_nlmsg_ok: in Debian 12 that takes a length of 2 GiB and more for a
+// negative one, and lets it pass.
 constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
   if (bytes.size() < MessageHeader::kBytes) return false;
   const auto length = LoadHostOrder<std::uint32_t>(bytes);
@@ -34,29 +38,50 @@ constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
 //   if (walk.malformed()) ...
 class MessageWalk {
  public:
-  constexpr explicit MessageWalk(Bytes datagram) : rest_(datagram) {}
+  explicit MessageWalk(Bytes datagram) : rest_(datagram) {}
 
   // `message` is exactly one message, its header included. False at the end, and at the first bytes
   // that are no whole message.
-  constexpr bool Next(Bytes& message) {
+  bool Next(Bytes& message) {
     if (rest_.empty()) return false;
     MessageHeader header;
-    if (!ReadMessageHeader(rest_, header)) {
-      malformed_ = true;
-      return false;
-    }
-    const std::size_t length = header.length_bytes;
-    message = rest_.first(length);
-    rest_ = rest_.subspan(std::min((length + 3) & ~std::size_t{3}, rest_.size()));
+    malformed_ = !ReadMessageHeader(rest_, header);
+    if (malformed_) return false;
+    message = rest_.first(header.length_bytes);
+    rest_ = rest_.subspan(std::min(Aligned(header.length_bytes), rest_.size()));
     return true;
   }
 
   // Whether the walk ended before bytes that are no whole message (a datagram cut short).
-  constexpr bool malformed() const { return malformed_; }
+  bool malformed() const { return malformed_; }
 
  private:
   Bytes rest_;
   bool malformed_ = false;
 };
+
+// What follows nlmsghdr and a header of `header_bytes`, such as rtmsg; nothing where the message is shorter.
+inline Bytes AttributesAfter(Bytes message, std::size_t header_bytes) {
+  return message.subspan(std::min(message.size(), MessageHeader::kBytes + Aligned(header_bytes)));
+}
+
+struct NetfilterMessage {
+  std::uint16_t type = 0;      // NFNL_SUBSYS_* << 8 | message
+  std::uint8_t family = 0;     // AF_* or NFPROTO_*
+  std::uint16_t resource = 0;  // nfgenmsg's res_id: a group, a CPU
+  Bytes attributes;
+};
+
+// nullopt: no whole message, or too short for nfgenmsg.
+inline std::optional<NetfilterMessage> ReadNetfilterMessage(Bytes message) {
+  MessageHeader header;
+  if (!ReadMessageHeader(message, header)) return std::nullopt;
+  message = message.first(header.length_bytes);
+  if (message.size() < MessageHeader::kBytes + sizeof(nfgenmsg)) return std::nullopt;
+  const Bytes netfilter = message.subspan(MessageHeader::kBytes);
+  return NetfilterMessage{header.type, std::to_integer<std::uint8_t>(netfilter[0]),
+                          LoadNetworkOrder<std::uint16_t>(netfilter.subspan(offsetof(nfgenmsg, res_id))),
+                          AttributesAfter(message, sizeof(nfgenmsg))};
+}
 
 }  // namespace conntally

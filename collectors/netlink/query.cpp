@@ -1,30 +1,27 @@
 #include "collectors/netlink/query.h"
 
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-
-#include <algorithm>
-
 #include "collectors/netlink/messages.h"
 
 namespace conntally {
 
 Status SendRequest(NetlinkSocket& socket, const NetlinkRequest& request) {
-  struct {
-    nlmsghdr header{};
-    nfgenmsg netfilter{};
-    std::array<std::byte, 1024> attributes{};
-  } message;
-  const std::size_t attributes_bytes = request.attributes.size();
-  if (attributes_bytes > message.attributes.size()) return Error{"a netlink request is too long", EMSGSIZE};
-  std::copy(request.attributes.begin(), request.attributes.end(), message.attributes.begin());
-  const std::size_t length = sizeof message - message.attributes.size() + attributes_bytes;
-  message.header.nlmsg_len = static_cast<std::uint32_t>(length);
-  message.header.nlmsg_type = request.type;
-  // A dump ends with NLMSG_DONE; a single question is made to end with an acknowledgement.
-  message.header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | (request.dump ? NLM_F_DUMP : NLM_F_ACK));
-  message.netfilter.nfgen_family = request.family;
-  return socket.Send(std::as_bytes(std::span(&message, 1)).first(length));
+  if (request.too_long()) return Error{"a netlink request is too long", EMSGSIZE};
+  return socket.Send(request.bytes());
+}
+
+Result<ReplyProgress> ReadControl(Bytes message) {
+  // No callback is given to libmnl: what a visitor throws must not cross its frames.
+  const int read = mnl_cb_run(message.data(), message.size(), 0, 0, nullptr, nullptr);
+  if (read > MNL_CB_STOP) return ReplyProgress::kMore;
+  int code = read == MNL_CB_ERROR ? errno : 0;
+  // libmnl does not look at what a failed dump ends with (netlink_dump_done).
+  MessageHeader header;
+  if (ReadMessageHeader(message, header) && header.type == NLMSG_DONE && message.size() >= MessageHeader::kBytes + 4)
+    code = -static_cast<std::int32_t>(LoadHostOrder<std::uint32_t>(message.subspan(MessageHeader::kBytes)));
+  if (code <= 0) return ReplyProgress::kDone;
+  if (code == EBADMSG) return Error{"a netlink error message is malformed", EPROTO};
+  if (code == EINTR) return Error{"a netlink dump was interrupted by a change", EINTR};
+  return Error::FromErrno("the kernel refused a netlink request", code);
 }
 
 Result<ReplyProgress> ReceiveReplies(NetlinkSocket& socket, ReplyBuffer& buffer,
@@ -33,17 +30,8 @@ Result<ReplyProgress> ReceiveReplies(NetlinkSocket& socket, ReplyBuffer& buffer,
   if (!datagram) return datagram.error();
   MessageWalk walk(datagram.value());
   for (Bytes message; walk.Next(message);) {
-    MessageHeader header;
-    if (!ReadMessageHeader(message, header)) break;
-    if ((header.flags & NLM_F_DUMP_INTR) != 0) return Error{"a netlink dump was interrupted by a change", EINTR};
-    if (header.type == NLMSG_DONE) return ReplyProgress::kDone;
-    if (header.type == NLMSG_ERROR) {
-      const Bytes payload = message.subspan(MessageHeader::kBytes);
-      if (payload.size() < sizeof(std::int32_t)) return Error{"a netlink error message is malformed", EPROTO};
-      const auto code = static_cast<std::int32_t>(LoadHostOrder<std::uint32_t>(payload));
-      if (code == 0) return ReplyProgress::kDone;
-      return Error::FromErrno("the kernel refused a netlink request", -code);
-    }
+    const auto progress = ReadControl(message);
+    if (!progress || *progress == ReplyProgress::kDone) return progress;
     visit(message);
   }
   if (walk.malformed()) return Error{"a netlink reply is malformed", EPROTO};
@@ -58,6 +46,12 @@ Status Query(NetlinkSocket& socket, const NetlinkRequest& request, const std::fu
     if (!progress) return progress.error();
     if (progress.value() == ReplyProgress::kDone) return Ok();
   }
+}
+
+Status QueryProtocol(int protocol, const NetlinkRequest& request, const std::function<void(Bytes)>& visit) {
+  auto socket = NetlinkSocket::OpenProtocol(protocol);
+  if (!socket) return socket.error();
+  return Query(*socket, request, visit);
 }
 
 }  // namespace conntally

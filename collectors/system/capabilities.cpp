@@ -1,20 +1,12 @@
 #include "collectors/system/capabilities.h"
 
-#include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <array>
+#include <cap-ng.h>
 
 namespace conntally {
 
 bool HasCapability(unsigned capability) {
-  __user_cap_header_struct header{};
-  header.version = _LINUX_CAPABILITY_VERSION_3;
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> held{};
-  if (capability / 32 >= held.size()) return false;
-  if (syscall(SYS_capget, &header, held.data()) != 0) return false;
-  return (held[capability / 32].effective >> (capability % 32) & 1) != 0;
+  // The library's state is the calling thread's own, and read from the kernel anew each time.
+  return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
 }
 
 }  // namespace conntally

@@ -14,23 +14,16 @@
 namespace conntally {
 namespace {
 
+using Wants = NetlinkRequest::Wants;
+
 // By TableCounter.
 constexpr std::array<std::uint16_t, kTableCounters> kCounterAttributes = {
     CTA_STATS_INVALID,        CTA_STATS_INSERT_FAILED, CTA_STATS_DROP,          CTA_STATS_EARLY_DROP,
     CTA_STATS_SEARCH_RESTART, CTA_STATS_CLASH_RESOLVE, CTA_STATS_CHAIN_TOOLONG,
 };
 
-constexpr std::size_t kAnswerHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
-
 constexpr std::uint16_t ConntrackMessage(int message) {
   return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message);
-}
-
-// The attributes of a whole message, or nullopt.
-std::optional<Bytes> AttributesOf(Bytes message) {
-  MessageHeader header;
-  if (!ReadMessageHeader(message, header) || header.length_bytes < kAnswerHeaderBytes) return std::nullopt;
-  return message.first(header.length_bytes).subspan(kAnswerHeaderBytes);
 }
 
 // Of what is one for all namespaces, and not told by netlink.
@@ -44,11 +37,11 @@ std::optional<std::uint64_t> ReadSysctl(const char* path) {
 }  // namespace
 
 std::optional<TableFill> DecodeTableFill(Bytes message) {
-  const auto attributes = AttributesOf(message);
-  if (!attributes) return std::nullopt;
+  const auto read = ReadNetfilterMessage(message);
+  if (!read) return std::nullopt;
   TableFill fill;
   bool has_entries = false;
-  AttributeWalk walk(*attributes);
+  AttributeWalk walk(read->attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.payload.size() != sizeof(std::uint32_t)) continue;
     const auto value = LoadNetworkOrder<std::uint32_t>(attribute.payload);
@@ -63,12 +56,11 @@ std::optional<TableFill> DecodeTableFill(Bytes message) {
 }
 
 std::optional<CpuCounters> DecodeCpuCounters(Bytes message) {
-  const auto attributes = AttributesOf(message);
-  if (!attributes) return std::nullopt;
+  const auto read = ReadNetfilterMessage(message);
+  if (!read) return std::nullopt;
   CpuCounters counters;
-  // nfgenmsg: family, version, and the CPU's number as res_id in network order.
-  counters.cpu = LoadNetworkOrder<std::uint16_t>(message.subspan(MessageHeader::kBytes + 2));
-  AttributeWalk walk(*attributes);
+  counters.cpu = read->resource;
+  AttributeWalk walk(read->attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.payload.size() != sizeof(std::uint32_t)) continue;
     for (std::size_t i = 0; i < kTableCounters; ++i) {
@@ -103,7 +95,7 @@ Result<TableReader> TableReader::Open(const std::string& network_namespace_path)
 Result<TableStatistics> TableReader::Read() {
   TableStatistics statistics;
   bool answered = false;
-  auto asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS), AF_UNSPEC, false}, [&](Bytes message) {
+  auto asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS), Wants::kOne}, [&](Bytes message) {
     const auto fill = DecodeTableFill(message);
     if (!fill) return;
     answered = true;
@@ -113,14 +105,14 @@ Result<TableStatistics> TableReader::Read() {
   if (!asked) return asked.error();
   if (!answered) return Error{"the kernel's conntrack statistics are malformed", EPROTO};
 
-  asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS_CPU), AF_UNSPEC, true}, [&](Bytes message) {
+  asked = Query(socket_, {ConntrackMessage(IPCTNL_MSG_CT_GET_STATS_CPU), Wants::kDump}, [&](Bytes message) {
     if (const auto counters = DecodeCpuCounters(message)) Accumulate(*counters);
   });
   if (!asked) return asked.error();
   statistics.counters = sums_;
 
   constexpr auto kExpectations = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_GET);
-  asked = Query(socket_, {kExpectations, AF_UNSPEC, true}, [&](Bytes) { ++statistics.expectations; });
+  asked = Query(socket_, {kExpectations, Wants::kDump}, [&](Bytes) { ++statistics.expectations; });
   if (!asked) return asked.error();
 
   statistics.buckets = ReadSysctl("/proc/sys/net/netfilter/nf_conntrack_buckets");

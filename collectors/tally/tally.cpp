@@ -1,15 +1,21 @@
 #include "collectors/tally/tally.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 
 namespace conntally {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr double kRateFloor = 1e-3;  // openings per second; below it a decaying rate is called zero
 
 }  // namespace
 
-Tally::Tally(std::uint32_t sources_max, KeyedHash hash) : sources_(sources_max, hash) {}
+Tally::Tally(std::uint32_t sources_max, KeyedHash hash)
+    : sources_(sources_max, sources_max - sources_max / 8, hash), crowd_max_(std::max(sources_max / 16, 64U)) {}
 Tally::~Tally() = default;
 
 TallyWriter& Tally::AddWriter() {
@@ -35,47 +41,127 @@ void Tally::Fold(std::size_t frozen_lane, WallSeconds now) {
 
 void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   Ledger& ledger = ledger_[row];
-  if (!ledger.live) {
+  if (ledger.standing == Standing::kNone) {
     const auto source = sources_.LiveSource(row);
     if (!source) return;
     ledger = Ledger{};
-    ledger.live = true;
+    ledger.standing = sources_.IsGathering(row) ? Standing::kGathering : Standing::kShown;
     ledger.figures.source = *source;
     ledger.figures.first_seen = ledger.figures.last_seen = now;
   }
   const SourceDelta delta = sources_.TakeLane(row, frozen_lane);
-  if (delta.IsZero()) return;
   SourceFigures& figures = ledger.figures;
+  if (ledger.standing != Standing::kShown) {
+    totals_.unattributed_connections += delta.connections;
+    if (ledger.standing == Standing::kGathered) {
+      ledger.standing = Standing::kShown;
+      totals_.unattributed_connections -= figures.connections + delta.connections;
+    } else if (ledger.standing == Standing::kGathering && !sources_.IsGathering(row)) {
+      ledger.standing = Standing::kGathered;
+    }
+  }
+  if (delta.IsZero()) return;
   figures.connections += delta.connections;
   figures.unreplied += delta.unreplied;
   figures.destination_ports += delta.destination_ports;
   figures.opened += delta.opened;
   figures.closed += delta.closed;
+  figures.failed += delta.failed;
   figures.last_seen = now;
 }
 
 void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed,
                     std::chrono::seconds idle_retention) {
   if (elapsed.count() <= 0) return;
+  const auto minute = [this] { return static_cast<unsigned>(uptime_.count() / 60); };
+  const unsigned minute_before = minute();
+  uptime_ += elapsed;
+  const unsigned minutes_passed = minute() - minute_before;
   const double weight = -std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow));
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
-    if (!ledger.live) continue;
+    if (ledger.standing == Standing::kNone) continue;
     SourceFigures& figures = ledger.figures;
     const auto opened = static_cast<double>(figures.opened - ledger.opened_at_last_advance);
     ledger.opened_at_last_advance = figures.opened;
     figures.new_rate += (opened / elapsed.count() - figures.new_rate) * weight;
     if (figures.new_rate < kRateFloor) figures.new_rate = 0;
-    const bool idle = figures.connections == 0 && now - figures.last_seen >= idle_retention;
-    if (idle && sources_.Retire(row)) ledger.live = false;
+    AdvanceProof(ledger, sources_.TakeProof(row), minutes_passed);
   }
+  MakeRoom(now, idle_retention);
+}
+
+std::size_t Tally::PlaceOf(const SourceFigures& figures) {
+  const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(figures.connections, 0, kWeights - 1));
+  return weight + (figures.proof == Proof::kProven ? kWeights : 0);
+}
+
+void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
+  Places places{};
+  std::uint32_t idle_strangers = 0;
+  const auto brief = std::min(idle_retention, kCrowdRetention);
+  for (SourceRow row = 0; row < ledger_.size(); ++row) {
+    Ledger& ledger = ledger_[row];
+    const SourceFigures& figures = ledger.figures;
+    if (ledger.standing != Standing::kShown && ledger.standing != Standing::kLeaving) continue;
+    const bool stranger = figures.proof != Proof::kProven && !figures.regular();
+    const auto retention = ledger.standing == Standing::kLeaving ? 0s : stranger && crowded_ ? brief : idle_retention;
+    // Only a sum of zero: what the lanes hold of a row without references is then nothing, either.
+    if (figures.connections == 0 && now - figures.last_seen >= retention && sources_.Retire(row)) {
+      ledger.standing = Standing::kNone;
+      continue;
+    }
+    if (ledger.standing == Standing::kLeaving) continue;
+    if (figures.connections == 0 && stranger) ++idle_strangers;
+    ++places[PlaceOf(figures)];
+  }
+  crowded_ = idle_strangers > crowd_max_;
+
+  Displace(sources_.crowding(), places);
+}
+
+// Never a proven source that holds a connection: where all are such, who comes last has no row.
+void Tally::Displace(std::uint32_t wanted, const Places& places) {
+  std::size_t last = 0;
+  std::uint32_t before = 0;  // sources that go before those of the last place
+  for (; last < kWeights && before + places[last] < std::max(wanted, 1U); ++last) before += places[last];
+  sources_.set_light_connections(static_cast<std::int64_t>(last));
+  std::uint32_t of_last = std::min(wanted - std::min(before, wanted), places[last]);
+  for (SourceRow row = 0; row < ledger_.size() && wanted > 0; ++row) {
+    Ledger& ledger = ledger_[row];
+    if (ledger.standing != Standing::kShown) continue;
+    const std::size_t place = PlaceOf(ledger.figures);
+    if (place > last || (place == last && of_last == 0)) continue;
+    if (place == last) --of_last;
+    sources_.Displace(row);
+    ledger.standing = Standing::kLeaving;
+    totals_.unattributed_connections += ledger.figures.connections;
+  }
+}
+
+void Tally::AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const {
+  SourceFigures& figures = ledger.figures;
+  const bool holds_replied = figures.connections > figures.unreplied;
+  if (holds_replied) shown = std::max(shown, figures.proof);
+  const auto now = static_cast<std::uint32_t>(uptime_.count());
+  if (shown == Proof::kProven) ledger.proven_at = now;
+  if (shown >= Proof::kAnswered) ledger.answered_at = now;
+  const auto kept = [now](std::uint32_t at) { return at != 0 && now - at < std::chrono::seconds(kProofKept).count(); };
+  figures.proof = kept(ledger.proven_at)     ? Proof::kProven
+                  : kept(ledger.answered_at) ? Proof::kAnswered
+                                             : Proof::kUnanswered;
+  constexpr unsigned kMinutes = kRegularWindow.count();
+  ledger.minutes = minutes_passed >= kMinutes ? 0 : static_cast<std::uint16_t>(ledger.minutes << minutes_passed);
+  ledger.minutes &= (1U << kMinutes) - 1;
+  if (shown >= Proof::kAnswered) ledger.minutes |= 1;
+  figures.regular_minutes = static_cast<std::uint8_t>(std::popcount(ledger.minutes));
 }
 
 const TotalFigures& Tally::View::totals() const { return tally_->totals_; }
 SourceRow Tally::View::row_count() const { return static_cast<SourceRow>(tally_->ledger_.size()); }
 const SourceFigures* Tally::View::Source(SourceRow row) const {
   const Ledger& ledger = tally_->ledger_[row];
-  return ledger.live ? &ledger.figures : nullptr;
+  return ledger.standing == Standing::kShown ? &ledger.figures : nullptr;
 }
 
 }  // namespace conntally

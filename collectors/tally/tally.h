@@ -7,6 +7,7 @@
 // turns, and no writer ever takes it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -31,8 +32,14 @@ struct SourceFigures {
   std::uint64_t opened = 0;            // since the daemon started; those it found at its start are not in here
   std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
   double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
+  std::uint64_t failed = 0;            // connections that ended without an answer; TCP ones also when they were refused
+  Proof proof = Proof::kUnanswered;    // the most it has shown within kProofKept
+  std::uint8_t regular_minutes = 0;    // of the last kRegularWindow: those in which it was proven, or answered
   WallSeconds first_seen{};
   WallSeconds last_seen{};  // of any opening or closing
+
+  bool regular() const { return regular_minutes >= kRegularMinutesMin; }
+  static constexpr std::uint8_t kRegularMinutesMin = 3;
 };
 
 class TallyWriter;
@@ -40,6 +47,9 @@ class TallyWriter;
 class Tally {
  public:
   static constexpr std::chrono::seconds kRateWindow{10};
+  static constexpr std::chrono::minutes kRegularWindow{15};
+  static constexpr std::chrono::minutes kProofKept{60};
+  static constexpr std::chrono::seconds kCrowdRetention{5};
 
   Tally(std::uint32_t sources_max, KeyedHash hash);
   ~Tally();
@@ -71,21 +81,41 @@ class Tally {
 
   View Take(WallSeconds now);
 
-  // Once a second: brings the rates up to date, `elapsed` after the last call, and forgets sources that have had no
-  // connection for `idle_retention`.
+  // Once a second: brings the rates and what the sources have shown up to date, `elapsed` after the last call, forgets
+  // sources that have had no connection for `idle_retention`, and makes room for the entitled. Of idle sources that
+  // have proven nothing a crowd is forgotten after kCrowdRetention.
+  //
+  // Who holds a connection for hours makes no event meanwhile: a source that has shown something, and still holds
+  // connections that were replied to, goes on showing it.
   void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
   friend class TallyWriter;
 
+  // A row that gathers or leaves is not shown: its connections are unattributed in the totals. That it gathers no more
+  // is seen a fold early, perhaps, since Reveal belongs to no lane: it is shown from the next one on.
+  enum class Standing : std::uint8_t { kNone, kGathering, kGathered, kShown, kLeaving };
+
   struct Ledger {  // the reader's side of a row
-    bool live = false;
+    Standing standing = Standing::kNone;
     SourceFigures figures;
     std::uint64_t opened_at_last_advance = 0;
+    // Seconds of uptime when it was last shown; 0: never.
+    std::uint32_t proven_at = 0;
+    std::uint32_t answered_at = 0;
+    std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present one
   };
 
   void Fold(std::size_t frozen_lane, WallSeconds now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now);
+  // How many sources there are by the order in which they make room: unproven ones before the others, and of each the
+  // lighter first.
+  static constexpr std::size_t kWeights = 1024;
+  using Places = std::array<std::uint32_t, 2 * kWeights>;
+  static std::size_t PlaceOf(const SourceFigures& figures);
+  void Displace(std::uint32_t wanted, const Places& places);
+  void MakeRoom(WallSeconds now, std::chrono::seconds idle_retention);
+  void AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const;
 
   EpochDomain epochs_;
   SourceTable sources_;
@@ -93,6 +123,9 @@ class Tally {
   std::vector<std::unique_ptr<TallyWriter>> writers_;
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
+  bool crowded_ = false;  // with idle sources that have proven nothing
+  const std::uint32_t crowd_max_;
+  std::chrono::duration<double> uptime_{1};  // the sum of what Advance was told, so that no clock's step counts
 };
 
 // Counts on behalf of one thread.
@@ -106,9 +139,15 @@ class TallyWriter {
    public:
     explicit Batch(TallyWriter& writer) : pin_(writer.epoch_writer_), writer_(writer) {}
 
-    SourceRow Acquire(const IpAddress& source, std::uint64_t hash) { return writer_.sources_.Acquire(source, hash); }
+    SourceRow Acquire(const IpAddress& source, std::uint64_t hash, Claim claim = Claim::kNewcomer,
+                      std::vector<SourceRow>* gathering = nullptr) {
+      return writer_.sources_.Acquire(source, hash, claim, gathering);
+    }
+    void Reveal(SourceRow row) { writer_.sources_.Reveal(row); }
     void Release(SourceRow row) { writer_.sources_.Release(row); }
     void AddSource(SourceRow row, const SourceDelta& delta) { writer_.sources_.Add(row, pin_.lane(), delta); }
+    // What the source has just shown.
+    void NoteProof(SourceRow row, Proof proof) { writer_.sources_.NoteProof(row, proof); }
     void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
     void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
     void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
@@ -125,6 +164,9 @@ class TallyWriter {
   void Prefetch(std::uint64_t hash) const { sources_.Prefetch(hash); }
   SourceRow LikelyRow(std::uint64_t hash) const { return sources_.LikelyRow(hash); }
   void PrefetchRow(SourceRow row) const { sources_.PrefetchRow(row); }
+  bool IsLeaving(SourceRow row) const { return sources_.IsLeaving(row); }
+  std::uint32_t rows_leaving() const { return sources_.leaving(); }
+  std::int64_t light_connections() const { return sources_.light_connections(); }
 
  private:
   friend class Tally;

@@ -23,6 +23,9 @@ constexpr std::array<Words, kAlertKinds> kWords = {{
     {"SourceConnectionChurn", "A source opens connections at a high rate."},
     {"SourceScanning", "A source seems to scan: many destination ports, or mostly unreplied connections."},
     {"DropRuleSpike", "A drop or reject rule matches far more packets than it lately did."},
+    {"ConnectionsUnanswered", "Far more connections than usual get no answer."},
+    {"RegularSourcesDropped", "Packets of sources that had answered connections here are dropped or rejected."},
+    {"HalfOpenFlood", "Far more half-open connections of unproven sources than usual."},
     {"ConntallyDegraded", "conntally's figures cannot be fully trusted."},
 }};
 
@@ -33,6 +36,24 @@ const Words& WordsOf(AlertKind kind) { return kWords[static_cast<std::size_t>(ki
 const char* NameOf(AlertKind kind) { return WordsOf(kind).name; }
 const char* SummaryOf(AlertKind kind) { return WordsOf(kind).summary; }
 
+std::optional<AlertKind> FindAlertKind(std::string_view name) {
+  const auto found = std::find_if(kWords.begin(), kWords.end(), [&](const Words& words) { return words.name == name; });
+  if (found == kWords.end()) return std::nullopt;
+  return static_cast<AlertKind>(found - kWords.begin());
+}
+
+const char* ListOf(AlertKind kind) {
+  switch (kind) {
+    case AlertKind::kSourceMatchesDropRule:
+    case AlertKind::kRegularSourcesDropped: return "/api/v1/sources?sort=drops";
+    case AlertKind::kSourceConnectionChurn: return "/api/v1/sources?sort=new_rate";
+    case AlertKind::kSourceScanning:
+    case AlertKind::kHalfOpenFlood: return "/api/v1/sources?sort=unreplied";
+    case AlertKind::kDropRuleSpike: return "/api/v1/rules";
+    default: return "/api/v1/sources?sort=connections";
+  }
+}
+
 std::string RunbookUrl(AlertKind kind) {
   std::string anchor = NameOf(kind);
   std::transform(anchor.begin(), anchor.end(), anchor.begin(),
@@ -40,7 +61,14 @@ std::string RunbookUrl(AlertKind kind) {
   return kRunbook + anchor;
 }
 
-const char* NameOf(Severity severity) { return severity == Severity::kCritical ? "critical" : "warning"; }
+const char* NameOf(Severity severity) {
+  switch (severity) {
+    case Severity::kInfo: return "info";
+    case Severity::kWarning: return "warning";
+    case Severity::kCritical: return "critical";
+  }
+  return "";
+}
 
 const char* NameOf(AlertState state) {
   switch (state) {

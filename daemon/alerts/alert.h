@@ -6,7 +6,9 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -24,18 +26,25 @@ enum class AlertKind : std::uint8_t {
   kSourceConnectionChurn,
   kSourceScanning,
   kDropRuleSpike,
+  kConnectionsUnanswered,
+  kRegularSourcesDropped,
+  kHalfOpenFlood,
   kConntallyDegraded,
 };
-inline constexpr std::size_t kAlertKinds = 11;
+inline constexpr std::size_t kAlertKinds = 14;
 
 const char* NameOf(AlertKind kind);
+std::optional<AlertKind> FindAlertKind(std::string_view name);
 // What has happened, the same words for every such alert.
 const char* SummaryOf(AlertKind kind);
 // Where it is told what to do.
 std::string RunbookUrl(AlertKind kind);
+// Where all of its subjects are listed, of which an alert of many names the first: a path of the API.
+const char* ListOf(AlertKind kind);
 
-enum class Severity : std::uint8_t { kWarning, kCritical };
-inline constexpr std::size_t kSeverities = 2;
+// A fact; look today; get up.
+enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
+inline constexpr std::size_t kSeverities = 3;
 const char* NameOf(Severity severity);
 
 enum class AlertState : std::uint8_t { kInactive, kPending, kFiring, kResolved };
@@ -50,6 +59,19 @@ struct AlertSubject {
   friend auto operator<=>(const AlertSubject&, const AlertSubject&) = default;
 };
 
+// How much a subject has shown of itself, the least first. Whom a stranger can make up by forging addresses gives way
+// to whom he cannot: when there is room for few, and in what is told first.
+enum class Standing : std::uint8_t {
+  kUnanswered,  // a source that nothing of ours has answered
+  kAnswered,    // it was answered, but over a protocol in which that can be forged
+  kProven,      // a TCP connection of its reached ESTABLISHED: conntrack has checked the window
+  kRegular,     // it has been proven, or answered, in several of the last minutes
+  kHost,        // the host itself, a rule, the table: nothing that a stranger names
+};
+
+// By it a stranger's subjects are told from those that nobody can make up.
+inline bool CanBeForged(Standing standing) { return standing < Standing::kProven; }
+
 struct AlertFact {
   std::string name;
   std::variant<double, std::string> value;
@@ -61,9 +83,13 @@ struct Alert {
   AlertSubject subject;
   Severity severity = Severity::kWarning;
   AlertState state = AlertState::kInactive;
-  bool inhibited = false;  // it fires, and the critical one of the same subject does as well
-  AlertTime since{};       // when the state began
-  AlertTime fired{};       // when it began to fire; with kFiring and kResolved
+  Standing standing = Standing::kHost;
+  bool inhibited = false;               // it fires, and a worse one of the same subject, or its cause, does as well
+  std::optional<AlertKind> cause = {};  // with `inhibited`: the alert that it follows from; nullopt: a worse tier
+  bool collective = false;              // it stands for those of its kind and severity that are not told by name
+  std::size_t subjects = 1;             // for how many
+  AlertTime since{};                    // when the state began
+  AlertTime fired{};                    // when it began to fire; with kFiring and kResolved
   std::chrono::milliseconds for_at_least{0};
   double value = 0;
   double threshold = 0;
@@ -72,6 +98,8 @@ struct Alert {
   std::string degraded;  // why the figures may be wrong; empty: they are not known to be
 
   bool visible_firing() const { return state == AlertState::kFiring && !inhibited; }
+  // A fact alarms nobody.
+  bool alarms() const { return visible_firing() && severity != Severity::kInfo; }
 };
 
 using AlertList = std::vector<Alert>;

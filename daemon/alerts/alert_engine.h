@@ -2,22 +2,31 @@
 // the rules, the readings, the time and what was before, and on nothing else.
 //
 // A tier is pending from the first reading past its threshold, and fires once that has been seen to hold for `for`. It
-// clears when readings have stayed below threshold x clear_ratio, or away, for kClearAfter: a source that leaves for a
-// moment makes no second page. Only time that was looked at counts: a pause of the daemon, or of the machine, is at
-// most kStepMax. A kind that could not be looked at (`blind`) stays as it is. While the critical tier of a subject
-// fires, its warning is inhibited.
+// clears when readings have stayed below threshold x clear_ratio, or away, for kClearAfter, and for kClearAgainAfter if
+// it fired before in the last kResolvedKept: a source that comes and goes makes no second page. Only time that was
+// looked at counts: a pause of the daemon, or of the machine, is at most kStepMax. A kind that could not be looked at
+// (`blind`) stays as it is.
 //
-// Bounded: kSubjectsMax of a kind. Who holds a place keeps it, unless somebody comes who is kWorseBy worse; a pending
-// one goes before a firing one, the least bad first.
+// What is told is bounded, whoever sends what: a few subjects of each kind and severity by name (ToldPlaces), the rest
+// as one (CollectiveAlerts). A worse tier inhibits the lesser ones of its subject, and a cause what follows from it
+// (alert_causes.h).
+//
+// What is followed is bounded: kSubjectsMax of a kind. Who is told keeps its place. Among the others, those that a
+// stranger can make up give way to those that he cannot, and to whom is kWorseBy worse.
+//
+// Across a restart (Save, Restore): what was pending or fired goes on, and does not clear for want of a reading within
+// kGrace of looks, since rates need a past before they can be judged again.
 //
 // Threads: one owner.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,6 +34,8 @@
 
 #include "daemon/alerts/alert.h"
 #include "daemon/alerts/alert_rules.h"
+#include "daemon/alerts/collective_alerts.h"
+#include "daemon/alerts/told_places.h"
 
 namespace conntally {
 
@@ -34,6 +45,9 @@ struct AlertReading {
   double value = 0;
   std::string description;
   std::vector<AlertFact> evidence;
+  Standing standing = Standing::kHost;
+  // Its own tiers, where they depend upon whom it is about; nullopt: those of its kind.
+  std::optional<AlertRule> rule = {};
 };
 
 struct AlertReadings {
@@ -54,6 +68,8 @@ class AlertEngine {
   static constexpr double kWorseBy = 2;
   static constexpr std::chrono::seconds kStepMax{5};
   static constexpr std::chrono::seconds kClearAfter{5};
+  static constexpr std::chrono::seconds kClearAgainAfter{60};
+  static constexpr std::chrono::seconds kGrace{60};
   static constexpr std::chrono::seconds kLapseMax{2};  // of a pending one, or a tenth of its `for`: a reading or two
   static constexpr std::chrono::minutes kResolvedKept{15};
 
@@ -64,17 +80,26 @@ class AlertEngine {
 
   std::vector<AlertTransition> Update(const AlertRules& rules, AlertReadings readings, Moment now);
 
-  // By subject and severity; then what was resolved in the last kResolvedKept, the latest first.
+  // What is told, as of the last update: by subject and severity, then those of many; then what was resolved in the
+  // last kResolvedKept, the latest first.
   AlertList alerts() const;
   std::uint64_t turned_away() const { return turned_away_; }
+
+  nlohmann::json Save() const;
+  // Before the first update. Takes what it understands, and within the same bounds; the rest is left out.
+  void Restore(const nlohmann::json& saved, Moment now);
 
  private:
   using Duration = std::chrono::steady_clock::duration;
   struct Tier {
     AlertState state = AlertState::kInactive;
+    bool told = false;   // by name, in this state
+    bool fresh = false;  // since this update
+    bool again = false;  // it fired, and was resolved, a short while ago
     Duration held{0};    // pending, looked at, and not clear
     Duration lapsed{0};  // while pending: how long it was clear
     Duration below{0};   // clear, and looked at
+    Duration grace{0};   // restored: until when no reading past it is no news
     AlertTime since{};
     AlertTime fired{};
     double threshold = 0;
@@ -84,23 +109,40 @@ class AlertEngine {
     AlertReading reading;  // the last there was
     std::string degraded;
     std::array<Tier, kSeverities> tiers;
-    bool active() const { return is(AlertState::kPending) || is(AlertState::kFiring); }
-    bool is(AlertState state) const { return tiers[0].state == state || tiers[1].state == state; }
+    Tier& tier(Severity severity) { return tiers[static_cast<std::size_t>(severity)]; }
+    const Tier& tier(Severity severity) const { return tiers[static_cast<std::size_t>(severity)]; }
+    bool active() const;
+    bool told() const;
+    bool WorseFires(Severity severity) const;  // than this one
   };
   struct Resolved {
     std::chrono::steady_clock::time_point when;
     Alert alert;
   };
+  using TrackedMap = std::map<AlertSubject, Tracked>;
 
+  // The worst first: a lesser one that fires at the same moment is inhibited from the start.
+  static constexpr std::array kWorstFirst = {Severity::kCritical, Severity::kWarning, Severity::kInfo};
+
+  static const AlertRule& RuleOf(const AlertRules& rules, const AlertReading& reading);
+  std::map<AlertSubject, double> TakeReadings(const AlertRules& rules, AlertReadings& readings);
   void Admit(const AlertRules& rules, std::vector<AlertReading> newcomers);
-  std::map<AlertSubject, Tracked>::iterator FindVictim(const AlertRule& rule, AlertKind kind, double badness);
-  void Step(Tracked& tracked, const AlertRule& rule, std::optional<double> value, Duration step, Moment now);
-  void StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step,
-                Moment now);
-  void Move(Tracked& tracked, Severity severity, AlertState to, Moment now);
+  bool MakeRoom(const AlertRules& rules, const AlertReading& newcomer);
+  TrackedMap::iterator FindVictim(const AlertRules& rules, const AlertReading& newcomer);
+  void StepTier(Tracked& tracked, Severity severity, const AlertRule& rule, std::optional<double> value, Duration step);
+  void Move(Tracked& tracked, Severity severity, AlertState to);
+  void Tell(const AlertRules& rules, const AlertReadings& readings, Duration step);
+  void Publish();
+  void Resolve(Alert alert);
+  bool ResolvedLately(const AlertSubject& subject, Severity severity) const;
   static Alert Describe(const Tracked& tracked, Severity severity);
+  void RestoreTracked(const nlohmann::json& saved);
 
-  std::map<AlertSubject, Tracked> tracked_;
+  TrackedMap tracked_;
+  ToldPlaces places_;          // of what fires
+  ToldPlaces pending_places_;  // of what is pending
+  CollectiveAlerts collectives_;
+  AlertList published_;
   std::array<std::size_t, kAlertKinds> tracked_of_kind_{};
   std::set<AlertSubject> refused_;  // at the last update, so that each is counted once
   std::deque<Resolved> resolved_;

@@ -7,9 +7,21 @@ namespace {
 
 double Seconds(std::chrono::milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
-AlertRule Higher(const Tiers<double>& tiers) { return {{tiers.warning, tiers.critical}, tiers.for_at_least}; }
+AlertRule Tiered(double warning, double critical, std::chrono::milliseconds for_at_least) {
+  return {{std::nullopt, AlertTier{warning, for_at_least}, AlertTier{critical, for_at_least}}};
+}
+AlertRule Higher(const Tiers<double>& tiers) { return Tiered(tiers.warning, tiers.critical, tiers.for_at_least); }
+AlertRule Only(Severity severity, double threshold) {
+  AlertRule rule;
+  rule.tiers[static_cast<std::size_t>(severity)] = AlertTier{threshold, {}};
+  return rule;
+}
 
 }  // namespace
+
+double AlertRule::least_threshold() const {
+  return std::find_if(tiers.begin(), tiers.end(), [](const auto& tier) { return tier.has_value(); })->value().threshold;
+}
 
 double AlertRule::Badness(double value) const {
   constexpr double kLeast = 1e-9;
@@ -21,19 +33,22 @@ AlertRules::AlertRules(const Config::Alerts& config) {
   const auto rule = [&](AlertKind kind) -> AlertRule& { return rules_[static_cast<std::size_t>(kind)]; };
   rule(AlertKind::kConntrackTableNearlyFull) = Higher(config.table_usage);
   const auto& within = config.table_full_within;
-  rule(AlertKind::kConntrackTableFillPredicted) = {{Seconds(within.warning), Seconds(within.critical)},
-                                                   within.for_at_least};
+  rule(AlertKind::kConntrackTableFillPredicted) =
+      Tiered(Seconds(within.warning), Seconds(within.critical), within.for_at_least);
   rule(AlertKind::kConntrackTableFillPredicted).worse_when_lower = true;
   // One packet lost for want of room is one too many.
-  rule(AlertKind::kConntrackTableFull) = {{std::nullopt, 1.0}};
-  rule(AlertKind::kConntrackInsertFailed) = {{kInsertFailedMin, std::nullopt}};
+  rule(AlertKind::kConntrackTableFull) = Only(Severity::kCritical, 1);
+  rule(AlertKind::kConntrackInsertFailed) = Only(Severity::kWarning, kInsertFailedMin);
   rule(AlertKind::kSourceNearTableLimit) = Higher(config.source_table_share);
   rule(AlertKind::kSourceNearConnectionLimit) = Higher(config.source_limit_usage);
   rule(AlertKind::kSourceMatchesDropRule) = Higher(config.source_drop_rate);
   rule(AlertKind::kSourceConnectionChurn) = Higher(config.source_new_rate);
   rule(AlertKind::kSourceScanning) = Higher(config.source_scan);
   rule(AlertKind::kDropRuleSpike) = Higher(config.drop_rule_spike);
-  rule(AlertKind::kConntallyDegraded) = {{1.0, std::nullopt}};
+  rule(AlertKind::kConntallyDegraded) = Only(Severity::kWarning, 1);
+  rule(AlertKind::kConnectionsUnanswered) = Tiered(0.5, 0.8, std::chrono::seconds(30));
+  rule(AlertKind::kRegularSourcesDropped) = Tiered(1, 10, std::chrono::seconds(20));
+  rule(AlertKind::kHalfOpenFlood) = Tiered(10, 100, std::chrono::seconds(20));
   for (AlertRule& each : rules_) each.clear_ratio = config.clear_ratio;
 }
 

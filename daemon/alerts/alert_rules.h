@@ -11,9 +11,13 @@
 
 namespace conntally {
 
-struct AlertRule {
-  std::array<std::optional<double>, kSeverities> thresholds;  // by Severity; nullopt: there is no such tier
+struct AlertTier {
+  double threshold = 0;
   std::chrono::milliseconds for_at_least{0};
+};
+
+struct AlertRule {
+  std::array<std::optional<AlertTier>, kSeverities> tiers;  // by Severity, one at least; nullopt: there is no such tier
   double clear_ratio = 0.9;
   bool worse_when_lower = false;
 
@@ -21,7 +25,7 @@ struct AlertRule {
   bool Clear(double value, double threshold) const {
     return worse_when_lower ? value > threshold / clear_ratio : value < threshold * clear_ratio;
   }
-  double least_threshold() const { return thresholds[0] ? *thresholds[0] : *thresholds[1]; }
+  double least_threshold() const;  // of the mildest tier there is
   // Whether it is neither past a threshold nor in the band in which a firing alert stays: of no interest.
   bool Quiet(double value) const { return Clear(value, least_threshold()); }
   // How far past the least threshold, as a factor: to compare subjects of one kind.

@@ -14,16 +14,24 @@ AlertEngine::Moment Now() {
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
 
+// What alarms is a warning of ours as well; that a fact is pending is not worth a line.
+spdlog::level::level_enum LevelOf(const Alert& alert) {
+  if (alert.severity == Severity::kInfo && alert.state == AlertState::kPending) return spdlog::level::debug;
+  return alert.alarms() ? spdlog::level::warn : spdlog::level::info;
+}
+
+std::string WhyInhibited(const Alert& alert) {
+  if (!alert.inhibited) return {};
+  return fmt::format(" (inhibited by {})", alert.cause ? NameOf(*alert.cause) : "its worse tier");
+}
+
 void Log(const AlertTransition& transition) {
   const Alert& alert = transition.alert;
-  const char* state = NameOf(alert.state);
   std::string labels = fmt::format("alert={} severity={}", NameOf(alert.subject.kind), NameOf(alert.severity));
   if (!alert.subject.source.empty()) labels += " source=" + alert.subject.source;
   if (!alert.subject.rule.empty()) labels += " rule=\"" + alert.subject.rule + '"';
-  const auto level = alert.state == AlertState::kFiring && !alert.inhibited ? spdlog::level::warn : spdlog::level::info;
-  spdlog::log(level, "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", state,
-              alert.inhibited ? " (inhibited by its critical tier)" : "", labels, alert.value, alert.threshold,
-              alert.description);
+  spdlog::log(LevelOf(alert), "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", NameOf(alert.state),
+              WhyInhibited(alert), labels, alert.value, alert.threshold, alert.description);
 }
 
 }  // namespace

@@ -48,6 +48,11 @@ Result<std::string> ReadSecret(const std::string& path) {
   return secret;
 }
 
+bool Pushed(const Config::Alertmanager& config, Severity severity) {
+  constexpr std::array kAs = {Config::Severity::kInfo, Config::Severity::kWarning, Config::Severity::kCritical};
+  return std::ranges::count(config.severities, kAs[static_cast<std::size_t>(severity)]) > 0;
+}
+
 struct FreeEasy {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
@@ -209,6 +214,8 @@ bool AlertmanagerPush::TakeUpdate() {
     alerts = alerts_;
     config_ = wanted_;
   }
+  // Who takes a severity out of the configuration has its alerts end.
+  std::erase_if(alerts, [&](const Alert& alert) { return !Pushed(config_, alert.severity); });
   std::erase_if(endpoints_, [&](const auto& entry) {
     if (std::find(config_.urls.begin(), config_.urls.end(), entry.first) != config_.urls.end()) return false;
     if (entry.second->easy) curl_multi_remove_handle(multi_->handle, entry.second->easy.get());

@@ -27,6 +27,8 @@ Json AlertJson(const Alert& alert) {
           {"state", alert.inhibited ? "inhibited" : NameOf(alert.state)},
           {"source", TextJson(alert.subject.source)},
           {"rule", TextJson(alert.subject.rule)},
+          {"subjects", alert.subjects},
+          {"inhibited_by", !alert.inhibited ? Json(nullptr) : Json(NameOf(alert.cause.value_or(alert.subject.kind)))},
           {"since", TimeJson(alert.since)},
           {"fired", TimeJson(alert.fired)},
           {"value", alert.value},
@@ -44,10 +46,10 @@ Json AlertJson(const Alert& alert) {
 http::Response AnswerAlerts(const AlertFigures& figures) {
   Json alerts = Json::array();
   for (const Alert& alert : figures.alerts) alerts.push_back(AlertJson(alert));
-  const auto firing = std::count_if(figures.alerts.begin(), figures.alerts.end(),
-                                    [](const Alert& alert) { return alert.visible_firing(); });
+  const auto count = [&](auto&& holds) { return std::count_if(figures.alerts.begin(), figures.alerts.end(), holds); };
   Json answer = {{"alerts", std::move(alerts)}};
-  answer["firing"] = firing;
+  answer["firing"] = count([](const Alert& alert) { return alert.alarms(); });
+  answer["info"] = count([](const Alert& alert) { return alert.visible_firing() && !alert.alarms(); });
   answer["turned_away"] = figures.turned_away;
   return {.content_type = http::kJsonContentType,
           .body = answer.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};

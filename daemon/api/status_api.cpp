@@ -87,11 +87,15 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
     const auto count = [&](auto&& wanted) {
       return std::count_if(snapshot.alerts->alerts.begin(), snapshot.alerts->alerts.end(), wanted);
     };
-    alerts = {{"firing", count([](const Alert& alert) { return alert.visible_firing(); })},
+    // A fact alarms nobody: it is counted apart.
+    alerts = {{"firing", count([](const Alert& alert) { return alert.alarms(); })},
               {"critical", count([](const Alert& alert) {
                  return alert.visible_firing() && alert.severity == Severity::kCritical;
                })},
-              {"pending", count([](const Alert& alert) { return alert.state == AlertState::kPending; })}};
+              {"pending", count([](const Alert& alert) {
+                 return alert.state == AlertState::kPending && alert.severity != Severity::kInfo;
+               })},
+              {"info", count([](const Alert& alert) { return alert.visible_firing() && !alert.alarms(); })}};
   }
   const Json status = {
       {"version", snapshot.build.version},

@@ -31,8 +31,10 @@ std::string ForPeople(const Json& status) {
   line("tallied",
        fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
   if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
-    line("alerts", fmt::format("{} firing, {} of them critical; {} pending", alerts.at("firing").dump(),
-                               alerts.at("critical").dump(), alerts.at("pending").dump()));
+    const auto facts = alerts.value("info", 0);
+    line("alerts", fmt::format("{} firing, {} of them critical; {} pending{}", alerts.at("firing").dump(),
+                               alerts.at("critical").dump(), alerts.at("pending").dump(),
+                               facts == 0 ? "" : fmt::format("; {} for information", facts)));
   }
   for (const auto& [name, collector] : status.at("collectors").items()) {
     line("collector", name + ": " +

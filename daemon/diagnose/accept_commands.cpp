@@ -44,8 +44,7 @@ struct Ends {
 };
 Ends EndsOf(const Rule& rule, const Packet& packet, const ConditionMatcher& matcher) {
   for (const MappedVerdict& mapped : rule.map) {
-    std::string why;
-    if (matcher.Key(rule, mapped, packet, why) == Match::kYes) return {mapped.verdict, mapped.jump_target};
+    if (matcher.Key(rule, mapped, packet).match == Match::kYes) return {mapped.verdict, mapped.jump_target};
   }
   if (!rule.map.empty()) return {};
   return {rule.verdict, rule.jump_target};
@@ -96,8 +95,7 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       const Rule& rule = walker_.rule(ref);
       const Ends ends = EndsOf(rule, packet, matcher_);
       if (ends.verdict != Verdict::kReturn && ends.verdict != Verdict::kGoto) continue;
-      std::string why;
-      const Match takes = matcher_.Conditions(rule, packet, why);
+      const Match takes = matcher_.Conditions(rule, packet).match;
       if (takes == Match::kNo) continue;
       if (takes != Match::kYes || !rule.limits.empty())
         return Error{
@@ -106,9 +104,7 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
       if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
       // What is put there is met by all that comes to the chain, by other rules and from other hooks, too.
-      const ChainGraph graph(*walker_.snapshot().backends.at(chain->backend).ruleset);
-      const RuleChain* found = graph.Find(next->family, next->table, next->name);
-      if (found == nullptr || graph.EntrancesOf(*found).size() > 1)
+      if (walker_.graph(next->backend).EntrancesOf(*next).size() > 1)
         return Error{"more than one rule leads to chain " + next->name + ", where it would have to be let through"};
     }
     if (next == nullptr) return Spot{chain, std::nullopt};

@@ -219,15 +219,14 @@ enum class Prefer : std::uint8_t {
   kRule
 };  // the packet's own value, or the rule's words, where both would do
 
-Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const ConditionMatcher& matcher,
-              Narrowing& narrowing) {
+Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet, const ConditionMatcher& matcher,
+                         Narrowing& narrowing) {
   if (!stops.limits.empty()) return Refuse("the rule has a limit, which a command cannot answer for one packet");
   const bool understood = stops.map.empty() ? stops.fully_understood : stops.map_understood;
   if (!understood) return Refuse("not all that the rule asks is known");
   // A packet's own value stands for the condition only where it is sure to satisfy it.
   const auto by_packet = [&](const RuleCondition& asked) {
-    std::string why;
-    return matcher.Condition(stops, asked, packet, why) == Match::kYes && narrowing.AddOwn(asked);
+    return matcher.Condition(stops, asked, packet).match == Match::kYes && narrowing.AddOwn(asked);
   };
   const auto answer = [&](const RuleCondition& asked) {
     return prefer == Prefer::kPacket ? by_packet(asked) || narrowing.Copy(asked)
@@ -240,8 +239,7 @@ Status Answer(const Rule& stops, Prefer prefer, const Packet& packet, const Cond
   }
   // With all that a verdict map's keys look at, the packet's own element is the one that is found.
   const auto is_its_own = [&](const MappedVerdict& mapped) {
-    std::string why;
-    return matcher.Key(stops, mapped, packet, why) == Match::kYes;
+    return matcher.Key(stops, mapped, packet).match == Match::kYes;
   };
   if (!stops.map.empty() && std::none_of(stops.map.begin(), stops.map.end(), is_its_own))
     return Refuse("what the rule's map says of it is not known");
@@ -267,7 +265,8 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
   Narrowing narrowing(hook, packet);
   narrowing.AddPacket();
   if (stops != nullptr) {
-    if (auto answered = Answer(*stops, Prefer::kPacket, packet, matcher, narrowing); !answered) return answered.error();
+    if (auto answered = CounterConditions(*stops, Prefer::kPacket, packet, matcher, narrowing); !answered)
+      return answered.error();
   }
   return narrowing.Take();
 }
@@ -278,7 +277,8 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
   if (stops != nullptr) {
     Rule rest = *stops;
     std::erase_if(rest.conditions, [](const RuleCondition& each) { return each.kind == Kind::kConntrackState; });
-    if (auto answered = Answer(rest, Prefer::kRule, packet, matcher, narrowing); !answered) return answered.error();
+    if (auto answered = CounterConditions(rest, Prefer::kRule, packet, matcher, narrowing); !answered)
+      return answered.error();
     if (narrowing.Has(Kind::kConntrackState)) return Refuse("the rule's map looks up the connection's state");
     // A rule that asks for one of the states stops that one alone.
     std::uint32_t stopped = kStateEstablished | kStateRelated;

@@ -93,9 +93,9 @@ WalkRouting RuleCase::Routing() const {
   return routing;
 }
 
-Walk RuleCase::Through(const AskedPacket& asked, bool limits_are_reached) const {
+Walk RuleCase::Through(const AskedPacket& asked, Limits limits) const {
   WalkRouting routing = Routing();
-  routing.limits_are_reached = limits_are_reached;
+  routing.limits = limits;
   return asked.leaves ? walker.Leaves(asked.packet, routing) : walker.Arrives(asked.packet, routing);
 }
 
@@ -244,25 +244,19 @@ std::vector<AskedPacket> RuleCase::Asked() const {
 }
 
 std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
-  const auto& ruleset = *inputs.after.backends.at(rule.backend).ruleset;
-  std::set<std::string> leading = {rule.chain};
-  for (bool grew = true; grew;) {
-    grew = false;
-    for (const Rule& each : ruleset.rules) {
-      if (each.family != rule.family || each.table != rule.table || leading.contains(each.chain)) continue;
-      const bool maps_there = std::any_of(each.map.begin(), each.map.end(), [&](const MappedVerdict& mapped) {
-        return leading.contains(mapped.jump_target);
-      });
-      if (maps_there || (!each.jump_target.empty() && leading.contains(each.jump_target)))
-        grew = leading.insert(each.chain).second;
+  const std::vector<RuleChain>& chains = inputs.after.backends.at(rule.backend).ruleset->chains;
+  std::vector<const RuleChain*> leading = {walker.ChainNamed(rule.backend, rule.family, rule.table, rule.chain)};
+  std::optional<ChainRef> base;
+  for (std::size_t i = 0; i < leading.size(); ++i) {
+    const RuleChain* chain = leading[i];
+    if (chain == nullptr) continue;
+    const auto index = static_cast<std::size_t>(chain - chains.data());
+    if (chain->base && (!base || index < base->chain)) base = ChainRef{rule.backend, index};
+    for (const ChainGraph::Entrance& entrance : walker.graph(rule.backend).EntrancesOf(*chain)) {
+      if (std::find(leading.begin(), leading.end(), entrance.chain) == leading.end()) leading.push_back(entrance.chain);
     }
   }
-  for (std::size_t i = 0; i < ruleset.chains.size(); ++i) {
-    const RuleChain& chain = ruleset.chains[i];
-    if (chain.base && chain.family == rule.family && chain.table == rule.table && leading.contains(chain.name))
-      return ChainRef{rule.backend, i};
-  }
-  return std::nullopt;
+  return base;
 }
 
 std::vector<AskedPacket> RuleCase::SeenToFail() const {

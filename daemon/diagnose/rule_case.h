@@ -44,7 +44,7 @@ class RuleCase {
   const std::vector<std::string> unread;
 
   bool narrowed() const;  // the question says anything at all of the traffic
-  Walk Through(const AskedPacket& asked, bool limits_are_reached = false) const;
+  Walk Through(const AskedPacket& asked, Limits limits = Limits::kWithin) const;
 
   std::optional<std::uint64_t> Packets(RuleRef rule) const;  // nullopt: the rule has no counter
   std::uint64_t Growth(RuleRef rule) const;

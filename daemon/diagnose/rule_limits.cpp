@@ -46,8 +46,7 @@ std::map<IpAddress, std::uint64_t> Counts(const RuleCase& rules, const Rule& rul
         std::any_of(rule.conditions.begin(), rule.conditions.end(), [&](const RuleCondition& condition) {
           const bool of_connection = condition.kind == Kind::kProtocol || condition.kind == Kind::kDestinationPort ||
                                      condition.kind == Kind::kSource || condition.kind == Kind::kDestination;
-          std::string why;
-          return of_connection && matcher.Condition(rule, condition, packet, why) == Match::kNo;
+          return of_connection && matcher.Condition(rule, condition, packet).match == Match::kNo;
         });
     if (narrowed_away) continue;
     const unsigned prefix = source.family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix;
@@ -80,7 +79,7 @@ class LimitCheck {
  private:
   void Of(const std::vector<AskedPacket>& all) {
     for (const AskedPacket& asked : all) {
-      const Walk below = rules_.Through(asked), reached = rules_.Through(asked, true);
+      const Walk below = rules_.Through(asked), reached = rules_.Through(asked, Limits::kReached);
       if (below.passes == Match::kNo || reached.passes == Match::kYes) continue;  // the limits change nothing
       for (const RuleRef ref : reached.limited) {
         const Rule& rule = rules_.walker.rule(ref);
@@ -217,7 +216,7 @@ class LimitCheck {
                                  rule.position + 1, rule.chain);
     const auto base = rules_.BaseOf(rule);
     if (!base || rules_.Through(asked).passes != Match::kYes) return;
-    auto accept = rules_.commands.AcceptBeyondLimit({rule.verdict, Match::kYes, true, *base, ref, {}}, asked.packet);
+    auto accept = rules_.commands.AcceptBeyondLimit({rule.verdict, Match::kYes, {}, *base, ref, {}}, asked.packet);
     if (accept) finding.fix.push_back(*std::move(accept));
   }
 

@@ -44,7 +44,7 @@ std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& pac
 // source.
 const Decision* Deciding(const Walk& walk) {
   if (const Decision* stop = walk.stop()) return stop;
-  if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes) return nullptr;
+  if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes()) return nullptr;
   return &walk.stops.back();
 }
 
@@ -59,9 +59,8 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
     for (const RuleRef ref : refs) {
       const Rule& rule = rules.walker.rule(ref);
       for (const RuleCondition& condition : rule.conditions) {
-        std::string why;
         if (condition.kind == RuleCondition::Kind::kSource && !condition.negated &&
-            matcher.Condition(rule, condition, packet, why) == Match::kYes)
+            matcher.Condition(rule, condition, packet).match == Match::kYes)
           return &stop;
       }
     }

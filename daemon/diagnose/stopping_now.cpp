@@ -76,7 +76,7 @@ void CheckRulesThatStop(const RuleCase& rules, Report& report) {
           packets >= kManyPackets && !IsBlocklist(rules, rule) && !IsHousekeeping(rule) && !TakesEverything(rule);
       if (growth == 0 && !suspicious) continue;
       if (growth < kTidyingGrowthMin && IsHousekeeping(rule)) continue;
-      growing.push_back({{rule.verdict, Match::kYes, true, {}, ref, {}}, growth, packets});
+      growing.push_back({{rule.verdict, Match::kYes, {}, {}, ref, {}}, growth, packets});
     }
   }
   const auto worse = [](const Growing& a, const Growing& b) {
@@ -102,7 +102,7 @@ void CheckPolicies(const RuleCase& rules, Report& report) {
       if (!chain.base || chain.policy != Verdict::kDrop || growth < kPolicyGrowthMin) continue;
       Packet packet;
       packet.family = chain.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
-      Finding finding = StoppedBy(rules, {Verdict::kDrop, Match::kYes, true, ref, std::nullopt, {}}, packet, 0.5);
+      Finding finding = StoppedBy(rules, {Verdict::kDrop, Match::kYes, {}, ref, std::nullopt, {}}, packet, 0.5);
       finding.title = fmt::format("The policy of chain {} is dropping packets now: {}", chain.name, Grouped(growth));
       report.findings.push_back(std::move(finding));
     }
@@ -124,9 +124,9 @@ void CheckShadowed(const RuleCase& rules, Report& report) {
       const RuleRef ref{backend, *stops};
       const auto base = rules.BaseOf(one.ruleset->rules[*stops]);
       if (!base) continue;
-      const Decision stop{one.ruleset->rules[*stops].verdict, Match::kYes, true, *base, ref, {}};
+      const Decision stop{one.ruleset->rules[*stops].verdict, Match::kYes, {}, *base, ref, {}};
       Walk walk;
-      walk.late_accept = Decision{Verdict::kAccept, Match::kYes, true, *base, RuleRef{backend, *accepts}, {}};
+      walk.late_accept = Decision{Verdict::kAccept, Match::kYes, {}, *base, RuleRef{backend, *accepts}, {}};
       report.findings.push_back(LateAccept(rules, walk, stop, rules.Growth(ref) > 0 ? 0.85 : 0.65));
       report.findings.back().title = "A rule that accepts is never reached: " + report.findings.back().title;
     }

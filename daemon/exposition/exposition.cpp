@@ -215,7 +215,7 @@ void AddTrust(List& list, const Snapshot& snapshot) {
 
 void AddAlerts(List& list, const AlertFigures& figures) {
   auto firing = list.Gauge("conntally_alert_firing",
-                           "1 while the alert fires; a warning whose critical tier fires is not there.");
+                           "1 while the alert fires and neither a worse tier nor its cause inhibits it.");
   for (const Alert& alert : figures.alerts) {
     if (!alert.visible_firing()) continue;
     firing.Add(1, {{"alert", NameOf(alert.subject.kind)},

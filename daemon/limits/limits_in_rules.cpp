@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/condition_match.h"
 
 namespace conntally {
 namespace {
@@ -17,7 +17,6 @@ using Kind = RuleCondition::Kind;
 using Conditions = CoveredConnections::Conditions;
 
 constexpr std::size_t kExceptionsMax = 16;  // of one limit
-constexpr std::uint32_t kStateNew = 8;
 constexpr std::uint32_t kSyn = 2;
 
 // What a condition says of a connection.
@@ -40,10 +39,9 @@ AddressRanges Loopback() {
 class LimitReader {
  public:
   LimitReader(const RuleFigures& figures, const BackendReading& snapshot, bool destinations_change, bool forwards)
-      : figures_(figures),
-        snapshot_(snapshot),
-        ruleset_(*snapshot.ruleset),
+      : ruleset_(*snapshot.ruleset),
         paths_(ruleset_),
+        matcher_(snapshot, figures.ipsets.get()),
         destinations_change_(destinations_change),
         forwards_(forwards) {}
 
@@ -66,7 +64,7 @@ class LimitReader {
     if (chain == nullptr) return std::nullopt;
     destinations_known_ = !destinations_change_;
     Narrow(rule, rule.conditions);
-    if (!Follow(*chain, chain->first_rule + rule.position, 0) || never_) return std::nullopt;
+    if (!Follow(*chain, chain->first_rule + rule.position) || never_) return std::nullopt;
     return std::move(found_);
   }
 
@@ -98,25 +96,24 @@ class LimitReader {
   }
 
   // What leads packets to the rule at `index` of the chain. False when nothing does.
-  bool Follow(const RuleChain& chain, std::size_t index, int depth) {
+  bool Follow(const RuleChain& chain, std::size_t index) {
     Except(chain, index);
-    if (chain.base) {
-      // On a router, connections to itself and through it take different hooks.
-      if (forwards_ && (chain.hook == "input" || chain.hook == "forward")) found_.approximate = true;
-      return true;
+    const ChainGraph::Way way = paths_.OnlyWayTo(chain);
+    const RuleChain* outermost = &chain;
+    for (const ChainGraph::Entrance* entrance : way.entrances) {
+      const Rule& rule = ruleset_.rules[entrance->rule];
+      Narrow(rule, rule.conditions);
+      if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.approximate = true;
+      const auto* key = entrance->mapped != nullptr ? ChainGraph::ConditionsOf(rule, *entrance->mapped) : nullptr;
+      if (key != nullptr) Narrow(rule, *key);
+      if (!rule.map.empty() && key == nullptr) found_.approximate = true;
+      outermost = entrance->chain;
+      Except(*outermost, entrance->rule);
     }
-    const auto& entrances = paths_.EntrancesOf(chain);
-    if (entrances.empty() || depth >= kJumpsMax) return false;
-    if (entrances.size() > 1) {
-      found_.approximate = true;
-      return true;
-    }
-    const Rule& rule = ruleset_.rules[entrances[0].rule];
-    Narrow(rule, rule.conditions);
-    if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.approximate = true;
-    if (entrances[0].key) Narrow(rule, *entrances[0].key);
-    if (!rule.map.empty() && !entrances[0].key) found_.approximate = true;
-    return Follow(*entrances[0].chain, entrances[0].rule, depth + 1);
+    // On a router, connections to itself and through it take different hooks.
+    const bool of_some = forwards_ && outermost->base && (outermost->hook == "input" || outermost->hook == "forward");
+    if (of_some || way.from == ChainGraph::Way::From::kSeveralChains) found_.approximate = true;
+    return way.from != ChainGraph::Way::From::kNowhere;
   }
 
   void Narrow(const Rule& rule, const std::vector<RuleCondition>& conditions) {
@@ -146,9 +143,9 @@ class LimitReader {
     for (const MappedVerdict& mapped : rule.map) {
       if (!paths_.LetsGo(rule, mapped)) continue;
       std::vector<RuleCondition> conditions = rule.conditions;
-      const auto key = ChainGraph::ConditionsOf(rule, mapped);
-      if (key) conditions.insert(conditions.end(), key->begin(), key->end());
-      ExceptAll(rule, conditions, key.has_value() && rule.limits.empty());
+      const auto* key = ChainGraph::ConditionsOf(rule, mapped);
+      if (key != nullptr) conditions.insert(conditions.end(), key->begin(), key->end());
+      ExceptAll(rule, conditions, key != nullptr && rule.limits.empty());
     }
   }
 
@@ -193,44 +190,29 @@ class LimitReader {
     const auto numbers = [&](Of of) {
       return Decided{Meaning::kTuple, {of, condition.negated, {}, condition.numbers}};
     };
-    const auto first_packet = [&](bool holds) {
-      return Decided{holds != condition.negated ? Meaning::kAlways : Meaning::kNotAtFirst};
-    };
     switch (condition.kind) {
       case Kind::kSource: return Addresses(rule, condition, Of::kSource);
       case Kind::kDestination: return destinations_known_ ? Addresses(rule, condition, Of::kDestination) : Decided{};
       case Kind::kProtocol: return numbers(Of::kProtocol);
       case Kind::kSourcePort: return numbers(Of::kSourcePort);
       case Kind::kDestinationPort: return destinations_known_ ? numbers(Of::kDestinationPort) : Decided{};
-      case Kind::kFamily: {
-        const std::uint32_t ours = found_.covered.family == Family::kIpv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
-                                        [&](const NumberRange& families) { return families.Contains(ours); }));
-      }
-      case Kind::kConntrackState:
-        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
-                                        [](const NumberRange& states) { return (states.first & kStateNew) != 0; }));
-      case Kind::kTcpFlags:
-        return first_packet(std::any_of(condition.numbers.begin(), condition.numbers.end(),
-                                        [](const NumberRange& flags) { return (kSyn & flags.last) == flags.first; }));
       case Kind::kInInterface:
         // What comes from this very host is its own addresses'; of others nobody knows where they come from.
         if (condition.interfaces == std::vector<std::string>{"lo"})
           return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
-        return {};
-      // Nothing that a connection shows.
-      case Kind::kOutInterface:
-      case Kind::kInInterfaceIndex:
-      case Kind::kOutInterfaceIndex:
-      case Kind::kIcmpType:
-      case Kind::kIcmpCode:
-      case Kind::kMark:
-      case Kind::kConntrackStatus:
-      case Kind::kSourceType:
-      case Kind::kDestinationType:
-      case Kind::kPacketType:
-      case Kind::kReversePath:
-      case Kind::kTuple: return {};
+        break;
+      default: break;
+    }
+    // Of anything else a connection shows no more than how its first packet begins it.
+    Packet first;
+    first.family = found_.covered.family;
+    first.tcp_flags = kSyn;
+    first.status.reset();
+    first.mark.reset();
+    switch (matcher_.Condition(rule, condition, first).match) {
+      case Match::kYes: return {Meaning::kAlways};
+      case Match::kNo: return {Meaning::kNotAtFirst};
+      case Match::kMaybe: break;
     }
     return {};
   }
@@ -238,7 +220,7 @@ class LimitReader {
   Decided Addresses(const Rule& rule, const RuleCondition& condition, ConnectionCondition::Of of) const {
     if (condition.set.empty())
       return {Meaning::kTuple, {of, condition.negated, AddressRanges(condition.addresses), {}}};
-    const AddressSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
+    const AddressSet* set = matcher_.SetOf(rule, condition);
     if (set == nullptr || !set->complete) return {};
     std::vector<AddressRange> ranges;
     for (const SetElement& element : set->elements) {
@@ -248,10 +230,9 @@ class LimitReader {
     return {Meaning::kTuple, {of, condition.negated, AddressRanges(std::move(ranges)), {}}};
   }
 
-  const RuleFigures& figures_;
-  const BackendReading& snapshot_;
   const Ruleset& ruleset_;
   const ChainGraph paths_;
+  const ConditionMatcher matcher_;
   const bool destinations_change_;
   const bool forwards_;
   LimitInRule found_;

@@ -88,12 +88,15 @@ function showRules(status) {
 }
 
 function showAlerts(alerts) {
-  const rank = (alert) => (alert.state === "firing" ? 0 : 2) + (alert.severity === "critical" ? 0 : 1);
+  const fact = (alert) => alert.severity === "info";
+  const rank = (alert) => (fact(alert) ? 4 : 0) + (alert.state === "firing" ? 0 : 2) + (alert.severity === "critical" ? 0 : 1);
   const active = alerts.filter((alert) => alert.state === "firing" || alert.state === "pending").sort((a, b) => rank(a) - rank(b));
   const shown = active.slice(0, alertsShown);
   byId("alerts").hidden = shown.length === 0;
-  setText(byId("alerts-title"), `Alerts: ${active.filter((alert) => alert.state === "firing").length} firing, ` +
-    `${active.filter((alert) => alert.state === "pending").length} pending`);
+  // A fact alarms nobody: it is counted apart.
+  const inState = (state) => active.filter((alert) => alert.state === state && !fact(alert)).length;
+  const facts = active.filter((alert) => alert.state === "firing" && fact(alert)).length;
+  setText(byId("alerts-title"), `Alerts: ${inState("firing")} firing, ${inState("pending")} pending${facts ? `; ${facts} for information` : ""}`);
   byId("more-alerts").hidden = active.length === shown.length;
   setText(byId("more-alerts"), `and ${active.length - shown.length} more, at api/v1/alerts`);
   const keyOf = (alert) => `${alert.alert} ${alert.severity} ${alert.source || ""} ${alert.rule || ""}`;
@@ -102,7 +105,7 @@ function showAlerts(alerts) {
     item.append(make("strong"), make("div"), make("div", "quiet"));
     return item;
   }, (item, alert) => {
-    setClass(item, alert.state === "pending" ? "pending" : alert.severity === "critical" ? "bad" : "");
+    setClass(item, alert.state === "pending" || fact(alert) ? "pending" : alert.severity === "critical" ? "bad" : "");
     setText(item.children[0], `${alert.alert}${alert.source ? ` ${alert.source}` : ""} (${alert.severity}, ${alert.state})`);
     setText(item.children[1], alert.summary || "");
     setText(item.children[2], `${alert.description || ""}${alert.degraded ? " Its data is not complete." : ""}${alert.since ? ` Since ${alert.since}.` : ""}`);

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/condition_match.h"
 
 namespace conntally {
 namespace {
@@ -20,13 +20,16 @@ struct Cover {
 };
 
 Cover Both(const Cover& a, const Cover& b) {
-  return {std::min(a.holds, b.holds), a.any_source && b.any_source, a.other_conditions || b.other_conditions};
+  return {conntally::Both(a.holds, b.holds), a.any_source && b.any_source, a.other_conditions || b.other_conditions};
 }
 
 class CoverOfSource {
  public:
   CoverOfSource(const RuleFigures& figures, const BackendReading& snapshot, const IpAddress& source)
-      : figures_(figures), snapshot_(snapshot), source_(source), paths_(*snapshot.ruleset) {}
+      : ruleset_(*snapshot.ruleset), matcher_(snapshot, figures.ipsets.get()), paths_(ruleset_) {
+    packet_.family = source.family;
+    packet_.source = source;
+  }
 
   // nullopt: it drops nothing of the source's.
   std::optional<Cover> Dropped(const Rule& rule) {
@@ -38,84 +41,66 @@ class CoverOfSource {
     }
     const RuleChain* chain = cover.holds != Match::kNo ? paths_.Find(rule.family, rule.table, rule.chain) : nullptr;
     if (chain == nullptr) return std::nullopt;
-    cover = Both(cover, WayTo(*chain, 0));
+    cover = Both(cover, WayTo(*chain));
     return cover.holds != Match::kNo ? std::optional(cover) : std::nullopt;
   }
 
  private:
+  static constexpr Cover kNothing = {Match::kNo, false, true};
+
   Cover Of(const Rule& rule, const std::vector<RuleCondition>& conditions) const {
-    const bool ipv4 = source_.family == Family::kIpv4;
+    const bool ipv4 = packet_.family == Family::kIpv4;
     if (rule.family == RuleFamily::kArp || rule.family == (ipv4 ? RuleFamily::kIp6 : RuleFamily::kIp))
       return {Match::kNo};
     Cover cover;
     cover.other_conditions = (!rule.fully_understood && rule.map.empty()) || !rule.limits.empty();
     for (const RuleCondition& condition : conditions) {
-      if (condition.kind == Kind::kFamily) {
-        const std::uint32_t family = ipv4 ? 2 : 10;  // NFPROTO_IPV4, NFPROTO_IPV6
-        const bool among = std::any_of(condition.numbers.begin(), condition.numbers.end(),
-                                       [&](const NumberRange& range) { return range.Contains(family); });
-        if (among == condition.negated) return {Match::kNo};
-      } else if (condition.kind == Kind::kSource) {
-        cover.any_source = false;
-        const Match holds = Holds(rule, condition);
-        cover.holds = std::min(cover.holds, condition.negated ? Not(holds) : holds);
-      } else {
+      const bool of_source = condition.kind == Kind::kSource;
+      if (!of_source && condition.kind != Kind::kFamily) {
         cover.other_conditions = true;
+        continue;
       }
+      if (of_source) cover.any_source = false;
+      cover.holds = conntally::Both(cover.holds, matcher_.Condition(rule, condition, packet_).match);
     }
     return cover;
   }
 
-  Match Holds(const Rule& rule, const RuleCondition& condition) const {
-    if (condition.set.empty()) {
-      return std::any_of(condition.addresses.begin(), condition.addresses.end(),
-                         [&](const AddressRange& range) { return range.Contains(source_); })
-                 ? Match::kYes
-                 : Match::kNo;
-    }
-    const AddressSet* set = FindSet(rule, condition, snapshot_.sets.get(), figures_.ipsets.get());
-    return set != nullptr ? MembershipOf(source_, *set) : Match::kMaybe;
+  static Cover Better(const Cover& a, const Cover& b) {
+    if (b.holds == Match::kNo) return a;
+    return {Either(a.holds, b.holds), a.any_source || b.any_source, a.other_conditions && b.other_conditions};
   }
 
   // By the best of a verdict map's elements that drop.
   Cover Mapped(const Rule& rule) const {
-    Cover best{Match::kNo, false, true};
+    Cover best = kNothing;
     for (const MappedVerdict& mapped : rule.map) {
       if (mapped.verdict != Verdict::kDrop && mapped.verdict != Verdict::kReject) continue;
       if (!rule.map_understood || mapped.key.empty()) return {Match::kMaybe, true, true};
       Cover cover = Of(rule, mapped.key);
-      if (mapped.may_be_gone) cover.holds = std::min(cover.holds, Match::kMaybe);
-      if (cover.holds == Match::kNo) continue;
-      best = {std::max(best.holds, cover.holds), best.any_source || cover.any_source,
-              best.other_conditions && cover.other_conditions};
+      if (mapped.may_be_gone) cover.holds = conntally::Both(cover.holds, Match::kMaybe);
+      best = Better(best, cover);
     }
     return best;
   }
 
   // By the best of the ways there are.
-  const Cover& WayTo(const RuleChain& chain, int depth) {
-    const auto [known, added] = ways_.try_emplace(&chain);
-    Cover& way = known->second;
-    if (!added || chain.base) return way;
-    way = {Match::kNo, false, true};
-    if (depth >= kJumpsMax) return way;
-    for (const ChainGraph::Entrance& entrance : paths_.EntrancesOf(chain)) {
-      const Rule& rule = snapshot_.ruleset->rules[entrance.rule];
+  Cover WayTo(const RuleChain& chain) {
+    const auto extend = [&](const ChainGraph::Entrance& entrance, const Cover& before) {
+      const Rule& rule = ruleset_.rules[entrance.rule];
       Cover cover = Of(rule, rule.conditions);
-      if (entrance.key) cover = Both(cover, Of(rule, *entrance.key));
-      if (!entrance.key && !rule.map.empty()) cover.other_conditions = true;
-      cover = Both(cover, WayTo(*entrance.chain, depth + 1));
-      if (cover.holds == Match::kNo) continue;
-      way = {std::max(way.holds, cover.holds), way.any_source || cover.any_source,
-             way.other_conditions && cover.other_conditions};
-    }
-    return way;
+      const auto* key = entrance.mapped != nullptr ? ChainGraph::ConditionsOf(rule, *entrance.mapped) : nullptr;
+      if (key != nullptr) cover = Both(cover, Of(rule, *key));
+      if (key == nullptr && !rule.map.empty()) cover.other_conditions = true;
+      return Both(cover, before);
+    };
+    return paths_.OverAllWaysTo(chain, Cover{}, kNothing, extend, Better, ways_);
   }
 
-  const RuleFigures& figures_;
-  const BackendReading& snapshot_;
-  const IpAddress& source_;
+  const Ruleset& ruleset_;
+  const ConditionMatcher matcher_;
   const ChainGraph paths_;
+  Packet packet_;
   std::map<const RuleChain*, Cover> ways_;
 };
 

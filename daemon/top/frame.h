@@ -1,4 +1,4 @@
-// A picture for a terminal: rows of styled text, and how it becomes plain lines or escape sequences. Pure; any thread.
+// A picture for a terminal: rows of styled text, and the same as plain lines. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,18 @@ namespace conntally::top {
 struct Size {
   std::size_t columns = 80;
   std::size_t rows = 24;
+
+  friend bool operator==(const Size&, const Size&) = default;
 };
 
 enum class Style : std::uint8_t { kPlain, kDim, kBold, kGood, kWarning, kCritical, kHeading, kSelected };
+
+struct Span {
+  std::string text;
+  Style style = Style::kPlain;
+
+  friend bool operator==(const Span&, const Span&) = default;
+};
 
 class Row {
  public:
@@ -26,13 +35,10 @@ class Row {
   std::size_t width() const { return width_; }
 
   std::string Plain(std::size_t columns) const;
-  std::string Ansi(std::size_t columns) const;  // ends in the terminal's plain style, the rest of the line cleared
+  // As much of it as the columns take.
+  std::vector<Span> Fitting(std::size_t columns) const;
 
  private:
-  struct Span {
-    std::string text;
-    Style style;
-  };
   std::vector<Span> spans_;
   std::size_t width_ = 0;
 };
@@ -41,17 +47,5 @@ using Frame = std::vector<Row>;
 
 // For pipes: lines without trailing space, not one escape sequence.
 std::string PlainText(const Frame& frame, Size size);
-
-// For a terminal: remembers what it shows, and writes only the rows that differ.
-class Painter {
- public:
-  // What to send so that the terminal shows the frame.
-  std::string Paint(const Frame& frame, Size size);
-  // The terminal shows something unknown.
-  void Forget() { shown_.clear(); }
-
- private:
-  std::vector<std::string> shown_;
-};
 
 }  // namespace conntally::top

@@ -118,21 +118,24 @@ Row TrendRow(const Model& model, const View& view, Size size) {
 Row AlertsRow(const Model& model) {
   Row row = Labelled("alerts");
   if (!model.alerts_known) return row.Add("this daemon tells none", Style::kDim);
-  std::size_t firing = 0, pending = 0;
+  std::size_t firing = 0, pending = 0, facts = 0;
   for (const Alert& alert : model.alerts) {
-    firing += alert.state == "firing";
-    pending += alert.state == "pending";
+    const bool fact = alert.severity == "info";  // which alarms nobody
+    firing += alert.state == "firing" && !fact;
+    pending += alert.state == "pending" && !fact;
+    facts += alert.state == "firing" && fact;
   }
-  if (firing + pending == 0) return row.Add("none", Style::kGood);
+  const std::string for_information = facts == 0 ? "" : fmt::format("; {} for information", facts);
+  if (firing + pending == 0) return row.Add("none", Style::kGood).Add(for_information, Style::kDim);
   row.Add(fmt::format("{} firing, {} pending", firing, pending), firing > 0 ? Style::kCritical : Style::kWarning);
   std::size_t named = 0;
   for (const Alert& alert : model.alerts) {
-    if (alert.state != "firing" || named == 4) continue;
+    if (alert.state != "firing" || alert.severity == "info" || named == 4) continue;
     row.Add(named++ == 0 ? ": " : ", ")
         .Add(alert.name + (alert.source.empty() ? "" : " " + alert.source),
              alert.severity == "critical" ? Style::kCritical : Style::kWarning);
   }
-  return row;
+  return row.Add(for_information, Style::kDim);
 }
 
 // Always there: how far to trust the rest.

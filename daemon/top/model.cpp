@@ -193,7 +193,9 @@ Taken TakeAlerts(const std::string& answer, Model& model) {
       return (alert.state == "firing"    ? 0
               : alert.state == "pending" ? 10
                                          : 20) +
-             (alert.severity == "critical" ? 0 : 1);
+             (alert.severity == "critical"  ? 0
+              : alert.severity == "warning" ? 1
+                                            : 2);
     };
     std::ranges::stable_sort(alerts, std::less{}, rank);
     model.alerts = std::move(alerts);

@@ -19,8 +19,8 @@ Frame AlertsScreen(const Model& model) {
   if (!model.alerts_known) return {Row().Add("This daemon does not tell of alerts.")};
   if (model.alerts.empty()) return {Row().Add("No alert.", Style::kGood)};
   for (const Alert& alert : model.alerts) {
-    const bool firing = alert.state == "firing";
-    const Style style = !firing ? Style::kDim : alert.severity == "critical" ? Style::kCritical : Style::kWarning;
+    const bool alarms = alert.state == "firing" && alert.severity != "info";
+    const Style style = !alarms ? Style::kDim : alert.severity == "critical" ? Style::kCritical : Style::kWarning;
     Row row;
     row.Add(Left(alert.state, 9) + Left(alert.severity, 9) + alert.name, style);
     if (!alert.source.empty()) row.Add("  " + alert.source, Style::kBold);

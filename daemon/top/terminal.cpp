@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <cstdlib>
@@ -13,31 +14,7 @@
 namespace conntally::top {
 namespace {
 
-// The alternate screen, no cursor, no wrapping at the right edge; and back.
-constexpr std::string_view kEnter = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
-constexpr std::string_view kLeave = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
-constexpr int kWriteWaitMs = 2000;  // of a terminal that takes nothing, such as a hung ssh
-
-std::optional<Key> KeyOf(std::string_view sequence) {
-  static constexpr std::pair<std::string_view, KeyCode> kSequences[] = {
-      {"[A", KeyCode::kUp},      {"OA", KeyCode::kUp},        {"[B", KeyCode::kDown}, {"OB", KeyCode::kDown},
-      {"[C", KeyCode::kRight},   {"OC", KeyCode::kRight},     {"[D", KeyCode::kLeft}, {"OD", KeyCode::kLeft},
-      {"[5~", KeyCode::kPageUp}, {"[6~", KeyCode::kPageDown}, {"[H", KeyCode::kHome}, {"OH", KeyCode::kHome},
-      {"[1~", KeyCode::kHome},   {"[7~", KeyCode::kHome},     {"[F", KeyCode::kEnd},  {"OF", KeyCode::kEnd},
-      {"[4~", KeyCode::kEnd},    {"[8~", KeyCode::kEnd},
-  };
-  for (const auto& [known, code] : kSequences) {
-    if (sequence == known) return Key{code};
-  }
-  return std::nullopt;
-}
-
-// Whether this byte ends a sequence: ECMA-48's final bytes; `[` and `O` begin one.
-bool Ends(std::string_view sequence) {
-  if (sequence.size() < 2) return false;
-  const char last = sequence.back();
-  return last >= 0x40 && last <= 0x7e;
-}
+constexpr int kWriteWaitMs = 2000;
 
 }  // namespace
 
@@ -52,67 +29,32 @@ bool ShowsUnicode() {
   return std::string_view(nl_langinfo(CODESET)) == "UTF-8";
 }
 
-void KeyDecoder::Take(std::string_view bytes, std::vector<Key>& keys) {
-  for (const char byte : bytes) {
-    if (!pending_.empty()) {
-      if (byte == 0x1b) {  // the one before was the key itself
-        Settle(keys);
-        pending_ = byte;
-        continue;
-      }
-      if (pending_.size() == 1 && byte != '[' && byte != 'O') {  // the Escape key, and then another
-        Settle(keys);
-        TakeByte(byte, keys);
-        continue;
-      }
-      pending_ += byte;
-      const std::string_view sequence = std::string_view(pending_).substr(1);
-      if (!Ends(sequence) && pending_.size() < kSequenceMax) continue;
-      if (const auto key = KeyOf(sequence)) keys.push_back(*key);
-      pending_.clear();
-      continue;
-    }
-    TakeByte(byte, keys);
-  }
-}
-
-void KeyDecoder::TakeByte(char byte, std::vector<Key>& keys) {
-  switch (byte) {
-    case 0x1b: pending_ = byte; break;
-    case '\r':
-    case '\n': keys.push_back({KeyCode::kEnter}); break;
-    case 0x7f:
-    case 0x08: keys.push_back({KeyCode::kBackspace}); break;
-    default: keys.push_back({KeyCode::kCharacter, byte});
-  }
-}
-
-void KeyDecoder::Settle(std::vector<Key>& keys) {
-  if (pending_ == "\x1b") keys.push_back({KeyCode::kEscape});
-  pending_.clear();
-}
-
-std::optional<Terminal> Terminal::Open() {
+Result<Terminal> Terminal::Open() {
   termios before{};
-  if (isatty(STDOUT_FILENO) == 0 || tcgetattr(STDIN_FILENO, &before) != 0) return std::nullopt;
-  return Terminal(before);
+  if (isatty(STDOUT_FILENO) == 0 || tcgetattr(STDIN_FILENO, &before) != 0) {
+    return Error{"top wants a terminal; for a pipe there is `conntally top --once`"};
+  }
+  const char* const type = std::getenv("TERM");
+  auto curses = Curses::Open(type == nullptr ? "" : type, STDIN_FILENO);
+  if (!curses) return curses.error();
+  return Terminal(std::move(*curses), before);
 }
 
-Terminal::Terminal(const termios& before) : before_(before) {
+Terminal::Terminal(Curses curses, const termios& before) : curses_(std::move(curses)), before_(before) {
   termios raw = before_;
   raw.c_iflag &= static_cast<tcflag_t>(~(IXON | ICRNL | BRKINT | INPCK | ISTRIP));
   raw.c_lflag &= static_cast<tcflag_t>(~(ECHO | ICANON | IEXTEN | ISIG));
   raw.c_cc[VMIN] = 0;
   raw.c_cc[VTIME] = 0;
   tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-  Write(kEnter);
 }
 
-Terminal::Terminal(Terminal&& other) noexcept : before_(other.before_), owner_(std::exchange(other.owner_, false)) {}
+Terminal::Terminal(Terminal&& other) noexcept
+    : curses_(std::move(other.curses_)), before_(other.before_), owner_(std::exchange(other.owner_, false)) {}
 
 Terminal::~Terminal() {
   if (!owner_) return;
-  Write(kLeave);
+  Write(curses_.End());
   tcsetattr(STDIN_FILENO, TCSANOW, &before_);
 }
 

@@ -20,55 +20,74 @@ std::uint32_t Decode(std::string_view bytes) {
   }
 }
 
-bool IsOneColumn(std::uint32_t character) {
-  if (character < 0x20 || character == 0x7f) return false;
-  if (character < 0x7f) return true;
-  if (character < 0xa1 || character == 0xad) return false;    // C1 controls, soft hyphen
-  if (character <= 0x24f) return true;                        // Latin
-  if (character >= 0x391 && character <= 0x3ce) return true;  // Greek
-  return character >= 0x400 && character <= 0x45f;            // Cyrillic
-}
-
-bool Continues(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
-
-// Bytes of the first `characters` of it.
-std::size_t BytesOf(std::string_view text, std::size_t characters) {
-  std::size_t bytes = 0;
-  while (bytes < text.size() && characters > 0) {
-    ++bytes;
-    while (bytes < text.size() && Continues(text[bytes])) ++bytes;
-    --characters;
+// 0: not known to be harmless. Not wcwidth: it depends on the process's locale.
+std::size_t ColumnsOf(std::uint32_t character) {
+  struct Block {
+    std::uint32_t first, last;
+    std::size_t columns;
+  };
+  static constexpr Block kKnown[] = {
+      {0x20, 0x7e, 1},     {0xa1, 0xac, 1},     {0xae, 0x24f, 1},     // Latin, without the soft hyphen
+      {0x391, 0x3a1, 1},   {0x3a3, 0x3ce, 1},   {0x400, 0x45f, 1},    // Greek, Cyrillic
+      {0x2500, 0x259f, 1}, {0x3001, 0x3029, 2}, {0x3041, 0x3096, 2},  // our own bars; CJK punctuation, Hiragana
+      {0x30a0, 0x30ff, 2}, {0x3400, 0x4dbf, 2}, {0x4e00, 0x9fff, 2},  // Katakana, ideographs
+      {0xac00, 0xd7a3, 2}, {0xff01, 0xff60, 2},                       // Hangul, full-width forms
+  };
+  for (const Block& block : kKnown) {
+    if (character >= block.first && character <= block.last) return block.columns;
   }
-  return bytes;
+  return 0;
 }
+
+// The first character of text that is not empty, as bytes; of broken UTF-8 one byte.
+std::string_view FirstOf(std::string_view text) { return text.substr(0, std::max<std::size_t>(Utf8Length(text), 1)); }
+
+std::size_t ColumnsOf(std::string_view character) { return std::max<std::size_t>(ColumnsOf(Decode(character)), 1); }
 
 }  // namespace
 
 std::string Harmless(std::string_view text, std::size_t characters_max) {
   std::string harmless;
   for (std::size_t count = 0; !text.empty() && count < characters_max; ++count) {
-    const std::size_t length = std::max<std::size_t>(Utf8Length(text), 1);
-    const std::string_view character = text.substr(0, length);
+    const std::string_view character = FirstOf(text);
     if (character == "\t" || character == "\n" || character == "\r") {
       harmless += ' ';
-    } else if (Utf8Length(text) != 0 && IsOneColumn(Decode(character))) {
+    } else if (Utf8Length(text) != 0 && ColumnsOf(Decode(character)) != 0) {
       harmless += character;
     } else {
       harmless += '?';
     }
-    text.remove_prefix(length);
+    text.remove_prefix(character.size());
   }
   return harmless;
 }
 
+std::string InAscii(std::string_view text) {
+  std::string ascii;
+  for (; !text.empty(); text.remove_prefix(FirstOf(text).size())) {
+    const std::string_view character = FirstOf(text);
+    ascii.append(ColumnsOf(character), static_cast<unsigned char>(character[0]) < 0x80 ? character[0] : '?');
+  }
+  return ascii;
+}
+
 std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) { return !Continues(byte); }));
+  std::size_t columns = 0;
+  for (; !text.empty(); text.remove_prefix(FirstOf(text).size())) columns += ColumnsOf(FirstOf(text));
+  return columns;
 }
 
 std::string Cut(std::string_view text, std::size_t width) {
   if (Width(text) <= width) return std::string(text);
   if (width == 0) return {};
-  return std::string(text.substr(0, BytesOf(text, width - 1))).append(1, '~');
+  std::size_t bytes = 0;
+  for (std::size_t left = width - 1;;) {
+    const std::string_view next = FirstOf(text.substr(bytes));
+    if (ColumnsOf(next) > left) break;
+    left -= ColumnsOf(next);
+    bytes += next.size();
+  }
+  return std::string(text.substr(0, bytes)).append(1, '~');
 }
 
 std::string Left(std::string_view text, std::size_t width) {

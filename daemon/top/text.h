@@ -1,6 +1,6 @@
 // Text for a terminal: made harmless, cut and padded, and figures in few characters. Pure; any thread.
 //
-// One character is one column here: whatever is wider, narrower or moves the cursor is replaced by Harmless.
+// A character takes one column, or two as those of Chinese, Japanese and Korean do; Harmless replaces any other.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,17 @@
 
 namespace conntally::top {
 
-// `text` as one line that a terminal can only show: control characters, bytes that are no UTF-8 and characters that are
-// not known to be one column wide (left-to-right scripts of Latin, Greek and Cyrillic are) become '?', white space a
-// space. Of more than `characters_max` characters the rest is left out.
+// `text` as one line that a terminal can only show. Control characters, bytes that are no UTF-8 and characters whose
+// width is not known become '?', white space becomes a space. Known are Latin, Greek, Cyrillic, Chinese, Japanese and
+// Korean. Of more than `characters_max` characters the rest is left out.
 std::string Harmless(std::string_view text, std::size_t characters_max = 1000);
 
-// In characters, of text that is harmless.
+// For a terminal that shows no UTF-8: as many columns, with '?' for every other character.
+std::string InAscii(std::string_view text);
+
+// In columns, of text that is harmless.
 std::size_t Width(std::string_view text);
-// Exactly `width` characters: cut, with `~` as its last, or padded.
+// Exactly `width` columns: cut, with `~` as its last, or padded.
 std::string Left(std::string_view text, std::size_t width);
 std::string Right(std::string_view text, std::size_t width);
 // Cut to at most `width`.

@@ -27,8 +27,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// An Escape that nothing follows is the key.
-constexpr auto kEscapeWait = 50ms;
 // For the age that the title tells while nobody answers.
 constexpr auto kRedrawEvery = 1000ms;
 
@@ -48,6 +46,7 @@ FileDescriptor CatchSignals() {
   for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGWINCH}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGTSTP, SIG_IGN);  // ncurses would draw in its handler, whatever runs then
   return FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
@@ -91,16 +90,13 @@ class Live {
     while (!view_.quit && Draw()) {
       std::array<pollfd, 3> ready = {
           {{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}, {poller_.fd(), POLLIN, 0}}};
-      const auto wait =
-          decoder_.waiting() ? std::chrono::milliseconds(kEscapeWait) : std::chrono::milliseconds(kRedrawEvery);
-      const int count = poll(ready.data(), ready.size(), static_cast<int>(wait.count()));
+      const int count =
+          poll(ready.data(), ready.size(), static_cast<int>(std::chrono::milliseconds(kRedrawEvery).count()));
       if (count < 0) continue;
-      std::vector<Key> keys;
-      if (ready[0].revents != 0 && !ReadKeys(keys)) return;
-      if (ready[0].revents == 0) decoder_.Settle(keys);
+      if ((ready[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) return;  // the terminal is gone
       if (ready[1].revents != 0 && !TakeSignals()) return;
       if (ready[2].revents != 0) TakeModel();
-      for (const Key key : keys) Apply(key, shown_, ListRows(size_), view_);
+      for (const Key key : terminal_.ReadKeys()) Apply(key, shown_, ListRows(size_), view_);
       if (!view_.frozen && newest_) shown_ = *std::exchange(newest_, std::nullopt);
       poller_.set_question({.sort = view_.sort,
                             .filter = view_.filter,
@@ -112,16 +108,7 @@ class Live {
  private:
   bool Draw() {
     moment_.now = Clock::now();
-    return terminal_.Write(painter_.Paint(Render(shown_, view_, size_, moment_), size_));
-  }
-
-  // False when the terminal is gone.
-  bool ReadKeys(std::vector<Key>& keys) {
-    std::array<char, 256> bytes{};
-    const ssize_t count = read(STDIN_FILENO, bytes.data(), bytes.size());
-    if (count <= 0) return false;
-    decoder_.Take({bytes.data(), static_cast<std::size_t>(count)}, keys);
-    return true;
+    return terminal_.Draw(Render(shown_, view_, size_, moment_), size_);
   }
 
   // False when one of them says stop.
@@ -130,7 +117,6 @@ class Live {
     while (read(signals_.get(), &taken, sizeof taken) == sizeof taken) {
       if (taken.ssi_signo != SIGWINCH) return false;
       size_ = TerminalSize(STDOUT_FILENO).value_or(size_);
-      painter_.Forget();
     }
     return true;
   }
@@ -154,8 +140,6 @@ class Live {
   Terminal& terminal_;
   const FileDescriptor& signals_;
   Poller poller_;
-  Painter painter_;
-  KeyDecoder decoder_;
   Moment moment_;
   View view_;
   Size size_;
@@ -175,9 +159,10 @@ int ShowTop(const TopCommand& command, std::ostream& output, std::ostream& error
   const std::string url = DaemonUrl(std::get<Config>(loaded).web.listen_address);
   if (command.once) return top::ShowOnce(url, output, errors);
   const FileDescriptor signals = top::CatchSignals();
+  top::ShowsUnicode();  // ncurses draws for the locale that it finds
   auto terminal = top::Terminal::Open();
   if (!terminal) {
-    errors << "conntally: top wants a terminal; for a pipe there is `conntally top --once`\n";
+    errors << "conntally: " << terminal.error().message << '\n';
     return 1;
   }
   top::Live(*terminal, signals, url, command.interval).Run();

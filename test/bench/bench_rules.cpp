@@ -71,7 +71,7 @@ void FreshNamespace() {
 
 void BareDump() {
   auto socket = NetlinkSocket::Open();
-  const NetlinkRequest request{NftMessage(NFT_MSG_GETRULE), 0, true};
+  const NetlinkRequest request{NftMessage(NFT_MSG_GETRULE), NetlinkRequest::Wants::kDump};
   if (!socket || !SendRequest(*socket, request)) std::exit(1);
   static ReplyBuffer buffer;
   std::size_t bytes = 0;

@@ -3,73 +3,62 @@
 import fcntl
 import os
 import pty
-import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 
 from namespaces import SLOWNESS, die_with_parent, wait_until
 
+try:
+    import pyte
+except ModuleNotFoundError:
+    print("SKIPPED: needs the Debian package python3-pyte, and the system's own python3")
+    sys.exit(77)
 
-class Screen:
-    """What a terminal of this size would show. Knows the few sequences that top needs; any other is a failure."""
+ALTERNATE_SCREEN = 1049 << 5  # as pyte marks private modes
 
-    SEQUENCE = re.compile(rb"\x1b\[(?:(\d+);(\d+)H|(\??)([\d;]*)([hlmJK]))")
+
+class Screen(pyte.Screen):
+    """What a terminal of this size would show. A sequence that neither pyte nor this class knows is a failure."""
 
     def __init__(self, columns, rows):
-        self.pending = b""
-        self.resize(columns, rows)
+        super().__init__(columns, rows)
+        self.stream = Stream(self)
 
-    def resize(self, columns, rows):
-        self.columns, self.rows = columns, rows
-        self.clear()
+    def draw(self, data):
+        assert data.isprintable(), f"{data!r} reached the terminal"
+        self.last = data[-1]
+        super().draw(data)
 
-    def clear(self):
-        self.display = [" " * self.columns for _ in range(self.rows)]
-        self.row = self.column = 0
+    def repeat_last(self, count=1):
+        self.draw(self.last * count)
 
-    def feed(self, data):
-        data = self.pending + data
-        self.pending = b""
-        while data:
-            if data[0] == 0x1B:
-                found = self.SEQUENCE.match(data)
-                if not found:
-                    if len(data) < 12:  # its rest is still to come
-                        self.pending = data
-                        return
-                    raise AssertionError(f"not a sequence that top should send: {data[:20]!r}")
-                self._obey(found)
-                data = data[found.end():]
-                continue
-            length = 1 if data[0] < 0x80 else 2 if data[0] < 0xE0 else 3
-            if len(data) < length:
-                self.pending = data
-                return
-            self._put(data[:length].decode())
-            data = data[length:]
+    def scroll_up(self, count=1):
+        row, self.cursor.y = self.cursor.y, self.margins.bottom if self.margins else self.lines - 1
+        for _ in range(count):
+            self.index()
+        self.cursor.y = row
 
-    def _obey(self, found):
-        if found[1]:
-            self.row, self.column = int(found[1]) - 1, int(found[2]) - 1
-        elif found[5] == b"J" or (found[3] and found[4] == b"1049"):
-            self.clear()
-        elif found[5] == b"K":
-            self._set(self.display[self.row][:self.column].ljust(self.columns))
+    def scroll_down(self, count=1):
+        row, self.cursor.y = self.cursor.y, self.margins.top if self.margins else 0
+        for _ in range(count):
+            self.reverse_index()
+        self.cursor.y = row
 
-    def _set(self, line):
-        if self.row < self.rows:  # the program may not know yet that the terminal has shrunk
-            self.display[self.row] = line
+    def leave_be(self, *_, **__):
+        pass
 
-    def _put(self, character):
-        assert character.isprintable(), f"{character!r} reached the terminal"
-        if self.row >= self.rows or self.column >= self.columns:
-            return
-        line = self.display[self.row]
-        self._set(line[:self.column] + character + line[self.column + 1:])
-        self.column += 1
+    def debug(self, *parameters, **_):
+        raise AssertionError(f"not a sequence that top should send; its parameters: {parameters}")
+
+
+class Stream(pyte.ByteStream):
+    # What pyte does not know: REP, SU, SD; the window's title, pushed and popped; the keypad's two modes.
+    csi = {**pyte.ByteStream.csi, "b": "repeat_last", "S": "scroll_up", "T": "scroll_down", "t": "leave_be"}
+    escape = {**pyte.ByteStream.escape, "=": "leave_be", ">": "leave_be"}
 
 
 class Terminal:
@@ -84,7 +73,7 @@ class Terminal:
     def __enter__(self):
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
-        self.resize(columns=self.screen.columns, rows=self.screen.rows)
+        self.resize(columns=self.screen.columns, rows=self.screen.lines)
         # A session of its own, whose terminal this is: what a person's ssh gives it.
         self.process = subprocess.Popen(
             self.command, stdin=self.slave, stdout=self.slave, stderr=subprocess.STDOUT, env=self.environment,
@@ -102,7 +91,8 @@ class Terminal:
 
     def resize(self, columns, rows):
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.screen.resize(columns, rows)
+        self.screen.resize(rows, columns)
+        self.screen.erase_in_display(2)  # nothing of what was there before counts
 
     def press(self, keys):
         os.write(self.master, keys.encode())
@@ -117,7 +107,7 @@ class Terminal:
             if not data:
                 return
             self.output += data
-            self.screen.feed(data)
+            self.screen.stream.feed(data)
 
     @property
     def text(self):
@@ -145,8 +135,16 @@ class Terminal:
 
     def was_given_back(self):
         """The modes as before, the cursor visible, the first screen shown again."""
-        left = self.output[self.output.rindex(b"\x1b[?1049l") - 40:]
-        return termios.tcgetattr(self.slave) == self.before and b"\x1b[?25h" in left and b"\x1b[?7h" in left
+        modes = self.screen.mode
+        return (termios.tcgetattr(self.slave) == self.before and ALTERNATE_SCREEN not in modes
+                and {pyte.modes.DECTCEM, pyte.modes.DECAWM} <= modes)
+
+    def style_of(self, text):
+        """How the first character of this text is shown, where it stands first."""
+        for row, line in enumerate(self.screen.display):
+            if text in line:
+                return self.screen.buffer[row][line.index(text)]
+        raise AssertionError(f"{text!r} is not shown:\n{self.text}")
 
     def hang_up(self):
         os.close(self.master)

@@ -11,7 +11,7 @@ limits: [{source: "10.0.0.0/8", connections: 200}]
 rules: {poll_interval: 200ms}
 """
 # What a rule says may be anything at all.
-HOSTILE = "\x1b[2J\x1b]0;owned\x07 <b>"
+HOSTILE = "\x1b[2J\x1b]0;owned\x07 <b> 中文"
 RULES = f"""
 table inet filter {{
   chain input {{
@@ -103,10 +103,47 @@ def test_a_hostile_rule_comment_cannot_command_the_terminal():
     with Staged() as staged, staged.top(columns=200, rows=30) as terminal:
         terminal.wait_for("10.0.0.1")
         terminal.press("d")
-        terminal.wait_for("comment", "?[2J?]0;owned?")
+        terminal.wait_for("comment", "?[2J?]0;owned?", "中文")
         terminal.press("r")
         terminal.wait_for("PACKETS/S", "?[2J?]0;owned?")
         assert b"]0;owned\x07" not in terminal.output
+
+
+def test_each_kind_of_terminal_shows_it_by_its_own_entry_of_terminfo():
+    with Staged() as staged:
+        for kind in "xterm-256color", "screen", "linux":
+            down = run("tput", "-T", kind, "kcud1").stdout
+            with staged.top(columns=100, environment={"TERM": kind}) as terminal:
+                terminal.wait_for("10.0.0.1", "50% 200", "CONN▼", "data", "exact", "quit q")
+                assert is_filled(terminal), f"{kind}:\n{terminal.text}"
+                assert terminal.style_of("exact").fg == "green", f"{kind}: {terminal.style_of('exact')}"
+                assert terminal.style_of("SOURCE").bold, kind
+                terminal.press(down)
+                terminal.wait_that(lambda: terminal.style_of("10.0.0.1").reverse, f"{kind}: the first source is selected")
+                terminal.resize(60, 20)
+                terminal.wait_that(lambda: is_filled(terminal), f"{kind}: filled at another size")
+                terminal.press("q")
+                assert terminal.wait_end() == 0 and terminal.was_given_back(), kind
+
+
+def test_a_terminal_that_cannot_be_drawn_on_is_told_what_to_do():
+    with Staged() as staged:
+        for kind in "dumb", "no-such-terminal", "":
+            with staged.top(environment={"TERM": kind}) as terminal:
+                assert terminal.wait_end() == 1, kind
+                assert b"TERM" in terminal.output and b"conntally top --once" in terminal.output, terminal.output
+                assert b"\x1b" not in terminal.output and terminal.was_given_back(), terminal.output
+            with staged.top("--once", environment={"TERM": kind}) as terminal:
+                assert terminal.wait_end() == 0, kind
+                assert b"\x1b" not in terminal.output and b"10.0.0.1" in terminal.output, terminal.output
+
+
+def test_a_terminal_without_utf8_gets_ascii_only():
+    with Staged() as staged, staged.top(columns=200, environment={"LC_ALL": "C"}) as terminal:
+        terminal.wait_for("10.0.0.1", "exact")
+        terminal.press("d")
+        terminal.wait_for("DROP/S", "udp dport", "<b> ????")
+        assert terminal.output.isascii(), terminal.output
 
 
 def is_filled(terminal):

@@ -20,7 +20,6 @@ namespace conntally {
 namespace {
 
 constexpr std::uint8_t kProtocol = 6;  // older and newer kernels take it
-constexpr std::size_t kHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
 
 std::optional<IpAddress> ReadAddress(Bytes nest) {
   std::optional<IpAddress> address;
@@ -91,13 +90,13 @@ std::string NameOfIndex(int socket, std::uint16_t index) {
 }  // namespace
 
 std::optional<AddressSet> DecodeIpset(Bytes message) {
-  MessageHeader header;
-  if (!ReadMessageHeader(message, header) || header.length_bytes < kHeaderBytes) return std::nullopt;
+  const auto read = ReadNetfilterMessage(message);
+  if (!read) return std::nullopt;
   AddressSet set;
   set.ipset = true;
   std::string_view type;
   Bytes elements;
-  AttributeWalk walk(message.first(header.length_bytes).subspan(kHeaderBytes));
+  AttributeWalk walk(read->attributes);
   for (Attribute attribute; walk.Next(attribute);) {
     if (attribute.type == IPSET_ATTR_SETNAME) set.name = AttributeText(attribute.payload);
     if (attribute.type == IPSET_ATTR_TYPENAME) type = AttributeText(attribute.payload);
@@ -146,12 +145,10 @@ bool NameIpsets(Ruleset& ruleset) {
 Result<std::vector<AddressSet>> ReadIpsets(std::size_t elements_max) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
-  std::vector<std::byte> request = {std::byte{5}, std::byte{0},         std::byte{IPSET_ATTR_PROTOCOL},
-                                    std::byte{0}, std::byte{kProtocol}, std::byte{0},
-                                    std::byte{0}, std::byte{0}};
+  NetlinkRequest request(NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_LIST, NetlinkRequest::Wants::kDump, AF_INET);
+  request.Put(IPSET_ATTR_PROTOCOL, kProtocol);
   std::vector<AddressSet> sets;
-  constexpr auto kList = static_cast<std::uint16_t>(NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_LIST);
-  const auto asked = Query(*socket, {kList, AF_INET, true, request}, [&](Bytes message) {
+  const auto asked = Query(*socket, request, [&](Bytes message) {
     auto set = DecodeIpset(message);
     if (!set) return;
     if (sets.empty() || sets.back().name != set->name)

@@ -11,14 +11,10 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
-
 // The attributes of a whole message of this kind.
 std::optional<Bytes> AttributesOf(Bytes message, int kind) {
-  MessageHeader header;
-  if (!ReadMessageHeader(message, header) || header.length_bytes < kHeaderBytes) return std::nullopt;
-  if (header.type != NftMessage(kind)) return std::nullopt;
-  return message.first(header.length_bytes).subspan(kHeaderBytes);
+  const auto read = ReadNetfilterMessage(message);
+  return read && read->type == NftMessage(kind) ? std::optional(read->attributes) : std::nullopt;
 }
 
 std::optional<RuleFamily> FamilyOf(Bytes message) {
@@ -315,12 +311,14 @@ std::optional<NftVerdict> DecodeNftVerdict(Bytes nest) {
   return verdict;
 }
 
-NftRuleCount CountOf(const NftRule& rule) {
+NftRuleCount CountOf(const NftRule& rule, std::size_t at) {
   NftRuleCount count;
-  NftExpressionWalk walk(rule.expressions);
-  for (NftExpression expression; walk.Next(expression);) {
+  NftExpressionWalk walk(rule.expressions.subspan(std::min(at, rule.expressions.size())));
+  std::size_t rest = walk.rest_bytes();
+  for (NftExpression expression; walk.Next(expression); rest = walk.rest_bytes()) {
     if (expression.name == "counter") {
       count.counter = DecodeNftCounter(expression.data);
+      count.at = rule.expressions.size() - rest;
     } else if (expression.name == "objref") {
       std::uint32_t type = 0;
       std::string_view name;

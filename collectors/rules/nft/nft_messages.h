@@ -104,6 +104,7 @@ class NftExpressionWalk {
  public:
   explicit NftExpressionWalk(Bytes expressions) : walk_(expressions) {}
   bool Next(NftExpression& expression);
+  std::size_t rest_bytes() const { return walk_.rest_bytes(); }
   bool malformed() const { return malformed_ || walk_.malformed(); }
 
  private:
@@ -122,8 +123,10 @@ std::optional<NftVerdict> DecodeNftVerdict(Bytes nest);
 struct NftRuleCount {
   std::optional<RuleCounter> counter;
   std::string_view object;  // the name of a counter object
+  std::size_t at = 0;       // where it begins in the rule's expressions, in bytes
 };
-NftRuleCount CountOf(const NftRule& rule);
+// From there on: what counted before is at the same place for as long as the ruleset's generation stays.
+NftRuleCount CountOf(const NftRule& rule, std::size_t at = 0);
 
 // The bytes of `expressions` with every figure that packets change set to zero: equal bytes are equal rules.
 std::vector<std::byte> WithoutCounts(Bytes expressions);

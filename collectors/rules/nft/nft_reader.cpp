@@ -1,5 +1,6 @@
 #include "collectors/rules/nft/nft_reader.h"
 
+#include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -15,18 +16,7 @@
 namespace conntally {
 namespace {
 
-// Attributes of a request: texts with their NUL.
-void AppendAttribute(std::vector<std::byte>& bytes, std::uint16_t type, Bytes payload) {
-  const std::array<std::uint16_t, 2> header = {static_cast<std::uint16_t>(4 + payload.size()), type};
-  const Bytes raw = std::as_bytes(std::span(header));
-  bytes.insert(bytes.end(), raw.begin(), raw.end());
-  bytes.insert(bytes.end(), payload.begin(), payload.end());
-  bytes.resize((bytes.size() + 3) & ~std::size_t{3});
-}
-
-void AppendText(std::vector<std::byte>& bytes, std::uint16_t type, const std::string& text) {
-  AppendAttribute(bytes, type, std::as_bytes(std::span(text.c_str(), text.size() + 1)));
-}
+using Wants = NetlinkRequest::Wants;
 
 std::string ObjectKey(RuleFamily family, std::string_view table, std::string_view name) {
   std::string key;
@@ -106,7 +96,7 @@ Result<BackendReading> NftReader::TryRead() {
 
 Result<std::uint32_t> NftReader::Generation() {
   std::optional<std::uint32_t> generation;
-  const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETGEN), 0, false}, [&](Bytes message) {
+  const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETGEN), Wants::kOne}, [&](Bytes message) {
     if (const auto decoded = DecodeNftGeneration(message)) generation = decoded;
   });
   // So nfnetlink_rcv_msg answers for a subsystem that it does not have; nf_tables itself finds nothing wrong with this
@@ -134,7 +124,7 @@ Result<std::optional<BackendReading>> NftReader::Refresh() {
   std::size_t index = 0;
   bool same = true;
   const std::vector<Rule>& rules = known.ruleset->rules;
-  auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETRULE), 0, true}, [&](Bytes message) {
+  auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETRULE), Wants::kDump}, [&](Bytes message) {
     const auto rule = DecodeNftRule(message);
     if (!rule || index >= rules.size()) {
       same = same && (!rule || rules.size() == kRulesMax);
@@ -143,7 +133,8 @@ Result<std::optional<BackendReading>> NftReader::Refresh() {
     same = same && rule->handle == rules[index].handle;
     if (rules[index].has_counter) {
       if (known.objects[index].empty()) {
-        snapshot.counters[index] = CountOf(*rule).counter;
+        auto counter = CountOf(*rule, known.counted_at[index]).counter;
+        snapshot.counters[index] = counter ? counter : CountOf(*rule).counter;
       } else if (const auto object = objects.find(known.objects[index]); object != objects.end()) {
         snapshot.counters[index] = object->second;
       }
@@ -155,7 +146,7 @@ Result<std::optional<BackendReading>> NftReader::Refresh() {
 
   if (known.has_policy_counters) {
     index = 0;
-    asked = Query(*socket_, {NftMessage(NFT_MSG_GETCHAIN), 0, true}, [&](Bytes message) {
+    asked = Query(*socket_, {NftMessage(NFT_MSG_GETCHAIN), Wants::kDump}, [&](Bytes message) {
       if (const auto chain = DecodeNftChain(message); chain && index < snapshot.policies.size()) {
         same = same && known.ruleset->chains[index].name == chain->name;
         snapshot.policies[index++] = chain->counter;
@@ -182,7 +173,7 @@ Status NftReader::Rebuild(std::uint32_t generation) {
   elements_read_ = 0;
   auto ruleset = std::make_shared<Ruleset>();
   ruleset->generation = building_.generation = generation;
-  auto done = Query(*socket_, {NftMessage(NFT_MSG_GETTABLE), 0, true}, [&](Bytes message) {
+  auto done = Query(*socket_, {NftMessage(NFT_MSG_GETTABLE), Wants::kDump}, [&](Bytes message) {
     if (const auto table = DecodeNftTable(message))
       ruleset->tables.push_back({table->family, Owned(table->name), 0, 0});
   });
@@ -192,6 +183,7 @@ Status NftReader::Rebuild(std::uint32_t generation) {
   if (done && FollowUpdates(*ruleset)) {
     ruleset->rules.clear();
     building_.objects.clear();
+    building_.counted_at.clear();
     keys_.clear();
     done = ReadRules(*ruleset);
   }
@@ -207,7 +199,7 @@ Status NftReader::Rebuild(std::uint32_t generation) {
 }
 
 Status NftReader::ReadChains(Ruleset& ruleset) {
-  return Query(*socket_, {NftMessage(NFT_MSG_GETCHAIN), 0, true}, [&](Bytes message) {
+  return Query(*socket_, {NftMessage(NFT_MSG_GETCHAIN), Wants::kDump}, [&](Bytes message) {
     const auto chain = DecodeNftChain(message);
     if (!chain) return;
     RuleChain& added = ruleset.chains.emplace_back();
@@ -227,11 +219,12 @@ Status NftReader::ReadChains(Ruleset& ruleset) {
 }
 
 Status NftReader::ReadRules(Ruleset& ruleset) {
-  return Query(*socket_, {NftMessage(NFT_MSG_GETRULE), 0, true}, [&](Bytes message) {
+  return Query(*socket_, {NftMessage(NFT_MSG_GETRULE), Wants::kDump}, [&](Bytes message) {
     const auto decoded = DecodeNftRule(message);
     if (!decoded || ruleset.rules.size() >= kRulesMax) return;
     ruleset.rules.push_back(DecodeRule(*decoded, contents_));
     const NftRuleCount count = CountOf(*decoded);
+    building_.counted_at.push_back(count.at);
     building_.objects.emplace_back();
     if (!count.object.empty()) {
       building_.objects.back() = ObjectKey(decoded->family, decoded->table, count.object);
@@ -244,7 +237,7 @@ Status NftReader::ReadRules(Ruleset& ruleset) {
 Status NftReader::ReadSets() {
   std::vector<SetToRead> anonymous;
   auto sets = std::make_shared<std::vector<AddressSet>>();
-  auto done = Query(*socket_, {NftMessage(NFT_MSG_GETSET), 0, true}, [&](Bytes message) {
+  auto done = Query(*socket_, {NftMessage(NFT_MSG_GETSET), Wants::kDump}, [&](Bytes message) {
     const auto set = DecodeNftSet(message);
     if (!set) return;
     SetToRead read{set->family, Owned(set->table), Owned(set->name), (set->flags & NFT_SET_INTERVAL) != 0, 0};
@@ -335,18 +328,16 @@ Status NftReader::ReadElements(const SetToRead& set, std::vector<AddressSet>& se
 Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily family, const std::string& table,
                                                                     const std::string& name, bool intervals,
                                                                     AddressSet* named) {
-  std::vector<std::byte> request;
-  AppendText(request, NFTA_SET_ELEM_LIST_TABLE, table);
-  AppendText(request, NFTA_SET_ELEM_LIST_SET, name);
+  NetlinkRequest request(NftMessage(NFT_MSG_GETSETELEM), Wants::kDump, NfprotoOf(family));
+  request.PutText(NFTA_SET_ELEM_LIST_TABLE, table).PutText(NFTA_SET_ELEM_LIST_SET, name);
   // Intervals may be cut by the end of a message, so all of the messages are kept until their end.
   std::vector<std::vector<std::byte>> messages;
   bool cut = false;
-  const auto asked =
-      Query(*socket_, {NftMessage(NFT_MSG_GETSETELEM), NfprotoOf(family), true, request}, [&](Bytes message) {
-        cut = cut || elements_read_ + messages.size() * 64 >=
-                         kElementsMax;  // an element takes more than 24 bytes, a message 32 KiB
-        if (!cut) messages.emplace_back(message.begin(), message.end());
-      });
+  const auto asked = Query(*socket_, request, [&](Bytes message) {
+    // An element takes more than 24 bytes, a message 32 KiB.
+    cut = cut || elements_read_ + messages.size() * 64 >= kElementsMax;
+    if (!cut) messages.emplace_back(message.begin(), message.end());
+  });
   if (!asked && asked.error().code == ENOENT) return Error{"a set went away while it was read", EINTR};
   if (!asked) return asked.error();
   std::vector<NftElement> elements;
@@ -369,11 +360,10 @@ Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily f
 }
 
 Result<NftReader::Objects> NftReader::ReadObjects() {
-  std::vector<std::byte> request;
-  const std::uint32_t type = __builtin_bswap32(NFT_OBJECT_COUNTER);
-  AppendAttribute(request, NFTA_OBJ_TYPE, std::as_bytes(std::span(&type, 1)));
+  NetlinkRequest request(NftMessage(NFT_MSG_GETOBJ), Wants::kDump);
+  request.Put(NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
   Objects objects;
-  const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETOBJ), 0, true, request}, [&](Bytes message) {
+  const auto asked = Query(*socket_, request, [&](Bytes message) {
     const auto object = DecodeNftObject(message);
     if (object && object->type == NFT_OBJECT_COUNTER)
       objects[ObjectKey(object->family, object->table, object->name)] = object->counter;

@@ -52,7 +52,8 @@ class NftReader {
   struct Known {
     std::uint32_t generation = 0;
     std::shared_ptr<const Ruleset> ruleset;
-    std::vector<std::string> objects;  // by rule: family, table and name of its named counter, or nothing
+    std::vector<std::string> objects;     // by rule: family, table and name of its named counter, or nothing
+    std::vector<std::size_t> counted_at;  // by rule: NftRuleCount::at
     bool has_objects = false;
     bool has_policy_counters = false;
     std::shared_ptr<const std::vector<AddressSet>> sets;

@@ -1,22 +1,12 @@
 #include "collectors/rules/walk/chain_graph.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace conntally {
 
 ChainGraph::ChainGraph(const Ruleset& ruleset) : ruleset_(ruleset) {
   for (const RuleChain& chain : ruleset.chains) chains_[{chain.family, chain.table, chain.name}] = &chain;
-  for (const RuleChain& chain : ruleset.chains) {
-    for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
-      const Rule& rule = ruleset.rules[i];
-      const auto enters = [&](std::string_view target, std::optional<std::vector<RuleCondition>> key) {
-        const RuleChain* into = target.empty() ? nullptr : Find(rule.family, rule.table, target);
-        if (into != nullptr) entrances_[into].push_back({&chain, i, std::move(key)});
-      };
-      enters(rule.jump_target, std::nullopt);
-      for (const MappedVerdict& mapped : rule.map) enters(mapped.jump_target, ConditionsOf(rule, mapped));
-    }
-  }
 }
 
 const RuleChain* ChainGraph::Find(RuleFamily family, std::string_view table, std::string_view name) const {
@@ -26,8 +16,34 @@ const RuleChain* ChainGraph::Find(RuleFamily family, std::string_view table, std
 
 const std::vector<ChainGraph::Entrance>& ChainGraph::EntrancesOf(const RuleChain& chain) const {
   static const std::vector<Entrance> kNone;
-  const auto found = entrances_.find(&chain);
-  return found != entrances_.end() ? found->second : kNone;
+  if (!entrances_) {
+    entrances_.emplace();
+    for (const RuleChain& from : ruleset_.chains) {
+      for (std::size_t i = from.first_rule; i < from.first_rule + from.rule_count; ++i) {
+        const Rule& rule = ruleset_.rules[i];
+        const auto enters = [&](std::string_view target, const MappedVerdict* mapped) {
+          const RuleChain* into = target.empty() ? nullptr : Find(rule.family, rule.table, target);
+          if (into != nullptr) (*entrances_)[into].push_back({&from, i, mapped});
+        };
+        enters(rule.jump_target, nullptr);
+        for (const MappedVerdict& mapped : rule.map) enters(mapped.jump_target, &mapped);
+      }
+    }
+  }
+  const auto found = entrances_->find(&chain);
+  return found != entrances_->end() ? found->second : kNone;
+}
+
+ChainGraph::Way ChainGraph::OnlyWayTo(const RuleChain& chain) const {
+  Way way;
+  for (const RuleChain* at = &chain; !at->base; at = way.entrances.back()->chain) {
+    const std::vector<Entrance>& entrances = EntrancesOf(*at);
+    if (entrances.size() > 1) way.from = Way::From::kSeveralChains;
+    if (entrances.empty() || std::ssize(way.entrances) >= kJumpsMax) way.from = Way::From::kNowhere;
+    if (way.from != Way::From::kHook) break;
+    way.entrances.push_back(&entrances[0]);
+  }
+  return way;
 }
 
 bool ChainGraph::LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const {
@@ -55,9 +71,9 @@ bool ChainGraph::LetsGo(const Rule& rule, Verdict verdict, std::string_view targ
   return false;
 }
 
-std::optional<std::vector<RuleCondition>> ChainGraph::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
-  if (!rule.map_understood || mapped.key.empty() || mapped.may_be_gone) return std::nullopt;
-  return mapped.key;
+const std::vector<RuleCondition>* ChainGraph::ConditionsOf(const Rule& rule, const MappedVerdict& mapped) {
+  if (!rule.map_understood || mapped.key.empty() || mapped.may_be_gone) return nullptr;
+  return &mapped.key;
 }
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// How packets get from chain to chain within one ruleset: the jumps into each, and which rules packets do not come back
-// from. Pure; any thread.
+// How packets get from chain to chain within one ruleset: the jumps into each, the ways that lead to one, and which
+// rules packets do not come back from. Pure; one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -26,9 +26,9 @@ class ChainGraph {
 
   // A rule that sends packets into a chain.
   struct Entrance {
-    const RuleChain* chain = nullptr;               // the rule's
-    std::size_t rule = 0;                           // index in the ruleset
-    std::optional<std::vector<RuleCondition>> key;  // of a verdict map: what of the packet leads there, if it is known
+    const RuleChain* chain = nullptr;       // the rule's
+    std::size_t rule = 0;                   // index in the ruleset
+    const MappedVerdict* mapped = nullptr;  // the element of the rule's verdict map
   };
   const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
 
@@ -39,8 +39,32 @@ class ChainGraph {
     return LetsGo(rule, mapped.verdict, mapped.jump_target, 0);
   }
 
-  // What a packet has that a verdict map sends there; nullopt when the map's key is not understood.
-  static std::optional<std::vector<RuleCondition>> ConditionsOf(const Rule& rule, const MappedVerdict& mapped);
+  // What a packet has that a verdict map sends there; nullptr when the map's key is not understood.
+  static const std::vector<RuleCondition>* ConditionsOf(const Rule& rule, const MappedVerdict& mapped);
+
+  // The way from outside into a chain, backwards, as far as there is one way only.
+  struct Way {
+    enum class From : std::uint8_t { kHook, kSeveralChains, kNowhere };
+    std::vector<const Entrance*> entrances;
+    From from = From::kHook;
+  };
+  Way OnlyWayTo(const RuleChain& chain) const;
+
+  // What is to be said of a chain from all ways that lead to it: of a base chain `at_hook`, of any other `join` of what
+  // `extend(entrance, of the entrance's chain)` says, of one that nothing leads to `nothing`. `known` keeps it.
+  template <typename Value, typename Extend, typename Join>
+  Value OverAllWaysTo(const RuleChain& chain, const Value& at_hook, const Value& nothing, const Extend& extend,
+                      const Join& join, std::map<const RuleChain*, Value>& known, int depth = 0) const {
+    if (chain.base) return at_hook;
+    const auto [kept, added] = known.try_emplace(&chain, nothing);
+    if (!added || depth >= kJumpsMax) return kept->second;
+    Value value = nothing;
+    for (const Entrance& entrance : EntrancesOf(chain)) {
+      const Value before = OverAllWaysTo(*entrance.chain, at_hook, nothing, extend, join, known, depth + 1);
+      value = join(value, extend(entrance, before));
+    }
+    return known[&chain] = value;
+  }
 
  private:
   bool LetsGo(const Rule& rule, Verdict verdict, std::string_view target, int depth) const;
@@ -48,7 +72,7 @@ class ChainGraph {
   using ChainKey = std::tuple<RuleFamily, std::string_view, std::string_view>;
   const Ruleset& ruleset_;
   std::map<ChainKey, const RuleChain*> chains_;
-  std::map<const RuleChain*, std::vector<Entrance>> entrances_;
+  mutable std::optional<std::map<const RuleChain*, std::vector<Entrance>>> entrances_;  // once they are asked for
 };
 
 }  // namespace conntally

@@ -1,36 +1,53 @@
-// Whether a rule takes a packet of which not everything need be known: yes, no, or nobody can tell, and then why not.
-// Pure of the snapshot; any thread.
+// Whether a rule takes a packet of which not everything need be known: yes, no, or not known, and then why. Pure of the
+// readings; one matcher may be asked by one thread at a time.
 #pragma once
 
-#include <cstdint>
 #include <map>
-#include <string>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
 
 #include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/match.h"
 #include "collectors/rules/walk/packet.h"
+#include "collectors/rules/walk/set_membership.h"
 
 namespace conntally {
 
 class ConditionMatcher {
  public:
-  // The snapshot must outlive it.
-  explicit ConditionMatcher(const FirewallReading& snapshot);
+  // What is asked of the rules of this reading. With `before`, the packet passed between the two: a set that packets or
+  // programs fill tells only what it held in both. They outlive the matcher.
+  explicit ConditionMatcher(const FirewallReading& reading, const FirewallReading* before = nullptr);
+  // Of one backend alone; `ipsets` may be null.
+  ConditionMatcher(const BackendReading& reading, const std::vector<AddressSet>* ipsets);
 
-  // All conditions of the rule, its limits and its map aside. `why` is set when nobody can tell.
-  Match Conditions(const Rule& rule, const Packet& packet, std::string& why) const;
+  // All conditions of the rule, its limits and its map aside.
+  Answer Conditions(const Rule& rule, const Packet& packet) const;
   // What a verdict map's element asks.
-  Match Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet, std::string& why) const;
-  Match Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const;
+  Answer Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet) const;
+  Answer Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet) const;
+
+  // nullptr: it was not read.
+  const AddressSet* SetOf(const Rule& rule, const RuleCondition& condition) const;
 
  private:
-  Match Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet, std::string& why) const;
-  Match InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address,
-              std::string& why) const;
-
   // By ipset or not, family (of nftables'), table, name.
-  std::map<std::tuple<bool, RuleFamily, std::string, std::string>, const AddressSet*> sets_;
+  using SetKey = std::tuple<bool, RuleFamily, std::string_view, std::string_view>;
+  using Sets = std::map<SetKey, const AddressSet*>;
+  static Sets SetsOf(const FirewallReading& reading);
+  static void Add(const std::vector<AddressSet>* from, Sets& sets);
+  static SetKey KeyOf(const Rule& rule, const RuleCondition& condition);
+
+  Answer Holds(const Rule& rule, const RuleCondition& condition, const Packet& packet) const;
+  Answer InSet(const Rule& rule, const RuleCondition& condition, const std::optional<IpAddress>& address,
+               Why unknown) const;
+  Match MembershipIn(const AddressSet& set, const IpAddress& address) const;
+
+  Sets sets_;
+  bool between_ = false;  // two readings
+  Sets sets_before_;
+  mutable std::unordered_map<const AddressSet*, SetMembership> memberships_;
 };
 
 }  // namespace conntally

@@ -1,22 +1,22 @@
 #include "collectors/rules/walk/packet_walk.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "collectors/rules/walk/walk_run.h"
 
 namespace conntally {
 
-PacketWalker::PacketWalker(const FirewallReading& snapshot) : snapshot_(snapshot), matcher_(snapshot) {
+PacketWalker::PacketWalker(const FirewallReading& snapshot, const FirewallReading* before)
+    : snapshot_(snapshot), matcher_(snapshot, before) {
   constexpr std::array<std::string_view, kHooks> kNames = {"prerouting",  "input",   "forward", "output",
                                                            "postrouting", "ingress", "egress"};
   constexpr std::int32_t kDestinationNat = -100, kSourceNat = 100;  // NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC
   for (const auto& [backend, one] : snapshot.backends) {
     if (!one.ruleset) continue;
+    graphs_.try_emplace(backend, *one.ruleset);
     for (std::size_t i = 0; i < one.ruleset->chains.size(); ++i) {
       const RuleChain& chain = one.ruleset->chains[i];
-      chains_[{backend, chain.family, chain.table, chain.name}] = i;
       if (!chain.base) continue;
       const auto hook = std::find(kNames.begin(), kNames.end(), chain.hook);
       const bool of_devices = hook != kNames.end() && hook - kNames.begin() >= kIngress;
@@ -52,10 +52,10 @@ const RuleChain& PacketWalker::chain(ChainRef ref) const {
   return snapshot_.backends.at(ref.backend).ruleset->chains[ref.chain];
 }
 
-const RuleChain* PacketWalker::ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table,
-                                          const std::string& name) const {
-  const auto found = chains_.find({backend, family, table, name});
-  return found != chains_.end() ? &chain({backend, found->second}) : nullptr;
+const RuleChain* PacketWalker::ChainNamed(RuleBackend backend, RuleFamily family, std::string_view table,
+                                          std::string_view name) const {
+  const auto found = graphs_.find(backend);
+  return found != graphs_.end() ? found->second.Find(family, table, name) : nullptr;
 }
 
 Walk PacketWalker::Arrives(Packet packet, const WalkRouting& routing) const {
@@ -64,6 +64,12 @@ Walk PacketWalker::Arrives(Packet packet, const WalkRouting& routing) const {
 
 Walk PacketWalker::Leaves(Packet packet, const WalkRouting& routing) const {
   return WalkRun(*this, std::move(packet), routing).Leaves();
+}
+
+Walk PacketWalker::In(ChainRef base, const Packet& packet, Limits limits) const {
+  WalkRouting routing;
+  routing.limits = limits;
+  return WalkRun(*this, packet, routing).In(base);
 }
 
 }  // namespace conntally

@@ -17,20 +17,23 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <string_view>
 #include <vector>
 
 #include "collectors/rules/firewall_reading.h"
+#include "collectors/rules/walk/chain_graph.h"
 #include "collectors/rules/walk/condition_match.h"
 #include "collectors/rules/walk/packet.h"
 
 namespace conntally {
 
+enum class Limits : std::uint8_t { kWithin, kReached, kNotKnown };
+
 // What rules do not tell: routing (either may be empty or answer nullopt: not known), and limits.
 struct WalkRouting {
   std::function<std::optional<bool>(const IpAddress&)> is_local;
   std::function<std::optional<PacketInterface>(const IpAddress& destination)> way_out;
-  bool limits_are_reached = false;
+  Limits limits = Limits::kWithin;
 };
 
 struct RuleRef {
@@ -48,10 +51,13 @@ struct ChainRef {
 struct Decision {
   Verdict verdict = Verdict::kAccept;  // kDrop, kReject
   Match certainty = Match::kYes;       // kMaybe: it, or something before it, could not be told
-  bool takes_all_that_comes = true;    // whatever gets as far as this ends here
+  Answer by_itself;                    // of the rule and the jumps that lead to it alone, whatever stands before them
   ChainRef base;                       // the base chain in which it was decided; of a policy, the chain that has it
   std::optional<RuleRef> rule;         // absent: the policy
   std::vector<RuleRef> jumps;          // that led to the rule, the outermost first
+
+  // Whatever gets as far as this ends here.
+  bool takes_all_that_comes() const { return by_itself.match == Match::kYes; }
 };
 
 struct Unevaluated {
@@ -75,6 +81,7 @@ struct Walk {
   bool source_nat_open = false;  // some rule may or may not have changed the source
   bool forwarded = false;        // it went through the forward hook, or would have
   bool cut_short = false;        // too many steps
+  bool open = false;             // some rule that it may have met does nobody knows what
   Packet packet;                 // as it was in the end
 
   // The decision that stops the packet for certain, else nullptr.
@@ -86,22 +93,27 @@ class PacketWalker {
   static constexpr std::size_t kStepsMax = 4'000'000;  // rules looked at in one walk
   static constexpr std::size_t kUnevaluatedMax = 100;
 
-  // The snapshot must outlive it.
-  explicit PacketWalker(const FirewallReading& snapshot);
+  // The snapshot must outlive it, and so must `before`: see ConditionMatcher.
+  explicit PacketWalker(const FirewallReading& snapshot, const FirewallReading* before = nullptr);
 
   // A packet that arrives, by `packet.in`: for this host, or through it when packet.destination_is_local is false.
   // `packet.out` is where it would leave; absent: as routing says.
   Walk Arrives(Packet packet, const WalkRouting& routing) const;
   // A packet that this host sends; it comes in again when it is for the host itself.
   Walk Leaves(Packet packet, const WalkRouting& routing) const;
+  // A packet in one base chain alone, of which nothing need be known but that it came there: its stops, and whether it
+  // passes. Nothing is told of what could not be evaluated, nor of late accepts.
+  Walk In(ChainRef base, const Packet& packet, Limits limits) const;
 
   // Base chains that hold rules or drop, and that no walk goes through: of bridges and ARP, and of devices that are not
   // named.
   const std::vector<ChainRef>& not_walked() const { return not_walked_; }
   const Rule& rule(RuleRef ref) const;
   const RuleChain& chain(ChainRef ref) const;
-  const RuleChain* ChainNamed(RuleBackend backend, RuleFamily family, const std::string& table,
-                              const std::string& name) const;
+  const RuleChain* ChainNamed(RuleBackend backend, RuleFamily family, std::string_view table,
+                              std::string_view name) const;
+  const ChainGraph& graph(RuleBackend backend) const { return graphs_.at(backend); }
+  const ConditionMatcher& matcher() const { return matcher_; }
   const FirewallReading& snapshot() const { return snapshot_; }
 
  private:
@@ -113,11 +125,9 @@ class PacketWalker {
     std::int32_t priority = 0;  // of nat: where the kernel hooks all of them in
     std::int32_t inner = 0;     // of nat: among them
   };
-  using ChainKey = std::tuple<RuleBackend, RuleFamily, std::string_view, std::string_view>;
-
   const FirewallReading& snapshot_;
   ConditionMatcher matcher_;
-  std::map<ChainKey, std::size_t> chains_;
+  std::map<RuleBackend, ChainGraph> graphs_;
   std::array<std::vector<Hooked>, kHooks> hooks_;
   std::vector<ChainRef> not_walked_;
 };

@@ -1,12 +1,18 @@
 #include "collectors/rules/walk/set_membership.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace conntally {
 namespace {
 
 bool IsWithin(const AddressRange& inner, const AddressRange& outer) {
   return outer.first <= inner.first && inner.last <= outer.last;
+}
+
+// What is known of an address that no element holds.
+Match Absent(const IpAddress& address, const AddressSet& set) {
+  return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
 }
 
 }  // namespace
@@ -18,7 +24,20 @@ Match MembershipOf(const IpAddress& address, const AddressSet& set) {
     if (narrowest == nullptr || IsWithin(element.addresses, narrowest->addresses)) narrowest = &element;
   }
   if (narrowest != nullptr) return Known(!narrowest->no_match);
-  return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
+  return Absent(address, set);
+}
+
+Match SetMembership::Of(const IpAddress& address) {
+  if (!sorted_ && ++asked_ <= kAskedUnsortedMax) return MembershipOf(address, set_);
+  if (!sorted_) {
+    std::vector<AddressRange> elements, exceptions;
+    for (const SetElement& element : set_.elements)
+      (element.no_match ? exceptions : elements).push_back(element.addresses);
+    sorted_ = {AddressRanges(std::move(elements)), AddressRanges(std::move(exceptions))};
+  }
+  // Of nested elements the narrowest decides, which sorted ranges do not tell.
+  if (sorted_->exceptions.Contains(address)) return MembershipOf(address, set_);
+  return sorted_->elements.Contains(address) ? Match::kYes : Absent(address, set_);
 }
 
 const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets,

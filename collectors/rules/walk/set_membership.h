@@ -1,5 +1,5 @@
 // Whether an address is in a set of addresses, as far as its elements are known: asked here by all who need to know.
-// Pure; any thread.
+// Pure; one thread at a time.
 //
 // Elements of an ipset may nest, and the narrowest that holds the address decides: it may be an exception (`nomatch`).
 // The kernel looks prefixes up from the longest to the shortest, so the order in which elements were added means
@@ -8,6 +8,7 @@
 // Source: net/netfilter/ipset/ip_set_hash_gen.h, mtype_test_cidrs(); net/netfilter/nft_set_rbtree.c.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "collectors/rules/address_set.h"
@@ -18,6 +19,24 @@
 namespace conntally {
 
 Match MembershipOf(const IpAddress& address, const AddressSet& set);
+
+// The same of many addresses: once asked more often than a few times it sorts the elements. The set outlives it.
+class SetMembership {
+ public:
+  explicit SetMembership(const AddressSet& set) : set_(set) {}
+  Match Of(const IpAddress& address);
+
+ private:
+  struct Sorted {
+    AddressRanges elements;
+    AddressRanges exceptions;
+  };
+  static constexpr int kAskedUnsortedMax = 8;
+
+  const AddressSet& set_;
+  int asked_ = 0;
+  std::optional<Sorted> sorted_;
+};
 
 // The set that a condition of the rule names; nullptr when it was not read. Either list may be null.
 const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets,

@@ -53,6 +53,12 @@ Walk WalkRun::Leaves() {
   return Finish();
 }
 
+Walk WalkRun::In(ChainRef base) {
+  explains_ = false;
+  BaseChain(base);
+  return Finish();
+}
+
 void WalkRun::Route() {
   Packet& packet = walk_.packet;
   packet.out = walk_.destination_nat ? std::nullopt : meant_out_;
@@ -107,7 +113,7 @@ void WalkRun::BaseChain(ChainRef ref) {
   const Match rest = Chain(chain, ref.backend, alive_);
   if (rest != Match::kNo) {
     if (chain.policy == Verdict::kDrop) {
-      Stop(Verdict::kDrop, std::nullopt, rest);
+      Stop(Verdict::kDrop, std::nullopt, rest, {});
     } else {
       passed_base_ = Either(passed_base_, rest);
     }
@@ -132,28 +138,31 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
     }
     const Rule& rule = rules[i];
     const RuleRef ref{backend, i};
-    std::string why;
-    Match match = walker_.matcher_.Conditions(rule, walk_.packet, why);
-    if (match == Match::kNo) continue;
+    Answer answer = walker_.matcher_.Conditions(rule, walk_.packet);
+    if (answer.match == Match::kNo) continue;
     if (looking_back_) {
       // Only what is certain counts here, and a chain ends as it would.
-      if (match != Match::kYes || !rule.limits.empty() || walk_.late_accept) continue;
-      Take(rule, ref, rule.verdict, rule.jump_target, match, flow);
+      if (answer.match != Match::kYes || !rule.limits.empty() || walk_.late_accept) continue;
+      Take(rule, ref, rule.verdict, rule.jump_target, answer, flow);
       if (rule.verdict == Verdict::kReturn || rule.verdict == Verdict::kGoto) break;
       continue;
     }
     if (!rule.limits.empty()) {
       walk_.limited.push_back(ref);
-      const bool reached_matches = rule.limits.front().matches_above;
-      if (reached_matches != routing_.limits_are_reached) continue;
+      const Limits matching = rule.limits.front().matches_above ? Limits::kReached : Limits::kWithin;
+      if (routing_.limits == Limits::kNotKnown) {
+        answer = Both(answer, Why::kLimit);
+      } else if (routing_.limits != matching) {
+        continue;
+      }
     }
     const bool matters = rule.verdict != Verdict::kContinue && rule.verdict != Verdict::kLog;
-    if (match == Match::kMaybe && matters) NotTold(ref, why);
-    SideEffects(rule, match);
+    if (answer.match == Match::kMaybe && matters && explains_) NotTold(ref, WordsOf(answer, rule.not_understood));
+    SideEffects(rule, answer.match);
     if (!rule.map.empty() || rule.verdict == Verdict::kMap) {
-      TakeMap(rule, ref, match, flow);
+      TakeMap(rule, ref, answer, flow);
     } else {
-      Take(rule, ref, rule.verdict, rule.jump_target, match, flow);
+      Take(rule, ref, rule.verdict, rule.jump_target, answer, flow);
     }
   }
   if (looking_back_) return Match::kNo;
@@ -170,24 +179,26 @@ void WalkRun::SideEffects(const Rule& rule, Match match) {
   if (rule.untracks && match == Match::kYes && !tracked_) untracked_ = true;
 }
 
-void WalkRun::TakeMap(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
+void WalkRun::TakeMap(const Rule& rule, RuleRef ref, const Answer& answer, Flow& flow) {
   if (rule.map.empty()) {  // its elements are not known
     return Open(ref, "its map could not be read", flow);
   }
   for (const MappedVerdict& mapped : rule.map) {
-    std::string why;
-    const Match taken = Both(match, walker_.matcher_.Key(rule, mapped, walk_.packet, why));
-    if (taken == Match::kNo) continue;
-    if (taken == Match::kMaybe) NotTold(ref, why);
+    const Answer taken = Both(answer, walker_.matcher_.Key(rule, mapped, walk_.packet));
+    if (taken.match == Match::kNo) continue;
+    if (taken.match == Match::kMaybe && explains_) NotTold(ref, WordsOf(taken, rule.not_understood));
     Take(rule, ref, mapped.verdict, mapped.jump_target, taken, flow);
-    if (taken == Match::kYes) return;
+    if (taken.match == Match::kYes) return;
   }
+  const bool read_whole = rule.map_understood || !rule.not_understood.empty();
+  if (!read_whole && !looking_back_) Open(ref, "its map could not be read whole", flow);
 }
 
-void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match,
+void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, const Answer& answer,
                    Flow& flow) {
+  const Match match = answer.match;
   // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
-  if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, match, flow);
+  if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, answer, flow);
   const auto end = [&] {
     ++ends_;
     flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
@@ -197,10 +208,9 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
     case Verdict::kDrop:
     case Verdict::kReject:
       if (looking_back_) return;
-      Stop(verdict, ref, Both(flow.alive, match));
-      walk_.stops.back().takes_all_that_comes = match == Match::kYes && jumps_certain_;
+      Stop(verdict, ref, Both(flow.alive, match), Both(answer, jumped_));
       end();
-      looking_back_ = flow.alive == Match::kNo && flow.returned == Match::kNo;
+      looking_back_ = explains_ && flow.alive == Match::kNo && flow.returned == Match::kNo;
       return;
     case Verdict::kReturn:
       flow.returned = Either(flow.returned, Both(flow.alive, match));
@@ -221,7 +231,7 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
 
 void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
   if (looking_back_) {
-    walk_.late_accept = Decision{Verdict::kAccept, Match::kYes, true, base_, ref, jumps_};
+    walk_.late_accept = Decision{Verdict::kAccept, Match::kYes, {}, base_, ref, jumps_};
     return;
   }
   ++ends_;
@@ -229,19 +239,20 @@ void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
 }
 
-void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match,
+void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, const Answer& answer,
                      Flow& flow) {
+  const Match match = answer.match;
   const RuleChain* chain = walker_.ChainNamed(ref.backend, rule.family, rule.table, target);
   if (chain == nullptr || std::ssize(jumps_) >= kJumpsMax) {
     return Open(ref, chain == nullptr ? "it leads to a chain that was not read" : "it leads too deep", flow);
   }
   const bool was_looking_back = looking_back_;
   const std::size_t ends_before = ends_;
-  const bool were_certain = std::exchange(jumps_certain_, jumps_certain_ && match == Match::kYes);
+  const Answer jumped = std::exchange(jumped_, Both(jumped_, answer));
   jumps_.push_back(ref);
   const Match back = Chain(*chain, ref.backend, Both(flow.alive, match));
   jumps_.pop_back();
-  jumps_certain_ = were_certain;
+  jumped_ = jumped;
   if (was_looking_back) return;
   if (looking_back_ && match != Match::kYes) looking_back_ = false;  // it was stopped in there only if it went in there
   if (!and_return) {
@@ -254,74 +265,20 @@ void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, b
   }
 }
 
-void WalkRun::Open(RuleRef ref, const std::string& why, Flow& flow) {
-  NotTold(ref, why);
+void WalkRun::Open(RuleRef ref, const char* why, Flow& flow) {
+  if (explains_) NotTold(ref, why);
   ++ends_;
-  open_ = true;
+  open_ = walk_.open = true;
   passed_base_ = Either(passed_base_, Match::kMaybe);
   flow.alive = Both(flow.alive, Match::kMaybe);
 }
 
-void WalkRun::Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty) {
-  walk_.stops.push_back({verdict, certainty, true, base_, rule, jumps_});
-}
-
-void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
-  if (looking_back_) return;
-  const NatTarget target = rule.nat.value_or(NatTarget{});
-  const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
-  const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
-  // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
-  const bool last_of_several = !of_source && walk_.destination_nat_open;
-  const bool known = understood && (flow.alive == Match::kYes || last_of_several);
-  if (!known && match == Match::kYes) NotTold(ref, "what it makes of addresses is not known");
-  if (of_source) {
-    if (known) {
-      walk_.source_nat = ref;
-      if (walk_.packet.status) *walk_.packet.status |= kStatusSourceNat;
-    } else {
-      walk_.source_nat_open = true;
-    }
-    nat_settled_[1] = nat_settled_[1] || known;
-  } else if (known) {
-    walk_.destination_nat = ref;
-    nat_settled_[0] = true;
-    if (walk_.packet.status || last_of_several)
-      walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
-    ChangeDestination(target);
-  } else {
-    walk_.destination_nat_open = true;
-    walk_.packet.destination.reset();  // it may be another from here on
-    walk_.packet.destination_port.reset();
-    walk_.packet.status.reset();
-  }
-  ++ends_;  // nat accepts what it translates
-  passed_base_ = Either(passed_base_, Both(flow.alive, match));
-  flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
-}
-
-void WalkRun::ChangeDestination(const NatTarget& target) {
-  Packet& packet = walk_.packet;
-  if (target.kind == NatTarget::Kind::kRedirect) {
-    packet.destination_is_local = true;
-    packet.destination.reset();  // the first of the interface's
-    if (hook_ == Hook::kOutput) {
-      packet.destination = IpAddress::Parse(packet.family == Family::kIpv4 ? "127.0.0.1" : "::1");
-    }
-  } else if (target.addresses) {
-    packet.destination =
-        target.addresses->first == target.addresses->last ? std::optional(target.addresses->first) : std::nullopt;
-    const IpAddress& any = target.addresses->first;
-    if (routing_.is_local) packet.destination_is_local = routing_.is_local(any);
-  } else if (!target.known) {
-    packet.destination.reset();
-  }
-  if (target.ports) packet.destination_port = target.ports;
-  if (!target.known) packet.destination_port.reset();
+void WalkRun::Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty, const Answer& by_itself) {
+  walk_.stops.push_back({verdict, certainty, by_itself, base_, rule, jumps_});
 }
 
 void WalkRun::NotTold(RuleRef ref, const std::string& why) {
-  if (looking_back_ || walk_.unevaluated.size() >= PacketWalker::kUnevaluatedMax) return;
+  if (!explains_ || looking_back_ || walk_.unevaluated.size() >= PacketWalker::kUnevaluatedMax) return;
   if (!walk_.unevaluated.empty() && walk_.unevaluated.back().rule == ref) return;
   walk_.unevaluated.push_back({ref, why});
 }

@@ -13,6 +13,7 @@ class WalkRun {
   WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing);
   Walk Arrives();
   Walk Leaves();
+  Walk In(ChainRef base);
 
  private:
   using Hook = PacketWalker::Hook;
@@ -26,12 +27,14 @@ class WalkRun {
     Match alive = Match::kYes;
     Match returned = Match::kNo;  // to the caller of the chain
   };
-  void Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, Match match, Flow& flow);
-  void TakeMap(const Rule& rule, RuleRef ref, Match match, Flow& flow);
-  void Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, Match match, Flow& flow);
-  void Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty);
+  void Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, const Answer& answer,
+            Flow& flow);
+  void TakeMap(const Rule& rule, RuleRef ref, const Answer& answer, Flow& flow);
+  void Follow(const Rule& rule, RuleRef ref, const std::string& target, bool and_return, const Answer& answer,
+              Flow& flow);
+  void Stop(Verdict verdict, std::optional<RuleRef> rule, Match certainty, const Answer& by_itself);
   // The rule may do anything with it.
-  void Open(RuleRef ref, const std::string& why, Flow& flow);
+  void Open(RuleRef ref, const char* why, Flow& flow);
   void Accept(RuleRef ref, Match match, Flow& flow);
   void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
   void ChangeDestination(const NatTarget& target);
@@ -52,7 +55,8 @@ class WalkRun {
   Match passed_base_ = Match::kNo;  // that the present base chain lets it pass
   bool open_ = false;               // some rule of it may do anything with the packet
   std::vector<RuleRef> jumps_;
-  bool jumps_certain_ = true;
+  Answer jumped_;  // whether the packet takes all of the jumps
+  bool explains_ = true;
   bool looking_back_ = false;  // the packet was stopped: the rest is looked at for a rule that would have accepted it
   bool tracked_ = false;       // conntrack has seen it
   bool untracked_ = false;

@@ -155,6 +155,13 @@ TEST_CASE("a tier that cannot be read is not also compared") {
   Contains(FaultOf("alerts: {table_usage: {warning: 0.95, critical: lots}}"), "\"lots\" is not a number");
 }
 
+TEST_CASE("the severities that are pushed are known ones, each once") {
+  CHECK(Accepted("alertmanager: {severities: [critical]}").alertmanager.severities ==
+        std::vector{Config::Severity::kCritical});
+  Contains(FaultOf("alertmanager: {severities: [fatal]}"), "\"fatal\" is unknown; allowed: info, warning or critical");
+  Contains(FaultOf("alertmanager: {severities: [info, info]}"), "info is given twice");
+}
+
 TEST_CASE("backends are known ones, each once") {
   Contains(FaultOf("rules: {backends: [nft]}"),
            "1:20: rules.backends[0]: \"nft\" is unknown; allowed: nftables, iptables-legacy or ip6tables-legacy");

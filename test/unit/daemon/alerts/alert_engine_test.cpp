@@ -1,65 +1,21 @@
-#include "daemon/alerts/alert_engine.h"
-
 #include <cmath>
 
 #include "test/support/catch.h"
+#include "test/unit/daemon/alerts/simulation.h"
 
 using namespace conntally;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr AlertKind kLimit = AlertKind::kSourceNearConnectionLimit;  // 0.80, 0.95, for 10 s
-
-// An engine that is told one value of each source a second.
-struct Simulation {
-  using Values = std::map<std::string, double>;
-
-  void Look(const Values& values, std::chrono::milliseconds after = 1s) {
-    AlertReadings readings;
-    for (const auto& [source, value] : values)
-      readings.readings.push_back({{kind, source, {}}, value, source + " is told of.", {}});
-    readings.blind[static_cast<std::size_t>(kind)] = blind;
-    readings.degraded[static_cast<std::size_t>(kind)] = degraded;
-    now += after;
-    for (AlertTransition& transition : engine.Update(AlertRules(config.alerts), std::move(readings),
-                                                     {now, AlertTime(now.time_since_epoch() / 1ms * 1ms)})) {
-      transitions.push_back(std::move(transition));
-    }
-  }
-  void LookFor(std::chrono::seconds duration, const Values& values) {
-    for (auto i = 0s; i < duration; ++i) Look(values);
-  }
-
-  // "warning pending", "critical firing" ... of the source, those inhibited and resolved left out.
-  std::vector<std::string> States(const std::string& source = "a") const {
-    std::vector<std::string> states;
-    for (const Alert& alert : engine.alerts()) {
-      if (alert.subject.source != source || alert.inhibited || alert.state == AlertState::kResolved) continue;
-      states.push_back(std::string(NameOf(alert.severity)) + " " + NameOf(alert.state));
-    }
-    return states;
-  }
-  std::size_t Firing() const {
-    const AlertList alerts = engine.alerts();
-    return static_cast<std::size_t>(
-        std::count_if(alerts.begin(), alerts.end(), [](const Alert& alert) { return alert.visible_firing(); }));
-  }
-  std::size_t Count(AlertState state) const {
-    return static_cast<std::size_t>(std::count_if(transitions.begin(), transitions.end(),
-                                                  [&](const auto& each) { return each.alert.state == state; }));
-  }
-
-  AlertKind kind = kLimit;
-  Config config;
-  AlertEngine engine;
-  std::vector<AlertTransition> transitions;
-  std::chrono::steady_clock::time_point now{1000s};
-  bool blind = false;
-  std::string degraded;
-};
-
 using Strings = std::vector<std::string>;
+
+AlertTier LeastTier(const AlertRule& rule) {
+  for (const auto& tier : rule.tiers) {
+    if (tier) return *tier;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -89,7 +45,7 @@ TEST_CASE("each kind fires at its threshold and not just below") {
   const AlertRules rules(simulation.config.alerts);
   const AlertRule& rule = rules[simulation.kind];
   const double threshold = rule.least_threshold();
-  const auto patience = std::chrono::ceil<std::chrono::seconds>(rule.for_at_least) + 2s;
+  const auto patience = std::chrono::ceil<std::chrono::seconds>(LeastTier(rule).for_at_least) + 2s;
   INFO(NameOf(simulation.kind));
   simulation.LookFor(patience, {{"a", rule.worse_when_lower ? threshold * 1.001 : threshold * 0.999}});
   CHECK(simulation.engine.alerts().empty());
@@ -228,43 +184,31 @@ TEST_CASE("other thresholds take over at once") {
   CHECK(simulation.States().empty());
 }
 
-TEST_CASE(
-    "of more subjects than there is room for the worst are kept, the same each time, and the rest is counted once") {
-  Simulation::Values values;
-  for (int i = 0; i < 500; ++i) values["source" + std::to_string(i)] = 0.8 + i * 0.0001;
-  Simulation simulation, other;
-  simulation.LookFor(20s, values);
-  other.LookFor(20s, values);
-  CHECK(simulation.Firing() == AlertEngine::kSubjectsMax);
-  CHECK(simulation.engine.turned_away() == 500 - AlertEngine::kSubjectsMax);
-  CHECK(simulation.States("source499") == Strings{"warning firing"});
-  CHECK(simulation.States("source399").empty());
-  const AlertList one = simulation.engine.alerts(), two = other.engine.alerts();
-  REQUIRE(one.size() == two.size());
-  for (std::size_t i = 0; i < one.size(); ++i) CHECK(one[i].subject == two[i].subject);
-
-  // One that is much worse finds room; one that is a little worse does not.
-  values["slightly"] = 0.9;
-  values["much"] = 3;
-  simulation.LookFor(20s, values);
-  CHECK(simulation.States("slightly").empty());
-  CHECK(simulation.States("much") == Strings{"critical firing"});
-  CHECK(simulation.Firing() == AlertEngine::kSubjectsMax);
-}
-
-TEST_CASE("resolved alerts are remembered for a while, in bounded number, until they fire again") {
+TEST_CASE("resolved alerts are remembered for a while, until they fire again") {
   Simulation simulation;
-  for (int i = 0; i < 300; ++i) {
-    simulation.config.alerts.source_limit_usage.for_at_least = 0s;
-    simulation.Look({{"source" + std::to_string(i), 0.9}});
-  }
+  simulation.LookFor(15s, {{"a", 0.9}});
   simulation.LookFor(10s, {});
-  CHECK(simulation.engine.alerts().size() == AlertEngine::kResolvedMax);
-  simulation.Look({{"source299", 0.9}});
-  int of_299 = 0;
-  for (const Alert& alert : simulation.engine.alerts()) of_299 += alert.subject.source == "source299";
-  CHECK(of_299 == 1);
-  simulation.LookFor(6s, {});
+  const auto of_a = [&] {
+    const AlertList alerts = simulation.engine.alerts();
+    return std::count_if(alerts.begin(), alerts.end(), [](const Alert& alert) { return alert.subject.source == "a"; });
+  };
+  CHECK(of_a() == 1);
+  simulation.LookFor(15s, {{"a", 0.9}});
+  CHECK(of_a() == 1);
+  CHECK(simulation.States() == Strings{"warning firing"});
+  simulation.LookFor(61s, {});
+  CHECK(of_a() == 1);
   simulation.LookFor(901s, {});
   CHECK(simulation.engine.alerts().empty());
+}
+
+TEST_CASE("one that fires again soon has to stay away for longer") {
+  Simulation simulation;
+  for (int i = 0; i < 20; ++i) {
+    simulation.LookFor(15s, {{"a", 0.9}});
+    simulation.LookFor(10s, {});
+  }
+  CHECK(simulation.Count(AlertState::kFiring) == 2);
+  simulation.LookFor(60s, {});
+  CHECK(simulation.Count(AlertState::kResolved) == 2);
 }

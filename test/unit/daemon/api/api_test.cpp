@@ -160,7 +160,24 @@ TEST_CASE("alerts are answered with their labels, state and evidence") {
   CHECK(Json::parse(std::get<std::string>(AnswerAlerts({}).body)).at("alerts") == Json::array());
 
   const Json status = Json::parse(std::get<std::string>(AnswerStatus(snapshot).body));
-  CHECK(status.at("alerts") == Json::parse(R"({"firing": 2, "critical": 1, "pending": 1})"));
+  CHECK(status.at("alerts") == Json::parse(R"({"firing": 2, "critical": 1, "pending": 1, "info": 0})"));
+}
+
+TEST_CASE("a fact alone makes no host look alarmed") {
+  Snapshot snapshot = FullSnapshot();
+  Alert fact;
+  fact.subject = {AlertKind::kSourceMatchesDropRule, "192.0.2.7", {}};
+  fact.severity = Severity::kInfo;
+  fact.state = AlertState::kFiring;
+  AlertFigures figures;
+  figures.alerts = {fact};
+  snapshot.alerts = std::make_shared<AlertFigures>(figures);
+  const Json answer = Json::parse(std::get<std::string>(AnswerAlerts(figures).body));
+  CHECK(answer.at("firing") == 0);
+  CHECK(answer.at("info") == 1);
+  CHECK(answer.at("alerts").at(0).at("severity") == "info");
+  const Json status = Json::parse(std::get<std::string>(AnswerStatus(snapshot).body));
+  CHECK(status.at("alerts") == Json::parse(R"({"firing": 0, "critical": 0, "pending": 0, "info": 1})"));
 }
 
 TEST_CASE("what is gathered for the alerts leaves out excluded sources, and keeps limits that are near") {

@@ -98,8 +98,7 @@ class World {
 Match All(const ConditionMatcher& matcher, const Rule& rule, const std::vector<RuleCondition>& conditions,
           const Packet& packet) {
   Match match = Match::kYes;
-  std::string why;
-  for (const RuleCondition& each : conditions) match = Both(match, matcher.Condition(rule, each, packet, why));
+  for (const RuleCondition& each : conditions) match = Both(match, matcher.Condition(rule, each, packet).match);
   return match;
 }
 
@@ -128,7 +127,7 @@ TEST_CASE(
     const Rule& rule = snapshot.backends.at(backend).ruleset->rules[0];
     const ConditionMatcher matcher(snapshot);
     const Packet packet = world.Blurred(world.AnyPacket());
-    const Decision stop{Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, 0}, {}};
+    const Decision stop{Verdict::kDrop, Match::kYes, {}, {backend, 0}, RuleRef{backend, 0}, {}};
     for (const Fix& fix : FixesFor(snapshot, stop, packet)) {
       INFO(seed << ": " << fix.command);
       if (fix.command.find("delete rule") != std::string::npos || fix.command.find(" -D ") != std::string::npos)
@@ -146,10 +145,9 @@ TEST_CASE(
       const Packet other = world.AnyPacket();
       if (All(matcher, rule, *conditions, other) == Match::kNo) continue;
       ++taken;
-      std::string why;
       INFO(seed << ": "
                 << (IptablesText(*conditions, Family::kIpv4) ? *IptablesText(*conditions, Family::kIpv4) : "no words"));
-      CHECK(matcher.Conditions(rule, other, why) == Match::kYes);
+      CHECK(matcher.Conditions(rule, other).match == Match::kYes);
       CHECK(other.source == packet.source);
     }
   }
@@ -197,7 +195,7 @@ TEST_CASE("without a source, or a port, the policy is opened for nobody") {
   Firewall firewall;
   firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {});
   const FirewallReading snapshot = firewall.Now();
-  const Decision policy{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}};
+  const Decision policy{Verdict::kDrop, Match::kYes, {}, {kNft, 0}, std::nullopt, {}};
   CHECK(FixesFor(snapshot, policy, Syn(80)).size() == 1);
   Packet nobodys = Syn(80), portless = Syn(80), of_all = Syn(80);
   nobodys.source.reset();
@@ -213,8 +211,8 @@ TEST_CASE("a packet that leaves the chain before its end is let through where it
   firewall.Base("late", "input", "input", 1, Verdict::kDrop,
                 {Does(Verdict::kReturn, {Tcp(), From("192.0.2.0", "192.0.2.255")})});
   const FirewallReading snapshot = firewall.Now();
-  const Decision by_goto{Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}},
-      by_return{Verdict::kDrop, Match::kYes, true, {kNft, 2}, std::nullopt, {}};
+  const Decision by_goto{Verdict::kDrop, Match::kYes, {}, {kNft, 0}, std::nullopt, {}},
+      by_return{Verdict::kDrop, Match::kYes, {}, {kNft, 2}, std::nullopt, {}};
   REQUIRE(FixesFor(snapshot, by_goto, Syn(80)).size() == 1);
   CHECK(
       FixesFor(snapshot, by_goto, Syn(80))[0].command.starts_with("nft 'add rule ip filter rest ip saddr 192.0.2.7 "));
@@ -230,7 +228,7 @@ TEST_CASE("a rule about one source alone may go, and no other") {
                  Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")})});
   const FirewallReading snapshot = firewall.Now();
   const auto at = [](std::size_t rule) {
-    return Decision{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, rule}, {}};
+    return Decision{Verdict::kDrop, Match::kYes, {}, {kNft, 0}, RuleRef{kNft, rule}, {}};
   };
   Packet any = Syn(80);
   any.protocol.reset(), any.destination_port.reset();
@@ -245,7 +243,7 @@ TEST_CASE("the undo of an nft rule finds that rule, and no other that ends in th
   Firewall firewall;
   firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
   const FirewallReading snapshot = firewall.Now();
-  const Decision stop{Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}};
+  const Decision stop{Verdict::kDrop, Match::kYes, {}, {kNft, 0}, RuleRef{kNft, 0}, {}};
   const Fix fix = FixesFor(snapshot, stop, Syn(80)).at(0);
   const std::size_t at = fix.command.find("comment \"by hand ");
   REQUIRE(at != std::string::npos);
@@ -264,7 +262,7 @@ TEST_CASE("answers are let through for the family alone that the rule stops") {
     answer.family = family;
     answer.state = kStateEstablished;
     const auto fix = FirewallCommands(walker, {})
-                         .AcceptAnswers({Verdict::kDrop, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}}, answer);
+                         .AcceptAnswers({Verdict::kDrop, Match::kYes, {}, {kNft, 0}, RuleRef{kNft, 0}, {}}, answer);
     REQUIRE(fix);
     CHECK(fix->command.starts_with("nft 'insert rule inet filter input handle 10 meta nfproto " + std::string(word) +
                                    " ct state established,related accept "));
@@ -278,7 +276,7 @@ TEST_CASE("an exemption from a limit is for the destination and the SYN that the
   firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {limited});
   const FirewallReading snapshot = firewall.Now();
   const PacketWalker walker(snapshot);
-  const Decision limit{Verdict::kAccept, Match::kYes, true, {kNft, 0}, RuleRef{kNft, 0}, {}};
+  const Decision limit{Verdict::kAccept, Match::kYes, {}, {kNft, 0}, RuleRef{kNft, 0}, {}};
   const auto fix = FirewallCommands(walker, {}).AcceptBeyondLimit(limit, Syn(80));
   REQUIRE(fix);
   CHECK(fix->command.find("ip daddr 192.0.2.1 ") != std::string::npos);
@@ -291,5 +289,5 @@ TEST_CASE("a chain that several rules lead to takes no accept for the sake of on
   firewall.Base("filter", "FORWARD", "forward", 0, Verdict::kDrop, {Leads(Verdict::kGoto, "X")});
   firewall.Own("filter", "X", {});
   const FirewallReading snapshot = firewall.Now();
-  CHECK(FixesFor(snapshot, {Verdict::kDrop, Match::kYes, true, {kNft, 0}, std::nullopt, {}}, Syn(80)).empty());
+  CHECK(FixesFor(snapshot, {Verdict::kDrop, Match::kYes, {}, {kNft, 0}, std::nullopt, {}}, Syn(80)).empty());
 }

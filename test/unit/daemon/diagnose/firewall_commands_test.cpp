@@ -18,7 +18,7 @@ std::vector<Fix> LetThrough(const FirewallCommands& commands, const Decision& st
 }
 
 Decision StopAt(std::size_t rule, RuleBackend backend) {
-  return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, rule}, {}};
+  return {Verdict::kDrop, Match::kYes, {}, {backend, 0}, RuleRef{backend, rule}, {}};
 }
 
 }  // namespace
@@ -110,7 +110,7 @@ TEST_CASE("firewalld is told the zone that stops the packet, and nothing of what
         "firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"192.0.2.7\" "
         "destination address=\"192.0.2.1\" port port=\"80\" protocol=\"tcp\" accept'");
   const Decision forward{
-      Verdict::kReject, Match::kYes, true, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
+      Verdict::kReject, Match::kYes, {}, {RuleBackend::kNftables, 1}, RuleRef{RuleBackend::kNftables, 1}, {}};
   CHECK(
       LetThrough(commands, forward, Syn(80))[0].command.starts_with("nft 'insert rule inet firewalld filter_FORWARD"));
 }
@@ -127,7 +127,7 @@ TEST_CASE("an owner's command names the destination where a rule stops the packe
   for (const Fix& fix : LetThrough(commands, StopAt(1, RuleBackend::kNftables), anywhere))
     CHECK_FALSE(fix.command.starts_with("ufw "));
   // A policy stops what no rule speaks of: an allow stands behind all that do.
-  const Decision policy{Verdict::kDrop, Match::kYes, true, {RuleBackend::kNftables, 0}, std::nullopt, {}};
+  const Decision policy{Verdict::kDrop, Match::kYes, {}, {RuleBackend::kNftables, 0}, std::nullopt, {}};
   CHECK(LetThrough(commands, policy, anywhere)[0].command ==
         "ufw allow in on eth0 proto tcp from 192.0.2.7 to any port 80");
 }

@@ -16,7 +16,7 @@ constexpr auto kNft = RuleBackend::kNftables;
 constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
 
 Decision StopAt(RuleBackend backend) {
-  return {Verdict::kDrop, Match::kYes, true, {backend, 0}, RuleRef{backend, 0}, {}};
+  return {Verdict::kDrop, Match::kYes, {}, {backend, 0}, RuleRef{backend, 0}, {}};
 }
 
 }  // namespace

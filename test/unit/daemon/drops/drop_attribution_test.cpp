@@ -89,7 +89,7 @@ struct Firewall {
   BackendReading after;
 };
 
-DropKey Packet(const char* source, std::uint16_t port, std::uint8_t hooks = HookSet::kInput) {
+DropKey Key(const char* source, std::uint16_t port, std::uint8_t hooks = HookSet::kInput) {
   DropKey key;
   key.source = IpAddress::Parse(source).value();
   key.protocol = 6;
@@ -105,20 +105,20 @@ TEST_CASE("the one rule that matches and whose counter rose dropped the packet")
   Firewall firewall("input");
   firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
   firewall.Add(Rule_("dport 80 drop", Verdict::kDrop, {Port(80)}), 7);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "dport 22 drop");
-  CHECK(firewall.Of(Packet("10.0.0.1", 80)) == "dport 80 drop");
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 443)));
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22, HookSet::kForward)));
-  CHECK(firewall.Of(Packet("10.0.0.1", 22, HookSet::kPrerouting | HookSet::kInput)) == "dport 22 drop");
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "dport 22 drop");
+  CHECK(firewall.Of(Key("10.0.0.1", 80)) == "dport 80 drop");
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 443)));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22, HookSet::kForward)));
+  CHECK(firewall.Of(Key("10.0.0.1", 22, HookSet::kPrerouting | HookSet::kInput)) == "dport 22 drop");
 }
 
 TEST_CASE("a counter that stood still, or rose by less than was dropped, says that it was not this rule") {
   Firewall firewall("input");
   firewall.Add(Rule_("first", Verdict::kDrop, {Source("10.0.0.0", "10.0.0.9")}), 0);
   firewall.Add(Rule_("second", Verdict::kDrop, {Port(22)}), 5);
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));  // the first would have taken it
-  CHECK(firewall.Of(Packet("10.0.1.1", 22)) == "second");
-  CHECK_FALSE(firewall.Of(Packet("10.0.1.1", 22), 6));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22)));  // the first would have taken it
+  CHECK(firewall.Of(Key("10.0.1.1", 22)) == "second");
+  CHECK_FALSE(firewall.Of(Key("10.0.1.1", 22), 6));
 }
 
 TEST_CASE("of two that may have dropped it neither is named") {
@@ -127,32 +127,32 @@ TEST_CASE("of two that may have dropped it neither is named") {
   unknown.fully_understood = false;
   firewall.Add(unknown, 3);
   firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22)));
 
   Firewall silent("input");
   silent.Add(Rule_("source drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), std::nullopt);
   silent.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
-  CHECK_FALSE(silent.Of(Packet("10.0.0.1", 22)));
+  CHECK_FALSE(silent.Of(Key("10.0.0.1", 22)));
 }
 
 TEST_CASE("what the key does not tell is no obstacle to the one rule that is left") {
   Firewall firewall("input");
   firewall.Add(Rule_("ct state invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), 5);
   firewall.Add(Rule_("daddr drop", Verdict::kDrop, {Number(Kind::kDestination, 0)}), 0);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "ct state invalid drop");
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22), 6));
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "ct state invalid drop");
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22), 6));
 
   Firewall contended("input");
   contended.Add(Rule_("ct state invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), 5);
   contended.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
-  CHECK_FALSE(contended.Of(Packet("10.0.0.1", 22)));
-  CHECK(contended.Of(Packet("10.0.0.1", 23)) == "ct state invalid drop");
+  CHECK_FALSE(contended.Of(Key("10.0.0.1", 22)));
+  CHECK(contended.Of(Key("10.0.0.1", 23)) == "ct state invalid drop");
 
   Firewall limited("input");
   Rule rule = Rule_("limit rate over 5/second drop", Verdict::kDrop, {Port(22)});
   rule.limits.emplace_back();
   limited.Add(rule, 5);
-  CHECK(limited.Of(Packet("10.0.0.1", 22)) == "limit rate over 5/second drop");
+  CHECK(limited.Of(Key("10.0.0.1", 22)) == "limit rate over 5/second drop");
 }
 
 TEST_CASE("a rule with something that is not understood is not named, though it alone remains") {
@@ -160,7 +160,7 @@ TEST_CASE("a rule with something that is not understood is not named, though it 
   Rule rule = Rule_("something drop", Verdict::kDrop, {Port(22)});
   rule.fully_understood = false;
   firewall.Add(rule, 5);
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22)));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22)));
 
   Firewall jumps("input");
   Rule jump = Rule_("something jump", Verdict::kJump, {});
@@ -169,20 +169,20 @@ TEST_CASE("a rule with something that is not understood is not named, though it 
   jumps.Add(jump, 5);
   jumps.Begin({}, "other");
   jumps.Add(Rule_("drop", Verdict::kDrop, {}), 5);
-  CHECK_FALSE(jumps.Of(Packet("10.0.0.1", 22)));
+  CHECK_FALSE(jumps.Of(Key("10.0.0.1", 22)));
 }
 
 TEST_CASE("what is accepted before is not dropped after, and a policy may be what dropped it") {
   Firewall accepts("input");
   accepts.Add(Rule_("accept", Verdict::kAccept, {Port(22)}), 5);
   accepts.Add(Rule_("drop", Verdict::kDrop, {}), 5);
-  CHECK_FALSE(accepts.Of(Packet("10.0.0.1", 22)));
-  CHECK(accepts.Of(Packet("10.0.0.1", 23)) == "drop");
+  CHECK_FALSE(accepts.Of(Key("10.0.0.1", 22)));
+  CHECK(accepts.Of(Key("10.0.0.1", 23)) == "drop");
 
   Firewall policy("input", Verdict::kDrop);
   policy.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), 5);
-  CHECK(policy.Of(Packet("10.0.0.1", 22)) == "dport 22 drop");
-  CHECK_FALSE(policy.Of(Packet("10.0.0.1", 23)));
+  CHECK(policy.Of(Key("10.0.0.1", 22)) == "dport 22 drop");
+  CHECK_FALSE(policy.Of(Key("10.0.0.1", 23)));
 }
 
 TEST_CASE("chains that are jumped to are walked, and returned from") {
@@ -194,9 +194,9 @@ TEST_CASE("chains that are jumped to are walked, and returned from") {
   firewall.Begin({}, "other");
   firewall.Add(Rule_("return", Verdict::kReturn, {Port(80)}), 9);
   firewall.Add(Rule_("inner", Verdict::kDrop, {}), 9);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "inner");
-  CHECK(firewall.Of(Packet("10.0.0.1", 80)) == "last");
-  CHECK(firewall.Of(Packet("10.0.1.1", 22)) == "last");
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "inner");
+  CHECK(firewall.Of(Key("10.0.0.1", 80)) == "last");
+  CHECK(firewall.Of(Key("10.0.1.1", 22)) == "last");
 }
 
 TEST_CASE("a jump into a chain that only drops is the rule where it counts, else the one that it leads to") {
@@ -209,8 +209,8 @@ TEST_CASE("a jump into a chain that only drops is the rule where it counts, else
     firewall.Add(Rule_("last", Verdict::kDrop, {}), 9);
     firewall.Begin({}, "dropper");
     firewall.Add(Rule_("inner", Verdict::kDrop, {}), 9);
-    CHECK(firewall.Of(Packet("10.0.0.1", 22)) == (counts ? "dport 22 jump dropper" : "inner"));
-    CHECK(firewall.Of(Packet("10.0.0.1", 23)) == "last");
+    CHECK(firewall.Of(Key("10.0.0.1", 22)) == (counts ? "dport 22 jump dropper" : "inner"));
+    CHECK(firewall.Of(Key("10.0.0.1", 23)) == "last");
   }
 }
 
@@ -231,9 +231,9 @@ TEST_CASE("a goto comes back to whoever jumped before it, and at last to the pol
   firewall.Add(Rule_("after the goto", Verdict::kDrop, {}), 9);
   firewall.Begin({}, "second");
   firewall.Add(Rule_("inner", Verdict::kDrop, {Port(23)}), 9);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "after the jump");
-  CHECK(firewall.Of(Packet("10.0.0.1", 23)) == "inner");
-  CHECK(firewall.Of(Packet("10.0.0.1", 24)) == "last");
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "after the jump");
+  CHECK(firewall.Of(Key("10.0.0.1", 23)) == "inner");
+  CHECK(firewall.Of(Key("10.0.0.1", 24)) == "last");
 
   // The policy is what drops these, so a chain of another hook must not be named.
   RuleChain other;
@@ -242,8 +242,8 @@ TEST_CASE("a goto comes back to whoever jumped before it, and at last to the pol
   firewall.Begin(std::move(other), "other");
   firewall.Add(Rule_("of the other hook", Verdict::kDrop, {}), 9);
   constexpr std::uint8_t kBoth = HookSet::kPrerouting | HookSet::kInput;
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80, kBoth)));
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 81, kBoth)));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 80, kBoth)));
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 81, kBoth)));
 }
 
 TEST_CASE("what is surely dropped meets no later chain of the hook") {
@@ -260,24 +260,24 @@ TEST_CASE("what is surely dropped meets no later chain of the hook") {
     firewall.Add(Rule_("late", Verdict::kDrop, {Port(23)}), 9);
     return firewall;
   };
-  CHECK(with_later(1, "filter").Of(Packet("10.0.0.1", 22)) == "early");
-  CHECK(with_later(1, "filter").Of(Packet("10.0.0.1", 23)) == "late");
-  CHECK_FALSE(with_later(0, "filter").Of(Packet("10.0.0.1", 22)));  // of one priority, either may stand first
-  CHECK_FALSE(with_later(1, "nat").Of(Packet("10.0.0.1", 22)));     // which sees first packets alone
+  CHECK(with_later(1, "filter").Of(Key("10.0.0.1", 22)) == "early");
+  CHECK(with_later(1, "filter").Of(Key("10.0.0.1", 23)) == "late");
+  CHECK_FALSE(with_later(0, "filter").Of(Key("10.0.0.1", 22)));  // of one priority, either may stand first
+  CHECK_FALSE(with_later(1, "nat").Of(Key("10.0.0.1", 22)));     // which sees first packets alone
 }
 
 TEST_CASE("interfaces are known by name, with or without a wildcard, and conditions may be negated") {
   Firewall firewall("input");
   firewall.Add(Rule_("wlan", Verdict::kDrop, {In("wlan*", false)}), 5);
   firewall.Add(Rule_("not lo", Verdict::kDrop, {In("lo", true)}), 5);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "not lo");
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "not lo");
 }
 
 TEST_CASE("rules that changed meanwhile leave it open") {
   Firewall firewall("input");
   firewall.Add(Rule_("drop", Verdict::kDrop, {}), 5);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "drop");
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 22), 5, true));
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "drop");
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 22), 5, true));
 }
 
 TEST_CASE("a verdict map dropped what one of its elements that drop took") {
@@ -294,13 +294,13 @@ TEST_CASE("a verdict map dropped what one of its elements that drop took") {
   Firewall firewall("input");
   firewall.Add(map, 12);
   firewall.Add(Rule_("drop", Verdict::kDrop, {}), 12);
-  CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "dport vmap");
-  CHECK_FALSE(firewall.Of(Packet("10.0.0.1", 80)));       // it was let in
-  CHECK(firewall.Of(Packet("10.0.0.1", 443)) == "drop");  // the map has nothing for it
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "dport vmap");
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 80)));       // it was let in
+  CHECK(firewall.Of(Key("10.0.0.1", 443)) == "drop");  // the map has nothing for it
   map.map_understood = false;
   Firewall unknown("input");
   unknown.Add(map, 12);
-  CHECK_FALSE(unknown.Of(Packet("10.0.0.1", 22)));
+  CHECK_FALSE(unknown.Of(Key("10.0.0.1", 22)));
 }
 
 TEST_CASE("a source that was in a set before and after was in it") {
@@ -323,13 +323,13 @@ TEST_CASE("a source that was in a set before and after was in it") {
     firewall.Add(Rule_("@bad drop", Verdict::kDrop, {in_set}), 7);
     firewall.before.sets = holding({"10.0.0.1", "10.0.0.2"}, expires);
     firewall.after.sets = holding({"10.0.0.1", "10.0.0.3"}, expires);
-    CHECK(firewall.Of(Packet("10.0.0.1", 22)) == "@bad drop");
-    CHECK_FALSE(firewall.Of(Packet("10.0.0.2", 22)));
-    CHECK_FALSE(firewall.Of(Packet("10.0.0.3", 22)));
-    CHECK_FALSE(firewall.Of(Packet("10.0.0.4", 22)));  // it may have been in between
+    CHECK(firewall.Of(Key("10.0.0.1", 22)) == "@bad drop");
+    CHECK_FALSE(firewall.Of(Key("10.0.0.2", 22)));
+    CHECK_FALSE(firewall.Of(Key("10.0.0.3", 22)));
+    CHECK_FALSE(firewall.Of(Key("10.0.0.4", 22)));  // it may have been in between
 
     // Where elements leave by themselves, a rule after it may have been the one.
     firewall.Add(Rule_("drop", Verdict::kDrop, {}), 7);
-    CHECK(firewall.Of(Packet("10.0.0.1", 22)).has_value() == !expires);
+    CHECK(firewall.Of(Key("10.0.0.1", 22)).has_value() == !expires);
   }
 }

@@ -17,8 +17,8 @@ TEST_CASE("what a terminal would obey is made harmless") {
   CHECK(Harmless("\xe2\x80\xae"
                  "abc") == "?abc");  // right-to-left override
   CHECK(Harmless("\xcc\x81"
-                 "e") == "?e");            // combining
-  CHECK(Harmless("\xe4\xb8\xad") == "?");  // two columns wide
+                 "e") == "?e");                // combining
+  CHECK(Harmless("\xf0\x9f\x98\x80") == "?");  // an emoji, whose width depends on the terminal
   CHECK(Harmless("Zürich, Ωmega, Ядро") == "Zürich, Ωmega, Ядро");
   CHECK(Harmless(std::string_view("a\0b", 3)) == "a?b");
   CHECK(Harmless(std::string(5000, 'x')).size() == 1000);
@@ -31,6 +31,23 @@ TEST_CASE("cutting and padding count characters, not bytes") {
   CHECK(Left("Zürich", 3) == "Zü~");
   CHECK(Cut("abc", 3) == "abc");
   CHECK(Cut("abc", 0).empty());
+}
+
+TEST_CASE("a character of two columns is counted as two, and never cut in half") {
+  CHECK(Harmless("中文 ラベル 한국") == "中文 ラベル 한국");
+  CHECK(Width("中文 ab") == 7);
+  CHECK(Cut("中文", 4) == "中文");
+  CHECK(Cut("中文", 3) == "中~");
+  CHECK(Cut("中文", 2) == "~");
+  CHECK(Left("中文", 3) == "中~");
+  CHECK(Left("中文字", 5) == "中文~");
+  CHECK(Left("中文字", 4) == "中~ ");
+  CHECK(Right("中", 4) == "  中");
+}
+
+TEST_CASE("where UTF-8 is not shown, every other character is a question mark of its width") {
+  CHECK(InAscii("Zürich 中") == "Z?rich ??");
+  CHECK(InAscii("█▁x") == "??x");
 }
 
 TEST_CASE("figures stay short, whatever they are") {

@@ -109,6 +109,34 @@ TEST_CASE("what is not known leaves the answer open, and says which rule") {
   CHECK(RuleOf(Of(some, Syn(22))) == -1);
 }
 
+TEST_CASE("a map that was read in part leaves open what none of the listed elements takes") {
+  BuiltRule map = Does(Verdict::kMap);
+  MappedVerdict accepts;
+  accepts.verdict = Verdict::kAccept;
+  accepts.key = {ToPort(22)};
+  map.rule.map = {accepts};
+  map.rule.fully_understood = map.rule.map_understood = false;
+  CHECK(Of(Input(Verdict::kDrop, {map}), Syn(22)).passes == Match::kYes);
+  CHECK(Of(Input(Verdict::kDrop, {map}), Syn(80)).passes == Match::kMaybe);
+  map.rule.map_understood = true;
+  CHECK(RuleOf(Of(Input(Verdict::kDrop, {map}), Syn(80))) == -1);
+}
+
+TEST_CASE("of a packet of which nothing but its source is known, one chain tells what may stop it") {
+  const auto firewall = Input(Verdict::kAccept, {Does(Verdict::kDrop, {From("10.0.0.0", "10.0.0.255"), ToPort(23)}),
+                                                 Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255"), ToPort(22)}),
+                                                 Does(Verdict::kDrop, {From("192.0.2.0", "192.0.2.255")})});
+  const FirewallReading snapshot = firewall.Now();
+  Packet packet;
+  packet.source = IpAddress::Parse("192.0.2.9");
+  const Walk walk = PacketWalker(snapshot).In({RuleBackend::kNftables, 0}, packet, Limits::kNotKnown);
+  REQUIRE(walk.stops.size() == 2);
+  CHECK(walk.stops[0].by_itself.match == Match::kMaybe);
+  CHECK(walk.stops[0].by_itself.why == Why::kDestinationPort);
+  CHECK(walk.stops[1].takes_all_that_comes());
+  CHECK(walk.passes == Match::kNo);
+}
+
 TEST_CASE("a jump that may be taken leaves both ways open") {
   BuiltRule perhaps = Leads(Verdict::kJump, "a");
   perhaps.rule.fully_understood = false;

@@ -34,8 +34,7 @@ Match AsAsked(const AddressSet& set, const char* source) {
   condition.ipset = true;
   Packet packet;
   packet.source = Address(source);
-  std::string why;
-  return ConditionMatcher(snapshot).Conditions(rule, packet, why);
+  return ConditionMatcher(snapshot).Conditions(rule, packet).match;
 }
 
 }  // namespace

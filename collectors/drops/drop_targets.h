@@ -1,0 +1,90 @@
+// To which ports the packets of one source were dropped lately: the few with most packets, and how many distinct ones,
+// estimated by linear counting (Whang, Vander-Zanden, Taylor 1990: -m ln(share of zero bits), here for up to some
+// 1,400). "Lately" is the present window and the one before it: what is older than two windows is forgotten, so a scan
+// that ended is no scan any more.
+//
+// Not thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace conntally {
+
+struct DropTarget {
+  std::uint8_t protocol = 0;
+  std::uint16_t port = 0;
+  std::uint32_t packets = 0;
+  friend bool operator==(const DropTarget&, const DropTarget&) = default;
+};
+
+class DropTargets {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds kWindow{45};
+  static constexpr std::size_t kKept = 4;
+
+  void Add(std::uint8_t protocol, std::uint16_t port, std::uint64_t packets, Time now) {
+    Turn(now);
+    seen_[0].set(Mixed(protocol, port) % kBits);
+    const auto add = static_cast<std::uint32_t>(std::min<std::uint64_t>(packets, UINT32_MAX / 2));
+    auto least = most_.begin();
+    for (auto target = most_.begin(); target != most_.end(); ++target) {
+      if (target->protocol == protocol && target->port == port) {
+        target->packets = std::min(target->packets, UINT32_MAX / 2) + add;
+        return;
+      }
+      if (target->packets < least->packets) least = target;
+    }
+    *least = {protocol, port, least->packets / 2 + add};
+  }
+
+  // The most packets first.
+  std::vector<DropTarget> Most(Time now) const {
+    std::vector<DropTarget> most;
+    if (now - began_ >= 2 * kWindow) return most;
+    std::copy_if(most_.begin(), most_.end(), std::back_inserter(most),
+                 [](const DropTarget& target) { return target.packets != 0; });
+    std::sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a.packets > b.packets; });
+    return most;
+  }
+  double DistinctPorts(Time now) const {
+    if (now - began_ >= 2 * kWindow) return 0;
+    const double present = Estimate(seen_[0]);
+    return now - began_ >= kWindow ? present : std::max(present, Estimate(seen_[1]));
+  }
+
+ private:
+  static constexpr std::size_t kBits = 256;
+  using Bits = std::bitset<kBits>;
+
+  static std::uint32_t Mixed(std::uint8_t protocol, std::uint16_t port) {
+    std::uint32_t mixed = (std::uint32_t{protocol} << 16 | port) * 0x9e3779b1U;
+    mixed ^= mixed >> 15;
+    mixed *= 0x85ebca77U;
+    return mixed ^ mixed >> 13;
+  }
+  static double Estimate(const Bits& bits) {
+    const auto zero = static_cast<double>(std::max<std::size_t>(kBits - bits.count(), 1));
+    return kBits * std::log(kBits / zero);
+  }
+  void Turn(Time now) {
+    if (now - began_ < kWindow) return;
+    const bool follows = now - began_ < 2 * kWindow;
+    seen_[1] = follows ? seen_[0] : Bits{};
+    seen_[0].reset();
+    for (DropTarget& target : most_) target.packets = follows ? target.packets / 2 : 0;
+    began_ = now;
+  }
+
+  Time began_{};
+  std::array<Bits, 2> seen_{};  // in the present window, and in the one before
+  std::array<DropTarget, kKept> most_{};
+};
+
+}  // namespace conntally

@@ -1,0 +1,60 @@
+// What translation makes of a packet on its way.
+#include "collectors/rules/walk/walk_run.h"
+
+namespace conntally {
+
+void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
+  if (looking_back_) return;
+  const NatTarget target = rule.nat.value_or(NatTarget{});
+  const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
+  const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
+  // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
+  const bool last_of_several = !of_source && walk_.destination_nat_open;
+  const bool known = understood && (flow.alive == Match::kYes || last_of_several);
+  if (!known && match == Match::kYes) NotTold(ref, "what it makes of addresses is not known");
+  if (of_source) {
+    if (known) {
+      walk_.source_nat = ref;
+      if (walk_.packet.status) *walk_.packet.status |= kStatusSourceNat;
+    } else {
+      walk_.source_nat_open = true;
+    }
+    nat_settled_[1] = nat_settled_[1] || known;
+  } else if (known) {
+    walk_.destination_nat = ref;
+    nat_settled_[0] = true;
+    if (walk_.packet.status || last_of_several)
+      walk_.packet.status = walk_.packet.status.value_or(0) | kStatusDestinationNat;
+    ChangeDestination(target);
+  } else {
+    walk_.destination_nat_open = true;
+    walk_.packet.destination.reset();  // it may be another from here on
+    walk_.packet.destination_port.reset();
+    walk_.packet.status.reset();
+  }
+  ++ends_;  // nat accepts what it translates
+  passed_base_ = Either(passed_base_, Both(flow.alive, match));
+  flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+}
+
+void WalkRun::ChangeDestination(const NatTarget& target) {
+  Packet& packet = walk_.packet;
+  if (target.kind == NatTarget::Kind::kRedirect) {
+    packet.destination_is_local = true;
+    packet.destination.reset();  // the first of the interface's
+    if (hook_ == Hook::kOutput) {
+      packet.destination = IpAddress::Parse(packet.family == Family::kIpv4 ? "127.0.0.1" : "::1");
+    }
+  } else if (target.addresses) {
+    packet.destination =
+        target.addresses->first == target.addresses->last ? std::optional(target.addresses->first) : std::nullopt;
+    const IpAddress& any = target.addresses->first;
+    if (routing_.is_local) packet.destination_is_local = routing_.is_local(any);
+  } else if (!target.known) {
+    packet.destination.reset();
+  }
+  if (target.ports) packet.destination_port = target.ports;
+  if (!target.known) packet.destination_port.reset();
+}
+
+}  // namespace conntally
