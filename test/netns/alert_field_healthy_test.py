@@ -52,6 +52,8 @@ def test_no_healthy_host_wakes_anybody():
         print_table([("host", "opened/s", "dropped/s", "entries")] + [(name, *figures) for name, figures in busy.items()])
         idle = {name: figures for name, figures in busy.items() if sum(figures[:2]) < OPENED_LEAST}
         assert not idle, f"too little happened for a proof: {idle}"
+        deaf = {who: failed for who, failed in field.watch.silent.items() if failed > SECONDS / 2}
+        assert not deaf, f"so often a judge did not answer: {deaf}"
         up = {labels["instance"] for labels, value in field.prometheus.query("up == 1")}
         assert up == {host.name for host in hosts}, f"Prometheus did not reach {({host.name for host in hosts} - up)}"
         forget_logs()  # what matters of them stands above
