@@ -123,7 +123,9 @@ def lend_promtool(machine):
 
 
 def whole():
-    return [[str(script.relative_to(ROOT))] for script in sorted((ROOT / "test/netns").glob("*_test.py"))]
+    """But for the field of hosts: dozens at a time are more than an emulated machine can do in real time."""
+    scripts = sorted(set((ROOT / "test/netns").glob("*_test.py")) - set((ROOT / "test/netns").glob("alert_field_*")))
+    return [[str(script.relative_to(ROOT))] for script in scripts]
 
 
 def _interrupt(number, _):
