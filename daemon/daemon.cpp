@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -74,6 +75,14 @@ void KeepSignalsPending() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// systemd names that of StateDirectory=, and may name several.
+std::string StateDirectory(const RunCommand& command) {
+  if (command.state_directory) return *command.state_directory;
+  const char* const named = getenv("STATE_DIRECTORY");
+  const std::string text = named == nullptr ? "" : named;
+  return text.substr(0, text.find(':'));
+}
+
 class Daemon {
  public:
   Daemon(RunCommand command, Config config)
@@ -94,17 +103,24 @@ class Daemon {
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
         observer_(config_, tally_, conntrack_, table_, rules_, drops_),
-        alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); }) {}
+        alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
+                {.directory = StateDirectory(command_), .namespace_path = command_.netns_path.value_or("")}) {}
 
-  // Throws what a thread that cannot be had throws.
+  // Throws std::system_error when a thread cannot be started.
   Status Run() {
-    auto server = http::Server::Start(
-        {.listen_address = config_.web.listen_address, .allowed_hosts = config_.web.allowed_hosts}, Routes());
+    observer_.set_reload(true, std::chrono::system_clock::now());
+    auto passed = TakePassedSocket();
+    if (!passed) return passed.error();
+    const std::string listen_address = *passed ? (*passed)->address : config_.web.listen_address;
+    auto server = http::Server::Start({.listen_address = listen_address,
+                                       .inherited_socket = *passed ? (*passed)->descriptor : -1,
+                                       .allowed_hosts = config_.web.allowed_hosts},
+                                      Routes());
     if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
-    spdlog::info("serving {}/metrics (listening on {})", DaemonUrl(config_.web.listen_address, server_->port()),
-                 config_.web.listen_address);
+    spdlog::info("serving {}/metrics (listening on {}{})", DaemonUrl(listen_address, server_->port()), listen_address,
+                 *passed ? ", the socket that systemd passed; web.listen_address has no effect" : "");
     conntrack_.Start();
     rules_.Start();
     drops_.Start();
@@ -193,8 +209,7 @@ class Daemon {
     }
   }
 
-  // Takes the next signal, if one comes within this time; true when it says stop. Without a descriptor: there may be
-  // none to be had.
+  // Takes the next signal, if one comes within this time; true when it says stop. Needs no descriptor.
   bool AwaitStop(std::chrono::milliseconds at_most) {
     const sigset_t signals = OurSignals();
     const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
@@ -210,8 +225,8 @@ class Daemon {
   void TellStanding() {
     const Snapshot standing = observer_.TakeStanding();
     for (const CollectorTransitions::Line& line : reports_.Update(standing.collectors, Clock::now())) {
-      spdlog::log(line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, "{}",
-                  line.text);
+      LogWith({.collector = line.collector},
+              line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, line.text);
     }
     if (standing.trust.ready && !ready_told_) {
       ready_told_ = true;
@@ -233,18 +248,18 @@ class Daemon {
     std::optional<Config> wanted;
     const auto loaded = Caught([&] { wanted = LoadConfigOrLog(command_); });
     if (!loaded) spdlog::error("reload: {}", loaded.error().message);
-    observer_.set_reload_successful(wanted.has_value());
+    observer_.set_reload(wanted.has_value(), std::chrono::system_clock::now());
     if (wanted) {
       if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {
-        spdlog::warn("reload: {} changed, which takes a restart; the rest is taken over now", fmt::join(keys, ", "));
+        spdlog::warn("reload: the change of {} needs a restart; all other changes apply now", fmt::join(keys, ", "));
       }
       ConfigureLog(wanted->log);
       conntrack_.set_reconcile_interval(wanted->conntrack.reconcile_interval);
       observer_.set_config(*wanted);
       alerts_.set_config(*wanted);
-      spdlog::info("reload: configuration taken over");
+      spdlog::info("reload: the new configuration applies");
     } else {
-      spdlog::error("reload: the configuration has faults; the old one stays");
+      spdlog::error("reload: the configuration has faults; the old one still applies");
     }
     service_.NotifyReloaded();
   }

@@ -65,6 +65,7 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
                 .ports_secret = RandomSecret()},
                tally_),
       census_(options_.grouping, KeyedHash::WithRandomSecret()),
+      answers_(options_.grouping, KeyedHash::WithRandomSecret()),
       prepared_(kStride),
       reconcile_interval_ms_(options_.reconcile_interval.count()),
       stop_(MakeEvent()) {}
@@ -164,9 +165,11 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       ReadKernelSettings();
       settings_read = now;
     }
+    const bool surveying =
+        health_.reconciled.load(std::memory_order_relaxed) && answers_.Step(tracker_.flows(), Now(), now);
     const bool counting = census_.Step(tracker_.flows(), now);
     const bool attributing = Attribute();
-    if (reconciler.active() || attributing || counting || !drained) {
+    if (reconciler.active() || attributing || counting || surveying || !drained) {
       if (stopping_.load(std::memory_order_relaxed)) return SessionEnd::kStopped;
       continue;
     }

@@ -13,10 +13,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <thread>
 
+#include "collectors/conntrack/answer_survey.h"
 #include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
 #include "collectors/conntrack/event_stream.h"
@@ -58,6 +60,9 @@ class ConntrackCollector {
   ConnectionCensus& census() { return census_; }
   const ConnectionCensus& census() const { return census_; }
 
+  // Who is answered, and who is not; null before it was looked at for the first time.
+  std::shared_ptr<const AnswerFigures> answers() const { return answers_.last(); }
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -81,6 +86,7 @@ class ConntrackCollector {
   FlowTracker tracker_;
   ConntrackHealth health_;
   ConnectionCensus census_;
+  AnswerSurvey answers_;
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();

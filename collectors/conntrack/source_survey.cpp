@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <new>
 
@@ -15,7 +17,7 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one whole dump is cheaper
+constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one dump of the family is cheaper
 
 bool HasPorts(std::uint8_t protocol) {
   return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
@@ -34,31 +36,39 @@ struct Free {
 using LibraryFlow = std::unique_ptr<nf_conntrack, Free<nf_conntrack, nfct_destroy>>;
 using LibraryFilter = std::unique_ptr<nfct_filter_dump, Free<nfct_filter_dump, nfct_filter_dump_destroy>>;
 
-// Asks for one source's entries alone. A kernel that does not know CTA_FILTER sends all of its family. The library
-// writes the tuple and the family; CTA_FILTER it knows only since 1.1, which Debian 12 does not have.
-void AddFilter(const IpAddress& source, NetlinkRequest& request) {
-  constexpr std::uint32_t kBySource = 1;  // CTA_FILTER_F_CTA_IP_SRC of net/netfilter/nf_internals.h
-  const std::uint8_t family = source.family == Family::kIpv4 ? AF_INET : AF_INET6;
-  const LibraryFlow flow(nfct_new());
+// One family's entries alone.
+NetlinkRequest EntriesOf(Family family) {
+  NetlinkRequest request(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NetlinkRequest::Wants::kDump);
   const LibraryFilter filter(nfct_filter_dump_create());
-  if (!flow || !filter) throw std::bad_alloc();
-  nfct_set_attr_u8(flow.get(), ATTR_L3PROTO, family);
+  if (!filter) throw std::bad_alloc();
+  nfct_filter_dump_set_attr_u8(filter.get(), NFCT_FILTER_DUMP_L3NUM, family == Family::kIpv4 ? AF_INET : AF_INET6);
+  nfct_nlmsg_build_filter(request.message(), filter.get());
+  return request;
+}
+
+// One source's, of IPv4: asked for an IPv6 one, Linux 5.8 to 6.18 at least send all but its entries (`!ipv6_addr_cmp`
+// in ctnetlink_filter_match_tuple). A kernel that does not know CTA_FILTER sends all of the family, and the library
+// writes it only since 1.1, which Debian 12 does not have.
+NetlinkRequest EntriesOf(const IpAddress& ipv4_source) {
+  constexpr std::uint32_t kBySource = 1;  // CTA_FILTER_F_CTA_IP_SRC of net/netfilter/nf_internals.h
+  NetlinkRequest request = EntriesOf(Family::kIpv4);
+  const LibraryFlow flow(nfct_new());
+  if (!flow) throw std::bad_alloc();
+  nfct_set_attr_u8(flow.get(), ATTR_L3PROTO, AF_INET);
   nfct_set_attr_u8(flow.get(), ATTR_L4PROTO,
                    IPPROTO_TCP);  // the library writes no tuple without; the filter ignores it
-  nfct_set_attr(flow.get(), family == AF_INET ? ATTR_IPV4_SRC : ATTR_IPV6_SRC, source.bytes.data());
+  nfct_set_attr(flow.get(), ATTR_IPV4_SRC, ipv4_source.bytes.data());
   nfct_nlmsg_build(request.message(), flow.get());
-  nfct_filter_dump_set_attr_u8(filter.get(), NFCT_FILTER_DUMP_L3NUM, family);
-  nfct_nlmsg_build_filter(request.message(), filter.get());
   nlattr* const nest = mnl_attr_nest_start(request.message(), CTA_FILTER);
   request.Put(CTA_FILTER_ORIG_FLAGS, kBySource).Put(CTA_FILTER_REPLY_FLAGS, std::uint32_t{0});
   mnl_attr_nest_end(request.message(), nest);
+  return request;
 }
 
-Status Dump(const IpAddress* only, const std::stop_token& stop, SourceSurvey& survey) {
+// Adds what is answered, or of that only one source's.
+Status Dump(const NetlinkRequest& request, const IpAddress* only, const std::stop_token& stop, SourceSurvey& survey) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
-  NetlinkRequest request(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NetlinkRequest::Wants::kDump);
-  if (only != nullptr) AddFilter(*only, request);
   if (const auto sent = SendRequest(*socket, request); !sent) return sent;
   ReplyBuffer buffer;
   while (!stop.stop_requested()) {
@@ -71,10 +81,6 @@ Status Dump(const IpAddress* only, const std::stop_token& stop, SourceSurvey& su
     if (progress.value() == ReplyProgress::kDone) return Ok();
   }
   return Error{"told to stop", ECANCELED};
-}
-
-bool IsWhole(const IpAddress& source, SourceGrouping grouping) {
-  return (source.family == Family::kIpv4 ? grouping.ipv4_prefix : grouping.ipv6_prefix) == AddressBits(source.family);
 }
 
 }  // namespace
@@ -105,11 +111,18 @@ void SourceSurvey::Add(const FlowEvent& flow) {
 
 Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop,
                     SourceSurvey& survey) {
-  bool each = sources.size() <= kFilteredDumpsMax;
-  for (const IpAddress& source : sources) each = each && IsWhole(source, grouping);
-  if (!each) return Dump(nullptr, stop, survey);
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (const auto dumped = Dump(&sources[i], stop, survey); !dumped) return dumped;
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    std::vector<IpAddress> wanted;
+    std::copy_if(sources.begin(), sources.end(), std::back_inserter(wanted),
+                 [&](const IpAddress& source) { return source.family == family; });
+    const bool each = family == Family::kIpv4 && wanted.size() <= kFilteredDumpsMax &&
+                      grouping.ipv4_prefix == AddressBits(Family::kIpv4);
+    Status dumped = Ok();
+    if (!each && !wanted.empty()) dumped = Dump(EntriesOf(family), nullptr, stop, survey);
+    for (std::size_t i = 0; each && dumped && i < wanted.size(); ++i) {
+      dumped = Dump(EntriesOf(wanted[i]), &wanted[i], stop, survey);
+    }
+    if (!dumped) return dumped;
   }
   return Ok();
 }

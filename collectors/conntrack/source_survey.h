@@ -3,7 +3,8 @@
 // every source.
 //
 // The cost is a walk through the kernel's whole table: some 2 s of CPU for a million entries, a tenth where the kernel
-// filters by source itself (CTA_FILTER, Linux 5.8; one source at a time). Whoever asks sees to it that this is rare.
+// filters by source itself (CTA_FILTER, Linux 5.8; one IPv4 source at a time). Whoever asks sees to it that this is
+// rare.
 //
 // SourceSurvey is pure. SurveyKernel: any thread, one at a time.
 #pragma once

@@ -31,7 +31,7 @@ struct RuleTable {
   RuleFamily family = RuleFamily::kIp;
   std::string name;
   std::size_t rules = 0;
-  std::size_t rules_without_counter = 0;
+  std::size_t rules_uncounted = 0;
   bool by_iptables = false;  // of nftables: iptables-nft (or ip6tables-nft) made it, and reads it
 };
 

@@ -41,7 +41,7 @@ void FinishRuleset(Ruleset& ruleset) {
     }
     if (const auto table = tables.find({rule.family, rule.table}); table != tables.end()) {
       ++table->second->rules;
-      if (!rule.has_counter) ++table->second->rules_without_counter;
+      if (!rule.has_counter) ++table->second->rules_uncounted;
     }
   }
   // Twice: a chain that only drops may be reached through another.

@@ -62,13 +62,17 @@ void Growth::Add(Time when, std::uint64_t entries) {
   samples_.push_back(sample);
   while (samples_.size() > kSamplesMax || when - samples_.front().when > kWindowMax) samples_.pop_front();
   FollowPeaks(sample);
-  slope_.reset();
+  chosen_.reset();
 }
 
-double Growth::EntriesPerSecond() const {
-  if (!slope_) slope_ = Slope();
-  return *slope_;
+const Growth::Chosen& Growth::chosen() const {
+  if (!chosen_) chosen_ = Choose();
+  return *chosen_;
 }
+
+double Growth::EntriesPerSecond() const { return chosen().slope; }
+
+double Growth::TrendSeconds() const { return chosen().slope > 0 ? chosen().seconds : 0; }
 
 Growth::Trend Growth::TrendOfLast(seconds window) const {
   std::vector<Point> points;
@@ -111,27 +115,31 @@ Growth::Trend Growth::TrendOfLast(seconds window) const {
   return trend;
 }
 
-double Growth::Slope() const {
-  if (samples_.size() < kSamplesMin) return 0;
+Growth::Chosen Growth::Choose() const {
+  if (samples_.size() < kSamplesMin) return {};
   const bool tooth = IsTooth(samples_.back().entries);
   const auto shortest = ShortestWindow();
   Trend chosen;
   double low = -std::numeric_limits<double>::infinity();
   double high = -low;
   std::size_t seen = 0;
+  const std::chrono::duration<double> age = samples_.back().when - samples_.front().when;
+  double lasted = 0;
   for (const seconds window : kWindows) {
     const Trend trend = TrendOfLast(window);
     if (trend.samples < kSamplesMin || (window < shortest && window != kWindows.back())) continue;
     const bool agrees = trend.slope >= low && trend.slope <= high && (trend.tau >= kTauMin || chosen.tau < kTauClear);
     if (seen != 0 && !tooth && !agrees) break;
     chosen = trend;
+    lasted = std::min<double>(static_cast<double>(window.count()), age.count());
     const double error = std::max(trend.error, kAgreement * std::abs(trend.slope));
     low = std::max(low, trend.slope - error);
     high = std::min(high, trend.slope + error);
     ++seen;
     if (samples_.back().when - samples_.front().when < window) break;  // longer ones hold the same samples
   }
-  return chosen.tau >= kTauMin ? std::max(chosen.slope, 0.0) : 0;
+  if (chosen.tau < kTauMin) return {};
+  return {std::max(chosen.slope, 0.0), lasted};
 }
 
 // A peak is where the fill began to fall by a third or more of what it had risen by before.

@@ -33,6 +33,8 @@ class Growth {
 
   // Entries per second; 0 where there is no trend upwards, and before there are kSamplesMin samples.
   double EntriesPerSecond() const;
+  // How long it has grown so, at least: the window that was chosen, as far as there are samples; 0 without a trend.
+  double TrendSeconds() const;
 
   // +infinity when the table is not growing; 0 when it is full.
   double SecondsUntilFull(std::uint64_t entries, std::uint64_t limit) const;
@@ -52,10 +54,15 @@ class Growth {
   void FollowPeaks(const Sample& sample);
   bool IsTooth(double entries) const;
   std::chrono::duration<double> ShortestWindow() const;
-  double Slope() const;
+  struct Chosen {
+    double slope = 0;
+    double seconds = 0;
+  };
+  Chosen Choose() const;
+  const Chosen& chosen() const;
 
   std::deque<Sample> samples_;
-  mutable std::optional<double> slope_;  // of samples_, once somebody asked
+  mutable std::optional<Chosen> chosen_;  // of samples_, once somebody asked
   // The saw: where it turned.
   std::deque<Sample> peaks_;
   bool rising_ = true;

@@ -90,7 +90,7 @@ def host():
                query(f"sum by (table, chain, policy) (rate(conntally_chain_policy_packets_total{HOST}{RATE}))", "{{table}} {{chain}} {{policy}}")),
         series("Rules", "How many there are, how many count nothing, and changes of the ruleset.", "short", 8,
                query(f"sum by (backend) (conntally_rules{HOST})", "{{backend}}"),
-               query(f"sum by (backend) (conntally_rules_without_counter{HOST})", "{{backend}}, no counter"),
+               query(f"sum by (backend) (conntally_rules_uncounted{HOST})", "{{backend}}, no counter"),
                query(f"sum by (backend) (increase(conntally_ruleset_changes_total{HOST}{RATE}))", "{{backend}}, changes")),
 
         row("The kernel's statistics"),
@@ -110,7 +110,7 @@ def host():
                query(f"conntally_collector_success{HOST}", "{{collector}}"), alert="ConntallyDegraded"),
         series("Events, and those lost", "Received from the kernel a second; lost ones are made good by a comparison at once.", "cps", 8,
                query(f"sum by (event) (rate(conntally_events_total{HOST}{RATE}))", "{{event}}"),
-               query(f"rate(conntally_netlink_overruns_total{HOST}{RATE})", "lost"), alert="ConntallyDegraded"),
+               query(f"rate(conntally_netlink_events_lost_total{HOST}{RATE})", "lost"), alert="ConntallyDegraded"),
         series("Corrections", "Connections that comparisons with the kernel's table set right.", "short", 8,
                query(f"increase(conntally_reconcile_corrections_total{HOST}{RATE})", "{{kind}}"), alert="ConntallyDegraded"),
         series("Since the last comparison", "And how long it took.", "s", 8,
@@ -179,7 +179,7 @@ def fleet():
                query('sum by (protocol, state) (job_protocol_state:conntally_connections:sum{job=~"$job"}) > 0', "{{protocol}} {{state}}"), stacked=True),
 
         row("Can it be trusted"),
-        series("Events lost", "A second, the ten worst hosts.", "cps", 8, query(f"topk(10, rate(conntally_netlink_overruns_total{FLEET}{RATE}))", "{{instance}}"),
+        series("Events lost", "A second, the ten worst hosts.", "cps", 8, query(f"topk(10, rate(conntally_netlink_events_lost_total{FLEET}{RATE}))", "{{instance}}"),
                alert="ConntallyDegraded"),
         series("Collectors that fail", "How many, by collector.", "short", 8,
                query(f"count by (collector) (conntally_collector_success{FLEET}) - sum by (collector) (conntally_collector_success{FLEET})", "{{collector}}"),

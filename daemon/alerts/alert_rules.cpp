@@ -47,7 +47,7 @@ AlertRules::AlertRules(const Config::Alerts& config) {
   rule(AlertKind::kDropRuleSpike) = Higher(config.drop_rule_spike);
   rule(AlertKind::kConntallyDegraded) = Only(Severity::kWarning, 1);
   rule(AlertKind::kConnectionsUnanswered) = Tiered(0.5, 0.8, std::chrono::seconds(30));
-  rule(AlertKind::kRegularSourcesDropped) = Tiered(1, 10, std::chrono::seconds(20));
+  rule(AlertKind::kRegularSourcesDropped) = Tiered(3, 20, std::chrono::seconds(2));
   rule(AlertKind::kHalfOpenFlood) = Tiered(10, 100, std::chrono::seconds(20));
   for (AlertRule& each : rules_) each.clear_ratio = config.clear_ratio;
 }

@@ -48,7 +48,33 @@ void AlertService::Stop() {
   }
   woken_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (restored_) Save();
   push_.Stop();
+  state_.Stop();
+}
+
+// Once, whatever comes of it: a state that cannot be taken up must not be tried again and again.
+void AlertService::Restore() {
+  if (std::exchange(restored_, true)) return;
+  saved_ = std::chrono::steady_clock::now();
+  const auto taken_up = Caught([&] {
+    auto state = state_.Load();
+    if (!state) return;
+    if (state->age <= kAlertsAgeMax) engine_.Restore(state->alerts, Now());
+    state->judge["continues"] = state->continues;
+    state->judge["age_seconds"] = state->age.count();
+    if (const std::string left_out = reader_.Restore(state->judge); !left_out.empty())
+      spdlog::warn("state: not all of it is taken up: {}", left_out);
+  });
+  if (!taken_up) spdlog::warn("state: not all of it is taken up: {}", taken_up.error().message);
+}
+
+void AlertService::Save() {
+  if (!state_.keeps()) return;
+  changed_ = false;
+  saved_ = std::chrono::steady_clock::now();
+  const auto saved = Caught([&] { state_.Save({.alerts = engine_.Save(), .judge = reader_.Save()}); });
+  if (!saved) spdlog::error("state: {}", saved.error().message);
 }
 
 void AlertService::set_config(const Config& config) {
@@ -67,6 +93,7 @@ void AlertService::Describe(CollectorReport& report) const {
 }
 
 void AlertService::Run() {
+  Restore();
   auto next = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!woken_.wait_until(lock, next, [this] { return stopping_; })) {
@@ -87,14 +114,21 @@ void AlertService::Look() {
   }
   const AlertRules rules(config.alerts);
   const AlertEvidence evidence = gather_(rules);
-  for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), Now())) Log(transition);
+  for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), Now())) {
+    Log(transition);
+    changed_ = changed_ || transition.alert.state != AlertState::kPending;
+  }
   auto figures = std::make_shared<AlertFigures>();
   push_.Update(engine_.alerts(), config.alertmanager);
   figures->alerts = engine_.alerts();
   figures->turned_away = engine_.turned_away() + reader_.turned_away();
   figures->notifications = push_.figures();
-  const std::lock_guard lock(mutex_);
-  figures_ = std::move(figures);
+  {
+    const std::lock_guard lock(mutex_);
+    figures_ = std::move(figures);
+  }
+  const auto since = std::chrono::steady_clock::now() - saved_;
+  if (since >= StateKeeper::kEvery || (changed_ && since >= kSaveSoon)) Save();
 }
 
 }  // namespace conntally

@@ -1,5 +1,6 @@
 // The alerts at work: once a second, on a thread of its own that no ingestion waits for, evidence is gathered and
-// judged, each transition logged, what fires published and handed to the Alertmanagers.
+// judged, each transition logged, what fires published and handed to the Alertmanagers. Before the first look it takes
+// up what the process before it saved.
 //
 // Threads: Start and Stop on the main thread; the rest on any.
 #pragma once
@@ -8,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "collectors/system/collector_report.h"
@@ -16,6 +18,7 @@
 #include "daemon/alerts/alert_engine.h"
 #include "daemon/alerts/alert_reader.h"
 #include "daemon/alerts/alertmanager_push.h"
+#include "daemon/state/state_keeper.h"
 
 namespace conntally {
 
@@ -24,7 +27,16 @@ class AlertService {
   // Gathers what is to be judged; called on the service's thread, while it runs.
   using Gather = std::function<AlertEvidence(const AlertRules&)>;
 
-  AlertService(const Config& config, Gather gather) : gather_(std::move(gather)), config_(config) {}
+  // Where the state is kept, and of which namespace, as StateKeeper has it.
+  struct Kept {
+    std::string directory;
+    std::string namespace_path;
+  };
+
+  AlertService(const Config& config, Gather gather, Kept kept = {})
+      : gather_(std::move(gather)),
+        config_(config),
+        state_(std::move(kept.directory), std::move(kept.namespace_path)) {}
   ~AlertService() { Stop(); }
 
   void Start();
@@ -39,9 +51,13 @@ class AlertService {
 
  private:
   static constexpr std::chrono::seconds kInterval{1};
+  static constexpr std::chrono::seconds kSaveSoon{5};    // after what fires has changed
+  static constexpr std::chrono::hours kAlertsAgeMax{1};  // what fired before that is another trouble
 
   void Run();
   void Look();
+  void Restore();
+  void Save();
 
   const Gather gather_;
   std::thread thread_;
@@ -57,6 +73,10 @@ class AlertService {
   // The thread's own.
   AlertReader reader_;
   AlertEngine engine_;
+  StateKeeper state_;
+  bool restored_ = false;
+  bool changed_ = false;  // since the last time that it was saved
+  std::chrono::steady_clock::time_point saved_{};
 };
 
 }  // namespace conntally

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "collectors/conntrack/answer_survey.h"
 #include "collectors/drops/drop_tally.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
@@ -23,14 +24,40 @@ struct AlertEvidence {
   static constexpr std::size_t kLimitLookupsMax =
       20'000;  // sources whose limits are looked up, the most connections first
 
+  static constexpr std::size_t kDroppedMax = 1000;  // sources with dropped packets, the highest rates first
+  static constexpr std::size_t kRegularsMax = 4096;
+
   struct Source {
     std::string name;
     SourceFigures figures;
     std::vector<SourceLimit> limits = {};  // the most used first; those near none need not be there
+    bool own = false;                      // an address of this host
   };
   struct DroppedSource {
     std::string name;
     SourceDrops drops;
+    SourceFigures figures = {};  // of its connections; all zero where none are known
+    bool own = false;
+  };
+  // One that most failing connections are of.
+  struct Failing {
+    std::string name;
+    AnswerFigures::Candidate contacts;
+    SourceFigures figures = {};
+    bool own = false;
+  };
+  // By what they have shown: who cannot be made up by forging addresses, and who can.
+  struct Attempts {
+    struct Leader {
+      std::string name;
+      std::uint64_t count = 0;
+    };
+    std::uint64_t proven_sources = 0;     // that lately tried to connect
+    std::uint64_t proven_unanswered = 0;  // of them those that mostly got no answer
+    std::uint64_t half_open = 0;          // connections of sources that are not proven
+    std::uint64_t half_open_sources = 0;
+    std::vector<Leader> unanswered_leaders = {};
+    std::vector<Leader> half_open_leaders = {};
   };
 
   std::chrono::steady_clock::time_point now{};
@@ -46,9 +73,15 @@ struct AlertEvidence {
   std::uint64_t sources_turned_away = 0;
   std::map<std::string, std::string> failing;  // collectors, and why; not those that are only off
 
-  std::vector<Source> sources;               // by name; none that is excluded from export
-  std::vector<DroppedSource> dropped;        // likewise
-  std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
+  std::vector<Source> sources;                   // by name; none that is excluded from export
+  std::vector<DroppedSource> dropped;            // likewise
+  std::vector<SourceFigures> regulars;           // likewise: sources that lately proved themselves
+  std::uint64_t opened = 0;                      // connections, since the start
+  std::uint64_t dropped_packets = 0;             // likewise
+  std::shared_ptr<const AnswerFigures> answers;  // null before the first survey
+  Attempts attempts;                             // valid with `answers`
+  std::vector<Failing> failing_sources;          // likewise
+  std::shared_ptr<const RuleFigures> rules;      // null before they are read for the first time
 };
 
 }  // namespace conntally

@@ -52,6 +52,7 @@ class RuleSpikes {
   std::vector<Spike> Spikes() const;
   // Rules that found no room, or made room.
   std::uint64_t rules_turned_away() const { return turned_away_; }
+  std::size_t bytes() const { return rules_.size() * (sizeof(Followed) + kBucketsMax * sizeof(double) + 256); }
 
  private:
   struct Sample {

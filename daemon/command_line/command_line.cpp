@@ -12,6 +12,7 @@
 #include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
+#include "daemon/command_line/completion.h"
 #include "daemon/process/build_info.h"
 
 namespace conntally {
@@ -27,6 +28,7 @@ struct Grammar {
   std::string log_level;
   std::string log_format;
   std::string netns;
+  std::string state_directory;
   std::string checked_path;
   bool json = false;
   bool once = false;
@@ -36,13 +38,16 @@ struct Grammar {
   std::string destination_port;
   std::string protocol;
   std::string observe;
+  std::string shell;
   CLI::Option* config = nullptr;
   CLI::Option* listen = nullptr;
   CLI::Option* netns_option = nullptr;
+  CLI::Option* state = nullptr;
   CLI::App* check_config = nullptr;
   CLI::App* status = nullptr;
   CLI::App* top = nullptr;
   CLI::App* diagnose = nullptr;
+  CLI::App* completion = nullptr;
 
  private:
   void AddDiagnose();
@@ -63,6 +68,9 @@ Grammar::Grammar() {
       ->type_name("FORMAT");
   netns_option = app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path");
   netns_option->type_name("NAME-or-PATH");
+  state = app.add_option("--state.directory", state_directory,
+                         "Where to keep alerts and baselines across restarts [$STATE_DIRECTORY, else nowhere]");
+  state->type_name("DIR");
 
   check_config = app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
   check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
@@ -75,11 +83,13 @@ Grammar::Grammar() {
   top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
   top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
   AddDiagnose();
+  completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
+  completion->add_option("SHELL", shell)->type_name("");
 
   // The flags above may also follow a command; what is left over is ours to explain.
   app.require_subcommand(0, 1);
   app.allow_extras();
-  for (CLI::App* command : {check_config, status, top, diagnose}) command->fallthrough()->allow_extras();
+  for (CLI::App* command : {check_config, status, top, diagnose, completion}) command->fallthrough()->allow_extras();
 }
 
 void Grammar::AddDiagnose() {
@@ -316,10 +326,21 @@ Command ReadDiagnose(const Grammar& grammar) {
   return command;
 }
 
+Command ReadCompletion(const Grammar& grammar) {
+  if (auto error = FindForeignFlag(grammar, *grammar.completion, {})) return *std::move(error);
+  if (grammar.shell == "bash") return PrintAndExit{BashCompletion(grammar.app)};
+  if (grammar.shell == "zsh") return PrintAndExit{ZshCompletion(grammar.app)};
+  return UsageError("completion: " + Quoted(grammar.shell) + " is unknown; allowed: bash, zsh");
+}
+
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
   RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
-                     ReadNetnsPath(grammar, problem)};
+                     ReadNetnsPath(grammar, problem), std::nullopt};
+  if (grammar.state->count() > 0) {
+    command.state_directory = grammar.state_directory;
+    if (grammar.state_directory.empty()) problem = "--state.directory: \"\" is not a directory; allowed: a path";
+  }
   if (!problem.empty()) return UsageError(problem);
   return command;
 }
@@ -343,6 +364,7 @@ Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
   if (grammar.status->parsed()) return ReadStatus(grammar);
   if (grammar.top->parsed()) return ReadTop(grammar);
   if (grammar.diagnose->parsed()) return ReadDiagnose(grammar);
+  if (grammar.completion->parsed()) return ReadCompletion(grammar);
   return ReadRun(grammar);
 }
 

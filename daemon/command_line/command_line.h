@@ -31,7 +31,8 @@ struct Overrides {
 struct RunCommand {
   ConfigFile config_file;
   Overrides overrides;
-  std::optional<std::string> netns_path;  // "/run/netns/NAME" for a NAME; absent for our own namespace
+  std::optional<std::string> netns_path;       // "/run/netns/NAME" for a NAME; absent for our own namespace
+  std::optional<std::string> state_directory;  // absent: the one that systemd names, if it does
 };
 
 struct CheckConfigCommand {

@@ -11,10 +11,13 @@
 #include "collectors/system/network_namespace.h"
 #include "config/parse.h"
 #include "daemon/command_line/load_config.h"
-#include "daemon/diagnose/checks.h"
-#include "daemon/diagnose/namespace_commands.h"
-#include "daemon/diagnose/report_text.h"
-#include "daemon/diagnose/rule_findings.h"
+#include "daemon/diagnose/facts/watched_text.h"
+#include "daemon/diagnose/fixes/namespace_commands.h"
+#include "daemon/diagnose/host/host_findings.h"
+#include "daemon/diagnose/order.h"
+#include "daemon/diagnose/report/report_text.h"
+#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/table/table_findings.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -123,11 +126,7 @@ void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& ho
 // What was seen on the wire belongs to the likeliest cause, unless that tells it already.
 void AddWatched(const Case& facts, Report& report) {
   if (report.findings.empty() || report.findings.front().certainty <= kHygieneMax) return;
-  std::vector<std::string>& evidence = report.findings.front().evidence;
-  const bool told = std::any_of(evidence.begin(), evidence.end(),
-                                [](const std::string& line) { return line.find("on the wire") != line.npos; });
-  if (told) return;
-  for (std::string& line : DescribeWatched(facts)) evidence.push_back(std::move(line));
+  if (!report.findings.front().tells_what_was_watched) TellWatched(facts, report.findings.front());
 }
 
 Report Look(const DiagnoseCommand& command, const Config& config, std::optional<RunningDaemon> daemon, Report report,
@@ -165,7 +164,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
 
 int ExitCode(const Report& report, bool enough) {
   const bool found = std::any_of(report.findings.begin(), report.findings.end(),
-                                 [](const Finding& each) { return each.id != "nothing-found"; });
+                                 [](const Finding& each) { return each.id != FindingId::kNothingFound; });
   return found ? 1 : enough ? 0 : 2;
 }
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "daemon/diagnose/checks.h"
+#include "daemon/diagnose/order.h"
 
 namespace conntally::diagnose {
 

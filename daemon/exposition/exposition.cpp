@@ -169,9 +169,13 @@ void AddTrust(List& list, const Snapshot& snapshot) {
       .Add(trust.events[0], {{"event", "new"}})
       .Add(trust.events[1], {{"event", "update"}})
       .Add(trust.events[2], {{"event", "destroy"}});
-  list.Counter("conntally_netlink_overruns_total",
+  list.Counter("conntally_netlink_events_lost_total",
                "Conntrack events lost because the receive buffer was full, counted by the kernel one by one.")
       .Add(trust.events_lost);
+  list.Counter("conntally_netlink_overruns_total", "Deprecated: the same as conntally_netlink_events_lost_total.")
+      .Add(trust.events_lost);
+  list.Gauge("conntally_event_source_info", "Always 1; where conntrack events come from, as a label.")
+      .Add(1, {{"source", "netlink"}});
   auto skipped =
       list.Counter("conntally_netlink_messages_skipped_total", "Netlink messages that could not be used, by reason.");
   for (const auto& [reason, count] : trust.messages_skipped) skipped.Add(count, {{"reason", reason}});
@@ -205,6 +209,9 @@ void AddTrust(List& list, const Snapshot& snapshot) {
   }
   list.Gauge("conntally_config_last_reload_successful", "1 when the configuration was read without a fault last time.")
       .Add(trust.config_reload_successful);
+  list.Gauge("conntally_config_last_reload_success_timestamp_seconds",
+             "When the configuration was last read without a fault, as Unix time; at first when the daemon started.")
+      .Add(trust.config_reload_success_timestamp_seconds);
   list.Gauge("conntally_build_info", "Always 1; what was built, as labels.")
       .Add(1, {{"version", std::string(snapshot.build.version)},
                {"revision", std::string(snapshot.build.revision)},

@@ -65,11 +65,10 @@ void AddRules(MetricFamilyList& list, const RuleFigures& figures) {
   }
   auto rules = list.Gauge("conntally_rules", "Rules in the table.");
   ForEachTable(figures, [&](const RuleTable& table, Labels labels) { rules.Add(table.rules, std::move(labels)); });
-  auto silent = list.Gauge("conntally_rules_without_counter",
+  auto silent = list.Gauge("conntally_rules_uncounted",
                            "Rules in the table that count nothing, so that nobody can tell whether they match.");
-  ForEachTable(figures, [&](const RuleTable& table, Labels labels) {
-    silent.Add(table.rules_without_counter, std::move(labels));
-  });
+  ForEachTable(figures,
+               [&](const RuleTable& table, Labels labels) { silent.Add(table.rules_uncounted, std::move(labels)); });
   auto changes = list.Counter("conntally_ruleset_changes_total", "Changes of the ruleset since the daemon started.");
   for (const auto& [backend, of_backend] : figures.backends) {
     if (of_backend.snapshot.present) changes.Add(of_backend.changes, {{"backend", NameOf(backend)}});

@@ -1,6 +1,7 @@
 #include "daemon/http/listen.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -104,6 +105,16 @@ Result<ListenAddress> ListenAddress::Parse(std::string_view text) {
   const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
   if (problem != std::errc{} || end != digits.data() + digits.size()) return refused;
   return address;
+}
+
+Result<ListenSocket> Adopt(FileDescriptor descriptor) {
+  const std::string doing = "cannot take over the socket that was passed";
+  const int flags = fcntl(descriptor.get(), F_GETFL);
+  if (flags < 0 || fcntl(descriptor.get(), F_SETFL, flags | O_NONBLOCK) != 0) return Error::FromErrno(doing, errno);
+  SetOption(descriptor.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytesMax);
+  auto port = BoundPort(descriptor.get(), doing);
+  if (!port) return port.error();
+  return ListenSocket{std::move(descriptor), *port};
 }
 
 Result<ListenSocket> Listen(const std::string& address) {

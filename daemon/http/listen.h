@@ -28,4 +28,7 @@ struct ListenSocket {
 // exporters do. An address may have a zone: `[fe80::1%eth0]:9105`.
 Result<ListenSocket> Listen(const std::string& address);
 
+// Takes over a TCP socket that somebody else has bound and listens on.
+Result<ListenSocket> Adopt(FileDescriptor descriptor);
+
 }  // namespace conntally::http

@@ -129,7 +129,8 @@ class Server::Loop {
 };
 
 Status Server::Loop::Start() {
-  auto socket = Listen(options_.listen_address);
+  auto socket = options_.inherited_socket >= 0 ? Adopt(FileDescriptor(options_.inherited_socket))
+                                               : Listen(options_.listen_address);
   if (!socket) return socket.error();
   port_ = socket->port;
   listening_ = std::move(socket->descriptor);

@@ -34,6 +34,7 @@ namespace conntally::http {
 
 struct Options {
   std::string listen_address = "127.0.0.1:9105";  // HOST:PORT, [V6]:PORT, :PORT; port 0 picks a free one
+  int inherited_socket = -1;  // one that listens already, by which `listen_address` is only named; becomes the server's
   // At least 4; lowered (and logged) to what RLIMIT_NOFILE, raised as far as it may be, leaves room for.
   unsigned connections_max = 1024;
   // From accept, or the first byte on a kept-alive connection, to a whole header. Seen to ten times a

@@ -60,9 +60,11 @@ bool WriteUntil(int descriptor, std::string_view text, Clock::time_point until) 
 }  // namespace
 
 struct LineWriter::Queue {
-  explicit Queue(int to) : descriptor(to) {}
+  Queue(int to, Send instead) : descriptor(to), send(std::move(instead)) {}
 
   const int descriptor;
+  const Send send;                     // instead of the descriptor, when there is one
+  bool torn = false;                   // the last line; the thread's own
   std::atomic<std::uint64_t> lost{0};  // relaxed: a figure by itself
 
   std::mutex mutex;  // of what follows; nothing is written under it
@@ -77,8 +79,16 @@ struct LineWriter::Queue {
     return false;
   }
 
+  // However long it takes. False when not all of it was.
+  bool WriteOne(const std::string& lines) {
+    if (send) return send(lines);
+    if (torn) torn = !WriteAll(descriptor, "\n").empty();
+    const std::string_view left = WriteAll(descriptor, lines);
+    torn = torn || (!left.empty() && left.size() < lines.size());
+    return left.empty();
+  }
+
   void Write() {
-    bool torn = false;
     std::unique_lock lock(mutex);
     for (;;) {
       changed.wait(lock, [&] { return !waiting.empty() || ended; });
@@ -86,10 +96,7 @@ struct LineWriter::Queue {
       const std::string lines = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
-      if (torn) torn = !WriteAll(descriptor, "\n").empty();
-      const std::string_view left = WriteAll(descriptor, lines);
-      if (!left.empty()) Lose();
-      torn = torn || (!left.empty() && left.size() < lines.size());
+      if (!WriteOne(lines)) Lose();
       lock.lock();
       bytes -= lines.size();
       if (waiting.empty()) changed.notify_all();
@@ -97,7 +104,8 @@ struct LineWriter::Queue {
   }
 };
 
-LineWriter::LineWriter(int descriptor) : queue_(std::make_shared<Queue>(descriptor)) {}
+LineWriter::LineWriter(int descriptor) : queue_(std::make_shared<Queue>(descriptor, Send())) {}
+LineWriter::LineWriter(Send send) : queue_(std::make_shared<Queue>(-1, std::move(send))) {}
 
 LineWriter::~LineWriter() {
   const std::lock_guard lock(queue_->mutex);
@@ -116,6 +124,7 @@ bool LineWriter::Push(std::string lines) {
   std::unique_lock lock(queue.mutex);
   if (!queue.started) {
     lock.unlock();
+    if (queue.send) return queue.send(lines) || queue.Lose();
     return WriteUntil(queue.descriptor, lines, Clock::now() + kDirectWait) || queue.Lose();
   }
   const std::size_t bytes = lines.size();

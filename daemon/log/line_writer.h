@@ -1,6 +1,6 @@
-// Writes lines to a descriptor that others may share and nobody may read: whoever has a line leaves it in a bounded
-// queue and goes on, and one thread writes, which may wait for as long as the reader likes. The descriptor's flags stay
-// as they are: they are of all who share it.
+// Writes lines to a descriptor that others may share and nobody may read, or entries to another place that may make it
+// wait: whoever has one leaves it in a bounded queue and goes on, and one thread writes, which may wait for as long as
+// the reader likes. The descriptor's flags stay as they are: they are of all who share it.
 //
 // Any thread. The destructor waits for nobody: a thread that is stuck in write(2) goes with the process.
 #pragma once
@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace conntally {
 
@@ -17,22 +19,26 @@ class LineWriter {
  public:
   static constexpr std::size_t kQueuedBytesMax = std::size_t{1} << 20;
 
+  // Takes one entry, and may wait. False when it was not taken.
+  using Send = std::function<bool(std::string_view)>;
+
   explicit LineWriter(int descriptor);
+  explicit LineWriter(Send send);
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
-  // Throws std::system_error when there is no thread to be had. Before it, and without it, Push writes by itself, what
-  // can be written within kDirectWait.
+  // Throws std::system_error when no thread can be started. Before it, and without it, Push writes by itself: to a
+  // descriptor what can be written within kDirectWait.
   void Start();
 
-  // Whole lines, in order. False when they are lost for want of room.
+  // Whole lines, or one entry; in order. False when the queue has no room, and they are lost.
   bool Push(std::string lines);
 
   // Waits until all is written, or as long as this.
   void Drain(std::chrono::milliseconds at_most);
 
-  // Times that lines were lost: the queue was full, or the descriptor took them not.
+  // Times that lines were lost: the queue was full, or they could not be written.
   std::uint64_t lost() const;
 
  private:

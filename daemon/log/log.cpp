@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "collectors/system/worker_thread.h"
+#include "daemon/log/journal.h"
 #include "daemon/log/line_writer.h"
 #include "daemon/log/log_line.h"
 #include "daemon/log/repeat_limit.h"
@@ -23,6 +24,9 @@ namespace {
 
 constexpr unsigned kRepetitionsWritten = 20;  // of a line, in RepeatLimit::kPause
 constexpr std::chrono::milliseconds kDrainMax{500};
+
+// Of the line that this thread logs at the moment: spdlog calls the sink on the same thread, and knows of no fields.
+thread_local const LogFields* fields_of_this_line = nullptr;
 
 class LogSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -35,25 +39,33 @@ class LogSink : public spdlog::sinks::base_sink<std::mutex> {
     const std::string_view text(entry.payload.data(), entry.payload.size());
     const RepeatLimit::Verdict verdict = limit_.Judge(text, entry.time);
     if (!verdict.write) return;
-    const auto level = spdlog::level::to_string_view(entry.level);
-    const std::string line = LogLine({entry.time, {level.data(), level.size()}, text, verdict.held_back},
-                                     format_.load(std::memory_order_relaxed));
+    LogEntry line{entry.time, entry.level, text, verdict.held_back};
+    if (fields_of_this_line != nullptr) line.fields = *fields_of_this_line;
     const std::uint64_t lost = writer_.lost();
-    if (writer_.Push((lost == lost_told_ ? "" : LossesSoFar(lost, entry.time)) + line)) lost_told_ = lost;
+    if (lost != lost_told_ && !TellLosses(lost, entry.time)) return;
+    writer_.Push(Written(line));
   }
 
   void flush_() override {}
 
-  // Where they are missed.
-  std::string LossesSoFar(std::uint64_t lost, std::chrono::system_clock::time_point time) const {
-    return LogLine({time, "warning", fmt::format("{} lines of this log could not be written so far", lost)},
-                   format_.load(std::memory_order_relaxed));
+  // Where they are missed. False when there is no room for that, either.
+  bool TellLosses(std::uint64_t lost, std::chrono::system_clock::time_point time) {
+    const std::string text = fmt::format("{} lines of this log could not be written so far", lost);
+    if (!writer_.Push(Written({time, spdlog::level::warn, text}))) return false;
+    lost_told_ = lost;
+    return true;
+  }
+
+  std::string Written(const LogEntry& entry) const {
+    const Config::LogFormat format = format_.load(std::memory_order_relaxed);
+    return journal_ ? JournalEntry(entry, format) : LogLine(entry, format);
   }
 
   std::atomic<Config::LogFormat> format_;
   RepeatLimit limit_{kRepetitionsWritten};
   std::uint64_t lost_told_ = 0;
-  LineWriter writer_{STDERR_FILENO};
+  const bool journal_ = IsJournalStream(std::getenv("JOURNAL_STREAM"), STDERR_FILENO);
+  LineWriter writer_ = journal_ ? LineWriter(SendToJournal) : LineWriter(STDERR_FILENO);
 };
 
 // Null before ConfigureLog.
@@ -90,6 +102,12 @@ void ConfigureLog(const Config::Log& log) {
   logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(std::move(logger));
   sink->writer().Start();
+}
+
+void LogWith(const LogFields& fields, spdlog::level::level_enum level, std::string_view text) {
+  fields_of_this_line = &fields;
+  spdlog::log(level, spdlog::string_view_t(text.data(), text.size()));
+  fields_of_this_line = nullptr;
 }
 
 std::uint64_t LogLinesLost() {

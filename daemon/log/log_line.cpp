@@ -1,6 +1,7 @@
 #include "daemon/log/log_line.h"
 
 #include <spdlog/fmt/fmt.h>
+#include <syslog.h>
 
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -31,22 +32,62 @@ std::string Printable(std::string_view text) {
   return printable;
 }
 
-std::string TextLine(const LogEntry& entry) {
-  std::string line = fmt::format("{} {} {}", Timestamp(entry.time), entry.level, Printable(entry.text));
-  if (entry.held_back > 0) line += fmt::format(" ({} like it held back)", entry.held_back);
-  return line + '\n';
+std::string_view LevelName(const LogEntry& entry) {
+  const auto name = spdlog::level::to_string_view(entry.level);
+  return {name.data(), name.size()};
 }
 
-std::string JsonLine(const LogEntry& entry) {
-  nlohmann::ordered_json line = {{"time", Timestamp(entry.time)}, {"level", entry.level}, {"message", entry.text}};
+// Of syslog(3).
+int PriorityOf(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::critical: return LOG_CRIT;
+    case spdlog::level::err: return LOG_ERR;
+    case spdlog::level::warn: return LOG_WARNING;
+    case spdlog::level::info: return LOG_INFO;
+    default: return LOG_DEBUG;
+  }
+}
+
+struct NamedField {
+  const char* journal;
+  const char* json;
+  std::string LogFields::*value;
+};
+constexpr NamedField kFields[] = {{"SOURCE", "source", &LogFields::source},
+                                  {"RULE", "rule", &LogFields::rule},
+                                  {"ALERT", "alert", &LogFields::alert},
+                                  {"COLLECTOR", "collector", &LogFields::collector}};
+
+std::string Text(const LogEntry& entry) {
+  std::string text = Printable(entry.text);
+  if (entry.held_back > 0) text += fmt::format(" ({} like it held back)", entry.held_back);
+  return text;
+}
+
+std::string Json(const LogEntry& entry) {
+  nlohmann::ordered_json line = {{"time", Timestamp(entry.time)}, {"level", LevelName(entry)}, {"message", entry.text}};
+  for (const NamedField& field : kFields) {
+    if (const std::string& value = entry.fields.*field.value; !value.empty()) line[field.json] = value;
+  }
   if (entry.held_back > 0) line["held_back"] = entry.held_back;
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
 
 std::string LogLine(const LogEntry& entry, Config::LogFormat format) {
-  return format == Config::LogFormat::kJson ? JsonLine(entry) : TextLine(entry);
+  if (format == Config::LogFormat::kJson) return Json(entry) + '\n';
+  return fmt::format("{} {} {}\n", Timestamp(entry.time), LevelName(entry), Text(entry));
+}
+
+std::string JournalEntry(const LogEntry& entry, Config::LogFormat format) {
+  std::string fields = fmt::format("PRIORITY={}\nSYSLOG_IDENTIFIER=conntally\nMESSAGE={}\n", PriorityOf(entry.level),
+                                   format == Config::LogFormat::kJson ? Json(entry) : Text(entry));
+  for (const NamedField& field : kFields) {
+    const std::string& value = entry.fields.*field.value;
+    if (!value.empty()) fields += fmt::format("{}={}\n", field.journal, Printable(value));
+  }
+  return fields;
 }
 
 }  // namespace conntally

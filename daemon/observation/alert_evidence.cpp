@@ -1,6 +1,7 @@
 // Observer::GatherEvidence: all sources are looked at, each second, and few are kept.
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "daemon/observation/observer.h"
 #include "daemon/observation/ranking.h"
@@ -8,45 +9,111 @@
 namespace conntally {
 namespace {
 
-// Below this share of the lowest threshold a source's smoothed rate cannot hide one that is past it.
-constexpr double kDropRateShare = 0.25;
+// Below this rate a source is not being dropped any more.
+constexpr double kDropRateMin = 0.02;
+constexpr std::size_t kAttemptLeaders = 5;
 
-// Sources that lead by some figure, and as many with the most connections as have their limits looked up.
-struct Leaders {
-  std::map<IpAddress, SourceFigures> sources;
-  std::vector<SourceFigures> to_look_up;
-};
+bool HasProved(const SourceFigures& figures) { return figures.proof == Proof::kProven || figures.regular_minutes > 0; }
+
+// What a source has shown, as a number to rank by.
+double ShownBy(const SourceFigures& figures) {
+  return figures.regular_minutes + (figures.proof == Proof::kProven ? 1 : 0);
+}
 
 using FiguresRanking = Ranking<SourceFigures>;
+using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of those with dropped packets, once they are found
 
-Leaders FindLeaders(const Tally::View& view, const std::vector<Prefix>& exclude, std::size_t lookups_max) {
-  FiguresRanking by_connections(std::max(lookups_max, AlertEvidence::kRankedMax));
-  FiguresRanking by_new_rate(AlertEvidence::kRankedMax);
-  FiguresRanking by_ports(AlertEvidence::kRankedMax);
-  FiguresRanking by_unreplied(AlertEvidence::kRankedMax);
-  view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
-    if (figures.connections <= 0 && figures.new_rate <= 0) return;
-    if (std::any_of(exclude.begin(), exclude.end(),
+// Goes through all sources once.
+class SourceSweep {
+ public:
+  SourceSweep(const std::vector<Prefix>& exclude, std::size_t lookups_max, const AnswerFigures* answers,
+              DroppedFigures& dropped)
+      : exclude_(exclude),
+        answers_(answers),
+        dropped_(dropped),
+        lookups_max_(lookups_max),
+        by_connections_(std::max(lookups_max, AlertEvidence::kRankedMax)) {
+    if (answers_ == nullptr) return;
+    for (const auto& candidate : answers_->candidates) candidates_.emplace(candidate.source, SourceFigures{});
+  }
+
+  void Visit(SourceRow row, const SourceFigures& figures) {
+    if (std::any_of(exclude_.begin(), exclude_.end(),
                     [&](const Prefix& prefix) { return prefix.Contains(figures.source); }))
       return;
     const auto copy = [&] { return figures; };
-    by_connections.Enter(static_cast<double>(figures.connections), figures.source, copy);
-    by_new_rate.Enter(figures.new_rate, figures.source, copy);
-    by_ports.Enter(static_cast<double>(figures.destination_ports), figures.source, copy);
-    by_unreplied.Enter(static_cast<double>(figures.unreplied), figures.source, copy);
-  });
-  Leaders leaders;
-  for (FiguresRanking* ranking : {&by_new_rate, &by_ports, &by_unreplied}) {
-    for (const auto& entry : ranking->Take()) leaders.sources.emplace(entry.source, entry.payload);
+    if (HasProved(figures)) regulars_.Enter(ShownBy(figures), figures.source, copy);
+    if (const auto found = dropped_.empty() ? dropped_.end() : dropped_.find(figures.source); found != dropped_.end())
+      found->second = figures;
+    if (const auto found = candidates_.empty() ? candidates_.end() : candidates_.find(figures.source);
+        found != candidates_.end())
+      found->second = figures;
+    if (answers_ != nullptr && row < answers_->rows.size()) CountAttempts(answers_->rows[row], figures);
+    if (figures.connections <= 0 && figures.new_rate <= 0) return;
+    by_connections_.Enter(static_cast<double>(figures.connections), figures.source, copy);
+    by_new_rate_.Enter(figures.new_rate, figures.source, copy);
   }
-  auto most = by_connections.Take();
-  std::sort(most.begin(), most.end());
-  for (std::size_t i = 0; i < most.size(); ++i) {
-    if (i < AlertEvidence::kRankedMax) leaders.sources.emplace(most[i].source, most[i].payload);
-    if (i < lookups_max) leaders.to_look_up.push_back(most[i].payload);
+
+  // The leaders; into `to_look_up` as many with the most connections as have their limits looked up.
+  std::map<IpAddress, SourceFigures> Leaders(std::vector<SourceFigures>& to_look_up) {
+    std::map<IpAddress, SourceFigures> leaders;
+    for (const auto& entry : by_new_rate_.Take()) leaders.emplace(entry.source, entry.payload);
+    auto most = by_connections_.Take();
+    std::sort(most.begin(), most.end());
+    for (std::size_t i = 0; i < most.size(); ++i) {
+      if (i < AlertEvidence::kRankedMax) leaders.emplace(most[i].source, most[i].payload);
+      if (i < lookups_max_) to_look_up.push_back(most[i].payload);
+    }
+    return leaders;
   }
-  return leaders;
-}
+
+  std::vector<SourceFigures> Regulars() {
+    std::vector<SourceFigures> regulars;
+    for (auto& entry : regulars_.Take()) regulars.push_back(std::move(entry.payload));
+    return regulars;
+  }
+
+  const AlertEvidence::Attempts& attempts() const { return attempts_; }
+  static std::vector<std::pair<IpAddress, std::uint64_t>> First(Ranking<char>& ranking) {
+    auto entries = ranking.Take();
+    std::sort(entries.begin(), entries.end());
+    std::vector<std::pair<IpAddress, std::uint64_t>> first;
+    for (const auto& entry : entries) first.emplace_back(entry.source, static_cast<std::uint64_t>(entry.value));
+    return first;
+  }
+  auto MostUnanswered() { return First(unanswered_); }
+  auto MostHalfOpen() { return First(half_open_); }
+  const SourceFigures& Candidate(const IpAddress& source) const { return candidates_.at(source); }
+
+ private:
+  void CountAttempts(const AnswerFigures::OfSource& lately, const SourceFigures& figures) {
+    const auto none = [] { return '\0'; };
+    if (!HasProved(figures)) {
+      if (lately.half_open == 0) return;
+      attempts_.half_open += lately.half_open;
+      ++attempts_.half_open_sources;
+      half_open_.Enter(lately.half_open, figures.source, none);
+      return;
+    }
+    if (lately.attempts == 0) return;
+    ++attempts_.proven_sources;
+    if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0) return;
+    ++attempts_.proven_unanswered;
+    unanswered_.Enter(lately.unanswered, figures.source, none);
+  }
+
+  const std::vector<Prefix>& exclude_;
+  const AnswerFigures* const answers_;
+  DroppedFigures& dropped_;
+  const std::size_t lookups_max_;
+  std::map<IpAddress, SourceFigures> candidates_;
+  AlertEvidence::Attempts attempts_;
+  FiguresRanking by_connections_;
+  FiguresRanking by_new_rate_{AlertEvidence::kRankedMax};
+  FiguresRanking regulars_{AlertEvidence::kRegularsMax};
+  Ranking<char> unanswered_{kAttemptLeaders};
+  Ranking<char> half_open_{kAttemptLeaders};
+};
 
 }  // namespace
 
@@ -66,47 +133,70 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
     if (status.failing()) evidence.failing.emplace(name, status.failure);
   }
   evidence.rules = snapshot.rules;
+  evidence.dropped_packets =
+      std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0});
+  evidence.answers = conntrack_.answers();
+  own_addresses_.clear();
+  for (const IpAddress& address : rules_.own_addresses()) own_addresses_.insert(Masked(address, GroupOf(address).length));
+  GatherDropped(evidence);
   GatherSources(rules, evidence);
-  GatherDropped(rules, evidence);
   return evidence;
 }
 
 void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   const auto settings = config();
-  Leaders leaders;
+  DroppedFigures dropped;
+  for (const auto& source : evidence.dropped) dropped.emplace(source.drops.source, SourceFigures{});
+  SourceSweep sweep(settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
+                    evidence.answers.get(), dropped);
   {
     const Tally::View view =
         tally_.Take(std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()));
-    leaders = FindLeaders(view, settings->sources.exclude,
-                          limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0);
+    view.ForEachSource([&](SourceRow row, const SourceFigures& figures) { sweep.Visit(row, figures); });
+    const auto& opened = view.totals().opened;
+    evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});
+  }
+  for (auto& source : evidence.dropped) source.figures = dropped.at(source.drops.source);
+  evidence.regulars = sweep.Regulars();
+  evidence.attempts = sweep.attempts();
+  for (const auto& [source, count] : sweep.MostUnanswered())
+    evidence.attempts.unanswered_leaders.push_back({NameOf(source), count});
+  for (const auto& [source, count] : sweep.MostHalfOpen())
+    evidence.attempts.half_open_leaders.push_back({NameOf(source), count});
+  if (evidence.answers) {
+    for (const auto& candidate : evidence.answers->candidates)
+      evidence.failing_sources.push_back(
+          {NameOf(candidate.source), candidate, sweep.Candidate(candidate.source), IsOwn(candidate.source)});
   }
   // Without the view: what is looked up may need one.
+  std::vector<SourceFigures> to_look_up;
+  std::map<IpAddress, SourceFigures> leaders = sweep.Leaders(to_look_up);
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
   Ranking<std::pair<SourceFigures, std::vector<SourceLimit>>> by_usage(AlertEvidence::kRankedMax);
-  for (const SourceFigures& figures : leaders.to_look_up) {
+  for (const SourceFigures& figures : to_look_up) {
     std::vector<SourceLimit> limits = LimitsOf(figures);
     if (limits.empty() || rule.Quiet(limits.front().usage())) continue;
     by_usage.Enter(limits.front().usage(), figures.source, [&] { return std::pair(figures, std::move(limits)); });
   }
   std::map<IpAddress, std::vector<SourceLimit>> limits_of;
   for (auto& entry : by_usage.Take()) {
-    leaders.sources.emplace(entry.source, entry.payload.first);
+    leaders.emplace(entry.source, entry.payload.first);
     limits_of.emplace(entry.source, std::move(entry.payload.second));
   }
-  for (const auto& [address, figures] : leaders.sources) {
-    evidence.sources.push_back({NameOf(address), figures});
+  for (const auto& [address, figures] : leaders) {
+    evidence.sources.push_back({NameOf(address), figures, {}, IsOwn(address)});
     const auto limits = limits_of.find(address);
     if (limits != limits_of.end()) evidence.sources.back().limits = std::move(limits->second);
   }
 }
 
-void Observer::GatherDropped(const AlertRules& rules, AlertEvidence& evidence) {
-  const double least = kDropRateShare * rules[AlertKind::kSourceMatchesDropRule].least_threshold();
+// Those with the highest rates, however little they have shown: a judge sees who of them has shown more.
+void Observer::GatherDropped(AlertEvidence& evidence) {
   const auto settings = config();
   const std::vector<Prefix>& exclude = settings->sources.exclude;
-  Ranking<char> by_rate(AlertEvidence::kRankedMax);
+  Ranking<char> by_rate(AlertEvidence::kDroppedMax);
   for (const DropTally::Rated& rated : drops_.tally().Rates(evidence.now)) {
-    if (rated.rate < least) continue;
+    if (rated.rate < kDropRateMin) continue;
     if (std::any_of(exclude.begin(), exclude.end(),
                     [&](const Prefix& prefix) { return prefix.Contains(rated.source); }))
       continue;
@@ -116,7 +206,7 @@ void Observer::GatherDropped(const AlertRules& rules, AlertEvidence& evidence) {
   std::sort(ranked.begin(), ranked.end());
   for (const auto& entry : ranked) {
     if (auto drops = drops_.tally().Find(entry.source, evidence.now))
-      evidence.dropped.push_back({NameOf(entry.source), std::move(*drops)});
+      evidence.dropped.push_back({NameOf(entry.source), std::move(*drops), {}, IsOwn(entry.source)});
   }
 }
 

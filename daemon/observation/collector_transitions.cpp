@@ -29,7 +29,7 @@ std::optional<CollectorTransitions::Line> CollectorTransitions::Fails(const std:
   }
   told.failure = failure;
   told.told_at = now;
-  return Line{Kind::kFails, fmt::format("collector {} fails: {}", name, failure)};
+  return Line{Kind::kFails, name, fmt::format("collector {} fails: {}", name, failure)};
 }
 
 std::optional<CollectorTransitions::Line> CollectorTransitions::Works(const std::string& name, Told& told, Time now) {
@@ -40,8 +40,9 @@ std::optional<CollectorTransitions::Line> CollectorTransitions::Works(const std:
   told.last_worked_again = now;
   const std::chrono::duration<double> failed_for = *told.working_since - told.failing_since;
   told.working_since.reset();
-  return Line{Kind::kWorksAgain, fmt::format("collector {} works again, after {:.0f} s{}", name, failed_for.count(),
-                                             told.flaps ? " in which it failed time and again" : "")};
+  return Line{Kind::kWorksAgain, name,
+              fmt::format("collector {} works again, after {:.0f} s{}", name, failed_for.count(),
+                          told.flaps ? " in which it failed time and again" : "")};
 }
 
 }  // namespace conntally

@@ -24,6 +24,7 @@ class CollectorTransitions {
   enum class Kind { kFails, kWorksAgain };
   struct Line {
     Kind kind = Kind::kFails;
+    std::string collector;
     std::string text;
   };
 

@@ -43,6 +43,13 @@ std::shared_ptr<const Config> Observer::config() const {
   return config_;
 }
 
+void Observer::set_reload(bool successful, std::chrono::system_clock::time_point when) {
+  reload_successful_.store(successful, std::memory_order_relaxed);
+  if (!successful) return;
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(when.time_since_epoch());
+  reload_success_ms_.store(since_epoch.count(), std::memory_order_relaxed);
+}
+
 void Observer::set_config(const Config& config) {
   {
     const std::lock_guard lock(config_mutex_);
@@ -54,7 +61,7 @@ void Observer::set_config(const Config& config) {
 }
 
 void Observer::Tick() {
-  const auto table = table_.Sample();
+  const auto table = table_.Sample(synced() ? std::optional(established_) : std::nullopt);
   limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
@@ -64,6 +71,8 @@ void Observer::Tick() {
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
   exported_.DropForgotten(view);
+  const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
+  established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   Remember(view, table, wall, now);
 }
 
@@ -191,6 +200,7 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.overflows["limits_in_rules"] = limits_.turned_away();
   trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
+  trust.config_reload_success_timestamp_seconds = static_cast<double>(load(reload_success_ms_)) / 1e3;
   snapshot.flows = load(health.flows);
   snapshot.tracker_memory_bytes = load(health.memory_bytes);
   snapshot.collectors["conntrack"] = {load(health.subscribed), trust.reconcile_duration_seconds, health.failure()};

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,7 +68,8 @@ class Observer {
 
   // Takes over what may change while the daemon runs.
   void set_config(const Config& config);
-  void set_reload_successful(bool successful) { reload_successful_.store(successful, std::memory_order_relaxed); }
+  // How reading the configuration ended, at the start or at a reload.
+  void set_reload(bool successful, std::chrono::system_clock::time_point when);
 
   bool ready() const { return conntrack_.health().reconciled.load(std::memory_order_relaxed); }
   // Whether nothing is known to be stale.
@@ -86,7 +88,8 @@ class Observer {
   void DescribeStanding(Snapshot& snapshot) const;  // of rules and drops
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
-  void GatherDropped(const AlertRules& rules, AlertEvidence& evidence);
+  void GatherDropped(AlertEvidence& evidence);
+  bool IsOwn(const IpAddress& source) const { return own_addresses_.contains(source); }
 
   mutable std::mutex config_mutex_;
   std::shared_ptr<const Config> config_;
@@ -98,8 +101,10 @@ class Observer {
   RuleCollector& rules_;
   const DropCollector& drops_;
   SourceLimits limits_;
-  ExportedSources exported_;  // only with a view of the tally
+  std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
+  ExportedSources exported_;           // only with a view of the tally
   Clock::time_point last_tick_ = Clock::now();
+  std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};
   History history_;
   mutable std::mutex recent_mutex_;  // of the three that follow
@@ -107,6 +112,7 @@ class Observer {
   DropRules drop_rules_;
   TableFullLines table_full_lines_;
   std::atomic<bool> reload_successful_{true};
+  std::atomic<std::int64_t> reload_success_ms_{0};  // since the epoch; relaxed, as above: each is a figure by itself
 };
 
 }  // namespace conntally

@@ -53,6 +53,7 @@ struct Trust {
   double last_reconcile_timestamp_seconds = 0;     // since the epoch; 0: never
   std::map<std::string, std::uint64_t> overflows;  // by what a bound turned away
   bool config_reload_successful = true;
+  double config_reload_success_timestamp_seconds = 0;  // since the epoch
 };
 
 struct Snapshot {

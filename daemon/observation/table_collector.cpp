@@ -58,10 +58,10 @@ CollectorStatus TableCollector::status() const {
   return status_;
 }
 
-std::optional<TableStatistics> TableCollector::Sample() {
+std::optional<TableStatistics> TableCollector::Sample(std::optional<std::uint64_t> established) {
   const std::lock_guard lock(mutex_);
   auto statistics = Read();
-  if (statistics) growth_.Add(std::chrono::steady_clock::now(), statistics->entries);
+  if (statistics) forecast_.Add(std::chrono::steady_clock::now(), statistics->entries, established);
   return statistics;
 }
 
@@ -69,9 +69,9 @@ void TableCollector::Describe(Snapshot& snapshot) {
   const std::lock_guard lock(mutex_);
   snapshot.table = Read();
   if (snapshot.table) {
-    snapshot.table_entries_per_second = growth_.EntriesPerSecond();
+    snapshot.table_entries_per_second = forecast_.EntriesPerSecond();
     snapshot.table_seconds_until_full =
-        growth_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
+        forecast_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
   }
   snapshot.collectors["table"] = status_;
 }

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "collectors/system/network_namespace.h"
-#include "collectors/table/growth.h"
+#include "collectors/table/fill_forecast.h"
 #include "collectors/table/table_reader.h"
 #include "daemon/observation/snapshot.h"
 
@@ -21,8 +21,9 @@ class TableCollector {
   explicit TableCollector(std::string network_namespace_path)
       : network_namespace_path_(std::move(network_namespace_path)) {}
 
-  // Once a second, for the trend. What was read; nullopt when nothing could be.
-  std::optional<TableStatistics> Sample();
+  // Once a second, for the trend; `established` are the TCP connections, as far as they are known. What was read;
+  // nullopt when nothing could be.
+  std::optional<TableStatistics> Sample(std::optional<std::uint64_t> established);
 
   // As of the last reading.
   CollectorStatus status() const;
@@ -40,7 +41,7 @@ class TableCollector {
   NetworkNamespaceId namespace_;                                 // that the reader reads; where none is named, nothing
   std::array<std::uint64_t, kTableCounters> counters_before_{};  // of namespaces before it
   std::array<std::uint64_t, kTableCounters> counters_{};         // the last that were told
-  Growth growth_;
+  FillForecast forecast_;
   CollectorStatus status_;
 };
 

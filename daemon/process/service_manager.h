@@ -2,9 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "collectors/system/result.h"
+
 namespace conntally {
+
+// A TCP socket on which systemd listens for us, sd_listen_fds(3).
+struct PassedSocket {
+  int descriptor = -1;  // the caller's to close
+  std::string address;  // HOST:PORT, or [V6]:PORT
+};
+
+// nullopt: systemd passes none. An error: more than one, or one that is no listening TCP socket. Once, at start-up.
+Result<std::optional<PassedSocket>> TakePassedSocket();
 
 class ServiceManager {
  public:

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 
+#include "collectors/host/network_reader.h"
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
@@ -132,6 +133,21 @@ void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Conf
   }
 }
 
+std::vector<IpAddress> RuleCollector::own_addresses() const {
+  const std::lock_guard lock(mutex_);
+  return own_addresses_;
+}
+
+// Those of before stay where they cannot be read.
+void RuleCollector::ReadOwnAddresses() {
+  const auto read = ReadLocalAddresses();
+  if (!read) return;
+  std::vector<IpAddress> addresses;
+  for (const LocalAddress& local : *read) addresses.push_back(local.address);
+  const std::lock_guard lock(mutex_);
+  own_addresses_ = std::move(addresses);
+}
+
 void RuleCollector::Poll(const Config::Rules& config) {
   FirewallReading snapshot;
   for (const Config::RuleBackend wanted : config.backends) {
@@ -144,6 +160,7 @@ void RuleCollector::Poll(const Config::Rules& config) {
   }
   AddIpsets(snapshot);
   ReadSysctls();
+  ReadOwnAddresses();
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "collectors/rules/iptables/legacy_reader.h"
 #include "collectors/rules/nft/nft_reader.h"
@@ -50,6 +51,8 @@ class RuleCollector {
   // and net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
   std::optional<std::uint64_t> connections_per_source_max() const;
+  // The addresses of this host in that namespace, as of the last poll.
+  std::vector<IpAddress> own_addresses() const;
 
  private:
   struct Readers {
@@ -65,6 +68,7 @@ class RuleCollector {
                      std::chrono::steady_clock::time_point until);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
+  void ReadOwnAddresses();
   void AddIpsets(FirewallReading& snapshot);
   void Report(const FirewallReading& snapshot);
 
@@ -79,6 +83,7 @@ class RuleCollector {
   std::shared_ptr<const RuleFigures> figures_;
   std::string failure_;             // why no backend can be read
   std::uint64_t changes_lost_ = 0;  // notifications of them
+  std::vector<IpAddress> own_addresses_;
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 

@@ -1,18 +1,13 @@
 #!/usr/bin/env python3
 """What systemd itself says of the files it is given."""
 
-import os
-import re
 import subprocess
-import sys
-import tempfile
 import urllib.parse
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../netns"))
-from harness import *
+from container import *
 
 UNIT = ROOT / "systemd/conntally.service"
-EXPOSURE_MOST = 1.5
+EXPOSURE_MOST = {None: 1.5, "ebpf.conf": 1.8, "kernel-log.conf": 2.0, "legacy-tables.conf": 1.7, "socket.conf": 1.3}
 
 
 def test_the_unit_is_understood_whole():
@@ -47,8 +42,10 @@ def test_with_any_prefix_the_unit_names_what_was_installed():
             assert os.access(staged / "bin/conntally", os.X_OK)
             document = urllib.parse.unquote(told["Documentation"].split("file://")[1].replace("%%", "%"))
             assert pathlib.Path(stage + document).is_file(), document
-            for name in ("drops.conf", "conntally.yaml"):
-                assert (staged / "share/doc/conntally" / name).is_file(), name
+            for name in ("doc/conntally/conntally.yaml", "conntally/systemd/ebpf.conf", "conntally/prometheus/alerts.yaml",
+                         "conntally/grafana/conntally-host.json", "conntally/alertmanager/alertmanager.yml",
+                         "bash-completion/completions/conntally", "zsh/vendor-completions/_conntally"):
+                assert (staged / "share" / name).is_file(), name
 
 
 def test_a_prefix_given_from_the_current_folder_is_named_whole():
@@ -71,10 +68,41 @@ def test_systemd_finds_what_was_installed_or_the_installation_says_that_it_does_
 
 
 def test_the_unit_is_exposed_no_more_than_it_must():
-    told = run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT).stdout
-    exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", told)[1])
-    print(f"  exposure {exposure}")
-    assert exposure <= EXPOSURE_MOST, told
+    for drop_in, most in EXPOSURE_MOST.items():
+        with tempfile.TemporaryDirectory() as root:
+            units = pathlib.Path(root, "etc/systemd/system")
+            (units / "conntally.service.d").mkdir(parents=True)
+            shutil.copy(UNIT, units)
+            if drop_in:
+                shutil.copy(ROOT / "systemd/drop-ins" / drop_in, units / "conntally.service.d")
+            told = run("systemd-analyze", "security", "--offline=true", f"--root={root}", "--no-pager", UNIT.name).stdout
+        exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", told)[1])
+        print(f"  exposure {exposure} {'with ' + drop_in if drop_in else 'as shipped'}")
+        assert exposure <= most, told
+
+
+def test_the_package_has_no_fault_that_lintian_knows():
+    with tempfile.TemporaryDirectory() as folder:
+        package = build_package(folder)
+        told = run("lintian", "--allow-root", "--fail-on", "error,warning", package, check=False)
+        assert told.returncode == 0 and "W:" not in told.stdout, told.stdout + told.stderr
+
+
+def complete(*words):
+    """What bash offers after these words."""
+    script = 'source /dev/stdin; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _conntally; printf "%s\\n" "${COMPREPLY[@]}"'
+    completion = run(BINARY, "completion", "bash").stdout
+    return subprocess.run(["bash", "-c", script, "bash", *words], input=completion, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_shells_complete_the_commands_and_flags_that_there_are():
+    assert complete("conntally", "dia") == ["diagnose"]
+    assert complete("conntally", "diagnose", "--des") == ["--destination"]
+    assert "--web.listen-address" in complete("conntally", "--")
+    zsh = run(BINARY, "completion", "zsh").stdout
+    subprocess.run(["zsh", "-n"], input=zsh, text=True, check=True)
+    assert "--observe=[" in zsh
+    assert run(BINARY, "completion", "fish", check=False).returncode == 1
 
 
 def test_the_sysctl_file_makes_every_entry_announce_its_end():

@@ -3,6 +3,7 @@
 
 import pathlib
 
+from firewall import wait_for_polls
 from harness import *
 
 
@@ -50,7 +51,7 @@ def test_what_finds_no_room_is_counted_once_and_quiet_rules_need_none():
 
         wait_until(lambda: turned_away("rule_series") > 0, 10, "the rules are read")
         series = turned_away("rule_series")
-        time.sleep(3)
+        wait_for_polls(daemon)
         assert turned_away("rule_series") == series
         assert turned_away("alerts") == 0
 

@@ -107,10 +107,10 @@ def test_what_a_log_rule_tells_of_as_well_counts_once():
         daemon.wait_for_log("NFLOG group 5")
         daemon.wait_ready()
         wait_for_polls(daemon)
-        for _ in range(10):
-            send(client, "10.0.0.1", 20, 7101)
-            send(client, "10.0.0.2", 20, 7102)
-            time.sleep(0.3)
+        for _ in range(4):
+            send(client, "10.0.0.1", 50, 7101)
+            send(client, "10.0.0.2", 50, 7102)
+            wait_for_polls(daemon, 1)
         wait_for(daemon, {("10.0.0.1", "logged", "nflog"): 200, ("10.0.0.2", "ip saddr @bad drop", "set"): 200})
 
 

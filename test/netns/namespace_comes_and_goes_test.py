@@ -52,7 +52,7 @@ def test_a_namespace_that_comes_after_the_daemon_goes_and_comes_back():
                 daemon.wait_ready()
                 wait_until(lambda: daemon.metrics().series("conntally_rule_packets_total", rule=RULE), 5, "the rules")
                 wait_until(lambda: not collectors(daemon, 0), 5, "that every collector works")
-                time.sleep(0.5)  # drops wait for a reading of the rules from before them
+                wait_for_polls(daemon)  # drops from before the first reading cannot be told whose they are
                 send_udp(away, 7301, 5)
                 wait_until(lambda: counted(daemon) == 5 and dropped(daemon) == 5, 10, "5 packets counted and dropped")
                 wait_until(lambda: listed(daemon) == {"192.0.2.7"}, 5, "its connections")

@@ -50,7 +50,8 @@ def test_a_tenfold_overrun_is_counted_exactly_and_equal_again_within_two_seconds
         found = daemon.differences()
         assert not found, found
         metrics = daemon.metrics()
-        lost = metrics.value("conntally_netlink_overruns_total")
+        lost = metrics.value("conntally_netlink_events_lost_total")
+        assert metrics.value("conntally_netlink_overruns_total") == lost
         print(f"  {lost:.0f} lost, {metrics.sum('conntally_events_total'):.0f} received")
         assert lost > 0, "no overrun was provoked"
         assert events(metrics) == sent, f"received + lost {events(metrics):.0f}, sent {sent}"

@@ -8,6 +8,7 @@ import tempfile
 from harness import *
 
 RELOADED = "conntally_config_last_reload_successful"
+RELOADED_AT = "conntally_config_last_reload_success_timestamp_seconds"
 
 
 def exported(daemon):
@@ -21,16 +22,21 @@ def test_a_good_file_takes_effect_on_sighup_and_a_bad_one_leaves_the_old():
         daemon.wait_equal(5)
         wait_until(lambda: exported(daemon) >= 5, 5, "the top is exported")
 
+        started_at = daemon.metrics().value(RELOADED_AT)
+        assert 0 <= time.time() - started_at < 60, started_at
         daemon.write_config("sources: {export_top: 2, export_hold: 1s}\n")
         daemon.signal(signal.SIGHUP)
         few = exported(daemon)
         wait_until(lambda: exported(daemon) < few or exported(daemon) == 2, 15, "fewer are exported")
         assert daemon.metrics().value(RELOADED) == 1
+        reloaded_at = daemon.metrics().value(RELOADED_AT)
+        assert started_at < reloaded_at < time.time(), (started_at, reloaded_at)
 
         daemon.write_config("sources:\n  export_tops: 2\n")
         daemon.signal(signal.SIGHUP)
         wait_until(lambda: daemon.metrics().value(RELOADED) == 0, 5, "the bad file is told")
         daemon.wait_for_log("export_top")
+        assert daemon.metrics().value(RELOADED_AT) == reloaded_at
         found = daemon.differences()
         assert not found, found
 
@@ -46,7 +52,7 @@ def test_a_reload_names_the_keys_that_it_leaves_to_a_restart():
         # The address is the flag's in both.
         daemon.write_config("web: {listen_address: '127.0.0.1:9333'}\nsources: {export_top: 6, tracked_max: 9}\ndrops: {kernel_log: false}\n")
         daemon.signal(signal.SIGHUP)
-        daemon.wait_for_log("reload: sources.tracked_max, drops.kernel_log changed, which takes a restart;")
+        daemon.wait_for_log("reload: the change of sources.tracked_max, drops.kernel_log needs a restart;")
 
 
 def test_counters_survive_a_reload():
@@ -56,7 +62,7 @@ def test_counters_survive_a_reload():
         daemon.wait_equal(5)
         before = daemon.metrics()
         daemon.signal(signal.SIGHUP)
-        daemon.wait_for_log("reload: configuration taken over")
+        daemon.wait_for_log("reload: the new configuration applies")
         check_invariants(daemon.metrics(), before)
         assert daemon.metrics().sum("conntally_connections_opened_total") == 100
 
@@ -152,7 +158,7 @@ def test_who_does_not_read_the_log_holds_up_nothing():
             wait_until(lambda: told.append(reader.read()) or told[-1] == "", 5, "what was kept is read", every=0.2)
             daemon.write_config("{}\n")
             daemon.signal(signal.SIGHUP)
-            wait_until(lambda: told.append(reader.read()) or "configuration taken over" in told[-1], 5, "the log goes on")
+            wait_until(lambda: told.append(reader.read()) or "the new configuration applies" in told[-1], 5, "the log goes on")
             lines = "".join(told).splitlines()
             assert all(line.startswith("20") and "Z " in line for line in lines), "a line is torn"
             assert any("lines of this log could not be written so far" in line for line in lines), lines[-3:]

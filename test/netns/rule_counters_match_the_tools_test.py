@@ -75,7 +75,7 @@ def test_native_rules():
             metrics = daemon.metrics()
             check_invariants(metrics)
             assert metrics.value("conntally_rules", backend="nftables", family="inet", table="native") == 13
-            assert metrics.value("conntally_rules_without_counter", backend="nftables", family="inet", table="native") == 4
+            assert metrics.value("conntally_rules_uncounted", backend="nftables", family="inet", table="native") == 4
             counted = [counter for _, counter in tool.values() if counter]
             assert len(metrics.series("conntally_rule_packets_total")) == len(counted)
             assert metrics.sum("conntally_rule_packets_total") == sum(packets for packets, _ in counted)

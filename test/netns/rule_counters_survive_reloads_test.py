@@ -103,7 +103,7 @@ def test_nft_reloads():
             send_udp(namespace, 7301, 5)
             series.wait_sum(5)
             namespace.nft(native_rules(["udp dport 1 counter drop", *NATIVE]))
-            time.sleep(0.5)
+            wait_until(lambda: len(rules_of(daemon, backend="nftables")) == len(NATIVE) + 1, 5, "the rule before them")
             send_udp(namespace, 7301, 4)
             series.wait_sum(9)
             namespace.nft("insert rule inet kept input udp dport 3 counter drop")

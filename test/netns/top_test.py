@@ -88,7 +88,7 @@ def test_keys_sort_filter_open_freeze_and_show_rules():
         terminal.wait_for("FROZEN")
         ct_load(staged.namespace, "create", "--count", 500, "--sources", 1, "--first", 5_000)
         staged.daemon.wait_equal(5)
-        terminal.read(1)
+        terminal.wait_for("as of 2 s ago")  # a few answers later
         assert connections_shown(terminal, "10.0.0.1") == "100", terminal.text
         terminal.press(" ")
         terminal.wait_for("every 0.2 s", gone=("FROZEN",))

@@ -35,6 +35,15 @@ class InAFolder(unittest.TestCase):
         return subprocess.run(["bash", "-c", command], text=True, capture_output=True, env={**os.environ, **(environment or {})}, timeout=100)
 
 
+class Package(InAFolder):
+    def test_the_package_builds_with_what_is_installed_to_build(self):
+        installed = set(self.call('printf "%s\\n" "${build_packages[@]}"').stdout.split()) - {"g++", "ca-certificates", "git", "pkg-config"}
+        control = (QUICKSTART.parent / "debian/control").read_text()
+        wanted = control.split("Build-Depends:")[1].split("\nStandards")[0]
+        named = {line.split()[0].rstrip(",") for line in wanted.splitlines() if line.strip()} - {"debhelper-compat", "pkgconf"}
+        self.assertEqual(named, installed)
+
+
 class Tests(InAFolder):
     def run_tests(self, tests, *flags):
         (self.home / "CMakeLists.txt").write_text(f"cmake_minimum_required(VERSION 3.25)\nproject(x NONE)\nenable_testing()\n{tests}")

@@ -30,12 +30,19 @@ MAY_INCLUDE = {
     "daemon/rules": "COLLECTORS config",
     "daemon/drops": "COLLECTORS config daemon/rules",
     "daemon/limits": "COLLECTORS config",
-    "daemon/alerts": "COLLECTORS config daemon/limits",
+    "daemon/state": "collectors/system",
+    "daemon/alerts": "COLLECTORS config daemon/limits daemon/state",
     "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
     "daemon/exposition": "collectors/tally collectors/rules daemon/observation",
     "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/alerts daemon/observation",
     "daemon/page": "daemon/http daemon/observation",
-    "daemon/diagnose": "COLLECTORS config daemon/command_line",
+    "daemon/diagnose/report": "collectors/tally collectors/rules collectors/rules/walk daemon/command_line",
+    "daemon/diagnose/fixes": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/diagnose/report",
+    "daemon/diagnose/facts": "COLLECTORS config daemon/command_line daemon/diagnose/report daemon/diagnose/fixes",
+    "daemon/diagnose/rules": "COLLECTORS daemon/command_line daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose/table": "COLLECTORS config daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose/host": "COLLECTORS daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
+    "daemon/diagnose": "COLLECTORS config daemon/command_line DIAGNOSE",
     "daemon/top": "collectors/system collectors/tally config daemon/command_line",
     "daemon": "COLLECTORS config DAEMON",
 }
@@ -45,7 +52,7 @@ def allowed():
     rooms = {}
     for room, text in MAY_INCLUDE.items():
         names = set(text.split())
-        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"):
+        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"), ("DIAGNOSE", "daemon/diagnose/"):
             if word in names:
                 names = names - {word} | {known for known in rooms if known.startswith(folder)}
         ahead = names - set(rooms)

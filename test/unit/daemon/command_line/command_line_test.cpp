@@ -57,6 +57,13 @@ TEST_CASE("the daemon's flags override the file") {
   CHECK(Expect<RunCommand>({"--web.listen-address", "[::1]:0"}).overrides.listen_address == "[::1]:0");
 }
 
+TEST_CASE("the state's directory is a path, and none by default") {
+  CHECK_FALSE(Expect<RunCommand>({}).state_directory);
+  CHECK(Expect<RunCommand>({"--state.directory", "/var/lib/conntally"}).state_directory == "/var/lib/conntally");
+  CHECK(ErrorOf({"--state.directory="}).find("allowed: a path") != std::string::npos);
+  CHECK(ErrorOf({"status", "--state.directory", "/tmp"}).find("is a flag of the daemon") != std::string::npos);
+}
+
 TEST_CASE("a namespace is a name or a path") {
   CHECK(Expect<RunCommand>({"--netns", "blue"}).netns_path == "/run/netns/blue");
   CHECK(Expect<RunCommand>({"--netns", "/proc/1/ns/net"}).netns_path == "/proc/1/ns/net");

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "daemon/diagnose/checks.h"
+#include "daemon/diagnose/facts/case.h"
 
 namespace conntally::diagnose {
 
@@ -87,7 +87,7 @@ struct Staged {
 
 inline std::vector<std::string> Ids(const Report& report) {
   std::vector<std::string> ids;
-  for (const Finding& finding : report.findings) ids.push_back(finding.id);
+  for (const Finding& finding : report.findings) ids.push_back(WordOf(finding.id));
   return ids;
 }
 

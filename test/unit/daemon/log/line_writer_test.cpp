@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <future>
 #include <string>
 #include <thread>
 
@@ -155,4 +156,17 @@ TEST_CASE("after a line that was torn the next one begins its own") {
   CHECK(Contents(path) == "12345678\nt\nwhole\n");
   CHECK(writer.lost() == 1);
   unlink(path.c_str());
+}
+
+TEST_CASE("a place that takes nothing makes nobody wait, and what it does not take in the end is counted") {
+  std::promise<bool> taken;
+  std::shared_future<bool> answer = taken.get_future().share();
+  LineWriter writer([answer](std::string_view) { return answer.get(); });
+  writer.Start();
+  int pushed = 0;
+  while (writer.Push(Line(pushed))) ++pushed;  // the first entry waits, the others queue up
+  CHECK(writer.lost() == 1);
+  taken.set_value(false);
+  writer.Drain(10s);
+  CHECK(writer.lost() == 1 + static_cast<std::uint64_t>(pushed));
 }

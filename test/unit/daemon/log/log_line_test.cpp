@@ -1,5 +1,6 @@
 #include "daemon/log/log_line.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "test/support/catch.h"
@@ -12,7 +13,7 @@ namespace {
 
 const std::chrono::system_clock::time_point kTime{1'700'000'000'042ms};
 
-std::string Text(std::string_view text) { return LogLine({kTime, "info", text}, Format::kText); }
+std::string Text(std::string_view text) { return LogLine({kTime, spdlog::level::info, text}, Format::kText); }
 
 // Every byte, and what UTF-8 makes of C1.
 std::string AllBytes() {
@@ -25,7 +26,7 @@ std::string AllBytes() {
 
 TEST_CASE("a text line is time, level, text, and what was held back") {
   CHECK(Text("synced") == "2023-11-14T22:13:20.042Z info synced\n");
-  CHECK(LogLine({kTime, "warning", "lost", 3}, Format::kText) ==
+  CHECK(LogLine({kTime, spdlog::level::warn, "lost", 3}, Format::kText) ==
         "2023-11-14T22:13:20.042Z warning lost (3 like it held back)\n");
 }
 
@@ -39,7 +40,7 @@ TEST_CASE("no text begins a line of its own or steers a terminal") {
 }
 
 TEST_CASE("a JSON line is one object on one line, whatever bytes the text has") {
-  const std::string line = LogLine({kTime, "error", AllBytes(), 7}, Format::kJson);
+  const std::string line = LogLine({kTime, spdlog::level::err, AllBytes(), 7}, Format::kJson);
   CHECK(line.find('\n') == line.size() - 1);
   const auto json = nlohmann::json::parse(line);  // which refuses what is no UTF-8
   CHECK(json.at("time") == "2023-11-14T22:13:20.042Z");
@@ -50,12 +51,46 @@ TEST_CASE("a JSON line is one object on one line, whatever bytes the text has") 
 
 TEST_CASE("a JSON line gives the text as it was") {
   const std::string text = "a \"quoted\"\n\\ line with \xC3\xA4";
-  const auto json = nlohmann::json::parse(LogLine({kTime, "info", text}, Format::kJson));
+  const auto json = nlohmann::json::parse(LogLine({kTime, spdlog::level::info, text}, Format::kJson));
   CHECK(json.at("message") == text);
   CHECK_FALSE(json.contains("held_back"));
 }
 
 TEST_CASE("times before the epoch have milliseconds too") {
-  CHECK(LogLine({std::chrono::system_clock::time_point{-1ms}, "info", "x"}, Format::kText) ==
+  CHECK(LogLine({std::chrono::system_clock::time_point{-1ms}, spdlog::level::info, "x"}, Format::kText) ==
         "1969-12-31T23:59:59.999Z info x\n");
+}
+
+TEST_CASE("an entry of the journal has its priority, its fields, and no time of its own") {
+  const LogFields fields{.source = "192.0.2.7", .alert = "SourceScanning"};
+  CHECK(JournalEntry({kTime, spdlog::level::warn, "alert firing", 3, fields}, Format::kText) ==
+        "PRIORITY=4\nSYSLOG_IDENTIFIER=conntally\nMESSAGE=alert firing (3 like it held back)\n"
+        "SOURCE=192.0.2.7\nALERT=SourceScanning\n");
+  const auto priority = [](spdlog::level::level_enum level) {
+    return JournalEntry({kTime, level, "x"}, Format::kText).substr(0, 10);
+  };
+  CHECK(priority(spdlog::level::critical) == "PRIORITY=2");
+  CHECK(priority(spdlog::level::err) == "PRIORITY=3");
+  CHECK(priority(spdlog::level::info) == "PRIORITY=6");
+  CHECK(priority(spdlog::level::debug) == "PRIORITY=7");
+}
+
+TEST_CASE("nothing in a text or a field adds a field of the journal") {
+  const LogFields fields{.rule = "drop comment \"x\nPRIORITY=0\""};
+  const std::string entry = JournalEntry({kTime, spdlog::level::info, "a\nALERT=x\0b", 0, fields}, Format::kText);
+  CHECK(std::count(entry.begin(), entry.end(), '\n') == 4);
+  CHECK(entry.find("\nRULE=drop comment \"x?PRIORITY=0\"\n") != entry.npos);
+}
+
+TEST_CASE("JSON has the same fields, on standard error and in the journal's message") {
+  const LogFields fields{
+      .source = "192.0.2.7", .rule = "tcp dport 22 drop", .alert = "DropRuleSpike", .collector = "rules"};
+  const LogEntry entry{kTime, spdlog::level::info, "x", 0, fields};
+  const auto json = nlohmann::json::parse(LogLine(entry, Format::kJson));
+  CHECK(json.at("source") == "192.0.2.7");
+  CHECK(json.at("rule") == "tcp dport 22 drop");
+  CHECK(json.at("alert") == "DropRuleSpike");
+  CHECK(json.at("collector") == "rules");
+  const std::string journal = JournalEntry(entry, Format::kJson);
+  CHECK(journal.find("MESSAGE=" + LogLine(entry, Format::kJson)) != journal.npos);
 }

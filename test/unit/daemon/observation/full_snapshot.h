@@ -74,6 +74,7 @@ inline Snapshot FullSnapshot() {
   trust.last_reconcile_timestamp_seconds = 1'700'000'000.5;
   trust.overflows = {{"connections", 512}, {"export_hold", 513}, {"sources", 514}};
   trust.config_reload_successful = false;
+  trust.config_reload_success_timestamp_seconds = 1'700'000'001.25;
 
   auto alerts = std::make_shared<AlertFigures>();
   const auto alert = [&](AlertKind kind, Severity severity, AlertState state, const char* source, const char* rule) {

@@ -1,0 +1,205 @@
+#include "collectors/conntrack/answer_survey.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace conntally {
+namespace {
+
+bool HasPorts(std::uint8_t protocol) { return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP; }
+
+void BumpSaturating(std::uint16_t& counter) { counter = static_cast<std::uint16_t>(counter + (counter != UINT16_MAX)); }
+
+// Linear counting.
+template <std::size_t kBits>
+std::uint32_t Distinct(const std::bitset<kBits>& seen) {
+  const auto zero = static_cast<double>(std::max<std::size_t>(kBits - seen.count(), 1));
+  return static_cast<std::uint32_t>(std::lround(kBits * std::log(kBits / zero)));
+}
+
+TcpState StateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
+
+}  // namespace
+
+std::size_t AnswerSurvey::Hash::operator()(const ServiceKey& key) const {
+  std::array<std::uint8_t, 19> bytes;
+  std::copy(key.destination.bytes.begin(), key.destination.bytes.end(), bytes.begin());
+  std::memcpy(&bytes[16], &key.port, sizeof key.port);
+  bytes[18] = key.protocol;
+  return keyed(std::as_bytes(std::span(bytes)));
+}
+
+std::shared_ptr<const AnswerFigures> AnswerSurvey::last() const {
+  const std::lock_guard lock(mutex_);
+  return last_;
+}
+
+IpAddress AnswerSurvey::Grouped(const IpAddress& address) const {
+  return Masked(address, address.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix);
+}
+
+bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
+  if (figures_ == nullptr) {
+    if (now < next_) return false;
+    Begin(tracked);
+  }
+  const Clock::time_point began = Clock::now();
+  while (next_partition_ < FlowTable::kPartitions && Clock::now() - began < kSlice) {
+    flows.Visit(next_partition_++, [this](const FlowKey& key, const Flow& flow) { Count(key, flow); });
+  }
+  const bool ended = next_partition_ == FlowTable::kPartitions;
+  if (ended) Publish();
+  spent_ += Clock::now() - began;
+  if (ended) next_ = now + std::max<Clock::duration>(kPeriod, spent_ * kPauseFactor);
+  return !ended;
+}
+
+void AnswerSurvey::Begin(TrackerTime tracked) {
+  figures_ = std::make_shared<AnswerFigures>();
+  tracked_ = tracked;
+  next_partition_ = 0;
+  spent_ = {};
+  failing_ = SpaceSaving<char>(kFailingMax, hash_);
+}
+
+void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
+  const double age = flow.opening_known ? SecondsSince(flow.opened_centiseconds, tracked_) : kContactAge;
+  if (age < kAnswerWait) return;
+  const bool tcp = flow.protocol == IPPROTO_TCP;
+  const TcpState state = StateOf(flow);
+  const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
+  const bool attempt = flow.opening_known && age <= kAttemptAge;
+  const bool half_open = tcp && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
+  if (tcp && (attempt || half_open)) CountRow(flow, attempt, unanswered, half_open);
+  if (!HasPorts(flow.protocol)) return;
+  if (attempt) CountService(key, flow, unanswered);
+  if (age <= kContactAge) CountContact(key, flow, age);
+}
+
+void AnswerSurvey::CountRow(const Flow& flow, bool attempt, bool unanswered, bool half_open) {
+  if (attempt) {
+    ++figures_->attempts;
+    figures_->unanswered += unanswered;
+  }
+  if (flow.source == kNoSourceRow) {
+    figures_->half_open_without_row += half_open;
+    return;
+  }
+  if (flow.source >= figures_->rows.size()) figures_->rows.resize(std::size_t{flow.source} + 1);
+  AnswerFigures::OfSource& row = figures_->rows[flow.source];
+  if (attempt) BumpSaturating(row.attempts);
+  if (attempt && unanswered) BumpSaturating(row.unanswered);
+  if (half_open) BumpSaturating(row.half_open);
+}
+
+void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unanswered) {
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  auto found = services_.find(service);
+  if (found == services_.end()) {
+    if (services_.size() >= kServicesMax) return;
+    found = services_.emplace(service, OfService{}).first;
+  }
+  ++found->second.attempts;
+  found->second.unanswered += unanswered;
+  found->second.sources.set((flow.source * 0x9e3779b1U) >> 26);
+}
+
+void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
+  const bool tcp = flow.protocol == IPPROTO_TCP;
+  const TcpState state = StateOf(flow);
+  Outcome outcome = Outcome::kSucceeded;
+  if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
+  if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;
+  if (tcp && state == TcpState::kSynRecv) return;  // not decided
+  const IpAddress source = Grouped(key.SourceAddress());
+  if (outcome != Outcome::kSucceeded) failing_.Add(source, 1);
+  const auto candidate = candidates_.find(source);
+  if (candidate == candidates_.end()) return;
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  const auto made = static_cast<std::int32_t>(static_cast<std::uint32_t>(tracked_.centiseconds) -
+                                              static_cast<std::uint32_t>(age * 100));
+  Contacts& contacts = candidate->second;
+  const std::uint64_t hash = services_.hash_function()(service);
+  const auto known = contacts.find(hash);
+  if (known == contacts.end()) {
+    if (contacts.size() < kContactsMax)
+      contacts.emplace(
+          hash, Contact{made, outcome, !tcp, key.destination_port, candidates_.hash_function()(service.destination)});
+    return;
+  }
+  if (outcome == Outcome::kSucceeded) known->second.outcome = outcome;
+  if (SecondsSince(known->second.made_centiseconds, tracked_) > age) known->second.made_centiseconds = made;
+}
+
+AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contacts& contacts) const {
+  std::erase_if(contacts, [&](const auto& contact) {
+    return SecondsSince(contact.second.made_centiseconds, tracked_) > kContactAge;
+  });
+  std::unordered_map<std::uint64_t, std::size_t> udp_ports;  // by destination
+  for (const auto& [hash, contact] : contacts)
+    if (contact.udp && contact.outcome != Outcome::kSucceeded)
+      ++udp_ports.try_emplace(contact.destination, 0).first->second;
+  AnswerFigures::Candidate described;
+  described.source = source;
+  std::bitset<1024> destinations, ports;
+  for (const auto& [hash, contact] : contacts) {
+    if (contact.outcome == Outcome::kSucceeded) {
+      ++described.succeeded;
+      continue;
+    }
+    if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
+    ++described.failed;
+    described.refused += contact.outcome == Outcome::kRefused;
+    destinations.set(contact.destination % destinations.size());
+    ports.set((contact.port * 0x9e3779b1U) >> 22);
+  }
+  described.destinations = Distinct(destinations);
+  described.ports = Distinct(ports);
+  return described;
+}
+
+// Those of the survey that ended; one that was a candidate goes on while it has contacts.
+void AnswerSurvey::ChooseCandidates() {
+  std::erase_if(candidates_, [](const auto& candidate) { return candidate.second.empty(); });
+  std::vector<std::pair<std::uint64_t, IpAddress>> most;
+  failing_.ForEach([&](const auto& entry) {
+    if (entry.certain() >= kFailingMin && !candidates_.contains(entry.source))
+      most.emplace_back(entry.certain(), entry.source);
+  });
+  std::sort(most.begin(), most.end(), std::greater{});
+  for (const auto& [connections, source] : most) {
+    if (candidates_.size() >= kCandidatesMax) {
+      const auto least = std::min_element(candidates_.begin(), candidates_.end(), [](const auto& a, const auto& b) {
+        return a.second.size() < b.second.size();
+      });
+      if (least == candidates_.end() || least->second.size() * 2 > connections) break;
+      candidates_.erase(IpAddress(least->first));
+    }
+    candidates_.try_emplace(source);
+  }
+}
+
+void AnswerSurvey::Publish() {
+  for (const auto& [key, service] : services_) {
+    if (service.attempts == 0) continue;
+    figures_->services.push_back(
+        {key.destination, key.port, key.protocol, service.attempts, service.unanswered, Distinct(service.sources)});
+  }
+  auto& services = figures_->services;
+  std::sort(services.begin(), services.end(), [](const auto& a, const auto& b) { return a.attempts > b.attempts; });
+  if (services.size() > kServicesKept) services.resize(kServicesKept);
+  // Those that are asked most have their place in the next survey, whatever a flood asks for.
+  services_.clear();
+  for (const auto& service : services)
+    services_.emplace(ServiceKey{service.destination, service.port, service.protocol}, OfService{});
+  for (auto& [source, contacts] : candidates_) figures_->candidates.push_back(Describe(source, contacts));
+  ChooseCandidates();
+  std::shared_ptr<const AnswerFigures> previous = std::move(figures_);
+  const std::lock_guard lock(mutex_);
+  std::swap(last_, previous);
+}
+
+}  // namespace conntally

@@ -1,0 +1,128 @@
+#include "daemon/diagnose/facts/case.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "daemon/diagnose/fixes/firewall_commands.h"
+
+namespace conntally::diagnose {
+namespace {
+
+std::uint64_t ValueIn(const Reading& reading, TableCounter counter) {
+  return reading.table ? reading.table->counter(counter) : 0;
+}
+
+std::uint64_t ValueIn(const Reading& reading, const std::string& name) {
+  if (!reading.network) return 0;
+  const auto found = reading.network->find(name);
+  return found == reading.network->end() ? 0 : found->second;
+}
+
+}  // namespace
+
+std::uint64_t Case::Total(TableCounter counter) const {
+  return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter));
+}
+
+std::uint64_t Case::Growth(TableCounter counter) const {
+  if (!host.first.table || !host.last.table) return 0;
+  const std::uint64_t before = ValueIn(host.first, counter);
+  const std::uint64_t after = ValueIn(host.last, counter);
+  return after > before ? after - before : 0;
+}
+
+std::uint64_t Case::Total(const std::string& counter) const {
+  return std::max(ValueIn(host.first, counter), ValueIn(host.last, counter));
+}
+
+std::uint64_t Case::Growth(const std::string& counter) const {
+  if (!host.first.network || !host.last.network) return 0;
+  const std::uint64_t before = ValueIn(host.first, counter);
+  const std::uint64_t after = ValueIn(host.last, counter);
+  return after > before ? after - before : 0;
+}
+
+double Case::ObservedSeconds() const { return std::chrono::duration<double>(host.last.when - host.first.when).count(); }
+
+void Case::HoldAgainstRules(Finding& finding) const {
+  if (outcome.passes != Match::kMaybe) return;
+  std::string unread;
+  for (const std::string& name : outcome.unread) unread += (unread.empty() ? "" : ", ") + name;
+  finding.certainty = std::min(finding.certainty, kUnreadMax);
+  std::string line = "not known: whether a rule stops or redirects it before; ";
+  line += unread.empty() ? "not all that rules ask was understood" : "not read: " + unread;
+  finding.evidence.push_back(std::move(line));
+  std::rotate(finding.evidence.begin(), finding.evidence.end() - 1, finding.evidence.end());
+}
+
+std::string Grouped(std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string grouped;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0) grouped += ',';
+    grouped += digits[i];
+  }
+  return grouped;
+}
+
+std::string Percent(double share) { return fmt::format("{:.0f} %", share * 100); }
+
+std::string Lasting(double seconds) {
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 100 * 60) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{:.0f} h", seconds / 3600);
+  return fmt::format("{:.0f} d", seconds / 86400);
+}
+
+Fix AddGuardRule(const std::string& rule, const std::string& risk) {
+  Fix fix;
+  // After conntrack, before the filter's own chains.
+  fix.command = fmt::format(
+      "nft 'add table inet guard; add chain inet guard in {{ type filter hook prerouting priority -10; }}; add rule "
+      "inet guard in {}'",
+      rule);
+  fix.risk = risk;
+  fix.undo = "nft delete table inet guard";
+  fix.persist = "nft list table inet guard >> /etc/nftables.conf";
+  return fix;
+}
+
+bool IsOfAllNamespaces(const std::string& path) {
+  return path.ends_with("/nf_conntrack_max") || path.ends_with("/nf_conntrack_buckets") ||
+         path.ends_with("/nf_conntrack_expect_max");
+}
+
+Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
+  std::string key = path;
+  // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.
+  if (key.find('.') == key.npos) std::replace(key.begin(), key.end(), '/', '.');
+  const auto old = facts.host.sysctls.find(path);
+  Fix fix;
+  // A container's root names its links as it likes.
+  fix.command = "sysctl -w " + ShellWord(key + '=' + value);
+  fix.risk = risk;
+  if (old != facts.host.sysctls.end()) fix.undo = "sysctl -w " + ShellWord(key + '=' + old->second);
+  const bool of_all = IsOfAllNamespaces(path);
+  if (of_all) fix.run_on = RunOn::kHost;
+  if (of_all && !facts.host.in_first_namespace) {
+    fix.risk +=
+        (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
+  }
+  fix.persist =
+      facts.host.in_first_namespace || of_all
+          ? fmt::format("echo {} > /etc/sysctl.d/90-{}.conf", ShellWord(key + " = " + value),
+                        path.substr(path.rfind('/') + 1))
+          : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  // A file more would contradict the one that speaks of it.
+  const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
+  if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {
+    fix.persist = kept->value == value
+                      ? fmt::format("{} line {} says so already", kept->file, kept->line)
+                      : fmt::format("{} line {} says {}: change it there", kept->file, kept->line, kept->value);
+  }
+  return fix;
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,172 @@
+#include "daemon/diagnose/facts/host_facts.h"
+
+#include <linux/capability.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <utility>
+
+#include "collectors/drops/kernel_log.h"
+#include "collectors/host/listening_sockets.h"
+#include "collectors/host/network_reader.h"
+#include "collectors/system/capabilities.h"
+#include "collectors/system/proc_files.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr unsigned kLogRecordsMax = 200'000;
+constexpr std::size_t kLogLinesKept = 20;
+
+Sysctls ReadSettings(const std::string& proc) {
+  Sysctls settings;
+  for (const char* path :
+       {"net/ipv4/ip_forward", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
+    if (auto value = ReadSysctl(proc, path)) settings[path] = *std::move(value);
+  }
+  ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
+  for (const std::string folder : {"net/ipv4/conf", "net/ipv6/conf"}) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(proc + "/sys/" + folder, error)) {
+      const std::string link = folder + "/" + entry.path().filename().string();
+      for (const char* name : {"rp_filter", "forwarding", "log_martians"}) {
+        if (auto value = ReadSysctl(proc, link + "/" + name)) settings[link + "/" + name] = *std::move(value);
+      }
+    }
+  }
+  return settings;
+}
+
+void KeepLast(std::vector<KernelLogFacts::Line>& lines, KernelLogFacts::Line line) {
+  if (lines.size() >= kLogLinesKept) lines.erase(lines.begin());
+  lines.push_back(std::move(line));
+}
+
+Result<KernelLogFacts> ReadKernelLog(const std::string& path, std::uint64_t namespace_id) {
+  auto log = KernelLog::Open(path, KernelLog::From::kOldest);
+  if (!log) return log.error();
+  KernelLogFacts facts;
+  const auto read = log->Read(kLogRecordsMax, [&](const KernelLogRecord& record) {
+    KernelLogFacts::Line line{std::chrono::microseconds(record.since_boot_us), std::string(record.text)};
+    if (const auto full = ParseTableFullLine(record.text)) {
+      const bool names_us = full->network_namespace != 0 && full->network_namespace == namespace_id;
+      if (full->network_namespace != 0 && !names_us) return;
+      facts.table_full_names_us = names_us;
+      ++facts.table_full_lines;
+      // The first one stays.
+      if (facts.table_full.size() >= kLogLinesKept) facts.table_full.erase(facts.table_full.begin() + 1);
+      facts.table_full.push_back(std::move(line));
+    } else if (record.text.find("martian source") != record.text.npos) {
+      KeepLast(facts.martian_sources, std::move(line));
+    } else if (record.text.find("ossible SYN flooding on port") != record.text.npos) {
+      KeepLast(facts.syn_floods, std::move(line));
+    }
+  });
+  if (!read) return read.error();
+  facts.lost = log->lost();
+  return facts;
+}
+
+std::uint64_t InodeOf(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
+  AskedRoutes routes;
+  if (question.destination) {
+    routes.destination_is_local = facts.IsLocal(*question.destination);
+    // A route of the local table may cover whole prefixes (AnyIP).
+    const auto direct = FindRoute({*question.destination, {}, 0});
+    if (direct && direct->kind == Route::Kind::kLocal) routes.destination_is_local = true;
+  }
+  if (question.source) {
+    routes.source_is_local = facts.IsLocal(*question.source);
+    const bool answers_as_destination =
+        question.destination && routes.destination_is_local && question.destination->family == question.source->family;
+    routes.to_source = FindRoute({*question.source, answers_as_destination ? question.destination : std::nullopt, 0});
+    const auto& way_back = *routes.to_source;
+    if (!routes.source_is_local && way_back && way_back->kind == Route::Kind::kForward) routes.in_link = way_back->link;
+  }
+  if (question.destination) {
+    const bool same_family = question.source && question.source->family == question.destination->family;
+    routes.to_destination =
+        FindRoute({*question.destination, same_family ? question.source : std::nullopt, routes.in_link});
+  }
+  return routes;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> NumberOf(const Sysctls& sysctls, const std::string& path) {
+  const auto found = sysctls.find(path);
+  if (found == sysctls.end()) return std::nullopt;
+  const std::string& text = found->second;
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+double HostFacts::HoursCounted() const {
+  return in_first_namespace ? std::max(1.0, static_cast<double>(uptime.count()) / 3600) : 1.0;
+}
+
+const Link* HostFacts::LinkOf(std::uint32_t index) const {
+  if (!links) return nullptr;
+  const auto found = std::find_if(links->begin(), links->end(), [&](const Link& link) { return link.index == index; });
+  return found == links->end() ? nullptr : &*found;
+}
+
+const Link* HostFacts::LinkOf(const std::string& name) const {
+  if (!links) return nullptr;
+  const auto found = std::find_if(links->begin(), links->end(), [&](const Link& link) { return link.name == name; });
+  return found == links->end() ? nullptr : &*found;
+}
+
+bool HostFacts::IsLocal(const IpAddress& address) const {
+  if (address.family == Family::kIpv4 && address.bytes[0] == 127) return true;
+  return addresses && std::any_of(addresses->begin(), addresses->end(),
+                                  [&](const LocalAddress& local) { return local.address == address; });
+}
+
+Reading ReadCounters(const FileRoots& roots) {
+  Reading reading;
+  reading.when = std::chrono::steady_clock::now();
+  if (auto reader = TableReader::Open("")) {
+    reading.table = reader->Read();
+  } else {
+    reading.table = reader.error();
+  }
+  reading.network = ReadNetworkCounters(roots.proc);
+  return reading;
+}
+
+HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
+  HostFacts facts;
+  facts.can_administer_network = HasCapability(CAP_NET_ADMIN);
+  facts.can_watch_packets = HasCapability(CAP_NET_RAW);
+  facts.namespace_id = InodeOf(roots.proc + "/thread-self/ns/net");
+  const std::uint64_t first_namespace = InodeOf(roots.proc + "/1/ns/net");
+  // Where process 1 does not show its own: settings that only the machine's first namespace has
+  // (net/core/sysctl_net_core.c).
+  facts.in_first_namespace = first_namespace != 0 ? first_namespace == facts.namespace_id
+                                                  : ReadSysctl(roots.proc, "net/core/netdev_budget").has_value();
+  facts.uptime = ReadUptime(roots.proc).value_or(std::chrono::seconds(0));
+
+  facts.links = ReadLinks();
+  facts.addresses = ReadLocalAddresses();
+  facts.routes = FindAskedRoutes(question, facts);
+  facts.sysctls = ReadSettings(roots.proc);
+  facts.saved_sysctls = ReadSavedSysctls(roots.etc);
+  facts.listeners = ReadListeningSockets();
+  if (const auto established = CountEstablishedSockets()) facts.established_sockets = *established;
+  facts.kernel_log = ReadKernelLog(roots.kernel_log, facts.namespace_id);
+  facts.first = ReadCounters(roots);
+  facts.connections = ListConnections(kConnectionsMax);
+  return facts;
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,305 @@
+#include "daemon/diagnose/facts/rule_case.h"
+
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "daemon/diagnose/facts/case.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr std::size_t kLinksMax = 8;
+constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
+constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
+
+bool SameRules(const FirewallReading& before, const FirewallReading& after, RuleBackend backend) {
+  const auto then = before.backends.find(backend), now = after.backends.find(backend);
+  return then != before.backends.end() && now != after.backends.end() && then->second.ruleset == now->second.ruleset;
+}
+
+std::uint64_t Rise(const std::optional<RuleCounter>& then, const std::optional<RuleCounter>& now) {
+  if (!then || !now) return 0;
+  return now->packets >= then->packets ? now->packets - then->packets : now->packets;  // one that fell was reset
+}
+
+}  // namespace
+
+Packet TakenBy(const Rule& rule) {
+  using Kind = RuleCondition::Kind;
+  Packet packet;
+  packet.family = rule.family == RuleFamily::kIp6 ? Family::kIpv6 : Family::kIpv4;
+  for (const RuleCondition& condition : rule.conditions) {
+    if (condition.negated || !condition.set.empty()) continue;
+    const bool one_address =
+        condition.addresses.size() == 1 && condition.addresses[0].first == condition.addresses[0].last;
+    if (condition.kind == Kind::kSource && one_address)
+      packet.source = condition.addresses[0].first, packet.family = packet.source->family;
+    if (condition.kind == Kind::kDestination && one_address)
+      packet.destination = condition.addresses[0].first, packet.family = packet.destination->family;
+    if (condition.numbers.size() != 1) continue;
+    const NumberRange& range = condition.numbers.front();
+    if (condition.kind == Kind::kProtocol && range.first == range.last)
+      packet.protocol = static_cast<std::uint8_t>(range.first);
+    if (condition.kind == Kind::kDestinationPort) packet.destination_port = range;
+  }
+  return packet;
+}
+
+std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host) {
+  std::vector<std::string> unread;
+  for (const auto& [backend, read] : rules.backends) {
+    // Whether the kernel has it at all is not known either to who may not ask.
+    if (!read.success && (read.present || read.lacks_capability || !host.can_administer_network))
+      unread.emplace_back(NameOf(backend));
+  }
+  return unread;
+}
+
+bool IsPrivate(const IpAddress& address) {
+  const auto& octets = address.bytes;
+  if (address.family == Family::kIpv6) return (octets[0] & 0xfe) == 0xfc;
+  return octets[0] == 10 || (octets[0] == 172 && (octets[1] & 0xf0) == 16) || (octets[0] == 192 && octets[1] == 168) ||
+         (octets[0] == 100 && (octets[1] & 0xc0) == 64);
+}
+
+RuleCase::RuleCase(const RuleInputs& given)
+    : inputs(given),
+      walker(given.after),
+      commands(walker,
+               FindFirewallTools(given.root, given.host.entered ? OwnersServe::kOtherRules : OwnersServe::kTheseRules)),
+      unread(UnreadRules(given.after, given.host)) {}
+
+bool RuleCase::narrowed() const {
+  const Question& question = inputs.question;
+  return question.source || question.destination || question.destination_port || question.protocol;
+}
+
+WalkRouting RuleCase::Routing() const {
+  WalkRouting routing;
+  routing.is_local = [this](const IpAddress& address) -> std::optional<bool> { return inputs.host.IsLocal(address); };
+  routing.way_out = [this](const IpAddress& destination) -> std::optional<PacketInterface> {
+    const auto route = inputs.find_route({destination, std::nullopt, 0});
+    if (!route || (route->kind != Route::Kind::kForward && route->kind != Route::Kind::kLocal)) return std::nullopt;
+    if (route->kind == Route::Kind::kLocal) return PacketInterface{1, "lo"};
+    const Link* link = inputs.host.LinkOf(route->link);
+    return link != nullptr ? std::optional(PacketInterface{link->index, link->name}) : std::nullopt;
+  };
+  return routing;
+}
+
+Walk RuleCase::Through(const AskedPacket& asked, Limits limits) const {
+  WalkRouting routing = Routing();
+  routing.limits = limits;
+  return asked.leaves ? walker.Leaves(asked.packet, routing) : walker.Arrives(asked.packet, routing);
+}
+
+std::optional<std::uint64_t> RuleCase::Packets(RuleRef rule) const {
+  const auto& counter = inputs.after.backends.at(rule.backend).counters.at(rule.rule);
+  return counter ? std::optional(counter->packets) : std::nullopt;
+}
+
+std::uint64_t RuleCase::Growth(RuleRef rule) const {
+  if (!SameRules(inputs.before, inputs.after, rule.backend)) return 0;
+  return Rise(inputs.before.backends.at(rule.backend).counters.at(rule.rule),
+              inputs.after.backends.at(rule.backend).counters.at(rule.rule));
+}
+
+std::optional<std::uint64_t> RuleCase::PolicyPackets(ChainRef chain) const {
+  const auto& policies = inputs.after.backends.at(chain.backend).policies;
+  if (chain.chain >= policies.size() || !policies[chain.chain]) return std::nullopt;
+  return policies[chain.chain]->packets;
+}
+
+std::uint64_t RuleCase::PolicyGrowth(ChainRef chain) const {
+  if (!SameRules(inputs.before, inputs.after, chain.backend)) return 0;
+  const auto& then = inputs.before.backends.at(chain.backend).policies;
+  const auto& now = inputs.after.backends.at(chain.backend).policies;
+  return chain.chain < then.size() && chain.chain < now.size() ? Rise(then[chain.chain], now[chain.chain]) : 0;
+}
+
+double RuleCase::seconds() const {
+  return std::chrono::duration<double>(inputs.host.last.when - inputs.host.first.when).count();
+}
+
+std::string RuleCase::Counted(const Decision& decision) const {
+  const auto packets = decision.rule ? Packets(*decision.rule) : PolicyPackets(decision.base);
+  if (!packets) return decision.rule ? "the rule has no counter" : "nft counts nothing for a policy";
+  const std::uint64_t growth = decision.rule ? Growth(*decision.rule) : PolicyGrowth(decision.base);
+  return fmt::format("it has counted {} packets, {} of them in the {:.1f} s of this observation", Grouped(*packets),
+                     Grouped(growth), std::max(seconds(), 0.1));
+}
+
+std::string RuleCase::Place(const Decision& decision) const {
+  std::string place = decision.rule ? commands.Place(*decision.rule) : commands.Place(walker.chain(decision.base));
+  for (const RuleRef jump : decision.jumps) place += fmt::format("; reached by {}", commands.Place(jump));
+  return place;
+}
+
+std::vector<const Link*> RuleCase::OuterLinks() const {
+  std::vector<const Link*> links;
+  if (!inputs.host.links || !inputs.host.addresses) return links;
+  for (const Link& link : *inputs.host.links) {
+    const bool addressed = std::any_of(inputs.host.addresses->begin(), inputs.host.addresses->end(),
+                                       [&](const LocalAddress& each) { return each.link == link.index; });
+    if (link.up && !link.loopback && addressed && links.size() < kLinksMax) links.push_back(&link);
+  }
+  return links;
+}
+
+std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) const {
+  if (!inputs.host.addresses) return std::nullopt;
+  std::optional<IpAddress> found;
+  for (const LocalAddress& each : *inputs.host.addresses) {
+    if (each.link != link || each.address.family != family) continue;
+    const bool of_link =
+        family == Family::kIpv6 && each.address.bytes[0] == 0xfe && (each.address.bytes[1] & 0xc0) == 0x80;
+    if (!found || !of_link) found = each.address;
+    if (!of_link) return found;
+  }
+  return found;
+}
+
+bool RuleCase::Forwards(Family family) const {
+  const char* path = family == Family::kIpv4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
+  return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
+}
+
+AskedPacket RuleCase::Template(Family family) const {
+  const Question& question = inputs.question;
+  AskedPacket asked;
+  Packet& packet = asked.packet;
+  packet.family = family;
+  packet.source = question.source;
+  packet.destination = question.destination;
+  packet.protocol = question.protocol;
+  if (!packet.protocol && question.destination_port) packet.protocol = IPPROTO_TCP;
+  if (packet.protocol == IPPROTO_ICMP && family == Family::kIpv6) packet.protocol = IPPROTO_ICMPV6;
+  if (packet.protocol == IPPROTO_ICMPV6 && family == Family::kIpv4) packet.protocol = IPPROTO_ICMP;
+  if (packet.protocol == IPPROTO_ICMP) packet.icmp_type = 8;
+  if (packet.protocol == IPPROTO_ICMPV6) packet.icmp_type = 128;
+  if (packet.icmp_type) packet.icmp_code = 0;
+  packet.source_port = kClientPorts;
+  if (question.destination_port)
+    packet.destination_port = NumberRange{*question.destination_port, *question.destination_port};
+  packet.tcp_flags = 2;
+  packet.source_is_local = inputs.host.routes.source_is_local;
+  packet.destination_is_local = inputs.host.routes.destination_is_local;
+  return asked;
+}
+
+std::vector<AskedPacket> RuleCase::Asked() const {
+  const Question& question = inputs.question;
+  const AskedRoutes& routes = inputs.host.routes;
+  std::vector<Family> families;
+  if (question.source || question.destination) {
+    families.push_back((question.source ? question.source : question.destination)->family);
+  } else {
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      for (const Link* link : OuterLinks()) {
+        const auto address = AddressOn(link->index, family);
+        const bool of_link_alone = address && address->bytes[0] == 0xfe && family == Family::kIpv6;
+        if (address && !of_link_alone && std::find(families.begin(), families.end(), family) == families.end())
+          families.push_back(family);
+      }
+    }
+    if (families.empty()) families.push_back(Family::kIpv4);
+  }
+  std::vector<AskedPacket> asked;
+  for (const Family family : families) {
+    const AskedPacket base = Template(family);
+    const bool sends =
+        routes.source_is_local || (!question.source && question.destination && !routes.destination_is_local);
+    if (sends) {
+      AskedPacket own = base;
+      own.leaves = true;
+      own.packet.source_is_local = true;
+      if (!own.packet.destination) own.packet.destination = own.packet.source;  // to itself
+      asked.push_back(std::move(own));
+    }
+    if (routes.source_is_local) continue;
+    std::vector<const Link*> links = OuterLinks();
+    if (const Link* link = inputs.host.LinkOf(routes.in_link)) links = {link};
+    if (links.empty()) links.push_back(nullptr);
+    for (const Link* link : links) {
+      AskedPacket arriving = base;
+      if (link != nullptr) {
+        arriving.packet.in = PacketInterface{link->index, link->name};
+        arriving.packet.reverse_path = true;
+        if (!question.destination) arriving.packet.destination = AddressOn(link->index, family);
+        if (!arriving.packet.destination && links.size() > 1) continue;
+      }
+      if (!question.destination && routes.to_source && *routes.to_source && (*routes.to_source)->preferred_source) {
+        arriving.packet.destination = (*routes.to_source)->preferred_source;
+      }
+      asked.push_back(std::move(arriving));
+    }
+  }
+  return asked;
+}
+
+std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
+  const std::vector<RuleChain>& chains = inputs.after.backends.at(rule.backend).ruleset->chains;
+  std::vector<const RuleChain*> leading = {walker.ChainNamed(rule.backend, rule.family, rule.table, rule.chain)};
+  std::optional<ChainRef> base;
+  for (std::size_t i = 0; i < leading.size(); ++i) {
+    const RuleChain* chain = leading[i];
+    if (chain == nullptr) continue;
+    const auto index = static_cast<std::size_t>(chain - chains.data());
+    if (chain->base && (!base || index < base->chain)) base = ChainRef{rule.backend, index};
+    for (const ChainGraph::Entrance& entrance : walker.graph(rule.backend).EntrancesOf(*chain)) {
+      if (std::find(leading.begin(), leading.end(), entrance.chain) == leading.end()) leading.push_back(entrance.chain);
+    }
+  }
+  return base;
+}
+
+std::vector<AskedPacket> RuleCase::SeenToFail() const {
+  std::map<std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>, std::pair<std::uint64_t, const WatchedFlow*>>
+      failing;
+  if (inputs.watched == nullptr) return {};
+  for (const WatchedFlow& flow : inputs.watched->flows) {
+    if (flow.answer == WatchedFlow::Answer::kAccepted ||
+        (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow)))
+      continue;
+    auto& [requests, first] = failing[{flow.source, flow.destination, flow.protocol, flow.destination_port}];
+    requests += flow.requests;
+    if (first == nullptr) first = &flow;
+  }
+  std::vector<std::pair<std::uint64_t, const WatchedFlow*>> most;
+  for (const auto& each : failing) most.push_back(each.second);
+  std::stable_sort(most.begin(), most.end(),
+                   [](const auto& one, const auto& other) { return one.first > other.first; });
+  // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
+  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0},
+                                            [](std::uint64_t sum, const auto& each) { return sum + each.first; });
+  if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};
+  if (most.size() > kSeenMax) most.resize(kSeenMax);
+  std::vector<AskedPacket> seen;
+  for (const auto& [requests, flow] : most) {
+    AskedPacket& one = seen.emplace_back();
+    Packet& packet = one.packet;
+    packet.family = flow->source.family;
+    packet.source = flow->source;
+    packet.destination = flow->destination;
+    packet.protocol = flow->protocol;
+    packet.source_port = kClientPorts;
+    packet.destination_port = NumberRange{flow->destination_port, flow->destination_port};
+    packet.tcp_flags = 2;
+    packet.source_is_local = inputs.host.IsLocal(flow->source);
+    packet.destination_is_local = inputs.host.IsLocal(flow->destination);
+    one.leaves = flow->in_link == 0;
+    if (const Link* link = inputs.host.LinkOf(flow->in_link); link != nullptr && !one.leaves) {
+      packet.in = PacketInterface{link->index, link->name};
+      packet.reverse_path = true;
+    }
+  }
+  return seen;
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,82 @@
+// What the checks of rules look at together: two readings of the rules, the way through them, and what of the host they
+// need. Plain but for the way out, which is asked of the kernel (or of whatever a test puts there). One thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "collectors/host/network_reader.h"
+#include "collectors/host/packet_watch.h"
+#include "collectors/rules/walk/packet_walk.h"
+#include "daemon/command_line/question.h"
+#include "daemon/diagnose/facts/host_facts.h"
+#include "daemon/diagnose/fixes/firewall_commands.h"
+#include "daemon/diagnose/report/finding.h"
+
+namespace conntally::diagnose {
+
+struct RuleInputs {
+  const Question& question;
+  const HostFacts& host;
+  const FirewallReading& before;  // the two readings between which time passed
+  const FirewallReading& after;
+  std::string root = {};  // before /etc and /usr
+  std::function<Result<Route>(const RouteQuestion&)> find_route = FindRoute;
+  const WatchedPackets* watched = nullptr;  // between the readings
+};
+
+// A packet that the question means; several when it leaves something open.
+struct AskedPacket {
+  Packet packet;
+  bool leaves = false;  // this host sends it
+};
+
+class RuleCase {
+ public:
+  explicit RuleCase(const RuleInputs& inputs);
+
+  const RuleInputs& inputs;
+  const PacketWalker walker;
+  const FirewallCommands commands;
+
+  // Rules that are there, or may be, and could not be read: nothing is said of what they do not do.
+  const std::vector<std::string> unread;
+
+  bool narrowed() const;  // the question says anything at all of the traffic
+  Walk Through(const AskedPacket& asked, Limits limits = Limits::kWithin) const;
+
+  std::optional<std::uint64_t> Packets(RuleRef rule) const;  // nullopt: the rule has no counter
+  std::uint64_t Growth(RuleRef rule) const;
+  std::optional<std::uint64_t> PolicyPackets(ChainRef chain) const;
+  std::uint64_t PolicyGrowth(ChainRef chain) const;
+  double seconds() const;  // between the readings
+  // "it counted 12 packets, 3 of them in the last 10 s"
+  std::string Counted(const Decision& decision) const;
+  std::string Place(const Decision& decision) const;
+
+  std::vector<AskedPacket> Asked() const;
+  // What was seen on the wire and had no answer, or a refusal: the most frequent of it, each once.
+  std::vector<AskedPacket> SeenToFail() const;
+  // Links by which others' packets come; not more than a few.
+  std::vector<const Link*> OuterLinks() const;
+  std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;
+  bool Forwards(Family family) const;
+  // The base chain that leads to the rule's chain, itself perhaps.
+  std::optional<ChainRef> BaseOf(const Rule& rule) const;
+
+ private:
+  AskedPacket Template(Family family) const;
+  WalkRouting Routing() const;
+};
+
+// Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the
+// rule names one source.
+Packet TakenBy(const Rule& rule);
+
+std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host);
+
+// RFC 1918, RFC 6598, RFC 4193: addresses that nobody outside answers to.
+bool IsPrivate(const IpAddress& address);
+
+}  // namespace conntally::diagnose

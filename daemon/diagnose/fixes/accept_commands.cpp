@@ -1,0 +1,285 @@
+// The commands that let packets through: where they put a rule, and what they say.
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "collectors/rules/walk/chain_graph.h"
+#include "daemon/diagnose/fixes/accept_rule.h"
+#include "daemon/diagnose/fixes/firewall_commands.h"
+
+namespace conntally::diagnose {
+namespace {
+
+using Kind = RuleCondition::Kind;
+
+constexpr std::uint8_t kSyn = 0x02;
+constexpr std::uint8_t kFinRstAck = 0x15;
+constexpr std::size_t kGotosMax = 16;  // NFT_JUMP_STACK_SIZE
+
+std::string NftChain(const RuleChain& chain) {
+  return fmt::format("{} {} {}", NameOf(chain.family), chain.table, chain.name);
+}
+
+std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
+
+std::string Joined(const std::string& text, const std::string& verdict) {
+  return text.empty() ? verdict : text + " " + verdict;
+}
+
+// nft deletes by handle alone, which a rule that is yet to be made has none of. It is found by a comment: others may
+// end in the same text, and nft lists masks, negations and sets otherwise than they were typed.
+std::string DeleteByComment(const std::string& chain, const std::string& comment) {
+  return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')",
+                     chain, ShellWord(comment + " # handle"));
+}
+
+// The verdict that the rule has for this packet, with the chain that it leads to.
+struct Ends {
+  Verdict verdict = Verdict::kContinue;
+  std::string target;
+};
+Ends EndsOf(const Rule& rule, const Packet& packet, const ConditionMatcher& matcher) {
+  for (const MappedVerdict& mapped : rule.map) {
+    if (matcher.Key(rule, mapped, packet).match == Match::kYes) return {mapped.verdict, mapped.jump_target};
+  }
+  if (!rule.map.empty()) return {};
+  return {rule.verdict, rule.jump_target};
+}
+
+RuleCondition StateOf(const Packet& packet) {
+  RuleCondition state;
+  state.kind = Kind::kConntrackState;
+  state.numbers = {{packet.state, packet.state}};
+  return state;
+}
+
+RuleCondition ToAddress(const IpAddress& destination) {
+  RuleCondition to;
+  to.kind = Kind::kDestination;
+  to.addresses = {{destination, destination}};
+  return to;
+}
+
+RuleCondition IsSyn() {
+  RuleCondition syn;
+  syn.kind = Kind::kTcpFlags;
+  syn.numbers = {{kSyn, kSyn | kFinRstAck}};
+  return syn;
+}
+
+bool HasNftName(const RuleChain& chain) { return IsNftName(chain.table) && IsNftName(chain.name); }
+
+// The rule is about this source and nobody else: without it the source is as everybody is.
+bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
+  if (!source || !rule.map.empty()) return false;
+  return std::any_of(rule.conditions.begin(), rule.conditions.end(), [&](const RuleCondition& each) {
+    return each.kind == Kind::kSource && !each.negated && each.set.empty() && each.addresses.size() == 1 &&
+           each.addresses[0] == AddressRange{*source, *source};
+  });
+}
+
+}  // namespace
+
+// A chain that a packet leaves by RETURN goes on to the policy from there, and one that it left by GOTO does not come
+// back: a rule at the end of the base chain would not be met.
+Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, const Packet& packet) const {
+  const RuleChain* chain = &base;
+  for (std::size_t gotos = 0; gotos < kGotosMax; ++gotos) {
+    const RuleChain* next = nullptr;
+    for (std::size_t i = chain->first_rule; i < chain->first_rule + chain->rule_count && next == nullptr; ++i) {
+      const RuleRef ref{chain->backend, i};
+      const Rule& rule = walker_.rule(ref);
+      const Ends ends = EndsOf(rule, packet, matcher_);
+      if (ends.verdict != Verdict::kReturn && ends.verdict != Verdict::kGoto) continue;
+      const Match takes = matcher_.Conditions(rule, packet).match;
+      if (takes == Match::kNo) continue;
+      if (takes != Match::kYes || !rule.limits.empty())
+        return Error{
+            fmt::format("it may leave chain {} by rule {}, which is not known", chain->name, rule.position + 1)};
+      if (ends.verdict == Verdict::kReturn) return Spot{chain, ref};
+      next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
+      if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
+      // What is put there is met by all that comes to the chain, by other rules and from other hooks, too.
+      if (walker_.graph(next->backend).EntrancesOf(*next).size() > 1)
+        return Error{"more than one rule leads to chain " + next->name + ", where it would have to be let through"};
+    }
+    if (next == nullptr) return Spot{chain, std::nullopt};
+    chain = next;
+  }
+  return Error{"its way through the chains is too long"};
+}
+
+Result<FirewallCommands::Spot> FirewallCommands::SpotOf(const Decision& stop, const Packet& packet) const {
+  if (!stop.rule) return EndOf(walker_.chain(stop.base), packet);
+  const Rule& rule = walker_.rule(*stop.rule);
+  const RuleChain* chain = walker_.ChainNamed(rule.backend, rule.family, rule.table, rule.chain);
+  if (chain == nullptr) return Error{"chain " + rule.chain + " is not known"};
+  return Spot{chain, stop.rule};
+}
+
+Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::string risk) const {
+  const RuleChain& chain = *spot.chain;
+  Fix fix;
+  fix.risk = std::move(risk);
+  fix.persist = Persist(chain.backend, chain.family, chain.table);
+  const std::string tool = ToolOf(chain.backend, chain.family, chain.table);
+  if (tool != "nft") {
+    const std::string name = tool + OfTable(chain.table), where = ShellWord(chain.name);
+    fix.command = spot.before
+                      ? fmt::format("{} -I {} {} {}", name, where, walker_.rule(*spot.before).position + 1, text)
+                      : fmt::format("{} -A {} {}", name, where, text);
+    fix.undo = fmt::format("{} -D {} {}", name, where, text);
+    return fix;
+  }
+  const std::string comment =
+      fmt::format("comment \"by hand {:08x}\"", static_cast<std::uint32_t>(std::hash<std::string>()(text)));
+  const std::string typed = text + " " + comment;
+  fix.command = NftCommand(spot.before ? fmt::format("insert rule {} handle {} {}", NftChain(chain),
+                                                     walker_.rule(*spot.before).handle, typed)
+                                       : fmt::format("add rule {} {}", NftChain(chain), typed));
+  fix.undo = DeleteByComment(NftChain(chain), comment);
+  return fix;
+}
+
+Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
+                                  std::string risk) const {
+  const bool by_nft = ToolOf(spot.chain->backend, spot.chain->family, spot.chain->table) == "nft";
+  if (by_nft && !HasNftName(*spot.chain)) return Error{"nft has no words for the name of its chain"};
+  const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
+  if (!text) return text.error();
+  return PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
+}
+
+Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet) const {
+  const auto spot = SpotOf(stop, packet);
+  if (!spot) return spot.error();
+  const auto conditions = AcceptOfPacket(walker_.chain(stop.base).hook, RuleAt(*spot), packet, matcher_);
+  if (!conditions) return conditions.error();
+  // A policy's end that a rule leads to is no rule's work: what passes it has to be as narrow as without it.
+  if (!stop.rule && spot->before) {
+    if (const auto alone = AcceptOfPacket(walker_.chain(stop.base).hook, nullptr, packet, matcher_); !alone)
+      return alone.error();
+  }
+  const std::string whose = packet.source ? "lets such packets of " + packet.source->ToString() + " through"
+                                          : "lets such packets of this host's own through";
+  return Put(*spot, *conditions, packet.family, whose + ", before all rules behind it");
+}
+
+Result<Fix> FirewallCommands::AcceptAnswers(const Decision& stop, const Packet& packet) const {
+  const RuleChain& base = walker_.chain(stop.base);
+  if (base.family == RuleFamily::kNetdev) return Accept(stop, packet);  // chains of devices know no connections' states
+  const auto spot = SpotOf(stop, packet);
+  if (!spot) return spot.error();
+  const auto conditions = AcceptOfAnswers(base.hook, RuleAt(*spot), packet, matcher_);
+  if (!conditions) return conditions.error();
+  return Put(*spot, *conditions, packet.family,
+             "lets packets of connections pass that were let through once; no new ones");
+}
+
+Result<Fix> FirewallCommands::AcceptAnswersTo(const Decision& stop, const Packet& packet) const {
+  const RuleChain& base = walker_.chain(stop.base);
+  if (base.family == RuleFamily::kNetdev) return Accept(stop, packet);
+  const auto spot = SpotOf(stop, packet);
+  if (!spot) return spot.error();
+  Rule asked;
+  if (const Rule* rule = RuleAt(*spot)) asked = *rule;
+  if (!spot->before) asked.fully_understood = true;
+  asked.conditions.push_back(StateOf(packet));
+  const auto conditions = AcceptOfPacket(base.hook, &asked, packet, matcher_);
+  if (!conditions) return conditions.error();
+  return Put(*spot, *conditions, packet.family, "lets packets of such connections pass, which were let through once");
+}
+
+Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Packet& packet) const {
+  const auto spot = SpotOf(limit, packet);
+  if (!spot) return spot.error();
+  Rule unlimited = walker_.rule(*limit.rule);
+  unlimited.limits.clear();
+  // What is behind the rule was asked about such a packet, not about those of other states, flags or destinations.
+  unlimited.conditions.push_back(StateOf(packet));
+  if (packet.destination) unlimited.conditions.push_back(ToAddress(*packet.destination));
+  if (packet.protocol == IPPROTO_TCP && packet.tcp_flags == kSyn) unlimited.conditions.push_back(IsSyn());
+  const auto conditions = AcceptOfPacket(walker_.chain(limit.base).hook, &unlimited, packet, matcher_);
+  if (!conditions) return conditions.error();
+  return Put(*spot, *conditions, packet.family,
+             "the limit no longer holds for " + (packet.source ? packet.source->ToString() : std::string("this host")));
+}
+
+Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves,
+                                              const std::vector<IpAddress>& neighbours) const {
+  Packet discovery;
+  discovery.family = Family::kIpv6;
+  discovery.protocol = IPPROTO_ICMPV6;
+  const auto spot = SpotOf(stop, discovery);
+  if (!spot) return spot.error();
+  // Solicitations come from the neighbour's address or from the one of the link, advertisements from either.
+  std::string sources = "fe80::/10";
+  const bool by_nft = ToolOf(spot->chain->backend, spot->chain->family, spot->chain->table) == "nft";
+  if (!CanNameLink(link) || (by_nft && !HasNftName(*spot->chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
+  for (const IpAddress& each : neighbours) sources += (by_nft ? ", " : ",") + each.ToString();
+  const std::string risk = "lets neighbours on " + link + " and this host find each other; IPv6 needs it";
+  if (by_nft) {
+    const std::string who =
+        leaves ? "oifname \"" + link + '"' : fmt::format("iifname \"{}\" ip6 saddr {{ {} }}", link, sources);
+    return PutText(*spot, who + " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept", risk);
+  }
+  const std::string who = leaves ? "-o " + ShellWord(link) : fmt::format("-i {} -s {}", ShellWord(link), sources);
+  Fix fix = PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_SOLICIT), risk);
+  const Fix advertisement =
+      PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_ADVERT), risk);
+  fix.command += " && " + advertisement.command;
+  fix.undo += " && " + advertisement.undo;
+  return fix;
+}
+
+Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+                                         std::string risk) const {
+  const std::string address = source.ToString();
+  const bool by_nft = ToolOf(chain.backend, chain.family, chain.table) == "nft";
+  if (!CanNameLink(out) || (by_nft && !HasNftName(chain)))
+    return Error{"there are no words for the name of the link or of the chain"};
+  if (!by_nft)
+    return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)),
+                   std::move(risk));
+  return PutText(
+      {&chain, std::nullopt},
+      fmt::format("{} saddr {} oifname \"{}\" masquerade", source.family == Family::kIpv6 ? "ip6" : "ip", address, out),
+      std::move(risk));
+}
+
+void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const {
+  const RuleChain& base = walker_.chain(stop.base);
+  const Rule* rule = stop.rule ? &walker_.rule(*stop.rule) : nullptr;
+  const std::string owner =
+      OwnerOf(walker_.snapshot(), base.backend, base.family, base.table, rule != nullptr ? rule->chain : base.name);
+  const std::string by_hand =
+      owner.empty() ? "" : "; " + owner + " owns these rules, and undoes what a hand changes when it next writes them";
+  std::vector<Fix> fixes = ByOwner(owner, stop, packet);
+  auto accept = Accept(stop, packet);
+  if (accept) {
+    accept->risk += by_hand;
+    fixes.push_back(*accept);
+  }
+  if (rule != nullptr && IsAboutAlone(*rule, packet.source)) {
+    auto gone = Delete(*stop.rule,
+                       packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
+    // Of all that the source may send nothing narrower is known, and what is behind the rule judges it then.
+    if (gone) fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), *std::move(gone));
+  }
+  if (fixes.empty()) {
+    finding.decide = fmt::format("who may pass {}; no command is offered for that: {}",
+                                 rule != nullptr ? fmt::format("rule {} of chain {}", rule->position + 1, rule->chain)
+                                                 : "the policy of chain " + base.name,
+                                 accept ? std::string() : accept.error().message);
+    if (!packet.source)
+      finding.decide += "; ask about the one who fails (--source, --dport), or watch it fail (--observe 10s)";
+  }
+  finding.fix.insert(finding.fix.end(), fixes.begin(), fixes.end());
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,168 @@
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "daemon/diagnose/host/host_findings.h"
+
+namespace conntally::diagnose {
+namespace {
+
+bool AskedIpv6(const Case& facts) {
+  const auto& address = facts.question.destination ? facts.question.destination : facts.question.source;
+  return address && address->family == Family::kIpv6;
+}
+
+// The switch that holds for what arrives by the link; of all links where it is not known.
+std::string SwitchPath(const Case& facts, bool ipv6, bool of_link) {
+  const Link* link = of_link ? facts.host.LinkOf(facts.host.routes.in_link) : nullptr;
+  if (link != nullptr) return fmt::format("net/ipv{}/conf/{}/forwarding", ipv6 ? 6 : 4, link->name);
+  return ipv6 ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward";
+}
+
+// A rule that only makes sense where packets are forwarded.
+const Rule* FindGatewayRule(const Case& facts, bool ipv6) {
+  for (const auto& [backend, read] : facts.rules.backends) {
+    if (!read.present || !read.ruleset) continue;
+    for (const Rule& rule : read.ruleset->rules) {
+      const bool of_family =
+          rule.family == RuleFamily::kInet || rule.family == (ipv6 ? RuleFamily::kIp6 : RuleFamily::kIp);
+      if (rule.verdict != Verdict::kNat || !of_family) continue;
+      const bool of_source =
+          rule.nat && (rule.nat->kind == NatTarget::Kind::kMasquerade || rule.nat->kind == NatTarget::Kind::kSource);
+      if (of_source) return &rule;
+    }
+  }
+  return nullptr;
+}
+
+void AddForwardingOff(const Case& facts, const std::string& path, double certainty, std::vector<std::string> evidence,
+                      Report& report) {
+  Finding finding;
+  finding.id = FindingId::kForwardingOff;
+  finding.title = "This host does not forward packets: " + path.substr(path.rfind('/') + 1) + " is 0";
+  finding.certainty = certainty;
+  finding.evidence.push_back(fmt::format("/proc/sys/{} is 0", path));
+  for (std::string& line : evidence) finding.evidence.push_back(std::move(line));
+  if (const auto refused = facts.Growth("Ip.InAddrErrors"); refused > 0) {
+    finding.evidence.push_back(fmt::format("{} packets for others were refused in the last {} (InAddrErrors)",
+                                           Grouped(refused), Lasting(facts.ObservedSeconds())));
+  }
+  finding.cause =
+      "a packet for another host that arrives here is dropped before the forward hook, whatever the rules say; the "
+      "sender hears at most "
+      "\"host unreachable\"";
+  const bool ipv6 = path.find("ipv6") != path.npos;
+  const std::string whole = ipv6 ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward";
+  finding.fix.push_back(SetSysctl(
+      facts, facts.Sysctl(whole).value_or(0) == 0 ? whole : path, "1",
+      ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
+           : "every link forwards whatever the rules let through; be sure of the forward chain first"));
+  facts.HoldAgainstRules(finding);
+  report.findings.push_back(std::move(finding));
+}
+
+void AddNoRoute(const Case& facts, const IpAddress& to, int error, bool back, Report& report) {
+  Finding finding;
+  finding.id = FindingId::kNoRoute;
+  finding.title = fmt::format("This host has no route {}to {}", back ? "back " : "", to.ToString());
+  finding.certainty = back ? 0.93 : 0.96;
+  finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
+  finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
+  // fib_props (net/ipv4/fib_semantics.c): only where there is no route at all the network is unreachable.
+  finding.decide = error == ENETUNREACH
+                       ? "by which gateway and link " + to.ToString() +
+                             " is reached: then `ip route add`, and the network's configuration to keep it"
+                       : "whether the route that says so is still wanted (`ip route show table all type blackhole`, "
+                         "and types unreachable and prohibit): then `ip route del`";
+  if (!back) facts.HoldAgainstRules(finding);
+  report.findings.push_back(std::move(finding));
+}
+
+std::string Name(const Case& facts, std::uint32_t link) {
+  const Link* found = facts.host.LinkOf(link);
+  return found == nullptr ? fmt::format("link {}", link) : found->name;
+}
+
+bool HasLinks(const Case& facts) {
+  return facts.host.links && std::any_of(facts.host.links->begin(), facts.host.links->end(),
+                                         [](const Link& link) { return link.up && !link.loopback; });
+}
+
+// Which way the asked packet takes; false when it has been told that there is none.
+bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Report& report) {
+  const AskedRoutes& routes = facts.host.routes;
+  if (!routes.to_destination || !facts.question.destination) return true;
+  const auto& route = *routes.to_destination;
+  if (!route) {
+    report.not_checked.push_back({"the route to " + facts.question.destination->ToString(), route.error().message});
+    return true;
+  }
+  if (!routes.destination_is_local && !routes.source_is_local && !forwards) {
+    std::vector<std::string> evidence = {facts.question.destination->ToString() + " is no address of this host"};
+    if (routes.in_link != 0)
+      evidence.push_back(
+          fmt::format("packets of {} arrive by {}", facts.question.source->ToString(), Name(facts, routes.in_link)));
+    if (route->error == EHOSTUNREACH) evidence.push_back("the kernel's answer for such a packet: host unreachable");
+    AddForwardingOff(facts, path, 0.97, std::move(evidence), report);
+    return false;
+  }
+  if (route->kind == Route::Kind::kUnreachable && !routes.destination_is_local) {
+    AddNoRoute(facts, *facts.question.destination, route->error, false, report);
+    return false;
+  }
+  if (route->kind == Route::Kind::kForward) {
+    report.checked.push_back(fmt::format("the way to {}: out by {}{}", facts.question.destination->ToString(),
+                                         Name(facts, route->link),
+                                         route->gateway ? ", via " + route->gateway->ToString() : ""));
+  }
+  return true;
+}
+
+}  // namespace
+
+void CheckForwarding(const Case& facts, Report& report) {
+  const AskedRoutes& routes = facts.host.routes;
+  if (!facts.host.addresses && facts.question.destination) {
+    report.not_checked.push_back(
+        {"forwarding", "which addresses are this host's is not known: " + facts.host.addresses.error().message});
+    return;
+  }
+  const bool ipv6 = AskedIpv6(facts);
+  std::string path = SwitchPath(facts, ipv6, true);
+  // Without the link's own file, the whole host's.
+  if (!facts.Sysctl(path)) path = SwitchPath(facts, ipv6, false);
+  const auto value = facts.Sysctl(path);
+  if (!value) {
+    report.not_checked.push_back({"forwarding", "/proc/sys/" + path + " cannot be read"});
+    return;
+  }
+  report.checked.push_back(fmt::format("forwarding: /proc/sys/{} is {}", path, *value));
+  const bool told = !CheckRoute(facts, *value != 0, path, report);
+
+  // No route back: with a reverse path filter the packet does not even get in, which is that check's to say.
+  if (!told && routes.to_source && *routes.to_source && (*routes.to_source)->kind == Route::Kind::kUnreachable) {
+    const bool filtered = report.Has(FindingId::kRpFilter);
+    // A host without any link to others is asked about nobody in particular.
+    if (!filtered && HasLinks(facts))
+      AddNoRoute(facts, *facts.question.source, (*routes.to_source)->error, true, report);
+  }
+  const bool asked_elsewhere =
+      facts.question.destination && (!routes.destination_is_local || !facts.outcome.sent_elsewhere);
+  if (asked_elsewhere || told) return;
+  for (const bool version6 : {false, true}) {
+    const std::string whole = SwitchPath(facts, version6, false);
+    const bool other_family = (facts.question.source || facts.question.destination) && version6 != ipv6;
+    if (other_family || facts.Sysctl(whole).value_or(1) != 0) continue;
+    if (facts.outcome.sent_elsewhere && version6 == ipv6) {
+      AddForwardingOff(facts, whole, 0.9, {"a rule translates the destination to another host"}, report);
+    } else if (const Rule* rule = FindGatewayRule(facts, version6);
+               rule != nullptr && !facts.question.destination_port) {
+      AddForwardingOff(facts, whole, 0.5,
+                       {fmt::format("but a rule translates for others: `{}` in chain {}", rule->text, rule->chain)},
+                       report);
+    }
+  }
+}
+
+}  // namespace conntally::diagnose

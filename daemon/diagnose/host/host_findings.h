@@ -1,0 +1,14 @@
+// The checks of routes, links and sockets: each looks for one kind of cause and adds its findings, and a line of what
+// it looked at. Pure functions of the Case; any thread.
+#pragma once
+
+#include "daemon/diagnose/facts/case.h"
+
+namespace conntally::diagnose {
+
+void CheckForwarding(const Case& facts, Report& report);   // forwarding-off, no-route
+void CheckReversePath(const Case& facts, Report& report);  // rp-filter
+void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full
+void CheckHelpers(const Case& facts, Report& report);      // helper-missing
+
+}  // namespace conntally::diagnose

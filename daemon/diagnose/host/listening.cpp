@@ -1,0 +1,201 @@
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "collectors/tally/protocol_names.h"
+#include "daemon/diagnose/facts/watched_text.h"
+#include "daemon/diagnose/host/host_findings.h"
+
+namespace conntally::diagnose {
+namespace {
+
+bool IsAny(const IpAddress& address) {
+  return std::all_of(address.bytes.begin(), address.bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool IsLoopback(const IpAddress& address) {
+  IpAddress one;
+  one.family = Family::kIpv6;
+  one.bytes[15] = 1;
+  return address.family == Family::kIpv4 ? address.bytes[0] == IN_LOOPBACKNET : address == one;
+}
+
+std::string Place(const ListeningSocket& socket) {
+  const bool bracketed = socket.address.family == Family::kIpv6;
+  return fmt::format("{}{}{}:{}", bracketed ? "[" : "", socket.address.ToString(), bracketed ? "]" : "", socket.port);
+}
+
+// What the traffic would have to reach.
+struct Wanted {
+  std::uint8_t protocol = IPPROTO_TCP;
+  std::uint16_t port = 0;
+  std::optional<IpAddress> address;  // absent: one of this host's
+  std::optional<Family> family;
+  bool from_here = false;  // loopback addresses are reached, too
+};
+
+bool Takes(const ListeningSocket& socket, const Wanted& wanted) {
+  const bool of_family = !wanted.family || socket.address.family == *wanted.family || socket.both_families;
+  if (!of_family) return false;
+  if (IsAny(socket.address)) return true;
+  if (wanted.address) return socket.address == *wanted.address;
+  return wanted.from_here || !IsLoopback(socket.address);
+}
+
+std::string Kind(const Wanted& wanted) { return fmt::format("{} port {}", ProtocolName(wanted.protocol), wanted.port); }
+
+void AddWatched(const Case& facts, Finding& finding) {
+  TellWatched(facts, finding);
+  if (!facts.watched) return;
+  const bool refused =
+      std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [](const WatchedFlow& flow) {
+        return flow.answer == WatchedFlow::Answer::kReset || flow.answer == WatchedFlow::Answer::kUnreachable;
+      });
+  if (refused) finding.certainty = std::min(0.97, finding.certainty + 0.02);
+}
+
+std::string WhatRulesDo(const Case& facts) {
+  switch (facts.outcome.passes) {
+    case Match::kYes: return "; no firewall is at work there";
+    case Match::kNo: return ", where a rule does not stop it before";
+    case Match::kMaybe: break;
+  }
+  return ", unless a rule stops it before, which is not known";
+}
+
+void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
+  Finding finding;
+  finding.id = FindingId::kNoListener;
+  finding.title = "Nobody listens on " + Kind(wanted) +
+                  (facts.outcome.passes == Match::kYes ? ": the refusal is the host's own" : "");
+  finding.certainty = 0.94;
+  finding.evidence.push_back("no socket listens on " + Kind(wanted) + " in this network namespace");
+  if (facts.outcome.redirected_to)
+    finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
+  AddWatched(facts, finding);
+  finding.cause = std::string(wanted.protocol == IPPROTO_UDP
+                                  ? "the host answers with ICMP \"port unreachable\" unless a rule keeps it"
+                                  : "the host answers with a reset (\"Connection refused\") at once") +
+                  WhatRulesDo(facts);
+  facts.HoldAgainstRules(finding);
+  Fix fix;
+  fix.command = fmt::format("ss -ln{}p  # is the service up, and in this namespace? systemctl --failed",
+                            wanted.protocol == IPPROTO_UDP ? "u" : "t");
+  fix.risk = "none: it only looks";
+  finding.fix.push_back(std::move(fix));
+  report.findings.push_back(std::move(finding));
+}
+
+void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<ListeningSocket>& others,
+                     Report& report) {
+  Finding finding;
+  finding.id = FindingId::kListenerOtherAddress;
+  const bool only_loopback = std::all_of(others.begin(), others.end(),
+                                         [](const ListeningSocket& socket) { return IsLoopback(socket.address); });
+  finding.title = fmt::format("{} is listened on at {} only{}", Kind(wanted), Place(others.front()),
+                              only_loopback ? ", which others cannot reach" : "");
+  finding.certainty = wanted.address || facts.question.source ? 0.95 : 0.85;
+  for (const ListeningSocket& socket : others) finding.evidence.push_back("listening: " + Place(socket));
+  if (wanted.address) finding.evidence.push_back("not listening: " + wanted.address->ToString());
+  AddWatched(facts, finding);
+  finding.cause =
+      "a socket that is bound to one address (or family) takes nothing for another; the host refuses it itself" +
+      WhatRulesDo(facts);
+  facts.HoldAgainstRules(finding);
+  Fix fix;
+  fix.command = fmt::format("ss -ln{}p 'sport = :{}'  # then change the service's listen address",
+                            wanted.protocol == IPPROTO_UDP ? "u" : "t", wanted.port);
+  fix.risk =
+      "a service that listened on loopback alone may not be meant for others: see that it asks for credentials first";
+  fix.undo = "# the listen address as it was";
+  finding.fix.push_back(std::move(fix));
+  report.findings.push_back(std::move(finding));
+}
+
+void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& socket, Report& report) {
+  const std::uint64_t overflows = facts.Growth("TcpExt.ListenOverflows");
+  if (socket.protocol != IPPROTO_TCP || socket.queued <= socket.queue_max) return;
+  Finding finding;
+  finding.id = FindingId::kListenQueueFull;
+  finding.title = "The service on " + Kind(wanted) + " does not accept: its queue is full";
+  finding.certainty = 0.92;
+  finding.evidence.push_back(
+      fmt::format("{} connections wait at {}, which holds {}", socket.queued, Place(socket), socket.queue_max));
+  finding.evidence.push_back(fmt::format("{} times a queue overflowed in the last {} (ListenOverflows)",
+                                         Grouped(overflows), Lasting(facts.ObservedSeconds())));
+  finding.cause =
+      "the host drops further SYNs silently until the service takes the connections that wait: it hangs, or is too "
+      "slow";
+  Fix fix;
+  fix.command = fmt::format("ss -ltnp 'sport = :{}'  # Recv-Q over Send-Q; then look into that process", wanted.port);
+  fix.risk = "none: it only looks";
+  finding.fix.push_back(std::move(fix));
+  report.findings.push_back(std::move(finding));
+}
+
+// The answer of another host, that it is not ours to look into.
+void CheckBehind(const Case& facts, Report& report) {
+  if (!facts.watched) return;
+  std::uint64_t resets = 0;
+  for (const WatchedFlow& flow : facts.watched->flows) {
+    resets +=
+        flow.answer == WatchedFlow::Answer::kReset && !flow.answered_from_here && !facts.host.IsLocal(flow.destination);
+  }
+  if (resets == 0 || !facts.question.destination) return;
+  Finding finding;
+  finding.id = FindingId::kNoListener;
+  finding.title = fmt::format("{} refuses by itself: its reset arrives here", facts.question.destination->ToString());
+  finding.certainty = 0.85;
+  TellWatched(facts, finding);
+  finding.cause =
+      "nobody listens there, or a firewall between here and there answers in its name; this host lets the packets "
+      "through";
+  Fix fix;
+  fix.command = "# on that host: ss -ltn";
+  fix.risk = "none: it only looks";
+  finding.fix.push_back(std::move(fix));
+  report.findings.push_back(std::move(finding));
+}
+
+}  // namespace
+
+void CheckListeners(const Case& facts, Report& report) {
+  const Question& question = facts.question;
+  if (!facts.host.routes.destination_is_local) return CheckBehind(facts, report);
+  const std::uint8_t protocol = question.protocol.value_or(std::uint8_t{IPPROTO_TCP});
+  if (!question.destination_port || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)) return;
+  const bool redirected = facts.outcome.redirected_to.has_value();
+  if (facts.outcome.destination_translated && !redirected) return;
+  if (!facts.host.listeners) {
+    report.not_checked.push_back({"who listens", facts.host.listeners.error().message});
+    return;
+  }
+  Wanted wanted{protocol, *question.destination_port, question.destination, {}, facts.host.routes.source_is_local};
+  if (redirected) {
+    wanted.port = *facts.outcome.redirected_to;
+    wanted.address.reset();
+  }
+  if (question.destination || question.source)
+    wanted.family = (question.destination ? question.destination : question.source)->family;
+
+  std::vector<ListeningSocket> others;
+  const ListeningSocket* taker = nullptr;
+  for (const ListeningSocket& socket : *facts.host.listeners) {
+    if (socket.protocol != protocol || socket.port != wanted.port) continue;
+    if (Takes(socket, wanted)) {
+      taker = &socket;
+    } else {
+      others.push_back(socket);
+    }
+  }
+  if (taker != nullptr) {
+    report.checked.push_back(fmt::format("who listens: {} at {}", Kind(wanted), Place(*taker)));
+    return CheckQueue(facts, wanted, *taker, report);
+  }
+  report.checked.push_back("who listens: nobody where the traffic is for");
+  if (others.empty()) return AddNoListener(facts, wanted, report);
+  AddOtherAddress(facts, wanted, others, report);
+}
+
+}  // namespace conntally::diagnose

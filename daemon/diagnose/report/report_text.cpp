@@ -1,0 +1,122 @@
+#include "daemon/diagnose/report/report_text.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "collectors/tally/protocol_names.h"
+
+namespace conntally::diagnose {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kWidth = 100;
+
+// One paragraph, its lines after the first indented by `indent`; commands are never broken.
+std::string Wrapped(const std::string& head, const std::string& text) {
+  const std::string indent(head.size(), ' ');
+  std::string result;
+  std::string line = head;
+  bool begun = false;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    if (begun && line.size() + 1 + word.size() > kWidth) {
+      result += line + '\n';
+      line = indent;
+      begun = false;
+    }
+    line += (begun ? " " : "") + word;
+    begun = true;
+    at = end + 1;
+  }
+  return result + line + '\n';
+}
+
+// Texts of rules, logs and links come from others: no control bytes reach a terminal.
+std::string Printable(std::string text) {
+  for (char& letter : text) {
+    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = letter == '\n' ? ' ' : '?';
+  }
+  return text;
+}
+
+std::string TextOf(const Finding& finding, std::size_t number) {
+  std::string text = Wrapped(fmt::format("{}. ", number), Printable(finding.title)) +
+                     fmt::format("   {}, certainty {:.2f}\n", WordOf(finding.id), finding.certainty);
+  for (const std::string& line : finding.evidence) text += Wrapped("     - ", Printable(line));
+  if (!finding.cause.empty()) text += Wrapped("   why:     ", Printable(finding.cause));
+  if (!finding.decide.empty()) text += Wrapped("   decide:  ", Printable(finding.decide));
+  for (const Fix& fix : finding.fix) {
+    text += "   try:     " + Printable(fix.command) + '\n';
+    if (!fix.risk.empty()) text += Wrapped("   risk:    ", Printable(fix.risk));
+    if (!fix.undo.empty()) text += "   undo:    " + Printable(fix.undo) + '\n';
+    if (!fix.persist.empty()) text += "   to keep: " + Printable(fix.persist) + '\n';
+  }
+  return text + '\n';
+}
+
+}  // namespace
+
+std::string Describe(const Question& question) {
+  std::string text;
+  if (question.source) text += question.source->ToString() + " ";
+  if (question.source || question.destination) {
+    text += "to " + (question.destination ? question.destination->ToString() : std::string("this host"));
+  } else {
+    text += "this host";
+  }
+  if (question.protocol) text += ", " + ProtocolName(*question.protocol);
+  if (question.destination_port) text += fmt::format(" port {}", *question.destination_port);
+  return text;
+}
+
+std::string TextOf(const Report& report, const Question& question) {
+  std::string text = "conntally diagnose: " + Describe(question) + "\n\n";
+  // First of all: whoever reads a cause is to know what it was found without.
+  std::string unseen;
+  for (const Unchecked& each : report.not_checked) {
+    if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", Printable(each.what + ": " + each.why));
+  }
+  if (!unseen.empty()) text += "Could not be seen, and what follows knows nothing of it:\n" + unseen + "\n";
+  for (std::size_t i = 0; i < report.findings.size(); ++i) text += TextOf(report.findings[i], i + 1);
+  if (!report.checked.empty()) {
+    text += "Checked:\n";
+    for (const std::string& line : report.checked) text += Wrapped("  - ", Printable(line));
+  }
+  if (std::any_of(report.not_checked.begin(), report.not_checked.end(),
+                  [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
+    text += "Not checked:\n";
+    for (const Unchecked& each : report.not_checked) {
+      if (each.weight == Weight::kDetail) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    }
+  }
+  return text;
+}
+
+std::string JsonOf(const Report& report) {
+  Json findings = Json::array();
+  for (const Finding& finding : report.findings) {
+    Json fixes = Json::array();
+    for (const Fix& fix : finding.fix) {
+      fixes.push_back({{"command", fix.command}, {"risk", fix.risk}, {"undo", fix.undo}, {"persist", fix.persist}});
+    }
+    findings.push_back({{"id", WordOf(finding.id)},
+                        {"certainty", static_cast<double>(static_cast<int>(finding.certainty * 100 + 0.5)) / 100},
+                        {"title", finding.title},
+                        {"evidence", finding.evidence},
+                        {"cause", finding.cause},
+                        {"fix", std::move(fixes)}});
+    if (!finding.decide.empty()) findings.back()["decide"] = finding.decide;
+  }
+  Json not_checked = Json::array();
+  for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});
+  const Json json = {
+      {"findings", std::move(findings)}, {"checked", report.checked}, {"not_checked", std::move(not_checked)}};
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,19 @@
+// A report in words and as JSON. Pure; any thread.
+#pragma once
+
+#include <string>
+
+#include "daemon/command_line/question.h"
+#include "daemon/diagnose/report/finding.h"
+
+namespace conntally::diagnose {
+
+// "192.0.2.7 to 198.51.100.2, tcp port 443"; "this host" when nothing was narrowed.
+std::string Describe(const Question& question);
+
+std::string TextOf(const Report& report, const Question& question);
+
+// As in the contract; findings in their order.
+std::string JsonOf(const Report& report);
+
+}  // namespace conntally::diagnose

@@ -1,0 +1,167 @@
+#include "daemon/diagnose/rules/answers.h"
+
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/stopped_traffic.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr std::uint8_t kAck = 16, kSynAck = 18;
+
+// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the
+// raw tables.
+AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
+  AskedPacket following = asked;
+  following.packet.destination = walk.packet.destination;
+  following.packet.destination_port = walk.packet.destination_port;
+  following.packet.destination_is_local = walk.packet.destination_is_local;
+  following.packet.status = walk.packet.status;
+  following.packet.state = kStateEstablished;
+  following.packet.tcp_flags = kAck;
+  return following;
+}
+
+void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet& packet, Finding& finding) {
+  auto accept = rules.commands.AcceptAnswers(stop, packet);
+  if (accept) {
+    finding.fix.push_back(*std::move(accept));
+  } else {
+    finding.decide = "how packets of established connections pass " + rules.Place(stop) +
+                     "; no command is offered for that: " + accept.error().message;
+  }
+}
+
+void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty,
+          Report& report) {
+  if (report.Has(FindingId::kEstablishedNotAccepted)) return;
+  const RuleChain& base = rules.walker.chain(stop.base);
+  Finding finding;
+  finding.id = FindingId::kEstablishedNotAccepted;
+  finding.certainty = certainty;
+  finding.evidence = {"stopped by " + rules.Place(stop), rules.Counted(stop)};
+  const bool behind = stop.rule && walk.late_accept && walk.late_accept->rule;
+  if (behind) {
+    const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
+    finding.title = fmt::format("Chain {} accepts established connections only in line {}, behind a rule that stops {}",
+                                accept.chain, accept.position + 1, whose);
+    finding.evidence.push_back("accepts too late: " + rules.commands.Place(*walk.late_accept->rule));
+  } else {
+    finding.title =
+        fmt::format("Chain {} does not accept packets of established connections: it stops {}", base.name, whose);
+    finding.evidence.push_back(
+        fmt::format("no rule of the {} hook accepts ESTABLISHED,RELATED before that", base.hook));
+  }
+  finding.cause = "the first packet of a connection passes, but " + whose +
+                  " do not, so connections never come about or hang; " + Symptom(rules, stop, walk.packet);
+  AcceptEstablished(rules, stop, walk.packet, finding);
+  report.findings.push_back(std::move(finding));
+}
+
+// Rules with limits that ask for no state, on the way of established packets: they count them, and stop some.
+void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
+  for (const RuleRef ref : walk.limited) {
+    const Rule& rule = rules.walker.rule(ref);
+    const bool stops =
+        rule.limits.front().matches_above && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+    if (!stops || rules.Growth(ref) == 0 || report.Has(FindingId::kEstablishedNotAccepted)) continue;
+    Finding finding;
+    finding.id = FindingId::kEstablishedNotAccepted;
+    finding.certainty = 0.6;
+    finding.title = fmt::format("Rule {} of chain {} limits packets of established connections, too, and stops some",
+                                rule.position + 1, rule.chain);
+    finding.evidence = {rules.commands.Place(ref),
+                        fmt::format("it stopped {} packets during this observation", rules.Growth(ref))};
+    finding.cause = "the limit comes before ESTABLISHED,RELATED is accepted, so a busy connection is taken for many";
+    finding.decide = fmt::format(
+        "where established connections are accepted: before rule {} of chain {}, if the limit is not meant for them",
+        rule.position + 1, rule.chain);
+    report.findings.push_back(std::move(finding));
+  }
+}
+
+void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty, Report& report) {
+  const Walk first = rules.Through(asked);
+  if (first.passes == Match::kNo) return;
+  const bool to_itself = asked.leaves && first.packet.destination_is_local == true;
+  if (!to_itself) {
+    const Walk answers = rules.Through(AnswerTo(asked, first));
+    if (const Decision* stop = answers.stop())
+      return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers",
+                  certainty, report);
+    TellLimited(rules, answers, report);
+  }
+  const Walk following = rules.Through(FollowingOf(asked, first));
+  if (const Decision* stop = following.stop())
+    return Tell(rules, following, *stop, "all packets after the first", certainty, report);
+  TellLimited(rules, following, report);
+}
+
+}  // namespace
+
+AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
+  AskedPacket answer;
+  Packet& packet = answer.packet;
+  packet = walk.packet;
+  std::swap(packet.source, packet.destination);
+  std::swap(packet.source_port, packet.destination_port);
+  if (asked.packet.source) packet.destination = asked.packet.source;
+  if (packet.icmp_type == 8) packet.icmp_type = 0;
+  if (packet.icmp_type == 128) packet.icmp_type = 129;
+  packet.tcp_flags = kSynAck;
+  packet.state = kStateEstablished;
+  packet.mark = 0;
+  packet.reverse_path = true;
+  if (asked.leaves) {
+    packet.in = walk.packet.out;
+    packet.out.reset();
+    packet.source_is_local = false;
+    packet.destination_is_local = true;
+  } else if (walk.forwarded) {
+    packet.in = walk.packet.out;
+    packet.out = asked.packet.in;
+    packet.source_is_local = packet.destination_is_local = false;
+  } else {
+    answer.leaves = true;
+    packet.out = asked.packet.in;
+    packet.source_is_local = true;
+    packet.destination_is_local = false;
+  }
+  return answer;
+}
+
+void CheckAnswers(const RuleCase& rules, Report& report) {
+  for (const AskedPacket& seen : rules.SeenToFail()) CheckOne(rules, seen, 0.9, report);
+  if (rules.narrowed()) {
+    for (const AskedPacket& asked : rules.Asked()) CheckOne(rules, asked, 0.97, report);
+    report.checked.push_back(
+        "the rules, in order, for the answers to that traffic, and for what follows its first packet");
+    return;
+  }
+  // Connections of this host's own, to anybody.
+  for (const Link* link : rules.OuterLinks()) {
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      const auto address = rules.AddressOn(link->index, family);
+      const bool of_link_alone = address && family == Family::kIpv6 && address->bytes[0] == 0xfe;
+      if (!address || of_link_alone) continue;
+      AskedPacket own;
+      own.leaves = true;
+      own.packet.family = family;
+      own.packet.source = address;
+      own.packet.protocol = IPPROTO_TCP;
+      own.packet.source_port = kClientPorts;
+      own.packet.tcp_flags = 2;
+      own.packet.out = PacketInterface{link->index, link->name};
+      own.packet.source_is_local = true;
+      own.packet.destination_is_local = false;
+      CheckOne(rules, own, 0.6, report);
+    }
+  }
+  report.checked.push_back("whether the answers to this host's own connections are let in");
+}
+
+}  // namespace conntally::diagnose

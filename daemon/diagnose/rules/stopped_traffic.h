@@ -1,0 +1,18 @@
+// The finding that a rule or a policy stops some traffic. Pure; one thread.
+#pragma once
+
+#include "daemon/diagnose/facts/rule_case.h"
+
+namespace conntally::diagnose {
+
+FindingId IdOf(const Decision& stop);
+// What a client hears of it.
+std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
+Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);
+// The findings that tell why the packet is stopped there, the likeliest first: what else explains it comes with it.
+void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
+                double certainty, Report& report);
+// An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
+Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);
+
+}  // namespace conntally::diagnose

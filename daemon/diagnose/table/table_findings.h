@@ -1,0 +1,21 @@
+// The checks of the conntrack table and of who fills it: each looks for one kind of cause and adds its findings, and a
+// line of what it looked at. Pure functions of the Case; any thread.
+#pragma once
+
+#include "daemon/diagnose/facts/case.h"
+
+namespace conntally::diagnose {
+
+void CheckTablePressure(const Case& facts, Report& report);  // table-full, table-near-full, boot-burst
+void CheckTableCounters(const Case& facts, Report& report);  // insert-failed, invalid-packets, buckets-too-few
+void CheckTimeouts(const Case& facts, Report& report);       // timeouts-too-long
+void CheckSources(const Case& facts, Report& report);        // port-scan, connection-churn, connection-leak
+void CheckSynFlood(const Case& facts, Report& report);       // syn-flood
+void CheckSourceLimits(const Case& facts, Report& report);   // source-at-limit, by the configuration
+void CheckTracking(const Case& facts, Report& report);       // events-off, conntrack-inactive
+void CheckSavedSysctls(const Case& facts, Report& report);   // unpersisted-sysctl
+
+// Lines that say who holds the table: sources, states, and whether it is one source, a few or thousands.
+std::vector<std::string> DescribeHolders(const Case& facts);
+
+}  // namespace conntally::diagnose
