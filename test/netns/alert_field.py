@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ class Host:
         # Neighbours are found before a rule could drop the asking.
         host.run("sh", "-c", "for to in 192.0.2.2 2001:db8::2" + " 172.16.0.2 fd00::2" * self.gateway + "; do ping -c1 -W2 $to & done; wait", check=False)
         host.nft(self.rules)
-        self.daemon = Daemon(host, self.config, ("--web.listen-address", f"{self.address}:{PORT}"), host=self.address)
+        self.state = tempfile.TemporaryDirectory(prefix="conntally-test-")  # as systemd would give it
+        self.daemon = Daemon(host, self.config, ("--web.listen-address", f"{self.address}:{PORT}"), ("env", f"STATE_DIRECTORY={self.state.name}"), self.address)
 
     def start(self, seconds, start):
         self._told = _fork.SimpleQueue()
@@ -110,6 +112,7 @@ class Host:
             self.process.kill()
         if self.daemon:
             self.daemon.close()
+            self.state.cleanup()
         for namespace in self.namespaces.values():
             namespace.close()
 

@@ -4,6 +4,7 @@ Rates of each source are as in reality; what takes an hour there (a morning, a m
 """
 
 import asyncio
+import itertools
 import random
 import socket
 import struct
@@ -567,13 +568,14 @@ async def rate_limited_dns(net):
 
 
 async def connections_limited(net):
-    """A browser that opens more than a rule allows is refused the last of them, now and then, and comes again."""
+    """A browser that opens more than a rule allows is refused the last of them, for a second, and comes again when its page was read."""
     net.serve_tcp("host", 443)
+    browsers = itertools.cycle(range(30))
 
     async def page():
-        source = some(client, 30)
+        source = client(next(browsers))
         for _ in range(18):
-            net.spawn(net.tcp("outside", source, HOST, 443, hold=2, patience=1))
+            net.spawn(net.tcp("outside", source, HOST, 443, hold=1, patience=1))
 
     await together(net, (0.7, page))
 
