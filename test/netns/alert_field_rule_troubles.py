@@ -170,7 +170,7 @@ async def an_old_rule_without_a_counter_is_hit_by_a_thousand_sources(net):
         yield
 
 
-@trouble(Told("SourceMatchesDropRule", source=stranger(1), rule="udp dport 7777 counter drop"), also=("DropRuleSpike",), gradual=True, long=True)
+@trouble(Told("SourceMatchesDropRule", source=stranger(1), rule="udp dport 7777 counter drop"), also=("DropRuleSpike",), within=210, long=True)
 async def one_source_floods_a_drop_rule_for_minutes(net):
     await _serve(net, people=50, rate=5)
     raw = net.raw()

@@ -205,22 +205,21 @@ def _few_are_told(host):
         yield f"{len(heard)} notifications"
 
 
-@trouble(Told("SourceMatchesDropRule", source=client(5), rule="tcp dport 25 counter drop"), also=("DropRuleSpike", "RegularSourcesDropped", "SourceScanning"),
+@trouble(Told("SourceScanning", source=client(5)), also=("DropRuleSpike",),
          config='alertmanager: {urls: ["http://127.0.0.1:9093"]}\n', events=((-20, _listen),), check=_few_are_told)
-async def forged_sources_hide_a_real_offender(net):
-    """A hundred and twenty send more than it does, and a new one comes with each other packet."""
+async def forged_sources_hide_one_that_scans(net):
+    """A hundred and twenty seem to scan as well, and a new one comes with each other packet."""
     await _serve(net, DENY)
     raw, sent = net.raw(), itertools.count()
 
     def forge():
         i = next(sent)
-        raw.udp(forged(i % 120 if i % 2 else 120 + i // 2 % FORGED), 4000, HOST, 7777)
+        raw.udp(forged(i // 2 % 120 if i % 2 else 120 + i // 2 % FORGED), 4000, HOST, random.randrange(1024, 65_536))
 
-    on = switched(net, 2_500 if FULL else 600, forge)
-    offends = switched(net, 3, lambda: raw.tcp(client(5), random.randrange(1024, 65_536), HOST, 25))
+    on = [switched(net, 2_500 if FULL else 600, forge), switched(net, 60, _scan(raw, client(5), HOST))]
     yield
-    on.append(True)
-    offends.append(True)
+    for each in on:
+        each.append(True)
     yield
-    on.clear()
-    offends.clear()
+    for each in on:
+        each.clear()

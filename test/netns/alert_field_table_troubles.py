@@ -64,7 +64,7 @@ async def one_source_takes_a_third_of_the_table(net):
     await _emptied(net)
 
 
-@trouble(Told("ConntrackTableFillPredicted", mentions=(GREEDY,)), also=FULL_BRINGS, gradual=True)
+@trouble(Told("ConntrackTableFillPredicted", mentions=(GREEDY,)), also=FULL_BRINGS, within=180)
 async def one_source_fills_the_table_steadily(net):
     await _serve(net)
     yield
@@ -115,7 +115,7 @@ async def the_table_was_full_while_the_daemon_was_away(net):
 def _lose_events(host):
     host.daemon.signal(signal.SIGSTOP)
     for verb in ("create", "delete"):
-        host.namespaces["host"].run(*_load(verb, "--count", 50_000), check=False)
+        host.namespaces["host"].run(*_load(verb, "--count", 45_000), check=False)
     host.daemon.signal(signal.SIGCONT)
 
 
@@ -146,7 +146,7 @@ async def a_collector_fails(net):
     yield
 
 
-@trouble(Told("ConntallyDegraded", by=("prometheus",)), gradual=True, long=True, events=((0, _stop),), at_end=_start)
+@trouble(Told("ConntallyDegraded", by=("prometheus",)), within=180, long=True, events=((0, _stop),), at_end=_start)
 async def the_daemon_is_gone(net):
     await _serve(net)
     yield

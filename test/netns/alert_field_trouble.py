@@ -48,7 +48,7 @@ class Trouble:
     told: tuple
     also: frozenset  # alerts that it may bring about besides
     gateway: bool = False
-    gradual: bool = False  # it takes its time: 3 minutes to be told
+    within: int = 60  # seconds, to be told; what has longer is gradual
     config: str = None
     brief: bool = False  # it may be over long before its end
     restarted: bool = False  # the daemon is restarted in its middle; in the long form that of every one that has no events is
@@ -56,10 +56,6 @@ class Trouble:
     events: tuple = ()  # (seconds since it began, function of the host)
     at_end: object = None  # function of the host
     check: object = None  # function of the host: what else is wrong
-
-    @property
-    def seconds_to_tell(self):
-        return 180 if self.gradual else 60
 
 
 def trouble(*told, also=(), **options):
