@@ -43,6 +43,7 @@ class Verdict:
         self._clears()
         self._is_told_once(host)
         self.false = [each for each in self.tellings if not self._belongs(each)]
+        self.problems += host.failures
         self.problems += self.trouble.check(host) if self.trouble.check else []
         self.problems += [f"false: {each}" for each in self.false]
 
@@ -138,8 +139,7 @@ class TroubledHost(Host):
                          trouble=trouble)
 
     def collect(self):
-        for each in self.doing:
-            each.result()
+        self.failures = [f"{error}" for each in self.doing if (error := each.exception())]
         super().collect()
 
     def close(self):
@@ -164,8 +164,10 @@ def _judged(troubles, warm_up, seconds, tail):
 
 
 def _restart(host):
-    host.daemon.close()
-    host.daemon.start()
+    try:
+        host.daemon.close()
+    finally:
+        host.daemon.start()
 
 
 WANTED = os.environ.get("CONNTALLY_TROUBLES", "")  # for work on a few of them: an expression
