@@ -1,0 +1,84 @@
+"""Troubles of the field: those who were answered are answered no more, and no rule of this host has a part in it."""
+
+import random
+
+from alert_field_traffic import HOST, client, member, server
+from alert_field_trouble import Told, questions, trouble, visits
+
+TRACKED = """
+table inet filter { chain input { type filter hook input priority 0; policy accept; ct state invalid counter; }; }
+"""
+MASQUERADE = """
+table ip nat { chain postrouting { type nat hook postrouting priority 100; oifname "wan" ip saddr 10.0.0.0/8 masquerade; }; }
+"""
+# The far end takes packets and says nothing.
+SILENT = "table inet silent {{ chain input {{ type filter hook input priority 0; {} drop; }}; }}"
+SPEAK = "delete table inet silent"
+UNANSWERED = "ConnectionsUnanswered"
+SITES = [server(i) for i in range(20)]
+
+
+async def _gateway(net, people=80, rate=20):
+    await net.nft(TRACKED + MASQUERADE)
+    await net.run("ip", "route", "add", "blackhole", "10.0.0.0/8", where="outside")  # as nobody out there knows the way to them
+    net.serve_tcp("outside", 443)
+    net.serve_udp("outside", 53)
+    members = [member(i) for i in range(people)]
+    net.spawn(visits(net, members, rate * 2 / 3, to=SITES, where="inside"))
+    net.spawn(questions(net, members, rate / 3, to=server(0), where="inside"))
+
+
+@trouble(Told(UNANSWERED), gateway=True, restarted=True)
+async def nobody_behind_the_gateway_is_answered(net):
+    await _gateway(net)
+    yield
+    await net.nft(SILENT.format("meta l4proto { tcp, udp }"), where="outside")
+    yield
+    await net.nft(SPEAK, where="outside")
+
+
+@trouble(Told(UNANSWERED), gateway=True)
+async def a_gateway_loses_its_masquerading(net):
+    await _gateway(net)
+    yield
+    await net.nft("delete table ip nat")
+    yield
+    await net.nft(MASQUERADE)
+
+
+@trouble(Told(UNANSWERED, mentions=(server(7),)))
+async def the_upstream_of_a_resolver_dies(net):
+    """Its own clients are told so; it is the host that asks in vain."""
+    await net.nft(TRACKED)
+    net.serve_udp("outside", 53)
+    net.serve_udp("host", 53)
+    net.spawn(questions(net, [client(i) for i in range(60)], 15))
+    net.spawn(net.pace(15, lambda: net.ask("host", HOST, server(7), 53)))
+    yield
+    await net.nft(SILENT.format("udp dport 53"), where="outside")
+    yield
+    await net.nft(SPEAK, where="outside")
+
+
+@trouble(Told(UNANSWERED, mentions=(server(2),)))
+async def one_of_three_backends_dies(net):
+    await net.nft(TRACKED)
+    net.serve_tcp("outside", 8080)
+    net.serve_tcp("host", 443)
+    net.spawn(visits(net, [client(i) for i in range(60)], 15))
+    net.spawn(net.pace(15, lambda: net.tcp("host", HOST, server(random.randrange(3)), 8080)))
+    yield
+    await net.nft(SILENT.format(f"ip daddr {server(2)}"), where="outside")
+    yield
+    await net.nft(SPEAK, where="outside")
+
+
+@trouble(Told(UNANSWERED, mentions=(member(1),)), gateway=True)
+async def a_published_server_dies(net):
+    await net.nft(TRACKED + f"table ip nat {{ chain prerouting {{ type nat hook prerouting priority -100; tcp dport 443 dnat to {member(1)}:8443; }}; }}")
+    net.serve_tcp("inside", 8443)
+    net.spawn(visits(net, [client(i) for i in range(100)], 20))
+    yield
+    await net.nft(SILENT.format("tcp dport 8443"), where="inside")
+    yield
+    await net.nft(SPEAK, where="inside")
