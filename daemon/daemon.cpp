@@ -39,6 +39,7 @@
 #include "daemon/page/page.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/service_manager.h"
+#include "daemon/process/signals.h"
 #include "daemon/process/start_failure.h"
 #include "daemon/rules/rule_collector.h"
 
@@ -58,19 +59,6 @@ std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
     spdlog::error("{}", Describe(fault, command.config_file.path));
   }
   return std::nullopt;
-}
-
-sigset_t OurSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
-  return signals;
-}
-
-void KeepSignalsPending() {
-  const sigset_t signals = OurSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
 }
 
 class Daemon {

@@ -1,0 +1,19 @@
+// The values of flags, from text. What cannot be read is told in `problem`, with what is allowed. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+std::optional<IpAddress> ReadAddress(std::string_view flag, const std::string& text, std::string& problem);
+// A decimal number from `least` to `most`, and nothing else.
+std::optional<std::uint64_t> ReadNumber(const std::string& text, std::uint64_t least, std::uint64_t most);
+// An IP protocol, by name in any case or by number.
+std::optional<std::uint8_t> ReadProtocol(const std::string& text, std::string& problem);
+
+}  // namespace conntally
