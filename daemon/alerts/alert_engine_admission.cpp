@@ -57,9 +57,13 @@ void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newco
     return its != others ? its < others : one.subject < other.subject;
   });
   std::set<AlertSubject> refused;
+  std::array<bool, kAlertKinds> full_for{};
   for (AlertReading& reading : newcomers) {
     const AlertKind kind = reading.subject.kind;
-    if (tracked_of_kind_[IndexOf(kind)] >= kSubjectsMax && !MakeRoom(rules, reading)) {
+    // Whom nobody gives way to, those that come after him do not get past either.
+    bool& full = full_for[IndexOf(kind)];
+    full = full || (tracked_of_kind_[IndexOf(kind)] >= kSubjectsMax && !MakeRoom(rules, reading));
+    if (full) {
       if (!refused_.contains(reading.subject)) ++turned_away_;
       refused.insert(std::move(reading.subject));
       continue;
