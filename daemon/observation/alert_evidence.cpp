@@ -137,7 +137,8 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
       std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0});
   evidence.answers = conntrack_.answers();
   own_addresses_.clear();
-  for (const IpAddress& address : rules_.own_addresses()) own_addresses_.insert(Masked(address, GroupOf(address).length));
+  for (const IpAddress& address : rules_.own_addresses())
+    own_addresses_.insert(Masked(address, GroupOf(address).length));
   GatherDropped(evidence);
   GatherSources(rules, evidence);
   return evidence;
