@@ -20,6 +20,12 @@ std::uint32_t Distinct(const std::bitset<kBits>& seen) {
   return static_cast<std::uint32_t>(std::lround(kBits * std::log(kBits / zero)));
 }
 
+std::uint32_t Mixed(std::uint32_t value) {
+  value = (value + 1) * 0x9e3779b1U;
+  value = (value ^ value >> 15) * 0x85ebca77U;
+  return value ^ value >> 13;
+}
+
 TcpState StateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
 
 }  // namespace
@@ -104,7 +110,7 @@ void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unans
   }
   ++found->second.attempts;
   found->second.unanswered += unanswered;
-  found->second.sources.set((flow.source * 0x9e3779b1U) >> 26);
+  found->second.sources.set(Mixed(flow.source) % 64);
 }
 
 void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
@@ -154,7 +160,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     ++described.failed;
     described.refused += contact.outcome == Outcome::kRefused;
     destinations.set(contact.destination % destinations.size());
-    ports.set((contact.port * 0x9e3779b1U) >> 22);
+    ports.set(Mixed(contact.port) % ports.size());
   }
   described.destinations = Distinct(destinations);
   described.ports = Distinct(ports);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "daemon/alerts/rate_windows.h"
@@ -28,8 +29,9 @@ class Baseline {
   static constexpr std::size_t kBucketsMax = 240;
 
   void Add(SteadyTime now, double value, bool unusual) {
-    if (!unusual || now - usual_at_ > kUnusualMax) usual_at_ = now;
-    if (usual_at_ != now && began_ != SteadyTime{}) {
+    if (!unusual) unusual_since_.reset();
+    if (unusual && !unusual_since_) unusual_since_ = now;
+    if (unusual_since_ && now - *unusual_since_ <= kUnusualMax && began_ != SteadyTime{}) {
       began_ = now;
       sum_ = 0;
       count_ = 0;
@@ -85,7 +87,7 @@ class Baseline {
   }
 
   SteadyTime began_{};  // of the bucket that is filling
-  SteadyTime usual_at_{};
+  std::optional<SteadyTime> unusual_since_;
   double sum_ = 0;
   std::size_t count_ = 0;
   std::deque<float> recent_;

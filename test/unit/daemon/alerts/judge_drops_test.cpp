@@ -151,7 +151,7 @@ TEST_CASE("who was regular is remembered over a restart, in bounded memory") {
   REQUIRE(restarted.reader.Restore(saved).empty());
   restarted.Run(20s);
   for (int second = 0; second < 40; ++second) {
-    for (int i = 1; i <= 8; ++i) restarted.Dropped(Client(i), "", kPort, static_cast<std::uint64_t>(second) + 1);
+    for (int i = 1; i <= 8; ++i) restarted.Dropped(Client(i), "", kPort, static_cast<std::uint64_t>(second) / 2 + 1);
     restarted.Run(1s);
   }
   CHECK(restarted.Firing() == Strings{"RegularSourcesDropped warning "});

@@ -12,13 +12,15 @@ using Strings = std::vector<std::string>;
 
 // `sources` strangers lose `rate` packets a second each, as eBPF counts them.
 void Drop(Host& host, int sources, double rate, std::chrono::seconds duration) {
+  if (!host.evidence.rules) host.evidence.rules = std::make_shared<RuleFigures>();
   for (std::chrono::seconds second{0}; second < duration; ++second) {
     host.evidence.dropped_packets += static_cast<std::uint64_t>(sources * rate);
     for (int i = 0; i < sources && i < 1000; ++i) {
       const std::string name = fmt::format("198.51.{}.{}", i / 250, i % 250 + 1);
       if (host.evidence.dropped.size() <= static_cast<std::size_t>(i)) host.Dropped(name, "", 445, 1);
       auto& drops = host.evidence.dropped[static_cast<std::size_t>(i)].drops;
-      const auto packets = static_cast<std::uint64_t>(host.evidence.now.time_since_epoch() / 1s * rate) + 1;
+      const auto packets =
+          static_cast<std::uint64_t>(static_cast<double>(host.evidence.now.time_since_epoch() / 1s) * rate) + 1;
       drops.packets = std::max(drops.packets, packets);
       drops.shares = {{"", DropVia::kEbpf, drops.packets}};
     }
