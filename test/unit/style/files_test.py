@@ -20,8 +20,6 @@ LONGER = {
     "daemon/alerts/alertmanager_push.cpp": 302,
     "daemon/command_line/command_line.cpp": 365,
     "daemon/daemon.cpp": 310,
-    "daemon/diagnose/facts/rule_case.cpp": 305,
-    "daemon/diagnose/rules/stopped_traffic.cpp": 304,
     "daemon/drops/drop_collector.cpp": 406,
     "daemon/limits/limits_in_rules.cpp": 305,
     "test/unit/collectors/conntrack/flow_tracker_model_test.cpp": 350,
