@@ -68,6 +68,13 @@ struct SetUpdate {
   bool by_destination = false;  // the destination address alone
 };
 
+// Of a rule of verdict kQueue: which queues packets go to. Where nobody listens the kernel drops them, or lets them
+// pass the rule's chain.
+struct RuleQueue {
+  NumberRange numbers;
+  bool bypasses = false;
+};
+
 struct Rule {
   RuleBackend backend = RuleBackend::kNftables;
   RuleFamily family = RuleFamily::kIp;
@@ -93,9 +100,11 @@ struct Rule {
   std::optional<std::uint16_t> nflog_group;
   std::optional<NatTarget> nat;
   std::optional<MarkChange> mark;
-  bool untracks = false;   // NOTRACK: conntrack is not to see the packet
-  bool traces = false;     // TRACE, `meta nftrace set 1`
-  bool tcp_reset = false;  // of kReject: a TCP connection is answered by a RST
+  std::optional<RuleQueue> queue;
+  bool takes_over = false;  // synproxy, fwd: no rule decides any more, and nothing is refused
+  bool untracks = false;    // NOTRACK: conntrack is not to see the packet
+  bool traces = false;      // TRACE, `meta nftrace set 1`
+  bool tcp_reset = false;   // of kReject: a TCP connection is answered by a RST
   // The set that the source is looked up in (or added to) as the last thing that the rule asks of a packet: where its
   // elements have counters, and no other rule uses it, they count for each source the packets that the rule matched.
   std::string counting_set;

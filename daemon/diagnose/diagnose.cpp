@@ -158,7 +158,10 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   Check(facts, report);
   RankFindings(report);
   AddWatched(facts, report);
-  if (report.findings.empty() && enough) report.findings.push_back(NothingFound(facts, report));
+  // What is untidy explains nothing: it does not stand alone before who asks for a cause.
+  const bool asked = command.question.source || command.question.destination || command.question.destination_port;
+  const bool explained = !report.findings.empty() && (!asked || report.findings.front().certainty > kHygieneMax);
+  if (!explained && enough) report.findings.insert(report.findings.begin(), NothingFound(facts, report));
   return report;
 }
 

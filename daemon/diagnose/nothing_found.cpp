@@ -1,14 +1,29 @@
+#include <algorithm>
+
 #include "daemon/diagnose/facts/watched_text.h"
 #include "daemon/diagnose/order.h"
 #include "daemon/diagnose/report/report_text.h"
 
 namespace conntally::diagnose {
+namespace {
+
+constexpr double kLostHereMax = 0.4;
+
+}  // namespace
 
 Finding NothingFound(const Case& facts, const Report& report) {
   Finding finding;
   finding.id = FindingId::kNothingFound;
   finding.title = "Nothing on this host explains why " + Describe(facts.question) + " would be refused or lost";
-  finding.certainty = report.not_checked.empty() ? 0.9 : 0.6;
+  // What came, had no answer and went nowhere else was lost here, by what is not known.
+  const bool lost_here =
+      facts.watched &&
+      std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [&](const WatchedFlow& flow) {
+        return facts.watched->IsUnanswered(flow) && flow.in_link != 0 && flow.out_link == 0;
+      });
+  finding.certainty = lost_here ? kLostHereMax : report.not_checked.empty() ? 0.9 : 0.6;
+  if (lost_here)
+    finding.title = "The cause is not found: packets of " + Describe(facts.question) + " come here and go no further";
   TellWatched(facts, finding);
   if (facts.daemon && facts.daemon->asked) {
     for (const std::string& drop : facts.daemon->asked->drops)

@@ -2,6 +2,7 @@
 #include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_LOG.h>
 #include <linux/netfilter/xt_NFLOG.h>
+#include <linux/netfilter/xt_NFQUEUE.h>
 #include <linux/netfilter/xt_mark.h>
 
 #include <algorithm>
@@ -58,6 +59,15 @@ void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, R
     }
   } else if (name == "NFQUEUE") {
     rule.verdict = Verdict::kQueue;
+    const auto first = ReadXt<xt_NFQ_info>(info);
+    const auto queues = ReadXt<xt_NFQ_info_v3>(info);  // of which the earlier revisions are the beginning
+    if (!first) return;
+    const std::uint32_t total = revision >= 1 && queues ? std::max<std::uint32_t>(queues->queues_total, 1) : 1;
+    rule.queue = RuleQueue{{first->queuenum, first->queuenum + total - 1},
+                           revision >= 2 && queues && (queues->flags & NFQ_FLAG_BYPASS) != 0};
+  } else if (name == "SYNPROXY") {
+    rule.verdict = Verdict::kOther;
+    rule.takes_over = true;
   } else if (among(kNat)) {
     rule.verdict = Verdict::kNat;
     rule.nat = DecodeXtNat(name, revision, info, rule.family);

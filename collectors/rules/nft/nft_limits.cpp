@@ -29,4 +29,11 @@ RuleLimit NftRateLimit(const NftAttributes& a, RuleLimit::Per per) {
   return limit;
 }
 
+void NftQueue(const NftAttributes& a, Rule& rule) {
+  rule.verdict = Verdict::kQueue;
+  if (!a.has(NFTA_QUEUE_NUM)) return;  // a map tells the queue
+  const std::uint32_t first = a.number(NFTA_QUEUE_NUM), total = std::max(a.number(NFTA_QUEUE_TOTAL), 1U);
+  rule.queue = RuleQueue{{first, first + total - 1}, (a.number(NFTA_QUEUE_FLAGS) & NFT_QUEUE_FLAG_BYPASS) != 0};
+}
+
 }  // namespace conntally

@@ -77,15 +77,17 @@ class RuleDecoder {
     if (name == "log") return Log(a);
     if (name == "fib") return Load(a.number(NFTA_FIB_DREG), RoutingField(a));
     if (name == "reject") return Reject(a);
-    if (name == "queue") return void(rule_.verdict = Verdict::kQueue);
+    if (name == "queue") return NftQueue(a, rule_);
+    if (name == "synproxy" || name == "fwd") return void(rule_.takes_over = true);
     if (name == "nat" || name == "masq" || name == "redir") return Nat(name, a);
     if (name == "match")
       return DecodeXtMatch(a.text(NFTA_MATCH_NAME), a.number(NFTA_MATCH_REV), a.bytes(NFTA_MATCH_INFO), headers_.layer3,
                            rule_);
     if (name == "target")
       return DecodeXtTarget(a.text(NFTA_TARGET_NAME), a.number(NFTA_TARGET_REV), a.bytes(NFTA_TARGET_INFO), rule_);
-    if (name == "notrack") return void(rule_.untracks = true);
-    if (name == "last" || name == "dup") return;
+    if (name == "notrack") rule_.untracks = true;
+    if (name == "notrack" || name == "last" || name == "dup") return;
+    if (name == "tproxy") rule_.verdict = Verdict::kOther;  // and to where it sends the packet
     NotUnderstood();
     registers_ = {};  // whichever it wrote: none is trusted any more
   }
@@ -95,12 +97,10 @@ class RuleDecoder {
     return slot < registers_.size() ? &registers_[slot] : nullptr;
   }
   void Load(std::uint32_t number, NftField field) {
-    if (NftField* slot = At(number)) {
-      if (field.what.empty()) field.what = step_;
-      *slot = std::move(field);
-    } else {
-      NotUnderstood();
-    }
+    NftField* slot = At(number);
+    if (slot == nullptr) return NotUnderstood();
+    if (field.what.empty()) field.what = step_;
+    *slot = std::move(field);
   }
 
   // No condition, but what later rules see.

@@ -33,6 +33,10 @@ enum class Limits : std::uint8_t { kWithin, kReached, kNotKnown };
 struct WalkRouting {
   std::function<std::optional<bool>(const IpAddress&)> is_local;
   std::function<std::optional<PacketInterface>(const IpAddress& destination)> way_out;
+  // This host's address on a link, which masquerading gives to what leaves by it.
+  std::function<std::optional<IpAddress>(const PacketInterface& link, Family family)> address_of;
+  // Whether a program listens at the queue.
+  std::function<std::optional<bool>(std::uint32_t queue)> has_listener;
   Limits limits = Limits::kWithin;
 };
 
@@ -79,10 +83,11 @@ struct Walk {
   bool destination_nat_open = false;  // some rule may or may not have changed the destination, or to one of several
   std::optional<RuleRef> source_nat;
   bool source_nat_open = false;  // some rule may or may not have changed the source
-  bool forwarded = false;        // it went through the forward hook, or would have
-  bool cut_short = false;        // too many steps
-  bool open = false;             // some rule that it may have met does nobody knows what
-  Packet packet;                 // as it was in the end
+  std::optional<RuleRef> untracked_by;
+  bool forwarded = false;  // it went through the forward hook, or would have
+  bool cut_short = false;  // too many steps
+  bool open = false;       // some rule that it may have met does nobody knows what
+  Packet packet;           // as it was in the end: with the addresses and the state that the rule saw which stopped it
 
   // The decision that stops the packet for certain, else nullptr.
   const Decision* stop() const { return passes == Match::kNo && !stops.empty() ? &stops.back() : nullptr; }

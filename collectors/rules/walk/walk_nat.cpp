@@ -16,8 +16,11 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
     if (known) {
       walk_.source_nat = ref;
       if (walk_.packet.status) *walk_.packet.status |= kStatusSourceNat;
+      ChangeSource(target);
     } else {
       walk_.source_nat_open = true;
+      walk_.packet.source.reset();  // it may be another from here on
+      walk_.packet.source_is_local.reset();
     }
     nat_settled_[1] = nat_settled_[1] || known;
   } else if (known) {
@@ -35,6 +38,22 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   ++ends_;  // nat accepts what it translates
   passed_base_ = Either(passed_base_, Both(flow.alive, match));
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+}
+
+// Rules behind the translation see the new address. The kernel keeps the port where it can.
+void WalkRun::ChangeSource(const NatTarget& target) {
+  Packet& packet = walk_.packet;
+  if (target.kind == NatTarget::Kind::kMasquerade) {
+    packet.source = packet.out && routing_.address_of ? routing_.address_of(*packet.out, packet.family) : std::nullopt;
+  } else if (target.addresses) {
+    const bool one = target.addresses->first == target.addresses->last;
+    packet.source = one ? std::optional(target.addresses->first) : std::nullopt;
+  } else if (!target.known) {
+    packet.source.reset();
+  }
+  packet.source_is_local =
+      packet.source && routing_.is_local ? routing_.is_local(*packet.source) : std::optional<bool>();
+  if (target.ports || !target.known) packet.source_port = target.ports;
 }
 
 void WalkRun::ChangeDestination(const NatTarget& target) {

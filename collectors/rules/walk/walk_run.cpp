@@ -69,7 +69,7 @@ void WalkRun::Route() {
 
 Walk WalkRun::Finish() {
   walk_.passes = alive_;
-  walk_.packet.state = true_state_;
+  if (alive_ != Match::kNo) walk_.packet.state = true_state_;
   return std::move(walk_);
 }
 
@@ -156,9 +156,9 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
         continue;
       }
     }
-    const bool matters = rule.verdict != Verdict::kContinue && rule.verdict != Verdict::kLog;
+    const bool matters = rule.takes_over || (rule.verdict != Verdict::kContinue && rule.verdict != Verdict::kLog);
     if (answer.match == Match::kMaybe && matters && explains_) NotTold(ref, WordsOf(answer, rule.not_understood));
-    SideEffects(rule, answer.match);
+    SideEffects(rule, ref, answer.match);
     if (!rule.map.empty() || rule.verdict == Verdict::kMap) {
       TakeMap(rule, ref, answer, flow);
     } else {
@@ -170,13 +170,15 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
   return Both(reached, Either(flow.alive, flow.returned));
 }
 
-void WalkRun::SideEffects(const Rule& rule, Match match) {
+void WalkRun::SideEffects(const Rule& rule, RuleRef ref, Match match) {
   if (rule.mark) {
     std::optional<std::uint32_t>& mark = walk_.packet.mark;
     const bool known = rule.mark->known && match == Match::kYes && (mark || rule.mark->keep == 0);
     mark = known ? std::optional((mark.value_or(0) & rule.mark->keep) ^ rule.mark->flip) : std::nullopt;
   }
-  if (rule.untracks && match == Match::kYes && !tracked_) untracked_ = true;
+  if (!rule.untracks || match != Match::kYes || tracked_) return;
+  untracked_ = true;
+  walk_.untracked_by = ref;
 }
 
 void WalkRun::TakeMap(const Rule& rule, RuleRef ref, const Answer& answer, Flow& flow) {
@@ -198,6 +200,9 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
                    Flow& flow) {
   const Match match = answer.match;
   // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
+  if (rule.takes_over) return Accept(ref, match, flow);
+  if (verdict == Verdict::kQueue && NobodyListens(rule))
+    return Take(rule, ref, rule.queue->bypasses ? Verdict::kAccept : Verdict::kDrop, {}, answer, flow);
   if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, answer, flow);
   const auto end = [&] {
     ++ends_;
@@ -227,6 +232,14 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
     case Verdict::kContinue:
     case Verdict::kLog: return;
   }
+}
+
+bool WalkRun::NobodyListens(const Rule& rule) const {
+  if (!rule.queue || !routing_.has_listener) return false;
+  for (std::uint32_t queue = rule.queue->numbers.first; queue <= rule.queue->numbers.last; ++queue) {
+    if (routing_.has_listener(queue) != false) return false;
+  }
+  return true;
 }
 
 void WalkRun::Accept(RuleRef ref, Match match, Flow& flow) {

@@ -36,9 +36,12 @@ class WalkRun {
   // The rule may do anything with it.
   void Open(RuleRef ref, const char* why, Flow& flow);
   void Accept(RuleRef ref, Match match, Flow& flow);
+  // A packet for a queue at which nobody listens.
+  bool NobodyListens(const Rule& rule) const;
   void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
+  void ChangeSource(const NatTarget& target);
   void ChangeDestination(const NatTarget& target);
-  void SideEffects(const Rule& rule, Match match);
+  void SideEffects(const Rule& rule, RuleRef ref, Match match);
   void NotTold(RuleRef ref, const std::string& why);
   bool OfFamily(RuleFamily family) const;
   bool IsOfDevice(const RuleChain& chain) const;

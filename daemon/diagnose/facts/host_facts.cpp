@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "collectors/drops/kernel_log.h"
@@ -132,6 +134,22 @@ bool HostFacts::IsLocal(const IpAddress& address) const {
                                   [&](const LocalAddress& local) { return local.address == address; });
 }
 
+namespace {
+
+// /proc/net/netfilter/nfnetlink_queue: a line for each queue, the number first. Without the module nobody listens.
+std::optional<std::set<std::uint32_t>> ReadQueues(const std::string& proc) {
+  std::set<std::uint32_t> queues;
+  if (InodeOf(proc + "/thread-self/net/netfilter") == 0) return std::nullopt;
+  std::ifstream file(proc + "/thread-self/net/netfilter/nfnetlink_queue");
+  for (std::string line; std::getline(file, line);) {
+    std::uint32_t queue = 0;
+    if (std::istringstream(line) >> queue) queues.insert(queue);
+  }
+  return queues;
+}
+
+}  // namespace
+
 Reading ReadCounters(const FileRoots& roots) {
   Reading reading;
   reading.when = std::chrono::steady_clock::now();
@@ -162,6 +180,7 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
   facts.sysctls = ReadSettings(roots.proc);
   facts.saved_sysctls = ReadSavedSysctls(roots.etc);
   facts.listeners = ReadListeningSockets();
+  facts.queues = ReadQueues(roots.proc);
   if (const auto established = CountEstablishedSockets()) facts.established_sockets = *established;
   facts.kernel_log = ReadKernelLog(roots.kernel_log, facts.namespace_id);
   facts.first = ReadCounters(roots);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,7 @@ struct HostFacts {
   Reading first;  // before watching
   Reading last;   // after it
   Result<KernelLogFacts> kernel_log = Error{"not read"};
+  std::optional<std::set<std::uint32_t>> queues;     // that programs listen at (NFQUEUE); absent: not known
   std::optional<std::uint64_t> established_sockets;  // TCP connections of this host's own with others
   std::chrono::seconds uptime{0};
 

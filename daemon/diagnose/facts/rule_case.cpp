@@ -1,13 +1,8 @@
 #include "daemon/diagnose/facts/rule_case.h"
 
-#include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <map>
-#include <numeric>
-#include <set>
-#include <tuple>
 
 #include "daemon/diagnose/facts/case.h"
 
@@ -15,8 +10,6 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kLinksMax = 8;
-constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
-constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
 
 bool SameRules(const FirewallReading& before, const FirewallReading& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
@@ -90,13 +83,17 @@ WalkRouting RuleCase::Routing() const {
     const Link* link = inputs.host.LinkOf(route->link);
     return link != nullptr ? std::optional(PacketInterface{link->index, link->name}) : std::nullopt;
   };
+  routing.address_of = [this](const PacketInterface& link, Family family) { return AddressOn(link.index, family); };
+  routing.has_listener = [this](std::uint32_t queue) -> std::optional<bool> {
+    return inputs.host.queues ? std::optional(inputs.host.queues->contains(queue)) : std::nullopt;
+  };
   return routing;
 }
 
-Walk RuleCase::Through(const AskedPacket& asked, Limits limits) const {
+Walk RuleCase::Through(const PacketWalker& rules, const AskedPacket& asked, Limits limits) const {
   WalkRouting routing = Routing();
   routing.limits = limits;
-  return asked.leaves ? walker.Leaves(asked.packet, routing) : walker.Arrives(asked.packet, routing);
+  return asked.leaves ? rules.Leaves(asked.packet, routing) : rules.Arrives(asked.packet, routing);
 }
 
 std::optional<std::uint64_t> RuleCase::Packets(RuleRef rule) const {
@@ -170,79 +167,6 @@ bool RuleCase::Forwards(Family family) const {
   return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
 }
 
-AskedPacket RuleCase::Template(Family family) const {
-  const Question& question = inputs.question;
-  AskedPacket asked;
-  Packet& packet = asked.packet;
-  packet.family = family;
-  packet.source = question.source;
-  packet.destination = question.destination;
-  packet.protocol = question.protocol;
-  if (!packet.protocol && question.destination_port) packet.protocol = IPPROTO_TCP;
-  if (packet.protocol == IPPROTO_ICMP && family == Family::kIpv6) packet.protocol = IPPROTO_ICMPV6;
-  if (packet.protocol == IPPROTO_ICMPV6 && family == Family::kIpv4) packet.protocol = IPPROTO_ICMP;
-  if (packet.protocol == IPPROTO_ICMP) packet.icmp_type = 8;
-  if (packet.protocol == IPPROTO_ICMPV6) packet.icmp_type = 128;
-  if (packet.icmp_type) packet.icmp_code = 0;
-  packet.source_port = kClientPorts;
-  if (question.destination_port)
-    packet.destination_port = NumberRange{*question.destination_port, *question.destination_port};
-  packet.tcp_flags = 2;
-  packet.source_is_local = inputs.host.routes.source_is_local;
-  packet.destination_is_local = inputs.host.routes.destination_is_local;
-  return asked;
-}
-
-std::vector<AskedPacket> RuleCase::Asked() const {
-  const Question& question = inputs.question;
-  const AskedRoutes& routes = inputs.host.routes;
-  std::vector<Family> families;
-  if (question.source || question.destination) {
-    families.push_back((question.source ? question.source : question.destination)->family);
-  } else {
-    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-      for (const Link* link : OuterLinks()) {
-        const auto address = AddressOn(link->index, family);
-        const bool of_link_alone = address && address->bytes[0] == 0xfe && family == Family::kIpv6;
-        if (address && !of_link_alone && std::find(families.begin(), families.end(), family) == families.end())
-          families.push_back(family);
-      }
-    }
-    if (families.empty()) families.push_back(Family::kIpv4);
-  }
-  std::vector<AskedPacket> asked;
-  for (const Family family : families) {
-    const AskedPacket base = Template(family);
-    const bool sends =
-        routes.source_is_local || (!question.source && question.destination && !routes.destination_is_local);
-    if (sends) {
-      AskedPacket own = base;
-      own.leaves = true;
-      own.packet.source_is_local = true;
-      if (!own.packet.destination) own.packet.destination = own.packet.source;  // to itself
-      asked.push_back(std::move(own));
-    }
-    if (routes.source_is_local) continue;
-    std::vector<const Link*> links = OuterLinks();
-    if (const Link* link = inputs.host.LinkOf(routes.in_link)) links = {link};
-    if (links.empty()) links.push_back(nullptr);
-    for (const Link* link : links) {
-      AskedPacket arriving = base;
-      if (link != nullptr) {
-        arriving.packet.in = PacketInterface{link->index, link->name};
-        arriving.packet.reverse_path = true;
-        if (!question.destination) arriving.packet.destination = AddressOn(link->index, family);
-        if (!arriving.packet.destination && links.size() > 1) continue;
-      }
-      if (!question.destination && routes.to_source && *routes.to_source && (*routes.to_source)->preferred_source) {
-        arriving.packet.destination = (*routes.to_source)->preferred_source;
-      }
-      asked.push_back(std::move(arriving));
-    }
-  }
-  return asked;
-}
-
 std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
   const std::vector<RuleChain>& chains = inputs.after.backends.at(rule.backend).ruleset->chains;
   std::vector<const RuleChain*> leading = {walker.ChainNamed(rule.backend, rule.family, rule.table, rule.chain)};
@@ -257,49 +181,6 @@ std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {
     }
   }
   return base;
-}
-
-std::vector<AskedPacket> RuleCase::SeenToFail() const {
-  std::map<std::tuple<IpAddress, IpAddress, std::uint8_t, std::uint16_t>, std::pair<std::uint64_t, const WatchedFlow*>>
-      failing;
-  if (inputs.watched == nullptr) return {};
-  for (const WatchedFlow& flow : inputs.watched->flows) {
-    if (flow.answer == WatchedFlow::Answer::kAccepted ||
-        (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow)))
-      continue;
-    auto& [requests, first] = failing[{flow.source, flow.destination, flow.protocol, flow.destination_port}];
-    requests += flow.requests;
-    if (first == nullptr) first = &flow;
-  }
-  std::vector<std::pair<std::uint64_t, const WatchedFlow*>> most;
-  for (const auto& each : failing) most.push_back(each.second);
-  std::stable_sort(most.begin(), most.end(),
-                   [](const auto& one, const auto& other) { return one.first > other.first; });
-  // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
-  const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0},
-                                            [](std::uint64_t sum, const auto& each) { return sum + each.first; });
-  if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};
-  if (most.size() > kSeenMax) most.resize(kSeenMax);
-  std::vector<AskedPacket> seen;
-  for (const auto& [requests, flow] : most) {
-    AskedPacket& one = seen.emplace_back();
-    Packet& packet = one.packet;
-    packet.family = flow->source.family;
-    packet.source = flow->source;
-    packet.destination = flow->destination;
-    packet.protocol = flow->protocol;
-    packet.source_port = kClientPorts;
-    packet.destination_port = NumberRange{flow->destination_port, flow->destination_port};
-    packet.tcp_flags = 2;
-    packet.source_is_local = inputs.host.IsLocal(flow->source);
-    packet.destination_is_local = inputs.host.IsLocal(flow->destination);
-    one.leaves = flow->in_link == 0;
-    if (const Link* link = inputs.host.LinkOf(flow->in_link); link != nullptr && !one.leaves) {
-      packet.in = PacketInterface{link->index, link->name};
-      packet.reverse_path = true;
-    }
-  }
-  return seen;
 }
 
 }  // namespace conntally::diagnose

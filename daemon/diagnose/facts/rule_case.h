@@ -26,12 +26,6 @@ struct RuleInputs {
   const WatchedPackets* watched = nullptr;  // between the readings
 };
 
-// A packet that the question means; several when it leaves something open.
-struct AskedPacket {
-  Packet packet;
-  bool leaves = false;  // this host sends it
-};
-
 class RuleCase {
  public:
   explicit RuleCase(const RuleInputs& inputs);
@@ -44,7 +38,11 @@ class RuleCase {
   const std::vector<std::string> unread;
 
   bool narrowed() const;  // the question says anything at all of the traffic
-  Walk Through(const AskedPacket& asked, Limits limits = Limits::kWithin) const;
+  Walk Through(const AskedPacket& asked, Limits limits = Limits::kWithin) const {
+    return Through(walker, asked, limits);
+  }
+  // Through other rules than those that were read.
+  Walk Through(const PacketWalker& rules, const AskedPacket& asked, Limits limits) const;
 
   std::optional<std::uint64_t> Packets(RuleRef rule) const;  // nullopt: the rule has no counter
   std::uint64_t Growth(RuleRef rule) const;
@@ -55,6 +53,7 @@ class RuleCase {
   std::string Counted(const Decision& decision) const;
   std::string Place(const Decision& decision) const;
 
+  // Packets that the question means; several when it leaves something open.
   std::vector<AskedPacket> Asked() const;
   // What was seen on the wire and had no answer, or a refusal: the most frequent of it, each once.
   std::vector<AskedPacket> SeenToFail() const;
@@ -68,6 +67,8 @@ class RuleCase {
  private:
   AskedPacket Template(Family family) const;
   WalkRouting Routing() const;
+  // Whether this host would answer the source by that link.
+  std::optional<bool> ComesBackBy(const IpAddress& source, std::uint32_t link) const;
 };
 
 // Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the

@@ -151,7 +151,16 @@ Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondit
   if (by_nft && !HasNftName(*spot.chain)) return Error{"nft has no words for the name of its chain"};
   const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
-  return PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
+  Fix fix = PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
+  RuleEdit& edit = fix.edits.emplace_back();
+  edit.kind = spot.before ? RuleEdit::Kind::kInsert : RuleEdit::Kind::kAppend;
+  edit.chain = RefOf(*spot.chain);
+  if (spot.before) edit.at = *spot.before;
+  edit.rule.text = *text;
+  edit.rule.verdict = Verdict::kAccept;
+  edit.rule.conditions = conditions;
+  edit.rule.fully_understood = true;
+  return fix;
 }
 
 Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet) const {

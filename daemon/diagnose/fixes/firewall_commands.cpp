@@ -175,12 +175,18 @@ std::string FirewallCommands::Persist(RuleBackend backend, RuleFamily family, co
   return fmt::format("{}-save > /etc/iptables/rules.v{} (netfilter-persistent loads it)", tool, ipv6 ? 6 : 4);
 }
 
+ChainRef FirewallCommands::RefOf(const RuleChain& chain) const {
+  const std::vector<RuleChain>& chains = walker_.snapshot().backends.at(chain.backend).ruleset->chains;
+  return {chain.backend, static_cast<std::size_t>(&chain - chains.data())};
+}
+
 Result<Fix> FirewallCommands::Delete(RuleRef ref, std::string risk) const {
   const Rule& rule = walker_.rule(ref);
   const RuleChain* chain = walker_.ChainNamed(rule.backend, rule.family, rule.table, rule.chain);
   Fix fix;
   fix.risk = std::move(risk);
   fix.persist = Persist(rule.backend, rule.family, rule.table);
+  if (chain != nullptr) fix.edits = {{RuleEdit::Kind::kDelete, RefOf(*chain), ref, {}}};
   const std::string tool = ToolOf(rule.backend, rule.family, rule.table);
   if (tool == "nft") {
     if (!IsNftName(rule.table) || !IsNftName(rule.chain)) return Error{"nft has no words for the name of its chain"};

@@ -49,7 +49,10 @@ std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFa
 class FirewallCommands {
  public:
   FirewallCommands(const PacketWalker& walker, FirewallTools tools)
-      : walker_(walker), tools_(std::move(tools)), matcher_(walker.snapshot()) {}
+      : walker_(walker), tools_(std::move(tools)), matcher_(walker.matcher()) {}
+
+  // The same commands for other rules than those that were read: for what a command before has made of them.
+  FirewallCommands On(const PacketWalker& rules) const { return {rules, tools_}; }
 
   // "iptables-nft", "ip6tables", "nft" ...
   std::string ToolOf(RuleBackend backend, RuleFamily family, const std::string& table) const;
@@ -96,11 +99,12 @@ class FirewallCommands {
   Fix PutText(const Spot& spot, const std::string& text, std::string risk) const;
   // The owner's own commands, when the place has one that has such.
   std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;
+  ChainRef RefOf(const RuleChain& chain) const;
   bool ByIptables(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
   const PacketWalker& walker_;
   FirewallTools tools_;
-  ConditionMatcher matcher_;
+  const ConditionMatcher& matcher_;
 };
 
 }  // namespace conntally::diagnose

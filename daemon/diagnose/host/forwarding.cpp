@@ -36,6 +36,42 @@ const Rule* FindGatewayRule(const Case& facts, bool ipv6) {
   return nullptr;
 }
 
+// The link whose network the destination is in; nullptr: it is behind a gateway.
+const Link* LinkTo(const Case& facts, const IpAddress& destination) {
+  if (!facts.host.addresses) return nullptr;
+  for (const LocalAddress& each : *facts.host.addresses) {
+    const bool same_net = each.address.family == destination.family &&
+                          Masked(each.address, each.prefix_length) == Masked(destination, each.prefix_length);
+    if (same_net) return facts.host.LinkOf(each.link);
+  }
+  return nullptr;
+}
+
+// What makes the host forward this traffic, and no more of it than is needed where that is known. IPv4 asks the link
+// that a packet arrives by (ip_route_input_slow), IPv6 the whole host as well.
+Fix Switch(const Case& facts, const std::string& path) {
+  const bool ipv6 = path.starts_with("net/ipv6/");
+  const std::string whole = SwitchPath(facts, ipv6, false);
+  const Link* out = facts.question.destination ? LinkTo(facts, *facts.question.destination) : nullptr;
+  const Link* in = facts.host.LinkOf(facts.host.routes.in_link);
+  if (facts.Sysctl(whole).value_or(0) != 0)
+    return SetSysctl(facts, path, "1", "the link forwards whatever the rules let through");
+  if (!ipv6 && in != nullptr && out != nullptr && in != out) {
+    Fix fix = SetSysctl(
+        facts, path, "1",
+        fmt::format("{} and {} forward whatever the rules let through; no other link does", in->name, out->name));
+    const Fix answers = SetSysctl(facts, fmt::format("net/ipv4/conf/{}/forwarding", out->name), "1", "");
+    fix.command += " && " + answers.command;
+    if (!answers.undo.empty()) fix.undo += " && " + answers.undo;
+    fix.persist += "; " + answers.persist;
+    return fix;
+  }
+  return SetSysctl(
+      facts, whole, "1",
+      ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
+           : "every link forwards whatever the rules let through; be sure of the forward chain first");
+}
+
 void AddForwardingOff(const Case& facts, const std::string& path, double certainty, std::vector<std::string> evidence,
                       Report& report) {
   Finding finding;
@@ -52,12 +88,7 @@ void AddForwardingOff(const Case& facts, const std::string& path, double certain
       "a packet for another host that arrives here is dropped before the forward hook, whatever the rules say; the "
       "sender hears at most "
       "\"host unreachable\"";
-  const bool ipv6 = path.find("ipv6") != path.npos;
-  const std::string whole = ipv6 ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward";
-  finding.fix.push_back(SetSysctl(
-      facts, facts.Sysctl(whole).value_or(0) == 0 ? whole : path, "1",
-      ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
-           : "every link forwards whatever the rules let through; be sure of the forward chain first"));
+  finding.fix.push_back(Switch(facts, path));
   facts.HoldAgainstRules(finding);
   report.findings.push_back(std::move(finding));
 }

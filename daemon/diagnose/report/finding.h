@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "collectors/rules/walk/packet_walk.h"
+#include "collectors/rules/walk/rule_edit.h"
 #include "daemon/diagnose/report/finding_id.h"
 
 namespace conntally::diagnose {
@@ -22,6 +23,18 @@ struct Fix {
   std::string undo;     // the command that takes it back, or what to do as a comment
   std::string persist;  // what keeps it over a boot; empty: it persists by itself
   RunOn run_on = RunOn::kNamespace;
+  std::vector<RuleEdit> edits = {};  // what the command makes of the rules, where that is known: it is tried with them
+};
+
+// A packet that is asked about, or was seen.
+struct AskedPacket {
+  Packet packet;
+  bool leaves = false;  // this host sends it
+};
+// What a finding's fixes are to let through.
+struct Cure {
+  AskedPacket packet;
+  Limits limits = Limits::kWithin;
 };
 
 // What the finding leans on: what is so while it is looked, or only what counters and logs keep of earlier.
@@ -41,6 +54,7 @@ struct Finding {
   std::optional<ChainRef> policy = {};
   std::optional<IpAddress> source = {};
   bool tells_what_was_watched = false;
+  std::vector<Cure> cures = {};  // empty: nobody asked about a packet
 };
 
 enum class Weight : std::uint8_t {

@@ -27,7 +27,8 @@ AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
 }
 
 void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet& packet, Finding& finding) {
-  auto accept = rules.commands.AcceptAnswers(stop, packet);
+  auto accept = packet.state == kStateUntracked ? rules.commands.AcceptAnswersTo(stop, packet)
+                                                : rules.commands.AcceptAnswers(stop, packet);
   if (accept) {
     finding.fix.push_back(*std::move(accept));
   } else {
@@ -36,14 +37,32 @@ void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet
   }
 }
 
-void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose, double certainty,
-          Report& report) {
+// Rules for established connections do not take what conntrack was told not to see.
+void TellUntracked(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose,
+                   Finding& finding) {
+  const Rule& untracks = rules.walker.rule(*walk.untracked_by);
+  finding.title = fmt::format("Chain {} stops {}: they are UNTRACKED, by rule {} of chain {}",
+                              rules.walker.chain(stop.base).name, whose, untracks.position + 1, untracks.chain);
+  finding.evidence.push_back("conntrack is told not to see them by " + rules.commands.Place(*walk.untracked_by));
+  finding.cause = "a rule for ESTABLISHED or RELATED does not take packets that conntrack does not see; " +
+                  Symptom(rules, stop, walk.packet);
+  AcceptEstablished(rules, stop, walk.packet, finding);
+}
+
+void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& packet,
+          const std::string& whose, double certainty, Report& report) {
   if (report.Has(FindingId::kEstablishedNotAccepted)) return;
   const RuleChain& base = rules.walker.chain(stop.base);
   Finding finding;
   finding.id = FindingId::kEstablishedNotAccepted;
   finding.certainty = certainty;
   finding.evidence = {"stopped by " + rules.Place(stop), rules.Counted(stop)};
+  finding.cures = {{packet}};
+  if (walk.packet.state == kStateUntracked && walk.untracked_by) {
+    TellUntracked(rules, walk, stop, whose, finding);
+    report.findings.push_back(std::move(finding));
+    return;
+  }
   const bool behind = stop.rule && walk.late_accept && walk.late_accept->rule;
   if (behind) {
     const Rule& accept = rules.walker.rule(*walk.late_accept->rule);
@@ -89,15 +108,17 @@ void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty,
   if (first.passes == Match::kNo) return;
   const bool to_itself = asked.leaves && first.packet.destination_is_local == true;
   if (!to_itself) {
-    const Walk answers = rules.Through(AnswerTo(asked, first));
+    const AskedPacket answer = AnswerTo(asked, first);
+    const Walk answers = rules.Through(answer);
     if (const Decision* stop = answers.stop())
-      return Tell(rules, answers, *stop, asked.leaves ? "the answers to this host's own connections" : "answers",
-                  certainty, report);
+      return Tell(rules, answers, *stop, answer,
+                  asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
     TellLimited(rules, answers, report);
   }
-  const Walk following = rules.Through(FollowingOf(asked, first));
+  const AskedPacket next = FollowingOf(asked, first);
+  const Walk following = rules.Through(next);
   if (const Decision* stop = following.stop())
-    return Tell(rules, following, *stop, "all packets after the first", certainty, report);
+    return Tell(rules, following, *stop, next, "all packets after the first", certainty, report);
   TellLimited(rules, following, report);
 }
 
@@ -109,7 +130,7 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   packet = walk.packet;
   std::swap(packet.source, packet.destination);
   std::swap(packet.source_port, packet.destination_port);
-  if (asked.packet.source) packet.destination = asked.packet.source;
+  packet.destination = asked.packet.source;  // conntrack has undone its translation
   if (packet.icmp_type == 8) packet.icmp_type = 0;
   if (packet.icmp_type == 128) packet.icmp_type = 129;
   packet.tcp_flags = kSynAck;

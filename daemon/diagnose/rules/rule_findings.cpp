@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "daemon/diagnose/rules/fix_trial.h"
+
 namespace conntally::diagnose {
 namespace {
 
@@ -55,6 +57,8 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   CheckAnswers(rules, report);
   CheckTranslation(rules, report);
   CheckRuleLimits(rules, report);
+  TryFixes(rules, report);
+  CheckSuspects(rules, report);
   CheckSavedRules(rules, report);
   CheckLeftLogRules(rules, report);
   TellWhatIsNotWalked(rules, report);

@@ -26,6 +26,8 @@ void CheckAnswers(const RuleCase& rules, Report& report);
 void CheckTranslation(const RuleCase& rules, Report& report);
 // source-at-limit, by rules
 void CheckRuleLimits(const RuleCase& rules, Report& report);
+// reject-rule, drop-rule: rules that stop something meanwhile, where nothing else explains it
+void CheckSuspects(const RuleCase& rules, Report& report);
 // unsaved-rules
 void CheckSavedRules(const RuleCase& rules, Report& report);
 // debug-log-rule

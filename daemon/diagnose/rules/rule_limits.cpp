@@ -216,7 +216,9 @@ class LimitCheck {
     const auto base = rules_.BaseOf(rule);
     if (!base || rules_.Through(asked).passes != Match::kYes) return;
     auto accept = rules_.commands.AcceptBeyondLimit({rule.verdict, Match::kYes, {}, *base, ref, {}}, asked.packet);
-    if (accept) finding.fix.push_back(*std::move(accept));
+    if (!accept) return;
+    finding.fix.push_back(*std::move(accept));
+    finding.cures = {{asked, Limits::kReached}};
   }
 
   Finding Begin(RuleRef ref, double certainty) {

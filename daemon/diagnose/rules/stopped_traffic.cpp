@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/diagnose/rules/answers.h"
 #include "daemon/diagnose/rules/rule_findings.h"
 
 namespace conntally::diagnose {
@@ -104,28 +103,6 @@ void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Deci
   report.findings.push_back(std::move(finding));
 }
 
-// What lets the packet in does not help where its answers, too, are stopped: then both are let through.
-void LetAnswersThrough(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
-                       Finding& finding) {
-  const std::string& hook = rules.walker.chain(stop.base).hook;
-  if (finding.fix.empty() || (hook != "input" && hook != "forward" && hook != "output")) return;
-  const Walk answers = rules.Through(AnswerTo(asked, walk));
-  const Decision* stops_answers = answers.stop();
-  if (stops_answers == nullptr) return;
-  const auto also = rules.commands.AcceptAnswersTo(*stops_answers, answers.packet);
-  if (!also) {
-    finding.decide = "how its answers are let through, which are stopped, too, by " + rules.Place(*stops_answers) +
-                     "; no command is offered for that: " + also.error().message;
-    finding.fix.clear();
-    return;
-  }
-  for (Fix& fix : finding.fix) {
-    fix.command += " && " + also->command;
-    if (!fix.undo.empty()) fix.undo += "; " + also->undo;
-    fix.risk += "; for the answers: " + also->risk;
-  }
-}
-
 void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
                   double certainty, Report& report) {
   for (const Finding& each : report.findings) {
@@ -133,7 +110,7 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
   }
   Finding finding = StoppedBy(rules, stop, walk.packet, certainty);
   finding.title += ": " + Traffic(asked.packet);
-  LetAnswersThrough(rules, walk, stop, asked, finding);
+  finding.cures = {{asked}};
   if (walk.path.size() > 1) finding.evidence.push_back("passed before: " + WayThrough(rules, walk));
   report.findings.push_back(std::move(finding));
 }
@@ -189,12 +166,12 @@ void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, c
   if (walk.forwarded && walk.destination_nat && rules.walker.chain(stop.base).hook == "forward" &&
       !report.Has(FindingId::kDnatNotForwarded)) {
     AddForwardedTranslation(rules, walk, stop, certainty, report);
-    LetAnswersThrough(rules, walk, stop, asked, report.findings.back());
+    report.findings.back().cures = {{asked}};
     certainty -= 0.03;
   }
   if (late && !report.Has(FindingId::kLateAccept)) {
     report.findings.push_back(LateAccept(rules, walk, stop, certainty));
-    LetAnswersThrough(rules, walk, stop, asked, report.findings.back());
+    report.findings.back().cures = {{asked}};
     certainty -= 0.02;
   }
   if (!on_purpose) AddPlainStop(rules, walk, stop, asked, certainty, report);
@@ -231,6 +208,11 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
     finding.title = fmt::format("No rule of chain {} accepts it, and the chain's policy drops it", base.name);
   }
   finding.evidence = {rules.Place(stop), rules.Counted(stop)};
+  if (stop.rule && rules.walker.rule(*stop.rule).queue) {
+    finding.title += ": nobody listens at its queue";
+    finding.evidence.push_back(
+        "/proc/net/netfilter/nfnetlink_queue lists no program at that queue, and the rule does not bypass it");
+  }
   AddOwner(rules, stop, finding);
   finding.cause = Cause(rules, stop, packet);
   rules.commands.LetThrough(stop, packet, finding);

@@ -1,39 +1,10 @@
 #include "collectors/rules/walk/packet_walk.h"
 
-#include <stdexcept>
-
 #include "test/support/catch.h"
-#include "test/unit/collectors/rules/built_rules.h"
+#include "test/unit/collectors/rules/walk/walked.h"
 
 using namespace conntally;
 using namespace conntally::test;
-
-namespace {
-
-constexpr auto kLegacy = RuleBackend::kIptablesLegacy;
-
-Walk Of(const Firewall& firewall, Packet packet, const WalkRouting& routing = {}) {
-  const FirewallReading snapshot = firewall.Now();
-  return PacketWalker(snapshot).Arrives(std::move(packet), routing);
-}
-
-Firewall Input(Verdict policy, std::vector<BuiltRule> rules) {
-  return Firewall().Base("filter", "INPUT", "input", 0, policy, std::move(rules));
-}
-
-Decision StopOf(const Walk& walk) {
-  const Decision* stop = walk.stop();
-  if (stop == nullptr) throw std::runtime_error("nothing stops the packet");
-  return *stop;
-}
-
-// Where the deciding rule stands in the list of all rules; -1: a policy.
-int RuleOf(const Walk& walk) {
-  const Decision stop = StopOf(walk);
-  return stop.rule ? static_cast<int>(stop.rule->rule) : -1;
-}
-
-}  // namespace
 
 TEST_CASE("the first rule that takes the packet decides") {
   const auto firewall =

@@ -34,6 +34,9 @@ TEST_CASE("a gateway that forwards is none that does not") {
   REQUIRE(Ids(report) == Names{"forwarding-off"});
   CHECK(report.findings[0].fix[0].command == "sysctl -w net.ipv4.conf.eth0.forwarding=1");
   off.host.sysctls["net/ipv4/ip_forward"] = "0";
+  CHECK(off.Check(CheckForwarding).findings[0].fix[0].command ==
+        "sysctl -w net.ipv4.conf.eth0.forwarding=1 && sysctl -w net.ipv4.conf.eth1.forwarding=1");
+  off.question.destination = Address("203.0.113.1");  // behind a gateway: by which link is not known
   CHECK(off.Check(CheckForwarding).findings[0].fix[0].command == "sysctl -w net.ipv4.ip_forward=1");
 }
 

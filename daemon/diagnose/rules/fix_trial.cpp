@@ -1,0 +1,202 @@
+#include "daemon/diagnose/rules/fix_trial.h"
+
+#include <netinet/in.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "daemon/diagnose/rules/answers.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr int kMoreRulesMax = 4;  // that stop the same traffic, one behind the other
+
+// A rule or a policy in whatever reading: indexes shift with each edit.
+using Blamed = std::tuple<RuleBackend, RuleFamily, std::string, std::string, std::uint64_t, std::string>;
+Blamed BlamedOf(const PacketWalker& walker, const Decision& stop) {
+  if (!stop.rule) {
+    const RuleChain& chain = walker.chain(stop.base);
+    return {chain.backend, chain.family, chain.table, chain.name, 0, "policy"};
+  }
+  const Rule& rule = walker.rule(*stop.rule);
+  return {rule.backend, rule.family, rule.table, rule.chain, rule.handle, rule.text};
+}
+
+struct TriedRules {
+  explicit TriedRules(FirewallReading given) : reading(std::move(given)), walker(reading) {}
+  const FirewallReading reading;
+  const PacketWalker walker;
+};
+
+class Trial {
+ public:
+  Trial(const RuleCase& rules, const Finding& finding) : rules_(rules), finding_(finding) {}
+
+  // The fix, with what it needs besides; an error says why it is none.
+  Result<Fix> Try(Fix fix) {
+    Apply(fix.edits);
+    for (const Cure& cure : finding_.cures) {
+      const Walk before = rules_.Through(rules_.walker, cure.packet, cure.limits);
+      if (const Decision* stop = before.stop()) blamed_.push_back(BlamedOf(rules_.walker, *stop));
+      for (const Decision& stop : before.stops) blamed_.push_back(BlamedOf(rules_.walker, stop));
+    }
+    // Without a ban the rules behind it decide, as for everybody else.
+    const bool lifts = !fix.edits.empty() && fix.edits.front().kind == RuleEdit::Kind::kDelete;
+    for (int round = 0;; ++round) {
+      const auto stopped = FindStopped();
+      if (!stopped) break;
+      if (lifts && stopped->walk.passes != Match::kNo) break;
+      if (lifts) return Error{"the rules behind it stop it, too"};
+      if (stopped->walk.stop() == nullptr) return Error{WhyNotTold(stopped->walk)};
+      if (round == kMoreRulesMax) return Error{"too many rules stop it, one behind the other"};
+      if (const auto added = Add(*stopped, fix); !added) return added.error();
+    }
+    if (const auto other = FindOther()) return Error{"it would let through more than that: " + *other};
+    return fix;
+  }
+
+ private:
+  struct Stopped {
+    Walk walk;
+    bool answers = false;
+  };
+
+  const PacketWalker& walker() const { return now_ ? now_->walker : rules_.walker; }
+
+  void Apply(const std::vector<RuleEdit>& edits) {
+    for (const RuleEdit& edit : edits)
+      now_ = std::make_unique<TriedRules>(Edited(now_ ? now_->reading : rules_.inputs.after, edit));
+  }
+
+  bool IsStopped(const Walk& walk, const Cure& cure) const {
+    const Packet& packet = cure.packet.packet;
+    const bool has_ports = packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP;
+    const bool whole = packet.protocol && (!has_ports || packet.destination_port);
+    // That the other limits are reached, too, was not asked.
+    const Decision* stop = walk.stop();
+    const bool by_other_limit =
+        cure.limits == Limits::kReached && stop != nullptr && stop->rule && !walker().rule(*stop->rule).limits.empty();
+    return !by_other_limit && (whole ? walk.passes != Match::kYes : walk.passes == Match::kNo);
+  }
+
+  std::optional<Stopped> FindStopped() const {
+    for (const Cure& cure : finding_.cures) {
+      Walk walk = rules_.Through(walker(), cure.packet, cure.limits);
+      if (IsStopped(walk, cure)) return Stopped{std::move(walk), false};
+      const bool first = cure.packet.packet.state == kStateNew;
+      const bool to_itself = cure.packet.leaves && walk.packet.destination_is_local == true;
+      if (!first || to_itself) continue;
+      Walk back = rules_.Through(walker(), AnswerTo(cure.packet, walk), cure.limits);
+      if (back.passes == Match::kNo) return Stopped{std::move(back), true};
+    }
+    return std::nullopt;
+  }
+
+  // Lets pass what the next rule stops.
+  Status Add(const Stopped& stopped, Fix& fix) {
+    const Decision& stop = *stopped.walk.stop();
+    const FirewallCommands commands = rules_.commands.On(walker());
+    auto more = stopped.answers ? commands.AcceptAnswersTo(stop, stopped.walk.packet)
+                                : commands.Accept(stop, stopped.walk.packet);
+    const std::string place = stop.rule ? commands.Place(*stop.rule) : commands.Place(walker().chain(stop.base));
+    if (!more) {
+      return Error{fmt::format("{} {}, and {}", stopped.answers ? "its answers are stopped by" : "it is stopped by",
+                               place, more.error().message)};
+    }
+    if (more->edits.empty() || fix.edits.empty()) return Error{"it is stopped by " + place + ", too"};
+    blamed_.push_back(BlamedOf(walker(), stop));
+    fix.command += " && " + more->command;
+    fix.undo = more->undo + "; " + fix.undo;
+    fix.risk += (stopped.answers ? "; for the answers: " : "; past the next rule: ") + more->risk;
+    fix.edits.insert(fix.edits.end(), more->edits.begin(), more->edits.end());
+    Apply(more->edits);
+    return Ok();
+  }
+
+  std::string WhyNotTold(const Walk& walk) const {
+    if (walk.cut_short) return "there are too many ways through the rules";
+    for (const Unevaluated& open : walk.unevaluated)
+      return fmt::format("what rule {} of chain {} does with it is not known ({})",
+                         walker().rule(open.rule).position + 1, walker().rule(open.rule).chain, open.why);
+    return "what the rules do with it is not known";
+  }
+
+  // Packets that differ from the one that is to pass in one thing each.
+  std::vector<std::pair<AskedPacket, const char*>> OthersLike(const AskedPacket& asked) const {
+    std::vector<std::pair<AskedPacket, const char*>> others;
+    const auto other = [&](const char* what) -> Packet& {
+      others.emplace_back(asked, what);
+      return others.back().first.packet;
+    };
+    const auto beside = [](IpAddress address) {
+      address.bytes[address.family == Family::kIpv4 ? 3 : 15] ^= 1;
+      return address;
+    };
+    const Packet& packet = asked.packet;
+    if (packet.source && packet.state == kStateNew && !asked.leaves) other("of others").source = beside(*packet.source);
+    if (packet.destination_port && packet.destination_port->first == packet.destination_port->last) {
+      const std::uint32_t port = packet.destination_port->first ^ 1;
+      other("to other ports").destination_port = NumberRange{port, port};
+    }
+    if (packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP)
+      other("of another protocol").protocol = *packet.protocol == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
+    if (packet.destination && packet.destination_is_local == false && packet.state == kStateNew)
+      other("to other hosts").destination = beside(*packet.destination);
+    if (packet.state != kStateNew) other("that open connections").state = kStateNew;
+    if (packet.state == kStateNew) other("that conntrack finds invalid").state = kStateInvalid;
+    return others;
+  }
+
+  // Traffic that passes now, and was stopped by what nobody blames; or any of another source than is asked about.
+  std::optional<std::string> FindOther() const {
+    for (const Cure& cure : finding_.cures) {
+      for (const auto& [other, what] : OthersLike(cure.packet)) {
+        const Walk before = rules_.Through(rules_.walker, other, cure.limits);
+        const Decision* stop = before.stop();
+        if (stop == nullptr || rules_.Through(walker(), other, cure.limits).passes == Match::kNo) continue;
+        const bool is_blamed =
+            std::find(blamed_.begin(), blamed_.end(), BlamedOf(rules_.walker, *stop)) != blamed_.end();
+        // Behind source NAT no rule can tell clients apart by their addresses.
+        const bool of_another = other.packet.source != cure.packet.packet.source && !before.source_nat;
+        if (!is_blamed || of_another) return std::string("packets ") + what;
+      }
+    }
+    return std::nullopt;
+  }
+
+  const RuleCase& rules_;
+  const Finding& finding_;
+  std::unique_ptr<TriedRules> now_;  // with the edits; null: there are none yet
+  std::vector<Blamed> blamed_;
+};
+
+}  // namespace
+
+void TryFixes(const RuleCase& rules, Report& report) {
+  for (Finding& finding : report.findings) {
+    if (finding.cures.empty()) continue;
+    std::vector<Fix> kept;
+    std::string why;
+    for (Fix& fix : finding.fix) {
+      if (fix.edits.empty()) {  // an owner's own command, which no reading shows
+        kept.push_back(std::move(fix));
+        continue;
+      }
+      auto tried = Trial(rules, finding).Try(fix);
+      if (tried) {
+        kept.push_back(*std::move(tried));
+      } else if (why.empty()) {
+        why = tried.error().message;
+      }
+    }
+    finding.fix = std::move(kept);
+    if (finding.fix.empty() && !why.empty() && finding.decide.empty())
+      finding.decide = "how it is let through; no command is offered for that, since none was found that cures: " + why;
+  }
+}
+
+}  // namespace conntally::diagnose

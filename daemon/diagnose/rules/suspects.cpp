@@ -1,0 +1,76 @@
+// Rules that stop something while the asked traffic fails, and of which nothing says that it is not this traffic.
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <set>
+
+#include "daemon/diagnose/facts/case.h"
+#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/stopped_traffic.h"
+
+namespace conntally::diagnose {
+namespace {
+
+constexpr std::size_t kSuspectsMax = 3;
+
+// Any packet of the asked traffic: a later one, one that conntrack finds invalid, marked ...
+Packet AnyOf(const Packet& asked) {
+  Packet any = asked;
+  any.state = kStateInvalid | kStateEstablished | kStateRelated | kStateNew | kStateUntracked;
+  any.source_port.reset();
+  any.tcp_flags.reset();
+  any.status.reset();
+  any.mark.reset();
+  any.out.reset();
+  any.reverse_path.reset();
+  return any;
+}
+
+// Whether something is seen to fail, or nothing is seen to succeed.
+bool MayFail(const RuleCase& rules) {
+  const WatchedPackets* watched = rules.inputs.watched;
+  if (watched == nullptr) return false;
+  if (!rules.SeenToFail().empty()) return true;
+  return std::none_of(watched->flows.begin(), watched->flows.end(),
+                      [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+}
+
+void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, std::uint64_t growth, Report& report) {
+  const Rule& rule = rules.walker.rule(*stop.rule);
+  Finding finding;
+  finding.id = IdOf(stop);
+  finding.rule = stop.rule;
+  finding.certainty = IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes() ? 0.5 : 0.4;
+  finding.title = fmt::format("Rule {} of chain {} stopped {} packets meanwhile, perhaps of this traffic",
+                              rule.position + 1, rule.chain, Grouped(growth));
+  finding.evidence = {rules.Place(stop), rules.Counted(stop)};
+  if (!stop.takes_all_that_comes())
+    finding.evidence.push_back("not known: " + WordsOf(stop.by_itself, rule.not_understood));
+  finding.cause = "nothing says that these packets are not " + Traffic(packet) + ": " + Symptom(rules, stop, packet);
+  finding.decide = "whether it is this traffic that the rule stops: watch its counter while you try once more";
+  report.findings.push_back(std::move(finding));
+}
+
+}  // namespace
+
+void CheckSuspects(const RuleCase& rules, Report& report) {
+  if (!rules.narrowed() || !MayFail(rules)) return;
+  const bool explained = std::any_of(report.findings.begin(), report.findings.end(),
+                                     [](const Finding& each) { return each.certainty >= 0.5; });
+  if (explained) return;
+  std::vector<AskedPacket> asked = rules.SeenToFail();
+  if (asked.empty()) asked = rules.Asked();
+  std::set<RuleRef> told;
+  for (const AskedPacket& one : asked) {
+    const Packet any = AnyOf(one.packet);
+    for (const ChainRef base : rules.Through(one).path) {
+      for (const Decision& stop : rules.walker.In(base, any, Limits::kNotKnown).stops) {
+        const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
+        if (growth == 0 || told.size() >= kSuspectsMax || !told.insert(*stop.rule).second) continue;
+        Suspect(rules, stop, one.packet, growth, report);
+      }
+    }
+  }
+}
+
+}  // namespace conntally::diagnose

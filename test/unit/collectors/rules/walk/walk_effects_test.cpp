@@ -1,0 +1,61 @@
+// What rules do with a packet besides letting it pass or stopping it.
+#include "test/support/catch.h"
+#include "test/unit/collectors/rules/walk/walked.h"
+
+using namespace conntally;
+using namespace conntally::test;
+
+TEST_CASE("a queue drops where nobody listens, and is open where somebody does") {
+  BuiltRule queue = Does(Verdict::kQueue, {ToPort(80)});
+  queue.rule.queue = RuleQueue{{0, 1}, false};
+  WalkRouting routing;
+  std::optional<bool> listens = false;
+  routing.has_listener = [&](std::uint32_t number) { return number == 1 ? listens : false; };
+  CHECK(RuleOf(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing)) == 0);
+  listens = true;
+  CHECK(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing).passes == Match::kMaybe);
+  listens = std::nullopt;
+  CHECK(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing).passes == Match::kMaybe);
+  listens = false;
+  queue.rule.queue->bypasses = true;
+  CHECK(Of(Input(Verdict::kDrop, {queue}), Syn(80), routing).passes == Match::kYes);
+}
+
+TEST_CASE("what synproxy takes over no policy drops") {
+  BuiltRule synproxy = Does(Verdict::kContinue, {ToPort(80)});
+  synproxy.rule.takes_over = true;
+  CHECK(Of(Input(Verdict::kDrop, {synproxy}), Syn(80)).passes == Match::kYes);
+  CHECK(Of(Input(Verdict::kDrop, {synproxy}), Syn(81)).passes == Match::kNo);
+}
+
+TEST_CASE("rules behind source NAT see the translated source") {
+  BuiltRule masquerade = Does(Verdict::kNat);
+  masquerade.rule.nat = NatTarget{NatTarget::Kind::kMasquerade, {}, {}, true};
+  Firewall firewall;
+  firewall.Base("nat", "post", "postrouting", 100, Verdict::kAccept, {masquerade}, RuleFamily::kIp, "nat");
+  firewall.Base(
+      "late", "post", "postrouting", 300, Verdict::kAccept,
+      {Does(Verdict::kDrop, {From("192.0.2.7", "192.0.2.7")}), Does(Verdict::kReject, {From("10.0.0.1", "10.0.0.1")})});
+  Packet packet = Syn(80);
+  packet.destination = IpAddress::Parse("10.0.0.2");
+  packet.destination_is_local = false;
+  packet.out = PacketInterface{3, "l0"};
+  WalkRouting routing;
+  routing.address_of = [](const PacketInterface&, Family) { return IpAddress::Parse("10.0.0.1"); };
+  const Walk walk = Of(firewall, packet, routing);
+  CHECK(RuleOf(walk) == 2);
+  CHECK(walk.packet.source == IpAddress::Parse("10.0.0.1"));
+}
+
+TEST_CASE("of what conntrack is told not to see, the rule that stops it sees UNTRACKED") {
+  BuiltRule notrack = Does(Verdict::kContinue);
+  notrack.rule.untracks = true;
+  Firewall firewall = Input(Verdict::kDrop, {Does(Verdict::kAccept, {State(kStateEstablished)})});
+  firewall.Base("raw", "pre", "prerouting", -300, Verdict::kAccept, {notrack});
+  Packet packet = Syn(80);
+  packet.state = kStateEstablished;
+  const Walk walk = Of(firewall, packet);
+  CHECK(walk.passes == Match::kNo);
+  CHECK(walk.packet.state == kStateUntracked);
+  CHECK(walk.untracked_by == RuleRef{RuleBackend::kNftables, 1});
+}
