@@ -298,4 +298,4 @@ def _cpu_seconds(pid):
 
 def logged(host):
     """[(state, alert, severity, source, rule)] of the daemon's log, oldest first: what came and went between two looks as well."""
-    return re.findall(r'alert (firing|resolved)[^:]*: alert=(\S+) severity=(\w+)(?: source=([^ ]+?))?(?: rule="(.*?)")?: value', host.daemon.log)
+    return re.findall(r'alert (firing|resolved)[^:]*: alert=(\S+) severity=(\w+)(?: source=(.*?))?(?: rule="(.*?)")?: value', host.daemon.log)

@@ -627,7 +627,7 @@ def healthy_hosts(seconds):
         Host("deploy_restarts_everything", deploy_restarts_everything),
         Host("monitoring_begins_later", monitoring_begins_later, gateway=True),
         Host("daemon_starts_late", daemon_starts_late, default_deny(WEB, accepted(53, protocol="udp")), late=True,
-             events=[(0.25 * seconds, lambda host: host.daemon.start())]),
+             events=[(min(0.25 * seconds, 60), lambda host: host.daemon.start())]),
         Host("just_booted", just_booted, default_deny(WEB)),
         Host("crawler", crawler),
         Host("lan_chatter", lan_chatter, default_deny(accepted(445), accepted(67, protocol="udp"))),
