@@ -47,6 +47,7 @@ struct Config {
     Duration idle_retention = std::chrono::minutes(10);
     std::uint32_t export_top = 50;
     Duration export_hold = std::chrono::minutes(5);
+    std::uint32_t export_new_max_per_hour = 600;
     std::vector<Prefix> exclude;
 
     friend bool operator==(const Sources&, const Sources&) = default;

@@ -90,6 +90,7 @@ Schema<Config::Sources> SourcesSchema() {
       Key("idle_retention", &Sources::idle_retention, Duration(100ms, 168h)),
       Key("export_top", &Sources::export_top, Integer<std::uint32_t>(0, kSeriesMax)),
       Key("export_hold", &Sources::export_hold, Duration(0s, 168h)),
+      Key("export_new_max_per_hour", &Sources::export_new_max_per_hour, Integer<std::uint32_t>(1, kSeriesMax)),
       Key("exclude", &Sources::exclude, List<Prefix>(Cidr(), kPrefixesMax, PrefixText)),
   });
 }

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -16,7 +15,6 @@
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
-#include "collectors/system/file_descriptor.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 #include "collectors/tally/tally.h"
@@ -32,7 +30,7 @@
 #include "daemon/command_line/restart_keys.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/exposition/exposition.h"
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 #include "daemon/log/log.h"
 #include "daemon/observation/collector_transitions.h"
 #include "daemon/observation/observer.h"
@@ -75,14 +73,6 @@ void KeepSignalsPending() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-// systemd names that of StateDirectory=, and may name several.
-std::string StateDirectory(const RunCommand& command) {
-  if (command.state_directory) return *command.state_directory;
-  const char* const named = getenv("STATE_DIRECTORY");
-  const std::string text = named == nullptr ? "" : named;
-  return text.substr(0, text.find(':'));
-}
-
 class Daemon {
  public:
   Daemon(RunCommand command, Config config)
@@ -102,9 +92,10 @@ class Daemon {
                 .ipv6_prefix = config_.sources.ipv6_prefix,
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
-        observer_(config_, tally_, conntrack_, table_, rules_, drops_),
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_, {collectors_.begin(), collectors_.end()}),
         alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
-                {.directory = StateDirectory(command_), .namespace_path = command_.netns_path.value_or("")}) {}
+                {.directory = command_.state_directory.value_or(StateDirectoryOfSystemd()),
+                 .namespace_path = command_.netns_path.value_or("")}) {}
 
   // Throws std::system_error when a thread cannot be started.
   Status Run() {
@@ -121,9 +112,7 @@ class Daemon {
     serving_.store(server_.get(), std::memory_order_release);
     spdlog::info("serving {}/metrics (listening on {}{})", DaemonUrl(listen_address, server_->port()), listen_address,
                  *passed ? ", the socket that systemd passed; web.listen_address has no effect" : "");
-    conntrack_.Start();
-    rules_.Start();
-    drops_.Start();
+    for (Collector* collector : collectors_) collector->Start();
     alerts_.Start();
     source_details_.Start();
     KeepRunning("daemon", [this] { Loop(); });
@@ -131,9 +120,7 @@ class Daemon {
     server_.reset();
     source_details_.Stop();
     alerts_.Stop();
-    drops_.Stop();
-    rules_.Stop();
-    conntrack_.Stop();
+    for (auto collector = collectors_.rbegin(); collector != collectors_.rend(); ++collector) (*collector)->Stop();
     spdlog::info("stopped");
     return Ok();
   }
@@ -271,6 +258,7 @@ class Daemon {
   TableCollector table_;
   RuleCollector rules_;
   DropCollector drops_;
+  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_};  // in the order of their start
   Observer observer_;
   AlertService alerts_;
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},

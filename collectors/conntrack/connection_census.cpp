@@ -5,13 +5,10 @@
 #include <algorithm>
 #include <array>
 
+#include "collectors/tally/protocol_names.h"
+
 namespace conntally {
 namespace {
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
 
 bool IsClosed(const Flow& flow) {
   return flow.protocol == IPPROTO_TCP && (flow.tcp_state == static_cast<std::uint8_t>(TcpState::kTimeWait) ||
@@ -21,10 +18,6 @@ bool IsClosed(const Flow& flow) {
 bool AllHold(const CoveredConnections::Conditions& conditions, const FlowKey& key) {
   return std::all_of(conditions.begin(), conditions.end(),
                      [&](const ConnectionCondition& condition) { return condition.Holds(key); });
-}
-
-std::uint8_t PrefixOf(const SourceGrouping& grouping, Family family) {
-  return family == Family::kIpv4 ? grouping.ipv4_prefix : grouping.ipv6_prefix;
 }
 
 }  // namespace
@@ -52,7 +45,7 @@ bool CoveredConnections::Covers(const FlowKey& key) const {
 std::uint64_t Census::Count(std::size_t index, const IpAddress& source) const {
   const CoveredConnections& covered = (*of)[index];
   if (source.family != covered.family) return 0;
-  const auto found = counts[index].find(Masked(source, std::min(covered.prefix, PrefixOf(grouping, source.family))));
+  const auto found = counts[index].find(Masked(source, std::min(covered.prefix, grouping.Of(source.family))));
   return found != counts[index].end() ? found->second : 0;
 }
 
@@ -140,7 +133,7 @@ void ConnectionCensus::Publish() {
       for (const auto& [group, count] : of_zone) take(counts, group, count);
     }
     const CoveredConnections& covered = (*census_->of)[i];
-    const std::uint8_t coarsest = PrefixOf(grouping_, covered.family);
+    const std::uint8_t coarsest = grouping_.Of(covered.family);
     if (covered.prefix <= coarsest) continue;
     Census::Counts grouped(0, Census::Hash{hash_});
     for (const auto& [group, count] : counts) take(grouped, Masked(group, coarsest), count);

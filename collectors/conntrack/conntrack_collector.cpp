@@ -3,17 +3,14 @@
 #include <poll.h>
 #include <sodium.h>
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <fstream>
 
 #include "collectors/conntrack/decode.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/proc_files.h"
 
 namespace conntally {
 namespace {
@@ -33,13 +30,6 @@ std::uint64_t RandomSecret() {
   std::uint64_t secret = 0;
   randombytes_buf(&secret, sizeof secret);
   return secret;
-}
-
-// A sysctl under net.netfilter of the calling thread's namespace; empty when it cannot be read.
-std::string ReadSysctl(const std::string& name) {
-  std::string value;
-  std::ifstream("/proc/sys/net/netfilter/" + name) >> value;
-  return value;
 }
 
 std::string Advice(const Error& error) {
@@ -67,42 +57,45 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
       census_(options_.grouping, KeyedHash::WithRandomSecret()),
       answers_(options_.grouping, KeyedHash::WithRandomSecret()),
       prepared_(kStride),
-      reconcile_interval_ms_(options_.reconcile_interval.count()),
-      stop_(MakeEvent()) {}
-
-ConntrackCollector::~ConntrackCollector() { Stop(); }
+      reconcile_interval_ms_(options_.reconcile_interval.count()) {}
 
 void ConntrackCollector::Start() {
-  thread_ = StartThread(
-      "conntrack", [this] { Run(); }, [this](const Error& error) { Fail(error); });
+  worker_.Start(
+      "conntrack", [this](const std::stop_token& stop) { Run(stop); }, [this](const Error& error) { Fail(error); });
 }
 
-void ConntrackCollector::Stop() {
-  if (!thread_.joinable()) return;
-  stopping_.store(true, std::memory_order_relaxed);
-  eventfd_write(stop_.get(), 1);
-  thread_.join();
+void ConntrackCollector::Describe(CollectorReport& report) const {
+  const auto load = [](const auto& figure) { return figure.load(std::memory_order_relaxed); };
+  const double seconds = static_cast<double>(load(health_.last_reconcile_duration_us)) / 1e6;
+  report.statuses["conntrack"] = {load(health_.subscribed), seconds, health_.failure()};
+  report.overflows["connections"] = load(health_.connections_turned_away);
+  report.overflows["sources"] = load(health_.sources_turned_away);
+  report.overflows["limited_sources"] = census_.sources_turned_away();
+  report.figures.push_back({.name = "conntally_flow_table_bytes",
+                            .help = "Memory of the tables that hold them.",
+                            .value = static_cast<double>(load(health_.memory_bytes))});
 }
 
 void ConntrackCollector::set_reconcile_interval(std::chrono::milliseconds interval) {
   reconcile_interval_ms_.store(interval.count(), std::memory_order_relaxed);
 }
 
-void ConntrackCollector::Run() {
+void ConntrackCollector::Run(const std::stop_token& stop) {
   FollowedNamespace network_namespace(options_.network_namespace_path);
   Reconciler reconciler(tracker_, tally_, health_, options_.reconcile_interval);
   std::chrono::milliseconds pause{0};
   do {
     const auto followed = network_namespace.Follow();
     Result<SessionEnd> ended = SessionEnd::kStopped;
-    const auto ran = Caught(
-        [&] { ended = followed ? RunSession(reconciler, network_namespace) : Result<SessionEnd>(followed.error()); });
+    const auto ran = Caught([&] {
+      ended = followed ? RunSession(reconciler, network_namespace, stop) : Result<SessionEnd>(followed.error());
+    });
     if (!ran) ended = ran.error();
     if (ended && *ended == SessionEnd::kStopped) return;
     pause = 0ms;
     if (ended) {
       health_.synced.store(false, std::memory_order_relaxed);
-      spdlog::warn("conntrack: network namespace {} is another one now: comparing with its table",
+      spdlog::warn("conntrack: the network namespace {} was replaced: comparing with the new one's table",
                    options_.network_namespace_path);
     } else {
       Fail(ended.error());
@@ -113,7 +106,8 @@ void ConntrackCollector::Run() {
 }
 
 Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler& reconciler,
-                                                                      FollowedNamespace& network_namespace) {
+                                                                      FollowedNamespace& network_namespace,
+                                                                      const std::stop_token& stop) {
   ReadKernelSettings();
   auto opened = EventStream::Open(options_.receive_buffer_bytes);
   if (!opened) return opened.error();
@@ -154,7 +148,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       health_.subscribed.store(true, std::memory_order_relaxed);
     }
     if (loss_told_ && health_.synced.load(std::memory_order_relaxed)) {
-      spdlog::info("conntrack: the tallies are as the kernel's table again");
+      spdlog::info("conntrack: the tallies match the kernel's table again");
       loss_told_ = false;
     }
     PublishTables();
@@ -170,7 +164,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
     const bool counting = census_.Step(tracker_.flows(), now);
     const bool attributing = Attribute();
     if (reconciler.active() || attributing || counting || surveying || !drained) {
-      if (stopping_.load(std::memory_order_relaxed)) return SessionEnd::kStopped;
+      if (stop.stop_requested()) return SessionEnd::kStopped;
       continue;
     }
     if (Wait(stream, reconciler, pace)) return SessionEnd::kStopped;
@@ -237,7 +231,7 @@ bool ConntrackCollector::Wait(const EventStream& stream, const Reconciler& recon
 }
 
 bool ConntrackCollector::WaitForStop(std::chrono::nanoseconds timeout, int also_fd) {
-  std::array<pollfd, 2> fds{pollfd{stop_.get(), POLLIN, 0}, pollfd{also_fd, POLLIN, 0}};
+  std::array<pollfd, 2> fds{pollfd{worker_.stop_fd(), POLLIN, 0}, pollfd{also_fd, POLLIN, 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   const timespec limit{seconds.count(), (timeout - seconds).count()};
   ppoll(fds.data(), also_fd < 0 ? 1 : 2, &limit, nullptr);
@@ -262,22 +256,23 @@ void ConntrackCollector::ReadKernelSettings() {
   health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
   if (options_.connections_max == 0) {
     // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
-    const std::string told = ReadSysctl("nf_conntrack_max");
-    const std::size_t limit = told.empty() ? kLimitUntold : std::strtoull(told.c_str(), nullptr, 10);
+    const std::size_t limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_max").value_or(kLimitUntold);
     tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
   }
-  const std::string events = ReadSysctl("nf_conntrack_events");
+  const std::string events = ReadSysctl("/proc", "net/netfilter/nf_conntrack_events").value_or("");
   if (events == events_sysctl_) return;
   events_sysctl_ = events;
   health_.events_off.store(events == "0", std::memory_order_relaxed);
   if (events == "0") {
     spdlog::warn(
-        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel tells nothing, tallies are only as fresh as "
-        "the last comparison with its table; set it to 1");
+        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel sends no events, so the tallies are only as "
+        "fresh "
+        "as the last comparison with its table; set it to 1");
   } else if (events == "2") {
     spdlog::info(
-        "conntrack: net.netfilter.nf_conntrack_events is 2: entries older than the daemon end unseen, and leave the "
-        "tallies up to one reconcile_interval late; set it to 1 before the network comes up");
+        "conntrack: net.netfilter.nf_conntrack_events is 2: the kernel sends no event when an entry older than the "
+        "daemon ends, so such entries leave the tallies up to one reconcile_interval late; set it to 1 before the "
+        "network comes up");
   }
 }
 

@@ -7,7 +7,7 @@
 // while the network namespace is not there; once its path stands for another one, the tallies are compared with that
 // one's table.
 //
-// Threads: Start and Stop on the owner's; health() on any.
+// Threads: Start and Stop on the owner's; the rest on any.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "collectors/conntrack/answer_survey.h"
 #include "collectors/conntrack/connection_census.h"
@@ -24,15 +23,16 @@
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/conntrack/gather_pace.h"
-#include "collectors/system/file_descriptor.h"
+#include "collectors/system/collector.h"
 #include "collectors/system/result.h"
+#include "collectors/system/worker_thread.h"
 
 namespace conntally {
 
 class FollowedNamespace;
 class Reconciler;
 
-class ConntrackCollector {
+class ConntrackCollector : public Collector {
  public:
   struct Options {
     std::uint32_t receive_buffer_bytes = 0;
@@ -44,12 +44,10 @@ class ConntrackCollector {
 
   // `tally` outlives the collector, which takes one writer of it.
   ConntrackCollector(Options options, Tally& tally);
-  ~ConntrackCollector();
-  ConntrackCollector(const ConntrackCollector&) = delete;
-  ConntrackCollector& operator=(const ConntrackCollector&) = delete;
 
-  void Start();
-  void Stop();
+  void Start() override;
+  void Stop() override { worker_.Stop(); }
+  void Describe(CollectorReport& report) const override;
 
   // May be changed while it runs; what else is in Options needs a new collector.
   void set_reconcile_interval(std::chrono::milliseconds interval);
@@ -68,8 +66,9 @@ class ConntrackCollector {
 
   enum class SessionEnd { kStopped, kOtherNamespace };
 
-  void Run();
-  Result<SessionEnd> RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace);
+  void Run(const std::stop_token& stop);
+  Result<SessionEnd> RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace,
+                                const std::stop_token& stop);
   void ApplyEvents(const EventStream::Received& received);
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);
@@ -90,12 +89,10 @@ class ConntrackCollector {
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();
-  FileDescriptor stop_;                // an eventfd
-  std::atomic<bool> stopping_{false};  // says the same, to who does not wait
-  bool loss_told_ = false;             // and not yet that it is mended
-  std::uint32_t buffer_told_ = 0;      // bytes granted when it was last looked at whether they are what was asked for
-  std::string events_sysctl_;          // as last read
-  std::thread thread_;
+  bool loss_told_ = false;         // and not yet that it is mended
+  std::uint32_t buffer_told_ = 0;  // bytes granted when it was last looked at whether they are what was asked for
+  std::string events_sysctl_;      // as last read
+  Worker worker_;
 };
 
 }  // namespace conntally

@@ -6,8 +6,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <string>
+
+#include "collectors/system/guarded.h"
 
 namespace conntally {
 
@@ -38,18 +39,11 @@ struct ConntrackHealth {
   std::atomic<std::uint64_t> heartbeat{0};
 
   // Why the collector does not work, and what to do; empty while it does.
-  std::string failure() const {
-    const std::lock_guard lock(mutex_);
-    return failure_;
-  }
-  void set_failure(std::string text) {
-    const std::lock_guard lock(mutex_);
-    failure_ = std::move(text);
-  }
+  std::string failure() const { return failure_.Copy(); }
+  void set_failure(std::string text) { *failure_.Lock() = std::move(text); }
 
  private:
-  mutable std::mutex mutex_;
-  std::string failure_;
+  Guarded<std::string> failure_;
 };
 
 }  // namespace conntally

@@ -36,10 +36,12 @@ namespace conntally {
 struct SourceGrouping {
   std::uint8_t ipv4_prefix = 32;
   std::uint8_t ipv6_prefix = 128;
+
+  std::uint8_t Of(Family family) const { return family == Family::kIpv4 ? ipv4_prefix : ipv6_prefix; }
 };
 
 inline IpAddress GroupOf(const FlowKey& key, const SourceGrouping& grouping) {
-  const unsigned length = key.family == Family::kIpv4 ? grouping.ipv4_prefix : grouping.ipv6_prefix;
+  const unsigned length = grouping.Of(key.family);
   const IpAddress source = key.SourceAddress();
   return length == AddressBits(key.family) ? source : Masked(source, length);
 }

@@ -6,7 +6,7 @@
 
 #include "collectors/conntrack/flow_event.h"
 #include "collectors/conntrack/flow_table.h"
-#include "collectors/tally/flow_totals.h"
+#include "collectors/tally/protocol_names.h"
 
 namespace conntally {
 
@@ -37,10 +37,5 @@ inline bool IsOtherLife(const Flow& flow, const FlowEvent& event) {
 }
 
 inline constexpr auto kEstablished = static_cast<std::uint8_t>(TcpState::kEstablished);
-
-inline bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
 
 }  // namespace conntally

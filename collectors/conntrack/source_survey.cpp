@@ -13,16 +13,12 @@
 
 #include "collectors/conntrack/decode.h"
 #include "collectors/netlink/query.h"
+#include "collectors/tally/protocol_names.h"
 
 namespace conntally {
 namespace {
 
 constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one dump of the family is cheaper
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
 
 FlowStateIndex StateOf(const FlowEvent& flow) {
   if (flow.key.protocol == FlowStateIndex::kTcp) return FlowStateIndex::Tcp(static_cast<std::uint8_t>(flow.tcp_state));
@@ -91,8 +87,7 @@ SourceSurvey::SourceSurvey(const std::vector<IpAddress>& sources, SourceGrouping
 
 void SourceSurvey::Add(const FlowEvent& flow) {
   const IpAddress source = flow.key.SourceAddress();
-  const auto found =
-      sources_.find(Masked(source, source.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix));
+  const auto found = sources_.find(Masked(source, grouping_.Of(source.family)));
   if (found == sources_.end()) return;
   SurveyedConnections& connections = found->second;
   ++connections.connections;
@@ -115,8 +110,8 @@ Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping groupi
     std::vector<IpAddress> wanted;
     std::copy_if(sources.begin(), sources.end(), std::back_inserter(wanted),
                  [&](const IpAddress& source) { return source.family == family; });
-    const bool each = family == Family::kIpv4 && wanted.size() <= kFilteredDumpsMax &&
-                      grouping.ipv4_prefix == AddressBits(Family::kIpv4);
+    const bool each =
+        family == Family::kIpv4 && wanted.size() <= kFilteredDumpsMax && grouping.Of(family) == AddressBits(family);
     Status dumped = Ok();
     if (!each && !wanted.empty()) dumped = Dump(EntriesOf(family), nullptr, stop, survey);
     for (std::size_t i = 0; each && dumped && i < wanted.size(); ++i) {

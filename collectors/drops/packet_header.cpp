@@ -4,17 +4,14 @@
 
 #include <algorithm>
 
+#include "collectors/tally/protocol_names.h"
+
 namespace conntally {
 namespace {
 
 constexpr int kExtensionHeadersMax = 6;
 
 std::uint8_t At(Bytes bytes, std::size_t offset) { return std::to_integer<std::uint8_t>(bytes[offset]); }
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
 
 void ReadPort(DropKey& key, Bytes packet, std::size_t offset) {
   if (HasPorts(key.protocol) && offset + 4 <= packet.size()) {

@@ -1,5 +1,6 @@
 #include "collectors/system/proc_files.h"
 
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -43,6 +44,13 @@ std::optional<std::string> ReadSysctl(const std::string& proc, const std::string
   std::string line;
   if (!std::getline(file, line)) return std::nullopt;
   return line;
+}
+
+std::optional<std::uint64_t> ReadSysctlNumber(const std::string& proc, const std::string& path) {
+  const std::string text = ReadSysctl(proc, path).value_or("");
+  std::uint64_t value = 0;
+  const bool read = std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{};
+  return read ? std::optional(value) : std::nullopt;
 }
 
 void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix,

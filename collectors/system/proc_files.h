@@ -17,6 +17,9 @@ namespace conntally {
 // The first line of PROC/sys/PATH. nullopt: it cannot be read.
 std::optional<std::string> ReadSysctl(const std::string& proc, const std::string& path);
 
+// Likewise, as a number. nullopt also where it begins with none, or is negative.
+std::optional<std::uint64_t> ReadSysctlNumber(const std::string& proc, const std::string& path);
+
 // Everything below PROC/sys/FOLDER whose name begins with `prefix`, by its path under /proc/sys; folders are not
 // entered.
 void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix,

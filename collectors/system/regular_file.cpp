@@ -10,10 +10,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "collectors/system/file_descriptor.h"
+#include "collectors/system/guarded.h"
 #include "collectors/system/worker_thread.h"
 
 namespace conntally {
@@ -72,9 +72,8 @@ Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
 
 // One reading, which may outlive who wanted it.
 struct Reading {
-  std::mutex mutex;
+  Guarded<std::optional<Result<std::string>>> result;
   std::condition_variable done;
-  std::optional<Result<std::string>> result;
 };
 
 }  // namespace
@@ -82,14 +81,13 @@ struct Reading {
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_max) {
   static std::atomic<unsigned> unfinished{0};  // of the whole process, as threads are; relaxed: no more than a number
   if (unfinished.load(std::memory_order_relaxed) >= kUnfinishedMax)
-    return Error{"files that were wanted earlier are still being read", EBUSY};
+    return Error{"the files asked for earlier are still being read", EBUSY};
   const auto reading = std::make_shared<Reading>();
   const auto read = [reading, path, bytes_max] {
     Result<std::string> result = Error{};
     if (const auto ran = Caught([&] { result = Read(path, bytes_max); }); !ran) result = ran.error();
     unfinished.fetch_sub(1, std::memory_order_relaxed);
-    const std::lock_guard lock(reading->mutex);
-    reading->result = std::move(result);
+    *reading->result.Lock() = std::move(result);
     reading->done.notify_all();
   };
   unfinished.fetch_add(1, std::memory_order_relaxed);
@@ -97,11 +95,11 @@ Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_m
     unfinished.fetch_sub(1, std::memory_order_relaxed);
     return started.error();
   }
-  std::unique_lock lock(reading->mutex);
-  if (!reading->done.wait_for(lock, kReadWithin, [&] { return reading->result.has_value(); })) {
-    return Error{"it was not to be read within " + std::to_string(kReadWithin.count()) + " s", ETIMEDOUT};
+  const auto held = reading->result.Lock();
+  if (!reading->done.wait_for(held.lock(), kReadWithin, [&] { return held->has_value(); })) {
+    return Error{"reading it takes longer than " + std::to_string(kReadWithin.count()) + " s", ETIMEDOUT};
   }
-  return std::move(*reading->result);
+  return std::move(**held);
 }
 
 }  // namespace conntally

@@ -52,6 +52,17 @@ std::thread StartThread(const char* name, std::function<void()> run, Failed fail
   }
 }
 
+void Worker::Start(const char* name, Run run, Failed failed) {
+  thread_ = StartThread(
+      name, [run = std::move(run), stop = stop_.get_token()] { run(stop); }, std::move(failed));
+}
+
+void Worker::Stop() {
+  stop_.request_stop();
+  eventfd_write(stopped_.get(), 1);
+  if (thread_.joinable()) thread_.join();
+}
+
 FileDescriptor MakeEvent() {
   FileDescriptor event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event) throw std::system_error(errno, std::generic_category(), "cannot make an eventfd");

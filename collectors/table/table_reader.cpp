@@ -4,11 +4,10 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/socket.h>
 
-#include <fstream>
-
 #include "collectors/netlink/messages.h"
 #include "collectors/netlink/query.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/proc_files.h"
 #include "collectors/system/worker_thread.h"
 
 namespace conntally {
@@ -24,14 +23,6 @@ constexpr std::array<std::uint16_t, kTableCounters> kCounterAttributes = {
 
 constexpr std::uint16_t ConntrackMessage(int message) {
   return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message);
-}
-
-// Of what is one for all namespaces, and not told by netlink.
-std::optional<std::uint64_t> ReadSysctl(const char* path) {
-  std::ifstream file(path);
-  std::uint64_t value = 0;
-  if (file >> value) return value;
-  return std::nullopt;
 }
 
 }  // namespace
@@ -115,8 +106,9 @@ Result<TableStatistics> TableReader::Read() {
   asked = Query(socket_, {kExpectations, Wants::kDump}, [&](Bytes) { ++statistics.expectations; });
   if (!asked) return asked.error();
 
-  statistics.buckets = ReadSysctl("/proc/sys/net/netfilter/nf_conntrack_buckets");
-  statistics.expectations_limit = ReadSysctl("/proc/sys/net/netfilter/nf_conntrack_expect_max");
+  // One for all namespaces, and not told by netlink.
+  statistics.buckets = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_buckets");
+  statistics.expectations_limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_expect_max");
   return statistics;
 }
 

@@ -1,7 +1,5 @@
 #include "collectors/tally/protocol_names.h"
 
-#include <netinet/in.h>
-
 namespace conntally {
 
 // Not getprotobynumber(3): its answer depends on the host's /etc/protocols, and a label must not.

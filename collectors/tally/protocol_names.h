@@ -1,5 +1,8 @@
-// The names of protocols and states as conntrack(8) writes them, in lower case. Pure; any thread.
+// The names of protocols and states as conntrack(8) writes them, in lower case, and which protocols have ports. Pure;
+// any thread.
 #pragma once
+
+#include <netinet/in.h>
 
 #include <cstdint>
 #include <string>
@@ -10,6 +13,11 @@ namespace conntally {
 
 // "tcp", "udp", …; the IANA number where there is no common name.
 std::string ProtocolName(std::uint8_t protocol);
+
+constexpr bool HasPorts(std::uint8_t protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
+         protocol == IPPROTO_UDPLITE;
+}
 
 // "syn_sent", "established", … for TCP, otherwise "replied" or "unreplied".
 std::string StateName(FlowStateIndex index);

@@ -99,7 +99,8 @@ std::size_t Tally::PlaceOf(const SourceFigures& figures) {
 void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
   Places places{};
   std::uint32_t idle_strangers = 0;
-  const auto brief = std::min(idle_retention, kCrowdRetention);
+  // At once where somebody waits for their rows.
+  const auto brief = std::min(idle_retention, totals_.unattributed_connections > 0 ? 0s : kCrowdRetention);
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
     const SourceFigures& figures = ledger.figures;

@@ -83,7 +83,7 @@ class Tally {
 
   // Once a second: brings the rates and what the sources have shown up to date, `elapsed` after the last call, forgets
   // sources that have had no connection for `idle_retention`, and makes room for the entitled. Of idle sources that
-  // have proven nothing a crowd is forgotten after kCrowdRetention.
+  // have proven nothing a crowd is forgotten after kCrowdRetention, or at once while others are unattributed.
   //
   // Who holds a connection for hours makes no event meanwhile: a source that has shown something, and still holds
   // connections that were replied to, goes on showing it.

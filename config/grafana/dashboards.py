@@ -10,6 +10,7 @@ from panels import FLEET, HOST, dashboard, gauge, query, row, series, stat, tabl
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCE = HOST[:-1] + ', source=~"$source"}'
+ALARMS = HOST[:-1] + ', severity!="info"}'
 ALL_SOURCES = FLEET[:-1] + ', source=~"$source"}'
 DROPS = HOST[:-1] + ', verdict=~"drop|reject"}'
 RATE = "[$__rate_interval]"
@@ -30,18 +31,18 @@ def host():
         stat("Sources", "Sources with a connection or more.", "short", 4, query(f"conntally_sources{HOST}")),
         stat("Tallies are exact", "1 while the tallies are as the kernel's table; 0 while they are known to be stale.", "bool_yes_no", 4,
              query(f"conntally_synced{HOST}"), GOOD_IF_ONE, "ConntallyDegraded"),
-        stat("Alerts firing", "Of this host, as its own daemon judges.", "short", 4,
-             query(f"count(conntally_alert_firing{HOST} == 1) or vector(0)"), BAD_IF_ANY),
+        stat("Alerts firing", "Of this host, as its own daemon judges. Facts (info) are not counted.", "short", 4,
+             query(f"count(conntally_alert_firing{ALARMS} == 1) or vector(0)"), BAD_IF_ANY),
         series("Entries and their limit", "The kernel's table against nf_conntrack_max.", "short", 12,
                query(f"conntally_table_entries{HOST}", "entries"), query(f"conntally_table_entries_limit{HOST}", "limit"),
                alert="ConntrackTableNearlyFull"),
-        series("Lost for want of room", "Packets dropped, connections evicted before their time, and the kernel's own lines about a full table, per second.",
+        series("Lost because the table was full", "Packets dropped, connections evicted before their time, and the kernel's own lines about a full table, per second.",
                "cps", 12, query(f"rate(conntally_table_drops_total{HOST}{RATE})", "dropped packets"),
                query(f"rate(conntally_table_early_drops_total{HOST}{RATE})", "evicted connections"),
                query(f"rate(conntally_table_full_messages_total{HOST}{RATE}) or vector(0)", "table full, says the kernel"), alert="ConntrackTableFull"),
 
         row("Who"),
-        table("Alerts", "That fire, as the daemon judges.", 24, {
+        table("Alerts", "That fire, as the daemon judges; an info is a fact, and one without a source stands for many.", 24, {
             "firing": (query(f"sum by (alert, severity, source, rule) (conntally_alert_firing{HOST})"), "short"),
         }, ["alert", "severity", "source", "rule"], "alert", alert="SourceMatchesDropRule"),
         series("Top sources by connections", "The ten sources that hold most of the table.", "short", 12,
@@ -66,13 +67,13 @@ def host():
 
         row("Connections"),
         series("By protocol and state", "TCP's states as conntrack names them; else whether a reply was seen.", "short", 12,
-               query(f"sum by (protocol, state) (conntally_connections{HOST}) > 0", "{{protocol}} {{state}}"), stacked=True),
+               query(f"sum by (protocol, state) (conntally_connections{HOST}) > 0", "{{protocol}} {{state}}"), stacked=True, alert="HalfOpenFlood"),
         series("Opened and closed", "Connections a second. What stays open between the two lines fills the table.", "cps", 12,
                query(f"sum(rate(conntally_connections_opened_total{HOST}{RATE}))", "opened"),
                query(f"sum(rate(conntally_connections_closed_total{HOST}{RATE}))", "closed")),
         series("Unreplied", "The share of connections that saw no reply: floods, scans, and what is lost on the way.", "percentunit", 12,
                query(f'sum(conntally_connections{HOST[:-1]}, state=~"unreplied|syn_sent"}}) / (sum(conntally_connections{HOST}) > 0)', "unreplied"),
-               alert="SourceScanning"),
+               alert="ConnectionsUnanswered"),
         series("How long they last", "From a connection's opening to its removal, the idle timeout included; of those that ended.", "s", 12,
                *[query(f"histogram_quantile({q}, sum by (le) (rate(conntally_connection_duration_seconds_bucket{HOST}{RATE})))", name)
                  for q, name in ((0.5, "half"), (0.9, "9 of 10"), (0.99, "99 of 100"))]),
@@ -81,11 +82,11 @@ def host():
         table("Who is dropped by which rule", "Packets a second; without a rule where it could not be told with certainty.", 12, {
             "packets": (query(f"topk(50, sum by (source, rule, via) (rate(conntally_source_dropped_packets_total{SOURCE}{RATE})) > 0)"), "pps"),
         }, ["source", "rule", "via"], "packets", alert="SourceMatchesDropRule"),
-        series("Drop and reject rules", "The ten that are hit most, whoever it is.", "pps", 12,
+        series("Drop and reject rules", "The ten rules that drop or reject the most packets.", "pps", 12,
                query(f"topk(10, sum by (table, chain, rule, verdict) (rate(conntally_rule_packets_total{DROPS}{RATE})))", "{{table}} {{chain}}: {{rule}}"),
                alert="DropRuleSpike"),
         series("Dropped packets, by how they were seen", "Each packet once.", "pps", 8,
-               query(f"sum by (via) (rate(conntally_dropped_packets_total{HOST}{RATE}))", "{{via}}"), alert="SourceMatchesDropRule"),
+               query(f"sum by (via) (rate(conntally_dropped_packets_total{HOST}{RATE}))", "{{via}}"), alert="RegularSourcesDropped"),
         series("Chain policies", "Packets that no rule decided, where the kernel counts them: legacy chains.", "pps", 8,
                query(f"sum by (table, chain, policy) (rate(conntally_chain_policy_packets_total{HOST}{RATE}))", "{{table}} {{chain}} {{policy}}")),
         series("Rules", "How many there are, how many count nothing, and changes of the ruleset.", "short", 8,
@@ -154,7 +155,7 @@ def fleet():
         }, ["job", "instance"], "used", alert="ConntrackTableNearlyFull", drill_down=True),
         series("Tables used", "The ten worst.", "percentunit", 12, query(f"topk(10, instance:conntally_table_usage:ratio{FLEET})", "{{instance}}"),
                alert="ConntrackTableNearlyFull"),
-        series("Lost for want of room", "Packets dropped and connections evicted a second, the ten worst.", "cps", 12,
+        series("Lost because the table was full", "Packets dropped and connections evicted a second, the ten worst.", "cps", 12,
                query(f"topk(10, rate(conntally_table_drops_total{FLEET}{RATE}) + rate(conntally_table_early_drops_total{FLEET}{RATE}))", "{{instance}}"),
                alert="ConntrackTableFull"),
         table("Alerts", "That fire, by host, by Prometheus's evaluation.", 12, {

@@ -114,6 +114,7 @@ struct NotificationFigures {
 // All that is told about alerts at one moment.
 struct AlertFigures {
   AlertList alerts;               // pending, firing and lately resolved ones, by subject and severity
+  AlertTime evaluated{};          // when that was; the epoch: never yet
   std::uint64_t turned_away = 0;  // subjects that found no room
   std::vector<NotificationFigures> notifications;
 };

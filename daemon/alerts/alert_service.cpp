@@ -64,7 +64,7 @@ void AlertService::Restore() {
     state->judge["continues"] = state->continues;
     state->judge["age_seconds"] = state->age.count();
     if (const std::string left_out = reader_.Restore(state->judge); !left_out.empty())
-      spdlog::warn("state: not all of it is taken up: {}", left_out);
+      spdlog::warn("state: what was usual here is not all taken up: {}", left_out);
   });
   if (!taken_up) spdlog::warn("state: not all of it is taken up: {}", taken_up.error().message);
 }
@@ -121,6 +121,7 @@ void AlertService::Look() {
   auto figures = std::make_shared<AlertFigures>();
   push_.Update(engine_.alerts(), config.alertmanager);
   figures->alerts = engine_.alerts();
+  figures->evaluated = Now().wall;
   figures->turned_away = engine_.turned_away() + reader_.turned_away();
   figures->notifications = push_.figures();
   {

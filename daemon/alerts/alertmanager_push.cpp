@@ -8,10 +8,10 @@
 #include <array>
 #include <stdexcept>
 
-#include "collectors/system/regular_file.h"
 #include "collectors/system/result.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/alerts/alertmanager_outbox.h"
+#include "daemon/alerts/alertmanager_secret.h"
 
 namespace conntally {
 namespace {
@@ -19,7 +19,6 @@ namespace {
 constexpr long kTimeoutMs = 10'000;
 constexpr long kConnectTimeoutMs = 5'000;
 constexpr std::size_t kAnswerBytesMax = 300;  // of a refusal, for the log
-constexpr std::size_t kSecretBytesMax = 65'536;
 
 AlertmanagerOutbox::Moment Now() {
   return {std::chrono::steady_clock::now(),
@@ -35,17 +34,6 @@ std::size_t KeepBeginning(char* data, std::size_t size, std::size_t count, void*
 std::string HostName() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
-// Without the line's end that editors leave.
-Result<std::string> ReadSecret(const std::string& path) {
-  auto read = ReadRegularFile(path, kSecretBytesMax);
-  if (!read) return Error{"cannot read " + path + ": " + read.error().message};
-  std::string& secret = *read;
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
-  if (secret.empty()) return Error{path + " is empty"};
-  if (secret.find_first_of("\r\n") != secret.npos) return Error{path + " has more than one line"};
-  return secret;
 }
 
 bool Pushed(const Config::Alertmanager& config, Severity severity) {

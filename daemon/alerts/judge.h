@@ -47,7 +47,7 @@ inline std::string MostConnections(const AlertEvidence& evidence) {
 }
 
 // Regular: proven, or answered, in several of the last minutes.
-inline constexpr std::uint8_t kRegularMinutes = 3;
+inline constexpr std::uint8_t kRegularMinutes = SourceFigures::kRegularMinutesMin;
 inline Standing StandingOf(const SourceFigures& figures) {
   if (figures.regular_minutes >= kRegularMinutes) return Standing::kRegular;
   switch (figures.proof) {

@@ -13,8 +13,22 @@ struct Contacts {
   double dropped_rate = 0;
 };
 
-AlertRule RuleFor(Standing standing, const AlertRule& of_kind) {
-  if (standing >= Standing::kRegular) return of_kind;
+// An address that nobody on the internet has (RFC 1918, RFC 4193, link-local).
+bool IsPrivate(const IpAddress& address) {
+  const auto& bytes = address.bytes;
+  if (address.family == Family::kIpv6)
+    return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80);
+  return bytes[0] == 10 || (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
+         (bytes[0] == 169 && bytes[1] == 254);
+}
+
+// One of ours: a scanner on the internet proves itself as well, by the ports that it finds open.
+bool IsOurs(const SourceFigures& figures, Standing standing) {
+  return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
+}
+
+AlertRule RuleFor(bool ours, const AlertRule& of_kind) {
+  if (ours) return of_kind;
   AlertRule rule = of_kind;
   const auto at = [&](Severity severity) -> auto& { return rule.tiers[static_cast<std::size_t>(severity)]; };
   at(Severity::kInfo) = at(Severity::kWarning);
@@ -52,7 +66,7 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   for (const auto& [name, of_source] : contacts) {
     const double failed = of_source.lately.failed + of_source.dropped_ports;
     const Standing standing = StandingOf(*of_source.figures);
-    const AlertRule rule = RuleFor(standing, of_kind);
+    const AlertRule rule = RuleFor(IsOurs(*of_source.figures, standing), of_kind);
     if (rule.Quiet(failed) || Walk(failed, of_source.lately.succeeded) < std::log(kOneWrong)) continue;
     std::string how;
     if (of_source.lately.failed > 0)

@@ -5,8 +5,9 @@
 // dropped packet is a failed contact by its port. (A dropped packet's destination is not known: a horizontal scan of
 // one port that is dropped is told as SourceMatchesDropRule.)
 //
-// A stranger that scans is weather: info, and a warning only past the critical threshold. A regular that does is a
-// warning, and critical. The host itself never scans.
+// A stranger that scans is weather: info, and a warning only past the critical threshold. A regular that does, or a
+// proven source with a private address, is one of ours, and may be a worm: a warning, and critical. The host itself
+// never scans.
 //
 // Pure, without a memory.
 #pragma once

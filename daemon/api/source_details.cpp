@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
 #include "collectors/tally/protocol_names.h"
 #include "config/address_notation.h"
 
@@ -94,21 +93,16 @@ std::string SurveyedJson(const std::string& name, const SurveyedConnections& con
 }
 
 void SourceDetails::Start() {
-  thread_ = StartThread(
-      "details", [this] { Run(stop_.get_token()); },
+  worker_.Start(
+      "details", [this](const std::stop_token& stop) { Run(stop); },
       [this](const Error& error) {
         const std::lock_guard lock(mutex_);
         failure_ = "cannot list connections: " + error.message;
       });
 }
 
-void SourceDetails::Stop() {
-  stop_.request_stop();
-  if (thread_.joinable()) thread_.join();
-}
-
 Prefix SourceDetails::GroupOf(const IpAddress& source) const {
-  const std::uint8_t length = source.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix;
+  const std::uint8_t length = grouping_.Of(source.family);
   return {Masked(source, length), length};
 }
 

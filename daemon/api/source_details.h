@@ -16,11 +16,10 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <string>
-#include <thread>
 
 #include "collectors/conntrack/source_survey.h"
+#include "collectors/system/worker_thread.h"
 #include "daemon/http/message.h"
 
 namespace conntally {
@@ -34,10 +33,9 @@ class SourceDetails {
 
   SourceDetails(SourceGrouping grouping, std::string network_namespace_path)
       : grouping_(grouping), network_namespace_path_(std::move(network_namespace_path)) {}
-  ~SourceDetails() { Stop(); }
 
   void Start();
-  void Stop();
+  void Stop() { worker_.Stop(); }
 
   http::Response Answer(const http::Request& request);
 
@@ -63,8 +61,7 @@ class SourceDetails {
   std::map<IpAddress, Wanted> wanted_;
   Clock::time_point not_before_{};
   std::string failure_;
-  std::stop_source stop_;
-  std::thread thread_;
+  Worker worker_;
 };
 
 // A source's connections as JSON, the most frequent kinds first, `rows` of them. Pure.

@@ -98,12 +98,12 @@ std::string SourceJson(const std::string& name, const KnownSource& source, const
   // Nothing else in it needs escaping: names are addresses.
   return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
                      R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
-                     R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, )"
+                     R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, "exported": {}, )"
                      R"("first_seen": "{}", "last_seen": "{}"{}{}}})",
                      name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
                      figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
-                     NameOf(figures.proof), figures.regular(), figures.failed, Rfc3339(figures.first_seen),
-                     Rfc3339(figures.last_seen),
+                     NameOf(figures.proof), figures.regular(), figures.failed, source.exported,
+                     Rfc3339(figures.first_seen), Rfc3339(figures.last_seen),
                      matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
 }
 

@@ -109,6 +109,8 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"connections", snapshot.totals.ConnectionsSum()},
       {"unreplied", snapshot.unreplied},
       {"sources", snapshot.sources},
+      {"unattributed", snapshot.totals.unattributed_connections},
+      {"sources_waiting_for_series", snapshot.sources_waiting},
       {"states", StatesJson(snapshot.totals)},
       {"per_second", RatesJson(snapshot.rates)},
       {"dropped_packets",

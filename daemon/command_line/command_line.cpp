@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/tally/protocol_names.h"
 #include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
@@ -66,22 +67,22 @@ Grammar::Grammar() {
       ->type_name("LEVEL");
   app.add_option("--log.format", log_format, "How to write log lines: " + DescribeChoices(kLogFormats))
       ->type_name("FORMAT");
-  netns_option = app.add_option("--netns", netns, "Network namespace to watch, of `ip netns` or as a path");
+  netns_option = app.add_option("--netns", netns, "Network namespace to watch: a name of `ip netns list`, or a path");
   netns_option->type_name("NAME-or-PATH");
   state = app.add_option("--state.directory", state_directory,
                          "Where to keep alerts and baselines across restarts [$STATE_DIRECTORY, else nowhere]");
   state->type_name("DIR");
 
-  check_config = app.add_subcommand("check-config", "Check a configuration file: `OK`, or every fault and its place");
+  check_config = app.add_subcommand("check-config", "Check a configuration file: print `OK` or every fault");
   check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
-  status = app.add_subcommand("status", "Ask a running daemon how it is");
+  status = app.add_subcommand("status", "Show the state of a running daemon");
   status->add_flag("--json", json, "As JSON");
-  status->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
+  status->footer("Also takes --config and --web.listen-address, to find the daemon.");
 
   top = app.add_subcommand("top", "Watch sources, rules and the table live in the terminal");
-  top->add_flag("--once", once, "One frame, without escape sequences, for pipes");
-  top->add_option("--interval", interval, "Between two looks [2s]")->type_name("DURATION");
-  top->footer("Takes --config and --web.listen-address as well, to know where the daemon is.");
+  top->add_flag("--once", once, "Print one frame as plain text, for example into a pipe");
+  top->add_option("--interval", interval, "Time between two updates [2s]")->type_name("DURATION");
+  top->footer("Also takes --config and --web.listen-address, to find the daemon.");
   AddDiagnose();
   completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
   completion->add_option("SHELL", shell)->type_name("");
@@ -93,20 +94,19 @@ Grammar::Grammar() {
 }
 
 void Grammar::AddDiagnose() {
-  diagnose = app.add_subcommand("diagnose", "Why is this refused, or lost? Looks, and changes nothing");
-  diagnose->add_option("--source", source, "Whose packets")->type_name("IP");
-  diagnose->add_option("--destination", destination, "Whom they are for: this host, or one behind it [this host]")
+  diagnose = app.add_subcommand("diagnose", "Find out why packets are refused or lost; changes nothing");
+  diagnose->add_option("--source", source, "Source address of the packets")->type_name("IP");
+  diagnose->add_option("--destination", destination, "Destination address: this host, or a host behind it [this host]")
       ->type_name("IP");
-  diagnose->add_option("--dport", destination_port, "At which port")->type_name("PORT");
-  diagnose->add_option("--protocol", protocol, "Of which protocol, by name or number [tcp, with a port]")
+  diagnose->add_option("--dport", destination_port, "Destination port")->type_name("PORT");
+  diagnose->add_option("--protocol", protocol, "Protocol, by name or number [tcp, if a port is given]")
       ->type_name("PROTOCOL");
-  diagnose->add_option("--observe", observe, "How long to watch packets and counters, such as 10s")
+  diagnose->add_option("--observe", observe, "How long to watch packets and counters, for example 10s")
       ->type_name("DURATION");
   diagnose->add_flag("--json", json, "As JSON");
   diagnose->footer(
-      "Exit code: 0 nothing found, 1 a finding, 2 could not look. Takes --netns, and --config and --web.listen-address "
-      "to know\n"
-      "where a running daemon is, which it asks, too.");
+      "Exit code: 0 nothing found, 1 a finding, 2 could not look.\n"
+      "Also takes --netns, and --config and --web.listen-address to find a running daemon, which it asks.");
 }
 
 PrintAndExit UsageError(const std::string& message) {
@@ -234,7 +234,7 @@ Command ReadTop(const Grammar& grammar) {
     const auto interval = ParseDuration(grammar.interval);
     if (!interval || *interval < std::chrono::milliseconds(100) || *interval > std::chrono::hours(1)) {
       problem = "--interval: " + Quoted(grammar.interval) +
-                " is not to be had; allowed: " + std::string(kDurationNotation) + ", from 100ms to 1h";
+                " is not an allowed duration; allowed: " + std::string(kDurationNotation) + ", from 100ms to 1h";
     } else {
       command.interval = *interval;
     }
@@ -277,11 +277,6 @@ std::optional<std::uint8_t> ReadProtocol(const std::string& text, std::string& p
   return std::nullopt;
 }
 
-bool HasPorts(std::uint8_t protocol) {
-  constexpr std::array<std::uint8_t, 5> kWithPorts = {6, 17, 132, 33, 136};
-  return std::find(kWithPorts.begin(), kWithPorts.end(), protocol) != kWithPorts.end();
-}
-
 constexpr std::chrono::minutes kObserveMax{10};
 
 diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
@@ -300,8 +295,8 @@ diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
     const auto duration = ParseDuration(grammar.observe);
     if (duration && *duration <= kObserveMax) question.observe = *duration;
     if (!duration || *duration > kObserveMax) {
-      problem = "--observe: " + Quoted(grammar.observe) + " cannot be; allowed: " + std::string(kDurationNotation) +
-                ", 10m at most";
+      problem = "--observe: " + Quoted(grammar.observe) +
+                " is not an allowed duration; allowed: " + std::string(kDurationNotation) + ", 10m at most";
     }
   }
   if (!problem.empty()) return question;
@@ -335,8 +330,8 @@ Command ReadCompletion(const Grammar& grammar) {
 
 Command ReadRun(const Grammar& grammar) {
   std::string problem;
-  RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
-                     ReadNetnsPath(grammar, problem), std::nullopt};
+  RunCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), ReadNetnsPath(grammar, problem),
+                     std::nullopt};
   if (grammar.state->count() > 0) {
     command.state_directory = grammar.state_directory;
     if (grammar.state_directory.empty()) problem = "--state.directory: \"\" is not a directory; allowed: a path";

@@ -70,7 +70,7 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
   try {
     output << (command.json ? *answer : ForPeople(Json::parse(*answer)));
   } catch (const Json::exception& error) {
-    errors << "conntally: what answers there is not conntally, or of another version: " << error.what() << '\n';
+    errors << "conntally: the answer is not from conntally, or from another version of it: " << error.what() << '\n';
     return 1;
   }
   return 0;

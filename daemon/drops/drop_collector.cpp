@@ -3,7 +3,6 @@
 #include <net/if.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +16,6 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/drops/nflog_listener.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
 #include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/log_prefixes.h"
 #include "daemon/drops/rule_readings.h"
@@ -117,44 +115,30 @@ DropCollector::DropCollector(Options options)
       tally_({.tracked_max = options_.drops.tracked_max,
               .ipv4_prefix = options_.ipv4_prefix,
               .ipv6_prefix = options_.ipv6_prefix},
-             KeyedHash::WithRandomSecret()),
-      stop_(MakeEvent()) {}
-
-DropCollector::~DropCollector() { Stop(); }
+             KeyedHash::WithRandomSecret()) {}
 
 void DropCollector::Start() {
   const bool anything = options_.drops.ebpf != Config::Switch::kOff || options_.drops.kernel_log ||
                         !options_.drops.nflog_groups.empty() || options_.rules != nullptr;  // whose sets count drops
-  if (!anything || thread_.joinable()) return;
-  thread_ = StartThread(
-      "drops", [this] { Run(); },
+  if (!anything || worker_.started()) return;
+  worker_.Start(
+      "drops", [this](const std::stop_token& stop) { Run(stop); },
       [this](const Error& error) {
         Publish("drops", {false, 0, error.message});
       });
 }
 
-void DropCollector::Stop() {
-  if (!thread_.joinable()) return;
-  eventfd_write(stop_.get(), 1);
-  thread_.join();
-}
-
-bool DropCollector::stopping() const {
-  pollfd stop{stop_.get(), POLLIN, 0};
-  return poll(&stop, 1, 0) == 1;
-}
-
-void DropCollector::Run() {
+void DropCollector::Run(const std::stop_token& stop) {
   Ways ways(options_);
   {
     // What was told goes on, should the thread have been here before.
-    const std::lock_guard lock(mutex_);
-    ways.table_full_lines = table_full_lines_;
-    ways.losses_before = overflows_;
+    const auto told = told_.Lock();
+    ways.table_full_lines = told->table_full_lines;
+    ways.losses_before = told->report.overflows;
   }
   ways.kernel_log_wanted = options_.drops.kernel_log;
   Clock::time_point next_round = Clock::now() + kRound;
-  while (!stopping()) {
+  while (!stop.stop_requested()) {
     if (FollowNamespace(ways)) {
       OpenWanted(ways);
       BindNflogGroups(ways);
@@ -265,7 +249,7 @@ void DropCollector::BindNflogGroups(Ways& ways) {
 }
 
 void DropCollector::WaitForWork(const Ways& ways, Clock::time_point until) {
-  std::vector<pollfd> ready = {{stop_.get(), POLLIN, 0}};
+  std::vector<pollfd> ready = {{worker_.stop_fd(), POLLIN, 0}};
   const bool reading = Clock::now() >= ways.next_reading;
   for (const NflogListener& listener : ways.nflog) ready.push_back({reading ? listener.fd() : -1, POLLIN, 0});
   if (reading && ways.kernel_log) ready.push_back({ways.kernel_log->fd(), POLLIN, 0});
@@ -356,8 +340,7 @@ void DropCollector::AttributeToRules(Ways& ways) {
 }
 
 void DropCollector::Publish(const std::string& way, CollectorStatus status) {
-  const std::lock_guard lock(mutex_);
-  statuses_[way] = std::move(status);
+  told_.Lock()->report.statuses[way] = std::move(status);
 }
 
 // By the names of overflows.
@@ -386,21 +369,17 @@ void DropCollector::PublishFigures(const Ways& ways) {
   overflows["drop_set_packets"] = figures.set_turned_away;
   overflows["drop_set_elements"] = ways.sets.turned_away();
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
-  const std::lock_guard lock(mutex_);
-  statuses_.erase("drops");  // it goes round
-  for (const auto& [what, count] : overflows) overflows_[what] = std::max(overflows_[what], count);
-  table_full_lines_ = ways.table_full_lines;
+  const auto told = told_.Lock();
+  told->report.statuses.erase("drops");  // it goes round
+  for (const auto& [what, count] : overflows) {
+    std::uint64_t& before = told->report.overflows[what];
+    before = std::max(before, count);
+  }
+  told->table_full_lines = ways.table_full_lines;
 }
 
-TableFullLineCounts DropCollector::table_full_lines() const {
-  const std::lock_guard lock(mutex_);
-  return table_full_lines_;
-}
+TableFullLineCounts DropCollector::table_full_lines() const { return told_.Lock()->table_full_lines; }
 
-void DropCollector::Describe(CollectorReport& report) const {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [way, status] : statuses_) report.statuses[way] = status;
-  for (const auto& [what, count] : overflows_) report.overflows[what] = count;
-}
+void DropCollector::Describe(CollectorReport& report) const { report.Add(told_.Lock()->report); }
 
 }  // namespace conntally

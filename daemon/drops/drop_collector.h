@@ -10,20 +10,20 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "collectors/drops/drop_tally.h"
 #include "collectors/netlink/socket.h"
-#include "collectors/system/collector_report.h"
+#include "collectors/system/collector.h"
+#include "collectors/system/guarded.h"
+#include "collectors/system/worker_thread.h"
 #include "collectors/table/table_full_lines.h"
 #include "config/config.h"
 #include "daemon/rules/rule_collector.h"
 
 namespace conntally {
 
-class DropCollector {
+class DropCollector : public Collector {
  public:
   struct Options {
     Config::Drops drops;
@@ -35,12 +35,9 @@ class DropCollector {
   };
 
   explicit DropCollector(Options options);
-  ~DropCollector();
-  DropCollector(const DropCollector&) = delete;
-  DropCollector& operator=(const DropCollector&) = delete;
 
-  void Start();
-  void Stop();
+  void Start() override;
+  void Stop() override { worker_.Stop(); }
 
   const DropTally& tally() const { return tally_; }
 
@@ -48,13 +45,13 @@ class DropCollector {
   TableFullLineCounts table_full_lines() const;
 
   // Adds how the ways stand, and what they lost.
-  void Describe(CollectorReport& report) const;
+  void Describe(CollectorReport& report) const override;
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Ways;
 
-  void Run();
+  void Run(const std::stop_token& stop);
   bool FollowNamespace(Ways& ways);
   void LeaveNamespace(Ways& ways);
   void OpenWanted(Ways& ways);
@@ -69,17 +66,15 @@ class DropCollector {
   static std::map<std::string, std::uint64_t> NamespaceLosses(const Ways& ways);
   void Publish(const std::string& way, CollectorStatus status);
   void PublishFigures(const Ways& ways);
-  bool stopping() const;
 
   const Options options_;
   DropTally tally_;
-  FileDescriptor stop_;  // an eventfd
-  std::thread thread_;
-
-  mutable std::mutex mutex_;  // of what follows
-  std::map<std::string, CollectorStatus> statuses_;
-  std::map<std::string, std::uint64_t> overflows_;
-  TableFullLineCounts table_full_lines_;
+  struct Told {
+    CollectorReport report;
+    TableFullLineCounts table_full_lines;
+  };
+  Guarded<Told> told_;
+  Worker worker_;
 };
 
 }  // namespace conntally

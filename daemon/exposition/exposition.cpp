@@ -107,7 +107,12 @@ void AddLimits(List& list, const Snapshot& snapshot) {
 }
 
 void AddSources(List& list, const Snapshot& snapshot) {
-  list.Gauge("conntally_sources", "Sources with at least one connection.").Add(snapshot.sources);
+  list.Gauge("conntally_sources",
+             "Sources with at least one connection; a lower bound while conntally_unattributed_connections is not 0.")
+      .Add(snapshot.sources);
+  list.Gauge("conntally_unattributed_connections",
+             "Connections that are in the totals and, for want of room, counted for no source of their own.")
+      .Add(snapshot.totals.unattributed_connections);
 
   const auto each = [&](List::Family family, auto&& value_of) {
     for (const ExportedSource& source : snapshot.exported)
@@ -142,6 +147,9 @@ void AddSources(List& list, const Snapshot& snapshot) {
              "Connections of sources that have no series of their own; with conntally_source_connections the exact sum "
              "of conntally_connections.")
       .Add(snapshot.other_connections);
+  list.Gauge("conntally_unexported_source_connections_max",
+             "The most connections that a source without series of its own holds, those of sources.exclude aside.")
+      .Add(snapshot.unexported_source_connections_max);
 }
 
 void AddDrops(List& list, const Snapshot& snapshot) {
@@ -157,6 +165,20 @@ void AddDrops(List& list, const Snapshot& snapshot) {
     list.Counter("conntally_table_full_messages_total",
                  "Lines in the kernel's log that tell of this table being full; the kernel writes few of many.")
         .Add(snapshot.table_full_messages);
+  }
+}
+
+// Of one name side by side.
+void AddFigures(List& list, const std::vector<CollectorFigure>& figures) {
+  for (std::size_t i = 0; i < figures.size();) {
+    const CollectorFigure& first = figures[i];
+    const bool counts = first.kind == CollectorFigure::Kind::kCounter;
+    auto family = counts ? list.Counter(first.name, first.help) : list.Gauge(first.name, first.help);
+    for (; i < figures.size() && figures[i].name == first.name; ++i) {
+      Labels labels;
+      for (const auto& [name, value] : figures[i].labels) labels.push_back({name, value});
+      family.Add(figures[i].value, std::move(labels));
+    }
   }
 }
 
@@ -217,7 +239,7 @@ void AddTrust(List& list, const Snapshot& snapshot) {
                {"revision", std::string(snapshot.build.revision)},
                {"compiler", std::string(snapshot.build.compiler)}});
   list.Gauge("conntally_flow_table_connections", "Connections held in memory one by one.").Add(snapshot.flows);
-  list.Gauge("conntally_flow_table_bytes", "Memory of the tables that hold them.").Add(snapshot.tracker_memory_bytes);
+  AddFigures(list, snapshot.figures);
 }
 
 void AddAlerts(List& list, const AlertFigures& figures) {
@@ -230,6 +252,9 @@ void AddAlerts(List& list, const AlertFigures& figures) {
                    {"source", alert.subject.source},
                    {"rule", alert.subject.rule}});
   }
+  list.Gauge("conntally_alerts_last_evaluation_timestamp_seconds",
+             "When the daemon last evaluated its alerts, which it does each second.")
+      .Add(std::chrono::duration<double>(figures.evaluated.time_since_epoch()).count());
   auto notifications =
       list.Counter("conntally_alert_notifications_total", "Alerts sent to the Alertmanager, by whether it took them.");
   for (const NotificationFigures& each : figures.notifications) {

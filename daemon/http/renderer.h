@@ -38,7 +38,7 @@ class Renderer {
   // Returns as soon as the handlers that run have.
   ~Renderer();
 
-  // Throws std::system_error when a thread or an event is not to be had.
+  // Throws std::system_error when a thread or an event cannot be made.
   void Start();
   // Readable while there are answered questions to take.
   int descriptor() const { return answered_event_.get(); }

@@ -1,53 +1,15 @@
 #include "daemon/observation/exported_sources.h"
 
 #include <algorithm>
-#include <optional>
+#include <array>
 #include <utility>
+
+#include "daemon/observation/ranking.h"
 
 namespace conntally {
 namespace {
 
-// By value, then by address, so that equals are cut the same way each time.
-struct Candidate {
-  double value;
-  IpAddress source;
-  SourceRow row;
-
-  bool operator<(const Candidate& other) const {
-    return value != other.value ? value > other.value : source < other.source;
-  }
-};
-
-// The first `top` of what is entered, in memory bounded by that and not by how many are entered.
-class Ranking {
- public:
-  explicit Ranking(std::size_t top) : top_(top) {}
-
-  void Enter(double value, const IpAddress& source, SourceRow row) {
-    if (value <= 0 || top_ == 0) return;
-    const Candidate candidate{value, source, row};
-    if (least_ && !(candidate < *least_)) return;
-    first_.push_back(candidate);
-    if (first_.size() >= 2 * top_) Cut();
-  }
-
-  const std::vector<Candidate>& Top() {
-    if (first_.size() > top_) Cut();
-    return first_;
-  }
-
- private:
-  void Cut() {
-    const auto last = first_.begin() + static_cast<std::ptrdiff_t>(top_) - 1;
-    std::nth_element(first_.begin(), last, first_.end());
-    least_ = *last;
-    first_.resize(top_);
-  }
-
-  std::size_t top_;
-  std::optional<Candidate> least_;  // what does not come before it is not among the first
-  std::vector<Candidate> first_;
-};
+constexpr double kHeavyShare = 0.01;
 
 }  // namespace
 
@@ -56,36 +18,90 @@ bool ExportedSources::IsExcluded(const IpAddress& source) const {
                      [&](const Prefix& prefix) { return prefix.Contains(source); });
 }
 
-void ExportedSources::RankDropped(const std::vector<DropTally::Rated>& dropped, Clock::time_point now) {
-  Ranking by_drops(options_.top);
+void ExportedSources::RankDropped(const std::vector<DropTally::Rated>& dropped, Candidates& candidates) const {
+  Ranking<SourceRow> by_drops(options_.top);
+  double sum = 0;
   for (const DropTally::Rated& rated : dropped) {
-    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source, kNoSourceRow);
+    sum += rated.rate;
+    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source, [] { return kNoSourceRow; });
   }
-  for (const Candidate& candidate : by_drops.Top()) exported_[candidate.source].last_ranked = now;
+  for (const auto& entry : by_drops.Take()) candidates[entry.source].share = entry.value / sum;
 }
 
-void ExportedSources::RankTallied(const Tally::View& view, Clock::time_point now) {
-  Ranking by_connections(options_.top);
-  Ranking by_new_rate(options_.top);
-  Ranking by_unreplied(options_.top);
-  // Who is exported without a row, and may have one by now.
-  std::map<IpAddress, Held*> without_row;
+void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidates) {
+  struct Ranked {
+    SourceRow row;
+    bool proven;
+  };
+  std::array<Ranking<Ranked>, 4> rankings{Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top),
+                                          Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top)};
+  std::array<double, 4> sums{};
+  // Who is exported, or a candidate, without a row, and may have one by now.
+  std::map<IpAddress, SourceRow*> without_row;
   for (auto& [source, held] : exported_) {
-    if (held.row == kNoSourceRow) without_row.emplace(source, &held);
+    if (held.row == kNoSourceRow) without_row.emplace(source, &held.row);
   }
+  for (auto& [source, candidate] : candidates) without_row.emplace(source, &candidate.row);
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (!without_row.empty()) {
-      if (const auto found = without_row.find(figures.source); found != without_row.end()) found->second->row = row;
+      if (const auto found = without_row.find(figures.source); found != without_row.end()) *found->second = row;
     }
     if (figures.connections == 0 && figures.new_rate == 0) return;
-    if (IsExcluded(figures.source)) return;
-    by_connections.Enter(static_cast<double>(figures.connections), figures.source, row);
-    by_new_rate.Enter(figures.new_rate, figures.source, row);
-    by_unreplied.Enter(static_cast<double>(figures.unreplied), figures.source, row);
+    const bool proven = figures.proof == Proof::kProven;
+    const auto connections = static_cast<double>(figures.connections);
+    const std::array<double, 4> values{connections, figures.new_rate, static_cast<double>(figures.unreplied),
+                                       proven ? connections : 0};
+    const bool excluded = IsExcluded(figures.source);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      sums[i] += values[i];
+      if (!excluded) rankings[i].Enter(values[i], figures.source, [&] { return Ranked{row, proven}; });
+    }
   });
-  for (Ranking* ranking : {&by_connections, &by_new_rate, &by_unreplied}) {
-    for (const Candidate& candidate : ranking->Top()) exported_[candidate.source] = {now, candidate.row};
+  for (std::size_t i = 0; i < rankings.size(); ++i) {
+    for (const auto& entry : rankings[i].Take()) {
+      Candidate& candidate = candidates[entry.source];
+      candidate.row = entry.payload.row;
+      candidate.proven = entry.payload.proven;
+      candidate.share = std::max(candidate.share, entry.value / sums[i]);
+    }
   }
+}
+
+SeriesBudget::Class ExportedSources::Candidate::budget_class() const {
+  using Class = SeriesBudget::Class;
+  return proven ? Class::kProven : share >= kHeavyShare ? Class::kHeavy : Class::kOther;
+}
+
+void ExportedSources::Admit(const Candidates& candidates, Clock::time_point now) {
+  std::vector<const Candidates::value_type*> newcomers;
+  for (const auto& candidate : candidates) {
+    const auto held = exported_.find(candidate.first);
+    if (held == exported_.end()) {
+      newcomers.push_back(&candidate);
+      continue;
+    }
+    held->second.last_ranked = now;
+    if (candidate.second.row != kNoSourceRow) held->second.row = candidate.second.row;
+  }
+  std::erase_if(waiting_, [&](const auto& waiting) { return !candidates.contains(waiting.first); });
+  std::stable_sort(newcomers.begin(), newcomers.end(), [](const auto* a, const auto* b) {
+    const auto place = [](const Candidate& one) { return std::pair(one.budget_class(), -one.share); };
+    return place(a->second) < place(b->second);
+  });
+  budget_.Advance(now);
+  std::uint64_t held_back = 0;
+  for (const auto* newcomer : newcomers) {
+    const auto& [source, candidate] = *newcomer;
+    const auto since = waiting_.try_emplace(source, now).first->second;
+    const bool stays = now - since >= kPlaceHeld;
+    if (!budget_.Take(candidate.budget_class(), stays)) {
+      if (stays) ++held_back;
+      continue;
+    }
+    waiting_.erase(source);
+    exported_[source] = {now, candidate.row};
+  }
+  held_back_.EndRound(held_back);
 }
 
 void ExportedSources::DropForgotten(const Tally::View& view) {
@@ -99,8 +115,10 @@ void ExportedSources::DropForgotten(const Tally::View& view) {
 void ExportedSources::Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped,
                              Clock::time_point now) {
   DropForgotten(view);
-  RankDropped(dropped, now);
-  RankTallied(view, now);
+  Candidates candidates;
+  RankDropped(dropped, candidates);
+  RankTallied(view, candidates);
+  Admit(candidates, now);
   DropDeparted(now);
   rows_.clear();
   for (const auto& [source, held] : exported_) {

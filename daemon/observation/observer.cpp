@@ -14,7 +14,8 @@ namespace {
 WallSeconds WallNow() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 ExportedSources::Options ExportOptions(const Config& config) {
-  return {config.sources.export_top, config.sources.export_hold, config.sources.exclude};
+  return {config.sources.export_top, config.sources.export_hold, config.sources.exclude,
+          config.sources.export_new_max_per_hour};
 }
 
 template <std::size_t kSize>
@@ -27,7 +28,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops)
+                   RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
@@ -36,6 +37,7 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       table_(table),
       rules_(rules),
       drops_(drops),
+      collectors_(std::move(collectors)),
       exported_(ExportOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
@@ -70,9 +72,9 @@ void Observer::Tick() {
   Tally::View view = tally_.Take(wall);
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
-  exported_.DropForgotten(view);
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
+  exported_.Update(view, drops_.tally().Rates(now), now);
   Remember(view, table, wall, now);
 }
 
@@ -119,7 +121,7 @@ Snapshot Observer::TakeSnapshot() {
 }
 
 void Observer::DescribeCollectors(Snapshot& snapshot) {
-  table_.Describe(snapshot);
+  table_.FillIn(snapshot);
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
   snapshot.dropped_packets = drops_.tally().figures().packets;
@@ -130,17 +132,16 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
 
 void Observer::DescribeStanding(Snapshot& snapshot) const {
   CollectorReport report;
-  rules_.Describe(report);
-  drops_.Describe(report);
+  for (const Collector* collector : collectors_) collector->Describe(report);
   snapshot.collectors.merge(report.statuses);
   snapshot.trust.overflows.merge(report.overflows);
+  snapshot.figures = std::move(report.figures);
 }
 
 Snapshot Observer::TakeStanding() {
   Snapshot snapshot;
   DescribeConntrack(snapshot);
   DescribeStanding(snapshot);
-  snapshot.collectors["table"] = table_.status();
   return snapshot;
 }
 
@@ -159,11 +160,18 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
     if (figures.connections > 0) {
       ++snapshot.sources;
       snapshot.unreplied += figures.unreplied;
-      if (!exported_.Holds(row)) ++snapshot.other_sources;
+      if (exported_.Holds(row)) return;
+      ++snapshot.other_sources;
+      if (!exported_.IsExcluded(figures.source)) {
+        snapshot.unexported_source_connections_max =
+            std::max(snapshot.unexported_source_connections_max, figures.connections);
+      }
     }
   });
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
+  snapshot.trust.overflows["export_new"] = exported_.held_back();
+  snapshot.sources_waiting = exported_.waiting();
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {
@@ -195,15 +203,10 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.corrections = {load(health.corrections_missed), load(health.corrections_stale)};
   trust.reconcile_duration_seconds = static_cast<double>(load(health.last_reconcile_duration_us)) / 1e6;
   trust.last_reconcile_timestamp_seconds = static_cast<double>(load(health.last_reconcile_wall_ms)) / 1e3;
-  trust.overflows["connections"] = load(health.connections_turned_away);
-  trust.overflows["sources"] = load(health.sources_turned_away);
   trust.overflows["limits_in_rules"] = limits_.turned_away();
-  trust.overflows["limited_sources"] = conntrack_.census().sources_turned_away();
   trust.config_reload_successful = reload_successful_.load(std::memory_order_relaxed);
   trust.config_reload_success_timestamp_seconds = static_cast<double>(load(reload_success_ms_)) / 1e3;
   snapshot.flows = load(health.flows);
-  snapshot.tracker_memory_bytes = load(health.memory_bytes);
-  snapshot.collectors["conntrack"] = {load(health.subscribed), trust.reconcile_duration_seconds, health.failure()};
 }
 
 bool Observer::synced() const {
@@ -222,7 +225,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
   const Tally::View view = tally_.Take(WallNow());
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
     if (!wanted(figures.source)) return;
-    KnownSource source{figures, {}};
+    KnownSource source{figures, {}, exported_.Holds(figures.source)};
     const auto drops = dropped.empty() ? dropped.end() : dropped.find(figures.source);
     if (drops != dropped.end()) {
       source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
@@ -237,7 +240,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
     figures.source = address;
     figures.first_seen = drops.first_seen;
     figures.last_seen = drops.last_seen;
-    visit({figures, std::move(drops)});
+    visit({figures, std::move(drops), exported_.Holds(address)});
   }
 }
 

@@ -35,9 +35,9 @@ namespace conntally {
 
 class Observer {
  public:
-  // All outlive the observer.
+  // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops);
+           RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -85,7 +85,7 @@ class Observer {
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);
-  void DescribeStanding(Snapshot& snapshot) const;  // of rules and drops
+  void DescribeStanding(Snapshot& snapshot) const;  // of every collector
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
   void GatherDropped(AlertEvidence& evidence);
@@ -100,6 +100,7 @@ class Observer {
   TableCollector& table_;
   RuleCollector& rules_;
   const DropCollector& drops_;
+  const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
   ExportedSources exported_;           // only with a view of the tally

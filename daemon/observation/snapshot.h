@@ -29,6 +29,7 @@ namespace conntally {
 struct KnownSource {
   SourceFigures figures;
   SourceDrops drops = {};  // no shares: none known
+  bool exported = false;   // it has series of its own
 };
 
 struct ExportedSource {
@@ -64,16 +65,18 @@ struct Snapshot {
 
   TotalFigures totals;
   CounterRates rates;          // over the last seconds
-  std::uint64_t sources = 0;   // with a connection or more
+  std::uint64_t sources = 0;   // with a connection or more; a lower bound while some are unattributed
   std::int64_t unreplied = 0;  // connections, of the sources that have a row
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
+  std::int64_t unexported_source_connections_max = 0;  // excluded ones aside
+  std::uint64_t sources_waiting = 0;                   // that rank and have no series yet
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 
-  std::uint64_t flows = 0;  // connections in the table of them
-  std::uint64_t tracker_memory_bytes = 0;
+  std::uint64_t flows = 0;               // connections in the table of them
+  std::vector<CollectorFigure> figures;  // of the collectors' own
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
   DropRules::Top drop_rules;

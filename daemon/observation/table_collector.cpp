@@ -53,9 +53,9 @@ std::optional<TableStatistics> TableCollector::Read() {
   return std::nullopt;
 }
 
-CollectorStatus TableCollector::status() const {
+void TableCollector::Describe(CollectorReport& report) const {
   const std::lock_guard lock(mutex_);
-  return status_;
+  report.statuses["table"] = status_;
 }
 
 std::optional<TableStatistics> TableCollector::Sample(std::optional<std::uint64_t> established) {
@@ -65,7 +65,7 @@ std::optional<TableStatistics> TableCollector::Sample(std::optional<std::uint64_
   return statistics;
 }
 
-void TableCollector::Describe(Snapshot& snapshot) {
+void TableCollector::FillIn(Snapshot& snapshot) {
   const std::lock_guard lock(mutex_);
   snapshot.table = Read();
   if (snapshot.table) {
@@ -73,7 +73,6 @@ void TableCollector::Describe(Snapshot& snapshot) {
     snapshot.table_seconds_until_full =
         forecast_.SecondsUntilFull(snapshot.table->entries, snapshot.table->limit.value_or(0));
   }
-  snapshot.collectors["table"] = status_;
 }
 
 }  // namespace conntally

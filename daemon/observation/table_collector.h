@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "collectors/system/collector.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/table/fill_forecast.h"
 #include "collectors/table/table_reader.h"
@@ -16,7 +17,7 @@
 
 namespace conntally {
 
-class TableCollector {
+class TableCollector : public Collector {
  public:
   explicit TableCollector(std::string network_namespace_path)
       : network_namespace_path_(std::move(network_namespace_path)) {}
@@ -26,10 +27,10 @@ class TableCollector {
   std::optional<TableStatistics> Sample(std::optional<std::uint64_t> established);
 
   // As of the last reading.
-  CollectorStatus status() const;
+  void Describe(CollectorReport& report) const override;
 
-  // Fills in the snapshot's table and this collector's status.
-  void Describe(Snapshot& snapshot);
+  // Reads, and fills in the snapshot's table.
+  void FillIn(Snapshot& snapshot);
 
  private:
   std::optional<TableStatistics> Read();

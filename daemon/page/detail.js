@@ -32,7 +32,7 @@ function showFacts(source) {
                        `${percent(limit.usage)}${limit.rule ? ` · ${limit.rule}` : ""}` });
   }
   for (const drop of [...source.drops].sort((a, b) => b.packets - a.packets)) {
-    facts.push({ className: "", text: `dropped: ${count(drop.packets)} packets (${drop.via}) by ${drop.rule || "a rule that is not known"}` });
+    facts.push({ className: "", text: `dropped: ${count(drop.packets)} packets (${drop.via}) by ${drop.rule || "an unknown rule"}` });
   }
   if (facts.length === 0) facts.push({ className: "quiet", text: "no limit upon it is known, and nothing of it is dropped" });
   keepInStep(byId("detail-facts"), facts, (fact) => fact.text, () => make("li"), (element, fact) => {
@@ -62,7 +62,7 @@ async function refreshDetail(all) {
   if (name !== detail.name) return;
   const source = sources.sources.find((one) => one.source === name);
   if (!source) {
-    setText(byId("detail-figures"), "It has no connection now, and nothing of it was dropped lately.");
+    setText(byId("detail-figures"), "It has no connections, and none of its packets was dropped recently.");
   } else {
     setText(byId("detail-figures"), `${count(source.connections)} connections, ${percent(source.connections / Math.max(all, 1))} of all · ` +
       `${count(source.unreplied)} unreplied · new ${short(source.new_rate)}/s · ${count(source.destination_ports)} destination ports · ` +
@@ -71,7 +71,7 @@ async function refreshDetail(all) {
     showFacts(source);
   }
   drawHour(history);
-  setText(byId("detail-history"), history.times.length ? "" : "An hour is kept of sources that stand out; this one does not, so far.");
+  setText(byId("detail-history"), history.times.length ? "" : "The last hour is kept only for the sources at the top of a ranking; this one has not been there.");
   showKinds(surveys.sources[0], surveys.failure);
   detail.pending = surveys.sources[0].pending;
 }

@@ -54,7 +54,7 @@ const std::string& ContentSecurityPolicy() {
 std::string Share(double part, double whole) { return whole > 0 ? fmt::format("{:.3g} %", part / whole * 100) : "–"; }
 
 std::string TableLine(const Snapshot& snapshot) {
-  if (!snapshot.table) return "the kernel does not tell";
+  if (!snapshot.table) return "the kernel does not report it";
   return fmt::format("{} of {} entries", snapshot.table->entries, snapshot.table->limit.value_or(0));
 }
 
@@ -71,7 +71,7 @@ std::string UntilLine(const Snapshot& snapshot) {
 
 std::string LossesLine(const Snapshot& snapshot) {
   if (!snapshot.table) return {};
-  return fmt::format("kernel: {} for want of room, {} evicted early, {} insertions failed",
+  return fmt::format("kernel: {} dropped (table full), {} evicted early, {} insertions failed",
                      snapshot.table->counter(TableCounter::kDrop), snapshot.table->counter(TableCounter::kEarlyDrop),
                      snapshot.table->counter(TableCounter::kInsertFailed));
 }

@@ -17,7 +17,7 @@ function showTable(status) {
   const table = status.table;
   if (!table) {
     setText(byId("fill"), "–");
-    setText(byId("entries"), "the kernel does not tell");
+    setText(byId("entries"), "the kernel does not report it");
     setText(byId("until"), "");
     return;
   }
@@ -30,7 +30,7 @@ function showTable(status) {
   setClass(byId("gauge"), levelOf(fill, 0.75, 0.9));
   byId("gauge").style.width = `${Math.min(100, fill * 100)}%`;
   const lost = table.drops + table.early_drops + table.insert_failed;
-  setText(byId("losses"), `kernel: ${count(table.drops)} for want of room, ${count(table.early_drops)} evicted early, ${count(table.insert_failed)} insertions failed`);
+  setText(byId("losses"), `kernel: ${count(table.drops)} dropped (table full), ${count(table.early_drops)} evicted early, ${count(table.insert_failed)} insertions failed`);
   setClass(byId("losses"), lost > 0 ? "warning" : "");
 }
 
@@ -130,7 +130,7 @@ function showSources(answer, all) {
     const texts = [count(source.connections), percent(source.connections / Math.max(all, 1)),
                    limit ? `${percent(limit.usage)} of ${count(limit.connections)}` : "–", short(source.new_rate),
                    source.connections ? percent(source.unreplied / source.connections) : "–", view.ports.get(source.source) || "–",
-                   packets ? `${count(packets)} (${short(source.drop_rate)}/s)` : "0", drops.length ? drops[0].rule || "rule not known" : ""];
+                   packets ? `${count(packets)} (${short(source.drop_rate)}/s)` : "0", drops.length ? drops[0].rule || "rule unknown" : ""];
     texts.forEach((text, index) => setText(row.cells[index + 1], text));
     setClass(row, source.connections === 0 && packets === 0 ? "idle" : "");
     setClass(row.cells[3], limit ? levelOf(limit.usage, 0.8, 0.95) : "");

@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "collectors/host/network_reader.h"
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/proc_files.h"
 
 namespace conntally {
 namespace {
@@ -31,50 +30,34 @@ RuleBackend BackendOf(Config::RuleBackend backend) {
 }  // namespace
 
 void RuleCollector::Start() {
-  thread_ = StartThread(
-      "rules", [this] { Run(); },
+  worker_.Start(
+      "rules", [this](const std::stop_token& stop) { Run(stop); },
       [this](const Error& error) {
         spdlog::error("rules: {}; trying again", error.message);
-        const std::lock_guard lock(mutex_);
-        failure_ = error.message;
+        shared_.Lock()->failure = error.message;
       });
 }
 
-void RuleCollector::Stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  woken_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
 void RuleCollector::set_config(const Config::Rules& config) {
-  {
-    const std::lock_guard lock(mutex_);
-    config_ = config;
-  }
+  shared_.Lock()->config = config;
   woken_.notify_all();
 }
 
-std::shared_ptr<const RuleFigures> RuleCollector::figures() const {
-  const std::lock_guard lock(mutex_);
-  return figures_;
-}
+std::shared_ptr<const RuleFigures> RuleCollector::figures() const { return shared_.Lock()->figures; }
 
 void RuleCollector::Describe(CollectorReport& report) const {
-  const std::lock_guard lock(mutex_);
-  if (figures_) {
-    report.overflows["rule_series"] = figures_->series_turned_away;
-    report.overflows["rule_changes"] = changes_lost_;
+  const auto shared = shared_.Lock();
+  if (shared->figures) {
+    report.overflows["rule_series"] = shared->figures->series_turned_away;
+    report.overflows["rule_changes"] = shared->changes_lost;
   }
-  if (!failure_.empty()) {
-    for (const Config::RuleBackend backend : config_.backends)
-      report.statuses[NameOf(BackendOf(backend))] = {false, 0, failure_};
+  if (!shared->failure.empty()) {
+    for (const Config::RuleBackend backend : shared->config.backends)
+      report.statuses[NameOf(BackendOf(backend))] = {false, 0, shared->failure};
     return;
   }
-  if (!figures_) return;
-  for (const auto& [backend, figures] : figures_->backends) {
+  if (!shared->figures) return;
+  for (const auto& [backend, figures] : shared->figures->backends) {
     const BackendReading& read = figures.snapshot;
     if (read.present || read.lacks_capability) {
       report.statuses[NameOf(backend)] = {read.success, read.duration_seconds, read.failure, read.lacks_capability};
@@ -82,20 +65,17 @@ void RuleCollector::Describe(CollectorReport& report) const {
   }
 }
 
-void RuleCollector::Run() {
+void RuleCollector::Run(const std::stop_token& stop) {
   LetReadersGo();  // after something threw, half an answer may be left in their sockets
   counters_.ReadAnew();
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    const Config::Rules config = config_;
-    lock.unlock();
+  while (!stop.stop_requested()) {
+    const Config::Rules config = shared_.Lock()->config;
     const auto began = std::chrono::steady_clock::now();
     const bool there = EnterNamespace();
     if (there) Poll(config);
-    lock.lock();
-    WaitAndFollow(lock, config,
-                  began + (there ? config.poll_interval
-                                 : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace)));
+    const auto pause =
+        there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace);
+    WaitAndFollow(config, began + pause, stop);
   }
 }
 
@@ -114,29 +94,24 @@ bool RuleCollector::EnterNamespace() {
     if (!readers_) readers_.emplace();
     return true;
   }
-  const std::lock_guard lock(mutex_);
-  failure_ = followed.error().message;
+  shared_.Lock()->failure = followed.error().message;
   return false;
 }
 
-// With the lock held, but while it follows.
-void RuleCollector::WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config,
-                                  std::chrono::steady_clock::time_point until) {
-  for (;;) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= until ||
-        woken_.wait_until(lock, std::min(until, now + kFollow), [&] { return stopping_ || config_ != config; }))
-      return;
-    lock.unlock();
+void RuleCollector::WaitAndFollow(const Config::Rules& config, std::chrono::steady_clock::time_point until,
+                                  const std::stop_token& stop) {
+  for (auto now = std::chrono::steady_clock::now(); now < until; now = std::chrono::steady_clock::now()) {
+    {
+      const auto shared = shared_.Lock();
+      const auto limit = std::min(until, now + kFollow);
+      if (woken_.wait_until(shared.lock(), stop, limit, [&] { return shared->config != config; })) return;
+    }
+    if (stop.stop_requested()) return;
     if (readers_) readers_->nftables.Follow();
-    lock.lock();
   }
 }
 
-std::vector<IpAddress> RuleCollector::own_addresses() const {
-  const std::lock_guard lock(mutex_);
-  return own_addresses_;
-}
+std::vector<IpAddress> RuleCollector::own_addresses() const { return shared_.Lock()->own_addresses; }
 
 // Those of before stay where they cannot be read.
 void RuleCollector::ReadOwnAddresses() {
@@ -144,8 +119,7 @@ void RuleCollector::ReadOwnAddresses() {
   if (!read) return;
   std::vector<IpAddress> addresses;
   for (const LocalAddress& local : *read) addresses.push_back(local.address);
-  const std::lock_guard lock(mutex_);
-  own_addresses_ = std::move(addresses);
+  shared_.Lock()->own_addresses = std::move(addresses);
 }
 
 void RuleCollector::Poll(const Config::Rules& config) {
@@ -164,10 +138,10 @@ void RuleCollector::Poll(const Config::Rules& config) {
   Report(snapshot);
   counters_.set_series_max(config.series_max);
   counters_.Update(std::move(snapshot), std::chrono::steady_clock::now());
-  const std::lock_guard lock(mutex_);
-  figures_ = counters_.figures();
-  failure_.clear();
-  changes_lost_ = changes_lost_before_ + readers_->nftables.changes_lost();
+  const auto shared = shared_.Lock();
+  shared->figures = counters_.figures();
+  shared->failure.clear();
+  shared->changes_lost = changes_lost_before_ + readers_->nftables.changes_lost();
 }
 
 std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {
@@ -177,14 +151,11 @@ std::optional<std::uint64_t> RuleCollector::connections_per_source_max() const {
 
 // /proc/sys/net is that of the thread that opens it.
 void RuleCollector::ReadSysctls() {
-  const auto read = [&](const char* name) {
-    std::int64_t value = -1;
-    std::ifstream(sysctl_root_ + name) >> value;
-    return value;
-  };
-  forwards_.store(read("/net/ipv4/ip_forward") > 0 || read("/net/ipv6/conf/all/forwarding") > 0,
-                  std::memory_order_relaxed);
-  connections_per_source_max_.store(read("/net/netfilter/nf_conntrack_max_per_ip"), std::memory_order_relaxed);
+  const auto is_set = [&](const char* path) { return ReadSysctlNumber(proc_, path).value_or(0) > 0; };
+  forwards_.store(is_set("net/ipv4/ip_forward") || is_set("net/ipv6/conf/all/forwarding"), std::memory_order_relaxed);
+  const auto per_source = ReadSysctlNumber(proc_, "net/netfilter/nf_conntrack_max_per_ip");
+  connections_per_source_max_.store(per_source ? static_cast<std::int64_t>(*per_source) : -1,
+                                    std::memory_order_relaxed);
 }
 
 void RuleCollector::AddIpsets(FirewallReading& snapshot) {

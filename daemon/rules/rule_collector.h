@@ -3,8 +3,7 @@
 // once in the log. Between readings it takes up what the kernel tells of nftables' changes. While the network namespace
 // is not there, it looks for it each second.
 //
-// Start and Stop on the main thread; the rest on any. A mutex keeps callers and the thread apart; no reading is done
-// under it.
+// Start and Stop on the main thread; the rest on any.
 #pragma once
 
 #include <atomic>
@@ -13,37 +12,36 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "collectors/rules/iptables/legacy_reader.h"
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
-#include "collectors/system/collector_report.h"
+#include "collectors/system/collector.h"
+#include "collectors/system/guarded.h"
 #include "collectors/system/network_namespace.h"
+#include "collectors/system/worker_thread.h"
 #include "config/config.h"
 
 namespace conntally {
 
-class RuleCollector {
+class RuleCollector : public Collector {
  public:
-  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string sysctl_root = "/proc/sys")
+  RuleCollector(const Config::Rules& config, std::string network_namespace_path, std::string proc = "/proc")
       : network_namespace_path_(std::move(network_namespace_path)),
-        sysctl_root_(std::move(sysctl_root)),
-        config_(config) {}
-  ~RuleCollector() { Stop(); }
+        proc_(std::move(proc)),
+        shared_({.config = config}) {}
 
-  void Start();
-  void Stop();
+  void Start() override;
+  void Stop() override { worker_.Stop(); }
 
   // From the next poll on.
   void set_config(const Config::Rules& config);
 
   // Adds a status for each backend that there is.
-  void Describe(CollectorReport& report) const;
+  void Describe(CollectorReport& report) const override;
 
   std::shared_ptr<const RuleFigures> figures() const;
 
@@ -61,11 +59,20 @@ class RuleCollector {
     LegacyReader ip6tables_legacy{RuleBackend::kIp6tablesLegacy};
   };
 
-  void Run();
+  // What callers and the thread share. No reading is done under its lock.
+  struct Shared {
+    Config::Rules config;
+    std::shared_ptr<const RuleFigures> figures = {};
+    std::string failure = {};        // why no backend can be read
+    std::uint64_t changes_lost = 0;  // notifications of them
+    std::vector<IpAddress> own_addresses = {};
+  };
+
+  void Run(const std::stop_token& stop);
   void LetReadersGo();
   bool EnterNamespace();
-  void WaitAndFollow(std::unique_lock<std::mutex>& lock, const Config::Rules& config,
-                     std::chrono::steady_clock::time_point until);
+  void WaitAndFollow(const Config::Rules& config, std::chrono::steady_clock::time_point until,
+                     const std::stop_token& stop);
   void Poll(const Config::Rules& config);
   void ReadSysctls();
   void ReadOwnAddresses();
@@ -73,17 +80,9 @@ class RuleCollector {
   void Report(const FirewallReading& snapshot);
 
   const std::string network_namespace_path_;
-  const std::string sysctl_root_;
-  std::thread thread_;
-
-  mutable std::mutex mutex_;
-  std::condition_variable woken_;
-  Config::Rules config_;
-  bool stopping_ = false;
-  std::shared_ptr<const RuleFigures> figures_;
-  std::string failure_;             // why no backend can be read
-  std::uint64_t changes_lost_ = 0;  // notifications of them
-  std::vector<IpAddress> own_addresses_;
+  const std::string proc_;
+  Guarded<Shared> shared_;
+  std::condition_variable_any woken_;
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
@@ -94,6 +93,7 @@ class RuleCollector {
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;
   std::string ipsets_failure_;  // empty: they were read last time
+  Worker worker_;
 };
 
 }  // namespace conntally

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -15,6 +16,12 @@ namespace {
 StateTime Now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 }  // namespace
+
+std::string StateDirectoryOfSystemd() {
+  const char* const named = getenv("STATE_DIRECTORY");
+  const std::string text = named == nullptr ? "" : named;
+  return text.substr(0, text.find(':'));
+}
 
 struct StateKeeper::Writer {
   Writer(std::string directory, std::string its_namespace_path)

@@ -13,6 +13,9 @@
 
 namespace conntally {
 
+// That of StateDirectory= in the unit, the first of several; empty: systemd names none.
+std::string StateDirectoryOfSystemd();
+
 class StateKeeper {
  public:
   static constexpr std::chrono::seconds kEvery{30};  // how often to save

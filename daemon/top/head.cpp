@@ -49,7 +49,7 @@ Row Title(const Model& model, const View& view, Size size, const Moment& moment)
 
 Row TableRow(const Model& model, const View& view, Size size) {
   Row row = Labelled("table");
-  if (!model.status.table) return row.Add("the kernel does not tell", Style::kWarning);
+  if (!model.status.table) return row.Add("the kernel does not report it", Style::kWarning);
   const Table& table = *model.status.table;
   const auto fill = FillOf(table);
   if (!fill) return row.Add(Thousands(table.entries) + " entries");
@@ -83,10 +83,10 @@ Row RatesRow(const DaemonStatus& status) {
 
 Row LossesRow(const DaemonStatus& status) {
   Row row = Labelled("kernel");
-  if (!status.table) return row.Add("its losses are not known", Style::kWarning);
+  if (!status.table) return row.Add("the kernel does not report its losses", Style::kWarning);
   const Table& table = *status.table;
   const bool any = table.drops + table.early_drops + table.insert_failed > 0;
-  row.Add(fmt::format("lost {} for want of room, evicted {} early, {} insertions failed", Thousands(table.drops),
+  row.Add(fmt::format("dropped {} (table full), evicted {} early, {} insertions failed", Thousands(table.drops),
                       Thousands(table.early_drops), Thousands(table.insert_failed)),
           any && status.kernel_losses_per_second <= 0 ? Style::kWarning : Style::kPlain);
   if (status.kernel_losses_per_second > 0)
@@ -117,7 +117,7 @@ Row TrendRow(const Model& model, const View& view, Size size) {
 
 Row AlertsRow(const Model& model) {
   Row row = Labelled("alerts");
-  if (!model.alerts_known) return row.Add("this daemon tells none", Style::kDim);
+  if (!model.alerts_known) return row.Add("this daemon does not report alerts", Style::kDim);
   std::size_t firing = 0, pending = 0, facts = 0;
   for (const Alert& alert : model.alerts) {
     const bool fact = alert.severity == "info";  // which alarms nobody
@@ -158,7 +158,7 @@ Row TrustRow(const DaemonStatus& status) {
   if (status.missed + status.stale > 0)
     row.Add(fmt::format(" ({} missed, {} stale)", Thousands(status.missed), Thousands(status.stale)));
   if (status.turned_away > 0)
-    row.Add(fmt::format("  {} beyond bounds", Thousands(status.turned_away)), Style::kWarning);
+    row.Add(fmt::format("  {} turned away by bounds", Thousands(status.turned_away)), Style::kWarning);
   for (const Collector& collector : status.collectors) {
     if (collector.off) row.Add("  " + collector.name + " off", Style::kDim);
   }

@@ -149,10 +149,10 @@ Taken Take(const std::string& answer, const char* member, const std::function<vo
   try {
     const Json json = Json::parse(answer);
     if (!json.is_object() || !json.contains(member))
-      return Error{"what answers there is not conntally, or of another version"};
+      return Error{"the answer is not from conntally, or from another version of it"};
     take(json);
   } catch (const Json::exception& error) {
-    return Error{std::string("what answers there is not conntally, or of another version: ") + error.what()};
+    return Error{std::string("the answer is not from conntally, or from another version of it: ") + error.what()};
   }
   return Ok();
 }

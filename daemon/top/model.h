@@ -76,7 +76,7 @@ struct DropRule {
 struct Collector {
   std::string name;
   bool works = false;
-  bool off = false;  // not to be had here, which is no fault
+  bool off = false;  // cannot work here, which is no fault
   std::string failure;
 };
 
@@ -90,7 +90,7 @@ struct DaemonStatus {
   std::uint64_t connections = 0;
   std::uint64_t unreplied = 0;
   std::uint64_t sources = 0;
-  std::optional<Table> table;  // absent: the kernel does not tell
+  std::optional<Table> table;  // absent: the kernel does not report it
   std::vector<State> states;   // the most connections first
   double opened_per_second = 0;
   double closed_per_second = 0;

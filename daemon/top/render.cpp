@@ -16,7 +16,7 @@ constexpr std::size_t kFootRows = 1;
 
 Frame AlertsScreen(const Model& model) {
   Frame frame;
-  if (!model.alerts_known) return {Row().Add("This daemon does not tell of alerts.")};
+  if (!model.alerts_known) return {Row().Add("This daemon does not report alerts.")};
   if (model.alerts.empty()) return {Row().Add("No alert.", Style::kGood)};
   for (const Alert& alert : model.alerts) {
     const bool alarms = alert.state == "firing" && alert.severity != "info";

@@ -82,7 +82,7 @@ std::vector<Column> Columns(const Model& model) {
 Cell RuleCell(const Source& source) {
   if (source.drops.empty()) return {};
   const Drop& drop = source.drops.front();
-  return {drop.rule.empty() ? "by " + drop.via + ", rule not known" : drop.rule, Style::kDim};
+  return {drop.rule.empty() ? "by " + drop.via + ", rule unknown" : drop.rule, Style::kDim};
 }
 
 std::size_t WidthOf(const std::vector<Column>& columns) {

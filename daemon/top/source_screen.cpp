@@ -37,19 +37,20 @@ void AddRules(const Source& source, Frame& frame) {
     frame.push_back(Row()
                         .Add(Left("dropped", 9), Style::kDim)
                         .Add(Thousands(drop.packets) + " packets", Style::kWarning)
-                        .Add("  by " + (drop.rule.empty() ? "a rule that is not known" : drop.rule))
+                        .Add("  by " + (drop.rule.empty() ? "an unknown rule" : drop.rule))
                         .Add("  (" + drop.via + ")", Style::kDim));
   }
   if (!source.drops.empty()) frame.push_back(Row().To(9).Add(fmt::format("now {} packets/s", Short(source.drop_rate))));
   if (source.limits.empty() && source.drops.empty())
-    frame.push_back(Row().Add("no limit upon it is known, and nothing of it is dropped", Style::kDim));
+    frame.push_back(Row().Add("no known limit applies to it, and none of its packets is dropped", Style::kDim));
 }
 
 void AddHistory(const Model& model, const View& view, Size size, Frame& frame) {
   if (model.opened_connections.empty()) {
-    frame.push_back(Row()
-                        .Add(Left("hour", 9), Style::kDim)
-                        .Add("kept of sources that stand out; this one does not, so far", Style::kDim));
+    frame.push_back(
+        Row()
+            .Add(Left("hour", 9), Style::kDim)
+            .Add("kept only for the sources at the top of a ranking; this one has not been there", Style::kDim));
     return;
   }
   const std::size_t columns = std::min<std::size_t>(size.columns > 40 ? size.columns - 40 : 10, 90);
@@ -93,7 +94,8 @@ Frame SourceScreen(const Model& model, const View& view, Size size) {
   const auto listed = std::ranges::find(model.sources, view.opened, &Source::name);
   const bool own = model.opened_source == view.opened && model.opened;
   if (!own && listed == model.sources.end()) {
-    return {Row().Add(view.opened, Style::kBold).Add("  has no connection now, and nothing of it was dropped lately")};
+    return {
+        Row().Add(view.opened, Style::kBold).Add("  has no connections, and none of its packets was dropped recently")};
   }
   const Source& source = own ? *model.opened : *listed;
   AddFigures(model, source, frame);

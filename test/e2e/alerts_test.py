@@ -225,6 +225,53 @@ def test_a_reload_takes_over_thresholds_and_alertmanagers():
         webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1")
 
 
+def test_a_hundred_thousand_forged_sources_hide_no_real_offender_and_fill_no_mailbox():
+    sources, offender = 100_000, "10.9.9.9"
+    # Each of them is past its limit, of a single connection.
+    config = PUSHED + 'limits: [{source: "0.0.0.0/0", connections: 1}]\n'
+    with Namespace() as namespace, alerting(namespace) as (_, webhook), Daemon(namespace, config) as daemon:
+        daemon.wait_ready()
+        ct_load(namespace, "create", "--sources", sources, "--count", sources, "--protocol", "udp", "--timeout", 600)
+        wait_until(lambda: firing(daemon), 30, "the forged ones fire")
+        hold(namespace, 9 * 65536 + 9 * 256 + 9, 60)
+        webhook.wait_for(NEAR, "firing", 40, source=offender)
+        assert f"alert firing: alert={NEAR} severity=critical source={offender}" in daemon.log
+        time.sleep(20)
+        [many] = [alert for alert in alerts_of(daemon, alert=NEAR, state="firing") if alert["source"] is None]
+        assert many["subjects"] > 50 and "/api/v1/sources" in many["description"], many
+        assert len(alerts_of(daemon)) < 60, len(alerts_of(daemon))
+        namespace.run("conntrack", "-F")
+        wait_until(lambda: not [each for each in firing(daemon) if each[0] == NEAR], 90, "all end")
+        time.sleep(3)
+        assert len([each for each in webhook.told(NEAR, "firing", source=offender)]) == 1, webhook.all()
+        assert len(webhook.heard) <= 20, webhook.all()
+        lines = [line for line in daemon.log.splitlines() if " alert " in line]
+        assert len(lines) < 100, lines
+        print(f"  {len(webhook.heard)} notifications, {len(lines)} lines in the log")
+
+
+def test_a_fact_is_shown_and_pushed_only_where_it_is_asked_for():
+    # Without a judgement of its own, a fact is what the daemon makes of a stranger that a rule drops.
+    with client_and_host() as (client, host), alerting(host) as (_, webhook):
+        host.nft("table inet filter {\n chain input {\n type filter hook input priority 0;\n udp dport 23 counter drop\n }\n}\n")
+        with Daemon(host, PUSHED) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda: daemon.metrics().series("conntally_collector_success", collector="ebpf"), 10, "eBPF counts drops")
+
+            def knocked(seen):
+                send(client, "10.0.0.7", 4, 23)
+                return seen()
+
+            fact = ("SourceMatchesDropRule", "info", "10.0.0.7", "udp dport 23 counter drop")
+            wait_until(lambda: knocked(lambda: fact in firing(daemon)), 40, "the fact is told")
+            assert not webhook.heard, webhook.all()
+            status = daemon.get("/api/v1/status").json()["alerts"]
+            assert status["firing"] == 0 and status["info"] == 1, status
+            daemon.write_config(PUSHED.replace("urls:", "severities: [info], urls:"))
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: knocked(lambda: webhook.told("SourceMatchesDropRule", "firing", severity="info")), 20, "the fact is pushed")
+
+
 # What a gateway sees in an hour: sources that come and go, some with many connections, teeth as short connections make them, a scan's worth of
 # ports by nobody, a few dropped packets, a few that nobody answers.
 def test_ordinary_mixed_traffic_wakes_nobody():

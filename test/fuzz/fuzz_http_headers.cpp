@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "daemon/http/accept_encoding.h"
-#include "daemon/http/listen.h"
-#include "daemon/http/request_head.h"
+#include "daemon/http/server/listen.h"
+#include "daemon/http/server/request_head.h"
 #include "daemon/http/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

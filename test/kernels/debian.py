@@ -20,7 +20,7 @@ TOOLS = ["bpftool", "conntrack", "curl", "iproute2", "ipset", "iptables", "iputi
 
 
 class Missing(Exception):
-    """Something that is needed is not to be had here."""
+    """Something that is needed is missing here."""
 
 
 def run(*command, **options):

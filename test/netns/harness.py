@@ -93,7 +93,7 @@ def _require():
     except (RuntimeError, ValueError) as error:
         # In one line, and the same for each test, without the name that was tried.
         why = re.sub(rf"{PREFIX}\S+", "NAMESPACE", " ".join(str(error).split()))
-        raise Skip(f"no namespace with conntrack is to be had here: {why}") from error
+        raise Skip(f"cannot make a namespace with conntrack here: {why}") from error
 
 
 def _interrupt(number, _):

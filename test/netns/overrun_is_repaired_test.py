@@ -46,7 +46,7 @@ def test_a_tenfold_overrun_is_counted_exactly_and_equal_again_within_two_seconds
         seconds = wait_until(lambda: caught_up(daemon, namespace), 30, "equal again")
         claim("equal again after the last event", seconds, 2)
         daemon.wait_for_log("events lost")
-        daemon.wait_for_log("the tallies are as the kernel's table again")
+        daemon.wait_for_log("the tallies match the kernel's table again")
         found = daemon.differences()
         assert not found, found
         metrics = daemon.metrics()

@@ -233,7 +233,7 @@ def test_a_file_system_that_does_not_answer_is_not_waited_for():
         daemon.wait_ready()
         daemon.config_file.unlink()
         daemon.config_file.symlink_to(f"{folder}/conntally.yaml")
-        for told in 4 * ["it was not to be read within 1 s"] + ["files that were wanted earlier are still being read"]:
+        for told in 4 * ["reading it takes longer than 1 s"] + ["the files asked for earlier are still being read"]:
             before = daemon.log.count(told)
             daemon.signal(signal.SIGHUP)
             wait_until(lambda: daemon.log.count(told) > before, 5, told)

@@ -15,6 +15,7 @@
 #include "collectors/netlink/query.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/iptables/xt_decoder.h"
+#include "collectors/tally/ranges.h"
 
 namespace conntally {
 namespace {
@@ -62,9 +63,7 @@ std::optional<SetElement> ReadElement(Bytes nest) {
   element.addresses = {*first, last.value_or(*first)};
   if (element.addresses.last.family != first->family || (length && *length > AddressBits(first->family)))
     return std::nullopt;
-  for (unsigned bit = length.value_or(AddressBits(first->family)); bit < AddressBits(first->family); ++bit) {
-    element.addresses.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
-  }
+  if (length) element.addresses.last = RangeOf({element.addresses.last, *length}).last;
   return element;
 }
 

@@ -23,10 +23,8 @@ std::optional<RuleCondition> EqualAddress(const NftField& field, Bytes value, bo
     if (!leading) return std::nullopt;
     bits = *leading;
   }
-  AddressRange range{AddressOf(value, field.family), AddressOf(value, field.family)};
-  for (unsigned bit = bits; bit < AddressBits(field.family); ++bit) {
-    range.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
-  }
+  const IpAddress first = AddressOf(value, field.family);
+  const AddressRange range{first, RangeOf({first, static_cast<std::uint8_t>(bits)}).last};
   return RuleCondition{*field.kind, negated, {range}, {}, {}, {}, false};
 }
 

@@ -25,10 +25,7 @@ std::string AddressText(const AddressRange& range) {
   for (unsigned length = 0; length <= AddressBits(range.first.family); ++length) {
     const Prefix prefix{range.first, static_cast<std::uint8_t>(length)};
     if (Masked(range.first, length) != range.first || !prefix.Contains(range.last)) continue;
-    AddressRange whole{range.first, range.first};
-    for (unsigned bit = length; bit < AddressBits(range.first.family); ++bit)
-      whole.last.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
-    if (whole.last == range.last) return range.first.ToString() + "/" + std::to_string(length);
+    if (RangeOf(prefix).last == range.last) return range.first.ToString() + "/" + std::to_string(length);
   }
   return range.first.ToString() + "-" + range.last.ToString();
 }

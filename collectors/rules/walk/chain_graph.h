@@ -32,8 +32,7 @@ class ChainGraph {
   };
   const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
 
-  // Whether a packet that the rule matches may leave the chain for another than a drop's sake, so that it meets none of
-  // the rules after it.
+  // Whether a packet that the rule matches may leave the chain without being dropped. It then skips the rules after it.
   bool LetsGo(const Rule& rule) const { return LetsGo(rule, rule.verdict, rule.jump_target, 0); }
   bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const {
     return LetsGo(rule, mapped.verdict, mapped.jump_target, 0);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "collectors/rules/walk/set_membership.h"
+#include "collectors/tally/protocol_names.h"
 
 namespace conntally {
 namespace {
@@ -32,11 +33,6 @@ bool IsMulticast(const IpAddress& address) {
 bool IsBroadcast(const IpAddress& address) {
   return address.family == Family::kIpv4 &&
          std::all_of(address.bytes.begin(), address.bytes.begin() + 4, [](std::uint8_t b) { return b == 0xff; });
-}
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
 }
 
 Answer Port(const RuleCondition& condition, const Packet& packet, const std::optional<NumberRange>& port, Why unknown) {

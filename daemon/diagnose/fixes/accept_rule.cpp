@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "collectors/tally/protocol_names.h"
 #include "daemon/diagnose/fixes/firewall_commands.h"
 
 namespace conntally::diagnose {
@@ -43,11 +44,6 @@ std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 
 bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
 
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
 

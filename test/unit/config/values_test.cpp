@@ -25,7 +25,8 @@ TEST_CASE("every kind of value reaches its member") {
   const Config config = Accepted(
       "web: {listen_address: '[::]:9105'}\n"
       "conntrack: {receive_buffer_bytes: 4096, reconcile_interval: 500ms, connections_max: 7}\n"
-      "sources: {ipv4_prefix: 0, ipv6_prefix: 64, tracked_max: 1, export_top: 0, export_hold: 0s, exclude: "
+      "sources: {ipv4_prefix: 0, ipv6_prefix: 64, tracked_max: 1, export_top: 0, export_hold: 0s, "
+      "export_new_max_per_hour: 1, exclude: "
       "['10.0.0.0/8', '::1']}\n"
       "limits: [{source: 192.0.2.7, connections: 5}, {source: 192.0.2.0/24, connections: 50}]\n"
       "rules: {backends: [nftables], poll_interval: 1h, series_max: 3}\n"

@@ -157,7 +157,7 @@ class Apt(InAFolder):
             threading.Timer(1, lock.close).start()
             done = self.call_apt("require_known conntally-example", mirror.port)
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn("apt-get update: another program installs packages just now; trying again", done.stderr)
+        self.assertIn("apt-get update: another program is installing packages; trying again", done.stderr)
 
     def test_each_trouble_has_a_word_and_only_what_may_pass_is_waited_for(self):
         # Of apt 2.6 and 3.0.
@@ -167,7 +167,7 @@ class Apt(InAFolder):
             "E: Unable to locate package nonesuch": ("no such package", 0),
             "E: Release file for http://x/ is not valid yet (invalid for another 3h).": ("clock", 0),
             "E: The repository 'http://x nonesuch Release' does not have a Release file.": ("sources.list", 0),
-            "E: Failed to fetch http://x/y.deb  404  Not Found": ("other files than the lists", 0),
+            "E: Failed to fetch http://x/y.deb  404  Not Found": ("do not match the files of the mirror", 0),
             "W: Failed to fetch http://x/InRelease  Temporary failure resolving 'x'": ("no network, or no name server", 60),
             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)": ("another program", 300),
         }

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "daemon/log": "collectors/system config",
     "daemon/command_line": "collectors/system collectors/tally config daemon/process",
     "daemon/http": "collectors/system",
+    "daemon/http/server": "collectors/system daemon/http",
     "daemon/rules": "COLLECTORS config",
     "daemon/drops": "COLLECTORS config daemon/rules",
     "daemon/limits": "COLLECTORS config",

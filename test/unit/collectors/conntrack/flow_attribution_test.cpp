@@ -1,68 +1,9 @@
-// More sources than rows: who has one, and that each figure shown is whole. Beside a naive tally, and under TSan.
-#include <atomic>
-#include <map>
-#include <random>
-#include <set>
-#include <thread>
-
-#include "test/unit/collectors/conntrack/tracked_tally.h"
+// More sources than rows: who has one, and that each figure shown is whole.
+#include "test/unit/collectors/conntrack/crowd.h"
 
 using namespace conntally;
 using namespace conntally::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr std::uint32_t kAssured = kReplied | IPS_ASSURED;
-
-FlowKey Connection(std::uint32_t source, std::uint16_t number, std::uint8_t protocol = kUdp) {
-  FlowKey key;
-  for (unsigned i = 0; i < 4; ++i) key.source[i] = static_cast<std::uint8_t>(source >> (24 - 8 * i));
-  key.source_port = number;
-  key.destination_port = static_cast<std::uint16_t>(number % 400);
-  key.protocol = protocol;
-  return key;
-}
-
-struct Crowd : TrackedTally {
-  explicit Crowd(std::uint32_t rows) : TrackedTally(Limits{.sources = rows, .connections = 100'000}) {
-    StartOnEmptyKernel();
-  }
-  void Open(std::uint32_t source, std::uint16_t number = 1) { New(Connection(source, number), 1); }
-  void Establish(std::uint32_t source, std::uint16_t number = 1) {
-    const FlowKey key = Connection(source, number, kTcp);
-    Apply(Event(EventKind::kNew, key, 1, kUnreplied, TcpState::kSynSent));
-    Update(key, 1, kReplied, TcpState::kSynRecv);
-    Update(key, 1, kAssured, TcpState::kEstablished);
-  }
-  // Until every walk that is due has ended.
-  void Attribute() {
-    now.centiseconds += 200;
-    TallyWriter::Batch batch(writer);
-    while (tracker.AttributeStep(batch, now)) continue;
-  }
-  void Second() {
-    Attribute();
-    wall += 1s;
-    Tally::View view = tally.Take(wall);
-    tally.Advance(view, wall, 1s, 10min);
-  }
-  void Seconds(int count) {
-    for (int i = 0; i < count; ++i) Second();
-    View();
-  }
-  SourceFigures Of(std::uint32_t source) {
-    SourceFigures found;
-    const FlowKey key = Connection(source, 0);
-    View().ForEachSource([&](SourceRow, const SourceFigures& figures) {
-      if (figures.source == key.SourceAddress()) found = figures;
-    });
-    return found;
-  }
-  WallSeconds wall{1'700'000'000s};
-};
-
-}  // namespace
 
 TEST_CASE("a source that holds much is named beside forged ones that have taken all rows, whole") {
   Crowd crowd(80);
@@ -87,6 +28,30 @@ TEST_CASE("many that hold much displace those that hold little, past the rows th
   crowd.Seconds(20);
   for (std::uint32_t heavy = 5001; heavy <= 5040; ++heavy) CHECK(crowd.Of(heavy).connections == 90);
   CHECK(crowd.Coherent());
+}
+
+TEST_CASE("however long forged sources come and go, each real one is named within three looks, whole") {
+  Crowd crowd(2000);
+  std::uint32_t born = 100'000;
+  std::uint32_t gone = born;
+  const auto forge = [&] {
+    while (born - gone < 1900) crowd.Open(born++);
+    for (int i = 0; i < 700; ++i) {
+      crowd.Open(born++);
+      crowd.Destroy(Connection(gone++, 1), 1);
+    }
+  };
+  for (std::uint32_t real = 1; real <= 40; ++real) {
+    forge();
+    for (std::uint16_t number = 1; number <= 20; ++number) crowd.Open(real, number);
+    for (int look = 0; look < 3; ++look) {
+      forge();
+      crowd.Second();
+    }
+    REQUIRE(crowd.Of(real).connections == 20);
+    REQUIRE(crowd.Coherent());
+  }
+  for (std::uint32_t real = 1; real <= 40; ++real) CHECK(crowd.Of(real).connections == 20);
 }
 
 TEST_CASE("a source that proves itself has a row at once, and displaces an unproven one and no proven one") {
@@ -157,131 +122,4 @@ TEST_CASE("a few idle strangers are remembered as long as is configured") {
   }
   crowd.Seconds(60);
   CHECK(crowd.Of(20).opened == 1);
-}
-
-namespace {
-
-// What the tallies should say, kept as plainly as can be.
-struct Naive {
-  struct Connection {
-    bool replied = false;
-    bool established = false;
-  };
-  std::map<FlowKey, Connection> connections;
-
-  // Whether each source that the view shows has all its connections there, and no view misses one.
-  bool Agrees(const Tally::View& view) const {
-    std::map<IpAddress, SourceFigures> expected;
-    std::map<IpAddress, std::set<std::uint16_t>> ports;
-    for (const auto& [key, connection] : connections) {
-      SourceFigures& figures = expected[key.SourceAddress()];
-      ++figures.connections;
-      if (!connection.replied) ++figures.unreplied;
-      ports[key.SourceAddress()].insert(key.destination_port);
-    }
-    bool agrees = true;
-    std::int64_t sum = view.totals().unattributed_connections;
-    view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
-      sum += figures.connections;
-      agrees = agrees && figures.connections == expected[figures.source].connections &&
-               figures.unreplied == expected[figures.source].unreplied &&
-               figures.destination_ports == static_cast<std::int64_t>(ports[figures.source].size());
-    });
-    return agrees && sum == static_cast<std::int64_t>(connections.size()) && sum == view.totals().ConnectionsSum();
-  }
-};
-
-// One random change, told to both.
-void Change(Crowd& crowd, Naive& naive, std::mt19937& random) {
-  // A few sources hold most.
-  const auto source = static_cast<std::uint32_t>(random() % 3 == 0 ? random() % 8 : random() % 300);
-  const std::uint8_t protocol = random() % 2 == 0 ? kTcp : kUdp;
-  const FlowKey key = Connection(source, static_cast<std::uint16_t>(random() % 12), protocol);
-  const auto found = naive.connections.find(key);
-  if (found == naive.connections.end()) {
-    crowd.Apply(Event(EventKind::kNew, key, 1, kUnreplied, protocol == kTcp ? TcpState::kSynSent : TcpState::kNone));
-    naive.connections[key] = {};
-  } else if (!found->second.replied && random() % 2 == 0) {
-    found->second.replied = true;
-    crowd.Update(key, 1, kAssured, TcpState::kEstablished);
-  } else {
-    crowd.Destroy(key, 1);
-    naive.connections.erase(found);
-  }
-}
-
-}  // namespace
-
-TEST_CASE("every source that is shown is whole at every moment, as a naive tally counts it") {
-  for (unsigned seed = 0; seed < 8; ++seed) {
-    std::mt19937 random(seed);
-    Crowd crowd(16 + seed * 8);
-    Naive naive;
-    for (int i = 0; i < 6000; ++i) {
-      Change(crowd, naive, random);
-      if (random() % 40 == 0) {
-        TallyWriter::Batch batch(crowd.writer);
-        crowd.now.centiseconds += static_cast<std::int32_t>(random() % 40);
-        for (auto steps = random() % 100; steps > 0; --steps) crowd.tracker.AttributeStep(batch, crowd.now);
-      }
-      if (random() % 30 == 0) REQUIRE(naive.Agrees(crowd.View()));
-      if (random() % 60 == 0) {
-        crowd.wall += 1s;
-        Tally::View view = crowd.tally.Take(crowd.wall);
-        crowd.tally.Advance(view, crowd.wall, 1s, 3s);
-        REQUIRE(naive.Agrees(view));
-      }
-    }
-    while (!naive.connections.empty()) {
-      crowd.Destroy(naive.connections.begin()->first, 1);
-      naive.connections.erase(naive.connections.begin());
-    }
-    crowd.Seconds(3);
-    REQUIRE(naive.Agrees(crowd.View()));
-    REQUIRE(crowd.Totals().unattributed_connections == 0);
-    REQUIRE(crowd.tracker.connections_without_source() == 0);
-  }
-}
-
-// Run under TSan: rows gather, leave and are used again while readers look.
-TEST_CASE("views are coherent while rows change hands under them") {
-  Crowd crowd(24);
-  std::atomic<bool> done = false;
-  std::atomic<int> incoherent = 0;
-  std::atomic<int> partial = 0;
-  // Sources 1000 .. 1007 hold six connections each from the start to the end: shown is shown whole.
-  for (std::uint32_t source = 1000; source < 1008; ++source) {
-    for (std::uint16_t number = 1; number <= 6; ++number) crowd.Open(source, number);
-  }
-  const auto read = [&](bool advances) {
-    WallSeconds wall{1'700'000'000s};
-    while (!done.load()) {
-      Tally::View view = crowd.tally.Take(wall);
-      std::int64_t sum = view.totals().unattributed_connections;
-      view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
-        sum += figures.connections;
-        const bool held = figures.source.bytes[2] == 1000 >> 8 && figures.source.bytes[3] >= (1000 & 0xFF);
-        if (held && figures.connections != 6) partial.fetch_add(1);
-      });
-      if (sum != view.totals().ConnectionsSum()) incoherent.fetch_add(1);
-      wall += 1s;
-      if (advances) crowd.tally.Advance(view, wall, 1s, 3s);
-    }
-  };
-  std::thread advancing(read, true);
-  std::thread reading(read, false);
-  Naive naive;
-  std::mt19937 random(7);
-  for (int i = 0; i < 15'000; ++i) {
-    Change(crowd, naive, random);
-    if (i % 8 != 0) continue;
-    TallyWriter::Batch batch(crowd.writer);
-    crowd.now.centiseconds += 10;
-    for (int steps = 0; steps < 40; ++steps) crowd.tracker.AttributeStep(batch, crowd.now);
-  }
-  done = true;
-  advancing.join();
-  reading.join();
-  CHECK(incoherent == 0);
-  CHECK(partial == 0);
 }

@@ -59,6 +59,18 @@ TEST_CASE("settings are read by their path, and folders by the beginning of a na
   CHECK_FALSE(ReadSysctl(proc.path, "net/netfilter/nothing"));
 }
 
+TEST_CASE("a setting is a number where it begins with one") {
+  const Proc proc;
+  proc.Write("sys/net/netfilter/nf_conntrack_max", "4096\n");
+  proc.Write("sys/kernel/printk", "4\t4\t1\t7\n");
+  proc.Write("sys/kernel/core_pattern", "core\n");
+  proc.Write("sys/kernel/sched_rt_runtime_us", "-1\n");
+  CHECK(ReadSysctlNumber(proc.path, "net/netfilter/nf_conntrack_max") == 4096);
+  CHECK(ReadSysctlNumber(proc.path, "kernel/printk") == 4);
+  for (const char* none : {"kernel/core_pattern", "kernel/sched_rt_runtime_us", "kernel/nothing"})
+    CHECK_FALSE(ReadSysctlNumber(proc.path, none));
+}
+
 TEST_CASE("uptime is in whole seconds") {
   const Proc proc;
   CHECK_FALSE(ReadUptime(proc.path));

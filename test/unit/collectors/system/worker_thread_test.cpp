@@ -1,8 +1,13 @@
 #include "collectors/system/worker_thread.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -47,5 +52,49 @@ TEST_CASE("a thread goes on also when telling of its failure fails") {
     if (++runs == 1) throw std::bad_alloc();
   };
   StartThread("worker", run, [](const Error&) { throw std::bad_alloc(); }).join();
+  CHECK(runs == 2);
+}
+
+TEST_CASE("a worker is told to stop in each way that it may wait") {
+  using namespace std::chrono_literals;
+  const auto asks = [](const std::stop_token& stop) {
+    while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
+  };
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  const auto waits = [&](const std::stop_token& stop) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, stop, [] { return false; });
+  };
+  Worker polling;
+  const auto polls = [&](const std::stop_token&) {
+    pollfd ready{polling.stop_fd(), POLLIN, 0};
+    poll(&ready, 1, -1);
+  };
+  Worker asking, waiting;
+  asking.Start("asks", asks);
+  waiting.Start("waits", waits);
+  polling.Start("polls", polls);
+  for (Worker* worker : {&asking, &waiting, &polling}) {
+    CHECK(worker->started());
+    worker->Stop();
+    CHECK_FALSE(worker->started());
+    worker->Stop();
+  }
+}
+
+TEST_CASE("a worker that was never started stops, and one that throws is run anew with the same token") {
+  Worker().Stop();
+  std::atomic<int> runs{0};
+  Worker worker;
+  worker.Start(
+      "worker",
+      [&](const std::stop_token& stop) {
+        if (++runs == 1) throw std::bad_alloc();
+        while (!stop.stop_requested()) std::this_thread::yield();
+      },
+      [](const Error&) {});
+  while (runs < 2) std::this_thread::yield();
+  worker.Stop();
   CHECK(runs == 2);
 }

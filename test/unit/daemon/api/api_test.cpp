@@ -24,7 +24,7 @@ struct Observed {
         table("/nonexistent/\xFF"),
         rules({}, "/nonexistent"),
         drops({}),
-        observer(config, filled.tally, conntrack, table, rules, drops) {}
+        observer(config, filled.tally, conntrack, table, rules, drops, {&conntrack, &table, &rules, &drops}) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
     const http::Response response = AnswerSources(observer, http::ParseTarget("/api/v1/sources?" + query).value());

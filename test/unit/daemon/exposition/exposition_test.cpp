@@ -51,6 +51,18 @@ double SumOf(const std::map<std::string, double>& samples, const std::string& na
 
 }  // namespace
 
+TEST_CASE("a collector's own figures are shown as it tells them, those of one name as one family") {
+  Snapshot snapshot;
+  using Kind = CollectorFigure::Kind;
+  snapshot.figures = {{"conntally_a_total", "Of each.", Kind::kCounter, 3, {{"which", "x"}}},
+                      {"conntally_a_total", "Of each.", Kind::kCounter, 4, {{"which", "y"}}},
+                      {"conntally_b", "Of all.", Kind::kGauge, 0.5}};
+  const std::string text = Exposition(snapshot);
+  CHECK(text.find("# HELP conntally_a_total Of each.\n# TYPE conntally_a_total counter\n"
+                  "conntally_a_total{which=\"x\"} 3\nconntally_a_total{which=\"y\"} 4\n"
+                  "# HELP conntally_b Of all.\n# TYPE conntally_b gauge\nconntally_b 0.5\n") != text.npos);
+}
+
 // CONNTALLY_REWRITE_GOLDEN=1 writes the file anew: then read the difference in git.
 TEST_CASE("the whole exposition is as in test/golden/metrics.txt") {
   const std::string path = CONNTALLY_GOLDEN_METRICS;

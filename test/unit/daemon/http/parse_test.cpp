@@ -1,5 +1,4 @@
 #include "daemon/http/accept_encoding.h"
-#include "daemon/http/listen.h"
 #include "daemon/http/message.h"
 #include "daemon/http/target.h"
 #include "test/support/catch.h"
@@ -46,19 +45,6 @@ TEST_CASE("gzip is sent only to who allows it") {
                             "gzi", "deflate;gzip", "gzip;q=", "gzip;q=x", "gzip;q=1.5", "gzip;q=-1", "gzip;q=0.0001"}) {
     INFO(value);
     CHECK_FALSE(AllowsGzip(value));
-  }
-}
-
-TEST_CASE("listen addresses are HOST:PORT, [V6]:PORT or :PORT") {
-  CHECK(ListenAddress::Parse("127.0.0.1:9105").value().host == "127.0.0.1");
-  CHECK(ListenAddress::Parse("127.0.0.1:9105").value().port == 9105);
-  CHECK(ListenAddress::Parse("[::1]:0").value().host == "::1");
-  CHECK(ListenAddress::Parse("localhost:65535").value().port == 65535);
-  CHECK(ListenAddress::Parse(":9105").value().host.empty());
-  for (const char* text : {"", ":", "9105", "localhost", "localhost:", "::1:9105", "[::1]", "[::1:9105", "[]:1",
-                           "h:65536", "h:-1", "h:+1", "h: 1", "h:1x", "[localhost]:1", "http://h:1", "a b:1"}) {
-    INFO(text);
-    CHECK_FALSE(ListenAddress::Parse(text));
   }
 }
 

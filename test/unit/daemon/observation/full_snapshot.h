@@ -57,9 +57,12 @@ inline Snapshot FullSnapshot() {
   snapshot.exported.back().name = "198.51.100.0/24";
   snapshot.sources = 6;
   snapshot.other_sources = 3;
+  snapshot.unexported_source_connections_max = 2;
+  snapshot.totals.unattributed_connections = 1;
   snapshot.other_connections = 14;  // 4 + 40 + 9 + 13 + 1 + 2 - 30 - 20 - 5
   snapshot.flows = 68;
-  snapshot.tracker_memory_bytes = 4096;
+  snapshot.figures = {
+      {.name = "conntally_flow_table_bytes", .help = "Memory of the tables that hold them.", .value = 4096}};
   snapshot.collectors = {{"conntrack", {true, 0.125, ""}}, {"table", {false, 0.5, "no table statistics"}}};
 
   Trust& trust = snapshot.trust;
@@ -93,6 +96,7 @@ inline Snapshot FullSnapshot() {
   alerts->alerts.back().inhibited = true;
   alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kPending, "192.0.2.9", "");
   alert(AlertKind::kSourceScanning, Severity::kWarning, AlertState::kResolved, "192.0.2.10", "");
+  alerts->evaluated = AlertTime(std::chrono::seconds(519));
   alerts->notifications = {{"http://127.0.0.1:9093", 517, 518}};
   snapshot.alerts = std::move(alerts);
 

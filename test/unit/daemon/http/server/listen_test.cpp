@@ -1,4 +1,4 @@
-#include "daemon/http/listen.h"
+#include "daemon/http/server/listen.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -35,6 +35,19 @@ void RefuseIpv6Sockets() {
 }
 
 }  // namespace
+
+TEST_CASE("listen addresses are HOST:PORT, [V6]:PORT or :PORT") {
+  CHECK(ListenAddress::Parse("127.0.0.1:9105").value().host == "127.0.0.1");
+  CHECK(ListenAddress::Parse("127.0.0.1:9105").value().port == 9105);
+  CHECK(ListenAddress::Parse("[::1]:0").value().host == "::1");
+  CHECK(ListenAddress::Parse("localhost:65535").value().port == 65535);
+  CHECK(ListenAddress::Parse(":9105").value().host.empty());
+  for (const char* text : {"", ":", "9105", "localhost", "localhost:", "::1:9105", "[::1]", "[::1:9105", "[]:1",
+                           "h:65536", "h:-1", "h:+1", "h: 1", "h:1x", "[localhost]:1", "http://h:1", "a b:1"}) {
+    INFO(text);
+    CHECK_FALSE(ListenAddress::Parse(text));
+  }
+}
 
 TEST_CASE("where the kernel has no IPv6, every IPv4 address is listened on") {
   for (const char* address : {":0", "[::]:0", "[0::0]:0"}) {

@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 #include "test/support/catch.h"
-#include "test/unit/daemon/http/client.h"
+#include "test/unit/daemon/http/server/client.h"
 
 using namespace conntally::http;
 using namespace conntally::http::test;

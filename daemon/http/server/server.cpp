@@ -1,4 +1,4 @@
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,13 +13,13 @@
 #include <utility>
 
 #include "collectors/system/worker_thread.h"
-#include "daemon/http/connections.h"
-#include "daemon/http/descriptor_limit.h"
-#include "daemon/http/exchange.h"
-#include "daemon/http/listen.h"
 #include "daemon/http/renderer.h"
 #include "daemon/http/router.h"
-#include "daemon/http/shared_answers.h"
+#include "daemon/http/server/connections.h"
+#include "daemon/http/server/descriptor_limit.h"
+#include "daemon/http/server/exchange.h"
+#include "daemon/http/server/listen.h"
+#include "daemon/http/server/shared_answers.h"
 
 namespace conntally::http {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/http/request_head.h"
+#include "daemon/http/server/request_head.h"
 
 #include <arpa/inet.h>
 #include <limits.h>

@@ -1,4 +1,4 @@
-#include "daemon/http/shared_answers.h"
+#include "daemon/http/server/shared_answers.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "daemon/http/connections.h"
+#include "daemon/http/server/connections.h"
 
 #include <fcntl.h>
 #include <poll.h>

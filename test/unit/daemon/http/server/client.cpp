@@ -1,4 +1,4 @@
-#include "test/unit/daemon/http/client.h"
+#include "test/unit/daemon/http/server/client.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

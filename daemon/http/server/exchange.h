@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/http/connections.h"
 #include "daemon/http/rendering.h"
 #include "daemon/http/router.h"
-#include "daemon/http/shared_answers.h"
+#include "daemon/http/server/connections.h"
+#include "daemon/http/server/shared_answers.h"
 
 namespace conntally::http {
 

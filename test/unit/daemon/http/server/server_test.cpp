@@ -1,4 +1,4 @@
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 
 #include <sys/resource.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "test/support/catch.h"
-#include "test/unit/daemon/http/client.h"
+#include "test/unit/daemon/http/server/client.h"
 
 using namespace conntally::http;
 using namespace conntally::http::test;

@@ -1,4 +1,4 @@
-#include "daemon/http/exchange.h"
+#include "daemon/http/server/exchange.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "daemon/http/accept_encoding.h"
-#include "daemon/http/request_head.h"
+#include "daemon/http/server/request_head.h"
 
 namespace conntally::http {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/http/connections.h"
+#include "daemon/http/server/connections.h"
 
 // Not netinet/tcp.h, whose tcp_info ends before tcpi_bytes_received.
 #include <linux/tcp.h>

@@ -1,13 +1,13 @@
-#include "daemon/http/request_head.h"
+#include "daemon/http/server/request_head.h"
 
 #include <unistd.h>
 
 #include <memory>
 #include <stdexcept>
 
-#include "daemon/http/server.h"
+#include "daemon/http/server/server.h"
 #include "test/support/catch.h"
-#include "test/unit/daemon/http/client.h"
+#include "test/unit/daemon/http/server/client.h"
 
 using namespace conntally::http;
 using namespace conntally::http::test;

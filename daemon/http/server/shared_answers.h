@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "daemon/http/connections.h"
 #include "daemon/http/renderer.h"
+#include "daemon/http/server/connections.h"
 
 namespace conntally::http {
 
