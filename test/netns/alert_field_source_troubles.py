@@ -36,7 +36,7 @@ table inet filter {
 }
 """
 TRACKED = "table inet filter { chain input { type filter hook input priority 0; policy accept; ct state invalid counter; }; }"
-SCANNED = [random.Random(1).randrange(1, 30_000) for _ in range(5_000)]
+SCANNED = random.Random(1).sample(range(1, 30_000), 5_000)
 
 
 async def _serve(net, rules, people=60, rate=12, ipv6=False):

@@ -32,10 +32,12 @@ class Told:
 
     def is_told_by(self, telling):
         return (telling.alert == self.alert and telling.loud and self.severity in (None, telling.severity)
-                and self.source in (None, telling.source) and self.rule in telling.rule)
+                and self.source in (None, telling.source))
 
     def lacks(self, tellings):
-        """What none of the descriptions has."""
+        """What none of them says."""
+        if not any(self.rule in each.rule for each in tellings):
+            return [f"the rule {self.rule}"]
         text = " ".join(f"{each.source} {each.description}" for each in tellings)
         lacking = [word for word in self.mentions if word not in text]
         return lacking + ([f"any of {', '.join(self.anyone)}"] if self.anyone and not any(word in text for word in self.anyone) else [])

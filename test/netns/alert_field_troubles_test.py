@@ -59,7 +59,7 @@ class Verdict:
             if seconds > most * SLOWNESS:
                 self.problems.append(f"{judge} tells {told.alert} after {seconds:.0f} s, not {most}")
             if judge == "daemon" and (lacking := told.lacks(matching)):
-                self.problems.append(f"{told.alert} does not mention {', '.join(lacking)}: {first.description}")
+                self.problems.append(f"{told.alert} does not tell of {', '.join(lacking)}: {first.description}")
             most = seconds + LATER
 
     def _clears(self):
@@ -67,7 +67,7 @@ class Verdict:
             if not self._belongs(each):
                 continue
             most = SECONDS_TO_CLEAR + (LATER if each.judge == "prometheus" else 0)
-            if each.began > self.ends + LATER:
+            if each.began > self.ends + LATER and not self._is_what_is_left(each):
                 self.problems.append(f"begins {each.began - self.ends:.0f} s after the end: {each}")
             if each.ended is None:
                 if self.seen_until - self.ends > most * SLOWNESS:
@@ -78,7 +78,15 @@ class Verdict:
                 self.problems.append(f"clears {each.ended - self.ends:.0f} s after the end: {each}")
             self.cleared[each.judge] = max(self.cleared.get(each.judge, -math.inf), (each.ended or math.inf) - self.ends)
 
+    def _is_what_is_left(self, telling):
+        """Of a greater severity that fires no more."""
+        return any(each.key[:3] + each.key[4:] == telling.key[:3] + telling.key[4:] and each.began < telling.began and (each.ended or math.inf) > telling.began - LATER
+                   for each in self.tellings)
+
     def _is_told_once(self, host):
+        for told in self.trouble.told:
+            if len(rules := {each.rule for each in self.tellings if each.judge == "daemon" and told.is_told_by(each)}) > 1:
+                self.problems.append(f"{told.alert} is told of {len(rules)} rules: {' | '.join(sorted(rules))}")
         for key, number in collections.Counter(each.key for each in self.tellings).items():
             if number > 1:
                 self.problems.append(f"{number} times: {' '.join(key[1:])}")
@@ -90,7 +98,7 @@ class Verdict:
         if telling.began < self.begins - 1:
             return False
         of_kind = [told for told in self.trouble.told if told.alert == telling.alert]
-        if any(told.source in (None, telling.source) and told.rule in telling.rule for told in of_kind):
+        if any(told.source in (None, telling.source) for told in of_kind):
             return True
         return not of_kind and telling.alert in self.trouble.also
 

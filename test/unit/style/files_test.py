@@ -16,8 +16,6 @@ LONGER = {
     "collectors/rules/nft/nft_rule_decoder.cpp": 420,
     "daemon/command_line/command_line.cpp": 349,
     "daemon/daemon.cpp": 301,
-    "daemon/diagnose/facts/rule_case.cpp": 305,
-    "daemon/diagnose/rules/stopped_traffic.cpp": 304,
     "daemon/drops/drop_collector.cpp": 406,
     "daemon/limits/limits_in_rules.cpp": 305,
     "test/unit/collectors/conntrack/flow_tracker_model_test.cpp": 350,
