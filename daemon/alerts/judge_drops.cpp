@@ -129,7 +129,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
-  episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
+  episode.fails = episode.minutes > 0 && (!source.own || episode.known_service) && !invalid_.contains(episode.rule) &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
 }
 
@@ -195,7 +195,9 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   for (auto& [label, sources] : failing) {
     std::sort(sources.begin(), sources.end(),
               [](const auto& one, const auto& other) { return one.second->onset < other.second->onset; });
-    const auto lasts = rejecting_.contains(label) ? kRejectedFor : kDroppedFor;
+    const auto lasts = rejecting_.contains(label)
+                           ? kRejectedFor
+                           : kDroppedFor + (label.empty() ? kRuleKnownWithin : std::chrono::seconds(0));
     // The heaviest that began together, or one that is enough.
     double weight = 0, together = 0, rate = 0;
     std::size_t first = 0;

@@ -63,9 +63,10 @@ class DropJudge {
   static constexpr std::chrono::seconds kOnsetTogether{60};
   static constexpr std::chrono::seconds kDroppedFor{18};
   static constexpr std::chrono::seconds kRejectedFor{42};
-  static constexpr std::chrono::seconds kOver{45};  // without a dropped packet
-  static constexpr double kLately = 30;             // seconds in which what was lost and opened fades
-  static constexpr double kLostMin = 2;             // packets, lately
+  static constexpr std::chrono::seconds kRuleKnownWithin{15};  // what has no known rule yet may have one by then
+  static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
+  static constexpr double kLately = 30;                        // seconds in which what was lost and opened fades
+  static constexpr double kLostMin = 2;                        // packets, lately
   static constexpr double kLostToOpened = 0.5;
   static constexpr std::chrono::minutes kServiceForgottenAfter{60};
 

@@ -152,7 +152,9 @@ std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App*
   }
   if (command != nullptr) return UsageError(command->get_name() + " does not take " + Quoted(leftovers.front()));
   std::vector<std::string> commands;
-  for (const CLI::App* each : grammar.app.get_subcommands(nullptr)) commands.push_back(each->get_name());
+  for (const CLI::App* each : grammar.app.get_subcommands(nullptr)) {
+    if (!each->get_group().empty()) commands.push_back(each->get_name());
+  }
   return UsageError(NotUnderstood("command", leftovers.front(), commands));
 }
 

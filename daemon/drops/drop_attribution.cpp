@@ -110,7 +110,7 @@ void DropAttributor::Collect(const Walk& walk, ChainRef base, std::vector<Candid
     last = ref;
     const auto &then = before.counters[ref.rule], &now = after.counters[ref.rule];
     if (!then || !now) {
-      candidates.push_back({});  // it counts nothing: nobody can tell
+      candidates.push_back({&walker_.rule(ref), stop.by_itself, std::nullopt});
     } else if (*then != *now) {
       // A counter that fell was reset meanwhile, and shows what came since.
       const std::uint64_t rose = now->packets >= then->packets ? now->packets - then->packets : now->packets;
@@ -136,9 +136,10 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
   }
   if (candidates.empty()) return {.rule = {}, .may_follow = true};
   const Candidate& first = candidates.front();
-  const bool understood = first.match.match == Match::kYes || IsUnderstood(first.match.why);
-  if (candidates.size() > 1 || first.rule == nullptr || !understood) return {};
-  if (first.rose < packets) return {.rule = {}, .may_follow = true};
+  const bool certain = first.match.match == Match::kYes;
+  if (candidates.size() > 1 || first.rule == nullptr || !(certain || (first.rose && IsUnderstood(first.match.why))))
+    return {};
+  if (first.rose && *first.rose < packets) return {.rule = {}, .may_follow = true};
   return {.rule = first.rule->text, .may_follow = false};
 }
 

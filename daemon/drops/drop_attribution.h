@@ -5,8 +5,8 @@
 // drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter
 // stood still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a
 // set that was in it before and after. The answer is a rule only when it is the one candidate that is left, every
-// condition of it is understood and none is known not to hold, and its counter rose by as many packets or more. Else it
-// is none: nothing is guessed.
+// condition of it is understood and none is known not to hold, and its counter rose by as many packets or more. A rule
+// that counts nothing must match for certain instead. Else it is none: nothing is guessed.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ class DropAttributor {
   struct Candidate {
     const Rule* rule = nullptr;  // null: a policy, or a verdict that cannot be told
     Answer match;
-    std::uint64_t rose = 0;
+    std::optional<std::uint64_t> rose = {};  // nullopt: it has no counter
   };
   void Collect(const Walk& walk, ChainRef base, std::vector<Candidate>& candidates) const;
   // The rule that counted it: that of the jump, where a jump into a chain that only drops has a counter itself.

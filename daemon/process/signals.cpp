@@ -1,5 +1,7 @@
 #include "daemon/process/signals.h"
 
+#include <initializer_list>
+
 namespace conntally {
 
 sigset_t OurSignals() {

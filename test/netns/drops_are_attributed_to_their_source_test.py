@@ -49,10 +49,14 @@ def test_each_form_of_drop_and_reject_is_exact_by_ebpf():
         host.sysctl("net.ipv4.ip_forward", 1)
         daemon.wait_ready()
         daemon.wait_for_log("eBPF counts")
-        # Whether one of them is named depends on when its counter was first read; another never may be. The rest have no counter.
-        rules = {"10.0.1.3": "-p udp -m udp --dport 7103 -j DROP",
-                 "10.0.1.4": "-p udp -m udp --dport 7104 -j REJECT --reject-with icmp-port-unreachable",
-                 "2001:db8::6": "-p udp -m udp --dport 7106 -j DROP"}
+        # Whether one of them is named depends on when the rules were first read; another never may be. A policy is no rule.
+        rules = {f"{address}{number}": text for number, text in ((1, "udp dport 7101 drop"), (2, "udp dport 7102 reject"),
+                                                                (5, "udp dport vmap { 7105 : drop }"), (8, "udp dport 7108 drop"))
+                 for address in ("10.0.1.", "2001:db8::")}
+        rules |= {HOST: "udp dport 7107 drop",
+                  "10.0.1.3": "-p udp -m udp --dport 7103 -j DROP",
+                  "10.0.1.4": "-p udp -m udp --dport 7104 -j REJECT --reject-with icmp-port-unreachable",
+                  "2001:db8::6": "-p udp -m udp --dport 7106 -j DROP"}
         expected = {}
         for packets, port in enumerate((7101, 7102, 7103, 7104, 7105, 7108), start=20):
             send(client, f"10.0.1.{port - 7100}", packets, port)
@@ -102,8 +106,8 @@ def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
             send(client, "10.9.0.1", packets, port)
             (rule,) = [rule for rule in rules if str(port) in rule]
             expected["10.9.0.1", rule, "ebpf"] = packets
-        send(client, "10.9.0.2", 25, 7105)  # which counts nothing: it cannot be told
-        expected["10.9.0.2", None, "ebpf"] = 25
+        send(client, "10.9.0.2", 25, 7105)  # which counts nothing, but nothing else can have dropped it
+        expected["10.9.0.2", "udp dport 7105 drop", "ebpf"] = 25
         send(client, "10.8.0.1", 20, 7101)  # let through
         wait_for(daemon, expected, 20)
         labels = {"source": "10.9.0.1", "via": "ebpf", "rule": next(rule for rule in rules if "7101" in rule)}
@@ -159,7 +163,7 @@ def test_the_rule_is_named_where_sets_and_verdict_maps_decide():
 
     named_drops(load, {
         "10.3.0.1": (7200, "ip saddr @timed counter drop"),
-        "10.5.0.1": (7200, None),  # its map has no counter
+        "10.5.0.1": (7200, "ip saddr vmap @fate"),
         "10.5.1.1": (7200, 'counter drop comment "inner"'),
         "10.6.0.1": (7200, "counter ip saddr 10.6.0.0/24 drop"),
         "10.0.0.1": (7103, "udp dport @ports counter drop"),

@@ -60,7 +60,7 @@ TEST_CASE("the daemon's flags override the file") {
 TEST_CASE("the state's directory is a path, and none by default") {
   CHECK_FALSE(Expect<RunCommand>({}).state_directory);
   CHECK(Expect<RunCommand>({"--state.directory", "/var/lib/conntally"}).state_directory == "/var/lib/conntally");
-  CHECK(ErrorOf({"--state.directory="}).find("allowed: a path") != std::string::npos);
+  CHECK(ErrorOf({"--state.directory", ""}).find("allowed: a path") != std::string::npos);
   CHECK(ErrorOf({"status", "--state.directory", "/tmp"}).find("is a flag of the daemon") != std::string::npos);
 }
 

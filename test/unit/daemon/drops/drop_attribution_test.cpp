@@ -121,6 +121,16 @@ TEST_CASE("a counter that stood still, or rose by less than was dropped, says th
   CHECK_FALSE(firewall.Of(Key("10.0.1.1", 22), 6));
 }
 
+TEST_CASE("a rule that counts nothing is named when it matches for certain, and nothing else can have been it") {
+  Firewall firewall("input");
+  firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), std::nullopt);
+  firewall.Add(Rule_("invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1), Port(80)}), std::nullopt);
+  firewall.Add(Rule_("dport 443 drop", Verdict::kDrop, {Port(443)}), 5);
+  CHECK(firewall.Of(Key("10.0.0.1", 22)) == "dport 22 drop");
+  CHECK_FALSE(firewall.Of(Key("10.0.0.1", 80)));  // its state is not known
+  CHECK(firewall.Of(Key("10.0.0.1", 443)) == "dport 443 drop");
+}
+
 TEST_CASE("of two that may have dropped it neither is named") {
   Firewall firewall("input");
   Rule unknown = Rule_("something drop", Verdict::kDrop, {});
