@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "collectors/system/worker_thread.h"
+#include "daemon/log/log_fields.h"
 
 namespace conntally {
 namespace {
@@ -30,8 +31,10 @@ void Log(const AlertTransition& transition) {
   std::string labels = fmt::format("alert={} severity={}", NameOf(alert.subject.kind), NameOf(alert.severity));
   if (!alert.subject.source.empty()) labels += " source=" + alert.subject.source;
   if (!alert.subject.rule.empty()) labels += " rule=\"" + alert.subject.rule + '"';
-  spdlog::log(LevelOf(alert), "alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", NameOf(alert.state),
-              WhyInhibited(alert), labels, alert.value, alert.threshold, alert.description);
+  LogWith({.source = alert.subject.source, .rule = alert.subject.rule, .alert = NameOf(alert.subject.kind)},
+          LevelOf(alert),
+          fmt::format("alert {}{}: {}: value {:.4g}, threshold {:.4g}: {}", NameOf(alert.state), WhyInhibited(alert),
+                      labels, alert.value, alert.threshold, alert.description));
 }
 
 }  // namespace

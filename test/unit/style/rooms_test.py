@@ -32,7 +32,7 @@ MAY_INCLUDE = {
     "daemon/drops": "COLLECTORS config daemon/rules",
     "daemon/limits": "COLLECTORS config",
     "daemon/state": "collectors/system",
-    "daemon/alerts": "COLLECTORS config daemon/limits daemon/state",
+    "daemon/alerts": "COLLECTORS config daemon/limits daemon/log daemon/state",
     "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
     "daemon/exposition": "collectors/tally collectors/rules daemon/observation",
     "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/alerts daemon/observation",
