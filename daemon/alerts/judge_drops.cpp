@@ -129,7 +129,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
-  episode.fails = episode.minutes > 0 && (!source.own || episode.known_service) && !invalid_.contains(episode.rule) &&
+  episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
 }
 

@@ -73,7 +73,7 @@ async def one_of_three_backends_dies(net):
     await net.nft(SPEAK, where="outside")
 
 
-@trouble(Told(UNANSWERED, mentions=(member(1),)), gateway=True)
+@trouble(Told(UNANSWERED, mentions=(f"{HOST} TCP port 443",)), gateway=True)
 async def a_published_server_dies(net):
     await net.nft(TRACKED + f"table ip nat {{ chain prerouting {{ type nat hook prerouting priority -100; tcp dport 443 dnat to {member(1)}:8443; }}; }}")
     net.serve_tcp("inside", 8443)

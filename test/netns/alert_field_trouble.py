@@ -55,6 +55,7 @@ class Trouble:
     brief: bool = False  # it may be over long before its end
     restarted: bool = False  # the daemon is restarted in its middle; in the long form that of every one that has no events is
     long: bool = False  # in the long form alone
+    not_yet: str = ""  # why nobody tells it so far; once it is told this must go
     events: tuple = ()  # (seconds since it began, function of the host)
     at_end: object = None  # function of the host
     check: object = None  # function of the host: what else is wrong

@@ -43,6 +43,9 @@ class Verdict:
         self._clears()
         self._is_told_once(host)
         self.false = [each for each in self.tellings if not self._belongs(each)]
+        if self.trouble.not_yet:
+            print(f"  {self.trouble.name} is not told yet: {self.trouble.not_yet}")
+            self.problems = ["it is told now: take not_yet off"] if self.times else []
         self.problems += host.failures
         self.problems += self.trouble.check(host) if self.trouble.check else []
         self.problems += [f"false: {each}" for each in self.false]
