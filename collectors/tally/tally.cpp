@@ -152,9 +152,10 @@ void Tally::AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) c
                   : kept(ledger.answered_at) ? Proof::kAnswered
                                              : Proof::kUnanswered;
   constexpr unsigned kMinutes = kRegularWindow.count();
-  ledger.minutes = minutes_passed >= kMinutes ? 0 : static_cast<std::uint16_t>(ledger.minutes << minutes_passed);
-  ledger.minutes &= (1U << kMinutes) - 1;
-  if (shown >= Proof::kAnswered) ledger.minutes |= 1;
+  const std::uint32_t minutes =
+      minutes_passed >= kMinutes ? 0U : static_cast<std::uint32_t>(ledger.minutes) << minutes_passed;
+  ledger.minutes =
+      static_cast<std::uint16_t>((minutes & ((1U << kMinutes) - 1)) | (shown >= Proof::kAnswered ? 1U : 0U));
   figures.regular_minutes = static_cast<std::uint8_t>(std::popcount(ledger.minutes));
 }
 

@@ -112,6 +112,8 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   std::map<std::string, std::uint64_t> of_rules;
   for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
   if (lost > 0 && !of_rules.empty()) {
+    // The first packets after a rule has changed stay without one.
+    if (const auto unnamed = of_rules.find(""); unnamed != of_rules.end()) unnamed->second /= kUnnamedWeighsLess;
     episode.rule = std::max_element(of_rules.begin(), of_rules.end(), [](const auto& one, const auto& other) {
                      return one.second < other.second;
                    })->first;

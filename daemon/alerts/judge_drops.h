@@ -63,6 +63,7 @@ class DropJudge {
   static constexpr std::chrono::seconds kOnsetTogether{60};
   static constexpr std::chrono::seconds kDroppedFor{18};
   static constexpr std::chrono::seconds kRejectedFor{42};
+  static constexpr std::uint64_t kUnnamedWeighsLess = 10;      // in which rule a source is dropped by
   static constexpr std::chrono::seconds kRuleKnownWithin{15};  // what has no known rule yet may have one by then
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
   static constexpr double kLately = 30;                        // seconds in which what was lost and opened fades

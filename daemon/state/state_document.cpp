@@ -11,7 +11,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kDepthMax = 32;
-constexpr const char* kVersion = "conntally_state";
+constexpr const char* kVersion = "conntally-state";
 
 Result<Json> Parsed(std::string_view text) {
   bool deep = false;

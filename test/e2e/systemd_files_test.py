@@ -32,13 +32,18 @@ def settings(unit):
     return dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line and not line.startswith("#"))
 
 
+def program_of(told):
+    assert told["ExecStart"].endswith(" $ARGS"), told["ExecStart"]
+    return told["ExecStart"].removesuffix(" $ARGS").strip('"')
+
+
 def test_with_any_prefix_the_unit_names_what_was_installed():
     for prefix in ("/usr", "/usr/local", "/opt/of our own"):
         with tempfile.TemporaryDirectory() as stage:
             install(stage, prefix)
             staged = pathlib.Path(stage + prefix)
             told = settings(staged / "lib/systemd/system/conntally.service")
-            assert told["ExecStart"].strip('"') == f"{prefix}/bin/conntally", told["ExecStart"]
+            assert program_of(told) == f"{prefix}/bin/conntally", told["ExecStart"]
             assert os.access(staged / "bin/conntally", os.X_OK)
             document = urllib.parse.unquote(told["Documentation"].split("file://")[1].replace("%%", "%"))
             assert pathlib.Path(stage + document).is_file(), document
@@ -51,7 +56,7 @@ def test_with_any_prefix_the_unit_names_what_was_installed():
 def test_a_prefix_given_from_the_current_folder_is_named_whole():
     with tempfile.TemporaryDirectory() as stage:
         install(stage, "ours")
-        program = settings(pathlib.Path(stage, "ours/lib/systemd/system/conntally.service"))["ExecStart"]
+        program = program_of(settings(pathlib.Path(stage, "ours/lib/systemd/system/conntally.service")))
         assert program == f"{os.path.realpath(stage)}/ours/bin/conntally" and os.access(program, os.X_OK), program
 
 

@@ -83,7 +83,7 @@ def test_a_state_that_is_of_no_use_is_put_aside_and_said_and_the_daemon_runs():
         for prepare, reason in (
             (lambda: state.write_bytes(foreign), "another network namespace"),
             (lambda: state.write_bytes(foreign[: len(foreign) // 2]), "no JSON object"),
-            (lambda: state.write_text('{"conntally_state": 999}'), "not of version"),
+            (lambda: state.write_text('{"conntally-state": 999}'), "not of version"),
             (pipe, "a pipe"),
             (huge, "too long"),
         ):
@@ -92,7 +92,7 @@ def test_a_state_that_is_of_no_use_is_put_aside_and_said_and_the_daemon_runs():
                 daemon.wait_ready()
                 daemon.wait_for_log(reason)
                 assert bad.exists() or bad.is_fifo(), reason
-            assert "conntally_state" in state.read_text(), reason
+            assert "conntally-state" in state.read_text(), reason
 
 
 def test_a_full_disk_is_said_once_and_stops_nothing():
