@@ -94,10 +94,10 @@ def test_reject_and_drop_rules_are_named_with_the_source_that_they_hit():
                 udp dport 53 counter drop
               }
             }""")
-        with Daemon(host, PUSHED) as daemon:
+        with Daemon(host, PUSHED.replace("urls:", "severities: [info, warning, critical], urls:")) as daemon:
             daemon.wait_ready()
             wait_until(lambda: daemon.metrics().series("conntally_collector_success", collector="ebpf"), 10, "eBPF counts drops")
-            stop = time.monotonic() + 20 * SLOWNESS
+            stop = time.monotonic() + 40 * SLOWNESS
             while time.monotonic() < stop and len(webhook.told("SourceMatchesDropRule", "firing")) < 2:
                 send(client, "10.0.0.7", 3, 23)
                 send(client, "10.0.0.8", 3, 25)
