@@ -182,7 +182,7 @@ def test_it_says_when_the_daemon_is_gone_and_recovers_by_itself():
 def test_without_a_script_it_still_tells_the_main_figures():
     with Staged() as staged, Browser(staged.namespace, scripts=False) as browser:
         browser.open(PAGE)
-        parts = ("<td>10.0.0.1</td>", "Yes: the tallies are as the kernel's table", "reload for newer figures")
+        parts = ("<td>10.0.0.1</td>", "Yes: the tallies are as the kernel's table", "reload for newer ones")
 
         text = ""
 

@@ -79,7 +79,7 @@ def test_a_source_nears_its_limit_and_leaves():
         assert webhook.names() == {near}, webhook.all()
 
 
-def test_a_source_is_dropped_and_another_is_rejected_each_by_its_rule():
+def test_strangers_that_are_dropped_and_rejected_are_facts_with_their_rule_and_wake_nobody():
     matches = "SourceMatchesDropRule"
     with all_of_it() as (client, host, daemon, prometheus, webhook):
         stop = threading.Event()
@@ -89,19 +89,20 @@ def test_a_source_is_dropped_and_another_is_rejected_each_by_its_rule():
                 send(client, "10.0.0.1", 4, 7101)
                 send(client, "10.0.0.2", 4, 7102)
 
+        def facts():
+            rows = prometheus.query(f'conntally_alert_firing{{alert="{matches}",severity="info"}}')
+            return {(labels.get("source"), labels.get("rule")) for labels, _ in rows}
+
         knocking = threading.Thread(target=knock)
         knocking.start()
         rules = {"10.0.0.1": "udp dport 7101 counter drop", "10.0.0.2": "udp dport 7102 counter reject"}
         try:
-            for source, rule in rules.items():
-                told = webhook.wait_for(matches, "firing", 40, source=source, rule=rule)
-                print(f"  {told.seconds:.1f} s: {told.annotations['description']}")
+            wait_until(lambda: facts() == set(rules.items()), 60, "both are told")
         finally:
             stop.set()
             knocking.join()
-        for source, rule in rules.items():
-            webhook.wait_for(matches, "resolved", 60, source=source, rule=rule)
-        assert webhook.names() == {matches}, webhook.all()
+        wait_until(lambda: not facts(), 90, "neither is told any more")
+        assert not webhook.heard and not prometheus.firing(matches), webhook.all()
 
 
 main()
