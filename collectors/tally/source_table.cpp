@@ -27,8 +27,8 @@ SourceTable::SourceTable(std::uint32_t rows_max, std::uint32_t newcomers_max, Ke
 
 SourceTable::~SourceTable() {
   for (std::uint32_t i = 0; i <= rows_max_ / kRowsPerChunk; ++i) {
-    std::unique_ptr<Row[]>(chunks_[i].load(std::memory_order_relaxed));
-    std::unique_ptr<Failures>(failures_[i].load(std::memory_order_relaxed));
+    const std::unique_ptr<Row[]> rows(chunks_[i].load(std::memory_order_relaxed));
+    const std::unique_ptr<Failures> failures(failures_[i].load(std::memory_order_relaxed));
   }
 }
 

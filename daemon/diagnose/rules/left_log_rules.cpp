@@ -53,8 +53,11 @@ void Tell(const RuleCase& rules, RuleRef ref, const std::string& what, double ce
   // A rule that decides, too, is not to go for that.
   if (rule.verdict == Verdict::kLog || rule.verdict == Verdict::kContinue) {
     auto gone = rules.commands.Delete(ref, "that traffic is no longer logged");
-    if (gone) finding.fix.push_back(*std::move(gone));
-    if (!gone) finding.decide = "whether the rule is to go; no command is offered: " + gone.error().message;
+    if (gone) {
+      finding.fix.push_back(*std::move(gone));
+    } else {
+      finding.decide = "whether the rule is to go; no command is offered: " + gone.error().message;
+    }
   } else {
     finding.decide = "whether the rule is needed without that part: it does more";
   }

@@ -3,7 +3,6 @@
 #include "test/support/catch.h"
 
 using conntally::IpAddress;
-using conntally::Masked;
 using conntally::Prefix;
 
 TEST_CASE("an address is written as it was read, in canonical form") {

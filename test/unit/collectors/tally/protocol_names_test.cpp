@@ -21,8 +21,8 @@ TEST_CASE("protocols are named as conntrack names them, the rest by number") {
 TEST_CASE("TCP states have the names of the kernel's enumeration, others say whether there was a reply") {
   const std::array<const char*, 10> names = {"none",       "syn_sent", "syn_recv",  "established", "fin_wait",
                                              "close_wait", "last_ack", "time_wait", "close",       "syn_sent2"};
-  for (std::uint8_t state = 0; state < names.size(); ++state)
-    CHECK(StateName(FlowStateIndex::Tcp(state)) == names[state]);
+  for (std::size_t state = 0; state < names.size(); ++state)
+    CHECK(StateName(FlowStateIndex::Tcp(static_cast<std::uint8_t>(state))) == names[state]);
   CHECK(StateName(FlowStateIndex::Other(17, true)) == "replied");
   CHECK(StateName(FlowStateIndex::Other(17, false)) == "unreplied");
 }
