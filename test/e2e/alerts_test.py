@@ -272,29 +272,4 @@ def test_a_fact_is_shown_and_pushed_only_where_it_is_asked_for():
             wait_until(lambda: knocked(lambda: webhook.told("SourceMatchesDropRule", "firing", severity="info")), 20, "the fact is pushed")
 
 
-# What a gateway sees in an hour: sources that come and go, some with many connections, teeth as short connections make them, a scan's worth of
-# ports by nobody, a few dropped packets, a few that nobody answers.
-def test_ordinary_mixed_traffic_wakes_nobody():
-    with client_and_host() as (client, host), alerting(host) as (_, webhook):
-        host.nft("table inet filter {\n chain input {\n type filter hook input priority 0;\n udp dport 137 counter drop\n }\n}\n")
-        with Daemon(host, PUSHED + 'limits: [{source: "0.0.0.0/0", connections: 2000}]\n') as daemon:
-            daemon.wait_ready()
-            stop = time.monotonic() + (150 if FULL else 75)
-            round = 0
-            while time.monotonic() < stop:
-                first = 2000 * (round % 6)
-                ct_load(host, "create", "--sources", 150, "--first", first, "--count", 2000, "--protocol", "mixed", "--replied-every", 2,
-                        "--destination-ports", 12, "--timeout", 8, "--rate", 1200, check=False)
-                send(client, f"10.0.9.{round % 5 + 1}", 2, 137)
-                send(client, f"10.0.8.{round % 50 + 1}", 20, 9)
-                if round % 4 == 3:
-                    ct_load(host, "delete", "--sources", 150, "--first", first, "--count", 1500, "--protocol", "mixed", "--replied-every", 2,
-                            "--destination-ports", 12, check=False)
-                round += 1
-            assert not webhook.heard, webhook.all()
-            told = [alert for alert in alerts_of(daemon) if alert["state"] != "pending"]
-            assert not told, told
-            print(f"  {daemon.metrics().sum('conntally_connections_opened_total'):.0f} connections opened, no alert")
-
-
 main()
