@@ -115,6 +115,7 @@ struct NotificationFigures {
 struct AlertFigures {
   AlertList alerts;               // pending, firing and lately resolved ones, by subject and severity
   AlertTime evaluated{};          // when that was; the epoch: never yet
+  std::size_t memory_bytes = 0;   // of what the judges remember, about
   std::uint64_t turned_away = 0;  // subjects that found no room
   std::vector<NotificationFigures> notifications;
 };

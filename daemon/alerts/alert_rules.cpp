@@ -19,6 +19,13 @@ AlertRule Only(Severity severity, double threshold) {
 
 }  // namespace
 
+AlertRule AlertRule::Milder() const {
+  AlertRule milder = *this;
+  std::copy(tiers.begin() + 1, tiers.end(), milder.tiers.begin());
+  milder.tiers.back().reset();
+  return milder;
+}
+
 double AlertRule::least_threshold() const {
   return std::find_if(tiers.begin(), tiers.end(), [](const auto& tier) { return tier.has_value(); })->value().threshold;
 }

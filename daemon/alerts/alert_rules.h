@@ -25,6 +25,8 @@ struct AlertRule {
   bool Clear(double value, double threshold) const {
     return worse_when_lower ? value > threshold / clear_ratio : value < threshold * clear_ratio;
   }
+  // For a subject of which less is made: what would be critical is a warning, what would be a warning is a fact.
+  AlertRule Milder() const;
   double least_threshold() const;  // of the mildest tier there is
   // Whether it is neither past a threshold nor in the band in which a firing alert stays: of no interest.
   bool Quiet(double value) const { return Clear(value, least_threshold()); }

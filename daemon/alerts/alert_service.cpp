@@ -91,7 +91,11 @@ std::shared_ptr<const AlertFigures> AlertService::figures() const {
 }
 
 void AlertService::Describe(CollectorReport& report) const {
-  report.overflows["alerts"] = figures()->turned_away;
+  const auto figures = this->figures();
+  report.overflows["alerts"] = figures->turned_away;
+  report.figures.push_back({.name = "conntally_alert_memory_bytes",
+                            .help = "Memory of what the judges of alerts remember, about.",
+                            .value = static_cast<double>(figures->memory_bytes)});
   report.overflows["alert_notifications"] = push_.given_up();
 }
 
@@ -125,6 +129,7 @@ void AlertService::Look() {
   push_.Update(engine_.alerts(), config.alertmanager);
   figures->alerts = engine_.alerts();
   figures->evaluated = Now().wall;
+  figures->memory_bytes = reader_.memory_bytes();
   figures->turned_away = engine_.turned_away() + reader_.turned_away();
   figures->notifications = push_.figures();
   {

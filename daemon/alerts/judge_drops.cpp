@@ -5,13 +5,10 @@
 namespace conntally {
 namespace {
 
-AlertRule Shifted(const AlertRule& of_kind, std::chrono::milliseconds warning_for) {
-  AlertRule rule = of_kind;
-  const auto at = [&](Severity severity) -> auto& { return rule.tiers[static_cast<std::size_t>(severity)]; };
-  at(Severity::kInfo) = at(Severity::kWarning);
-  at(Severity::kWarning) = at(Severity::kCritical);
-  at(Severity::kWarning)->for_at_least = std::max(at(Severity::kWarning)->for_at_least, warning_for);
-  at(Severity::kCritical).reset();
+AlertRule OfStranger(const AlertRule& of_kind, std::chrono::milliseconds warning_for) {
+  AlertRule rule = of_kind.Milder();
+  AlertTier& warning = *rule.tiers[static_cast<std::size_t>(Severity::kWarning)];
+  warning.for_at_least = std::max(warning.for_at_least, warning_for);
   return rule;
 }
 
@@ -164,7 +161,7 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
       ++of_rule.sources;
       rates_[source.name] += rate;
     }
-    const AlertRule rule = fails ? of_kind : Shifted(of_kind, kStrangerFor);
+    const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
     if (rule.Quiet(rate)) continue;
     std::string target;
     if (!source.drops.targets.empty() && source.drops.targets[0].port != 0)

@@ -27,16 +27,6 @@ bool IsOurs(const SourceFigures& figures, Standing standing) {
   return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
 }
 
-AlertRule RuleFor(bool ours, const AlertRule& of_kind) {
-  if (ours) return of_kind;
-  AlertRule rule = of_kind;
-  const auto at = [&](Severity severity) -> auto& { return rule.tiers[static_cast<std::size_t>(severity)]; };
-  at(Severity::kInfo) = at(Severity::kWarning);
-  at(Severity::kWarning) = at(Severity::kCritical);
-  at(Severity::kCritical).reset();
-  return rule;
-}
-
 }  // namespace
 
 double ScanJudge::Walk(double failed, double succeeded) {
@@ -66,7 +56,7 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   for (const auto& [name, of_source] : contacts) {
     const double failed = of_source.lately.failed + of_source.dropped_ports;
     const Standing standing = StandingOf(*of_source.figures);
-    const AlertRule rule = RuleFor(IsOurs(*of_source.figures, standing), of_kind);
+    const AlertRule rule = IsOurs(*of_source.figures, standing) ? of_kind : of_kind.Milder();
     if (rule.Quiet(failed) || Walk(failed, of_source.lately.succeeded) < std::log(kOneWrong)) continue;
     std::string how;
     if (of_source.lately.failed > 0)
