@@ -26,6 +26,15 @@ std::uint32_t Mixed(std::uint32_t value) {
   return value ^ value >> 13;
 }
 
+// On the tracker's clock, which wraps.
+std::int32_t SecondsBefore(double seconds, TrackerTime now) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(now.centiseconds) -
+                                   static_cast<std::uint32_t>(seconds * 100));
+}
+bool Later(std::int32_t one, std::int32_t other) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(one) - static_cast<std::uint32_t>(other)) > 0;
+}
+
 TcpState StateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
 
 }  // namespace
@@ -69,6 +78,9 @@ void AnswerSurvey::Begin(TrackerTime tracked) {
   next_partition_ = 0;
   spent_ = {};
   failing_ = SpaceSaving<char>(kFailingMax, hash_);
+  if (SecondsSince(refused_since_.centiseconds, tracked) < kContactAge) return;
+  refused_ = SpaceSaving<char>(kFailingMax, hash_);
+  refused_since_ = tracked;
 }
 
 void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
@@ -120,24 +132,32 @@ void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age
   if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
   if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;
   if (tcp && state == TcpState::kSynRecv) return;  // not decided
-  const IpAddress source = Grouped(key.SourceAddress());
-  if (outcome != Outcome::kSucceeded) failing_.Add(source, 1);
-  const auto candidate = candidates_.find(source);
+  if (outcome != Outcome::kSucceeded) failing_.Add(Grouped(key.SourceAddress()), 1);
+  NoteContact(key, outcome, SecondsBefore(age, tracked_));
+}
+
+void AnswerSurvey::NoteRefused(const FlowKey& key, std::int32_t opened_centiseconds, TrackerTime tracked) {
+  if (SecondsSince(opened_centiseconds, tracked) > kContactAge) return;
+  refused_.Add(Grouped(key.SourceAddress()), 1);
+  NoteContact(key, Outcome::kRefused, opened_centiseconds);
+}
+
+void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds) {
+  const auto candidate = candidates_.find(Grouped(key.SourceAddress()));
   if (candidate == candidates_.end()) return;
   const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
-  const auto made = static_cast<std::int32_t>(static_cast<std::uint32_t>(tracked_.centiseconds) -
-                                              static_cast<std::uint32_t>(age * 100));
   Contacts& contacts = candidate->second;
   const std::uint64_t hash = services_.hash_function()(service);
   const auto known = contacts.find(hash);
   if (known == contacts.end()) {
     if (contacts.size() < kContactsMax)
-      contacts.emplace(
-          hash, Contact{made, outcome, !tcp, key.destination_port, candidates_.hash_function()(service.destination)});
+      contacts.emplace(hash, Contact{made_centiseconds, outcome, key.protocol == IPPROTO_UDP, key.destination_port,
+                                     candidates_.hash_function()(service.destination)});
     return;
   }
-  if (outcome == Outcome::kSucceeded) known->second.outcome = outcome;
-  if (SecondsSince(known->second.made_centiseconds, tracked_) > age) known->second.made_centiseconds = made;
+  Contact& contact = known->second;
+  if (outcome == Outcome::kSucceeded) contact.outcome = outcome;
+  if (Later(made_centiseconds, contact.made_centiseconds)) contact.made_centiseconds = made_centiseconds;
 }
 
 AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contacts& contacts) const {
@@ -171,10 +191,12 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
 void AnswerSurvey::ChooseCandidates() {
   std::erase_if(candidates_, [](const auto& candidate) { return candidate.second.empty(); });
   std::vector<std::pair<std::uint64_t, IpAddress>> most;
-  failing_.ForEach([&](const auto& entry) {
+  const auto consider = [&](const auto& entry) {
     if (entry.certain() >= kFailingMin && !candidates_.contains(entry.source))
       most.emplace_back(entry.certain(), entry.source);
-  });
+  };
+  failing_.ForEach(consider);
+  refused_.ForEach(consider);
   std::sort(most.begin(), most.end(), std::greater{});
   for (const auto& [connections, source] : most) {
     if (candidates_.size() >= kCandidatesMax) {

@@ -9,9 +9,9 @@
 // little by itself, since much of UDP is never answered, and much where it used to be.
 //
 // A first contact is a destination and port that a source reached for (Jung, Paxson, Berger, Balakrishnan 2004). It
-// fails where TCP is not answered, or only by RST. Over UDP it fails only where one destination is asked on
-// kUdpPortsMin ports or more without a reply: whoever scans it. What succeeded once does not fail later. A contact is
-// forgotten kContactAge after it was made.
+// fails where TCP is not answered, or only by RST, which NoteRefused tells of: the kernel forgets such a connection.
+// Over UDP it fails only where one destination is asked on kUdpPortsMin ports or more without a reply: whoever scans
+// it. What succeeded once does not fail later. A contact is forgotten kContactAge after it was made.
 //
 // Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
 // contacts each, six bytes a row. Half open are TCP connections without a completed handshake after kAnswerWait.
@@ -77,10 +77,13 @@ class AnswerSurvey {
   static constexpr std::size_t kUdpPortsMin = 50;
 
   AnswerSurvey(SourceGrouping grouping, KeyedHash hash)
-      : grouping_(grouping), hash_(hash), failing_(kFailingMax, hash) {}
+      : grouping_(grouping), hash_(hash), failing_(kFailingMax, hash), refused_(kFailingMax, hash) {}
 
   // Null before the first survey has ended.
   std::shared_ptr<const AnswerFigures> last() const;
+
+  // A TCP connection that ended without an answer, and when it was opened. Between steps.
+  void NoteRefused(const FlowKey& key, std::int32_t opened_centiseconds, TrackerTime tracked);
 
   // True while there is more to do at once.
   bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now);
@@ -123,6 +126,7 @@ class AnswerSurvey {
   void CountRow(const Flow& flow, bool attempt, bool unanswered, bool half_open);
   void CountService(const FlowKey& key, const Flow& flow, bool unanswered);
   void CountContact(const FlowKey& key, const Flow& flow, double age);
+  void NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds);
   void ChooseCandidates();
   AnswerFigures::Candidate Describe(const IpAddress& source, Contacts& contacts) const;
   void Publish();
@@ -139,6 +143,8 @@ class AnswerSurvey {
   std::unordered_map<ServiceKey, OfService, Hash> services_{0, Hash{hash_}};
   std::unordered_map<IpAddress, Contacts, Hash> candidates_{0, Hash{hash_}};
   SpaceSaving<char> failing_;  // sources by their failing connections, in the survey under way
+  SpaceSaving<char> refused_;  // likewise by their refused ones, since refused_since_
+  TrackerTime refused_since_{};
   std::size_t next_partition_ = 0;
   Clock::duration spent_{};
   Clock::time_point next_{};

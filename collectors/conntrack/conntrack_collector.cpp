@@ -159,6 +159,9 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       ReadKernelSettings();
       settings_read = now;
     }
+    for (const auto& refused : tracker_.refused())
+      answers_.NoteRefused(refused.key, refused.opened_centiseconds, Now());
+    tracker_.ForgetRefused();
     const bool surveying =
         health_.reconciled.load(std::memory_order_relaxed) && answers_.Step(tracker_.flows(), Now(), now);
     const bool counting = census_.Step(tracker_.flows(), now);

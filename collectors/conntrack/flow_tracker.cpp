@@ -180,6 +180,8 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t dest
   // Only DESTROY tells how it ended.
   const bool failed = destroy != nullptr && destroy->has_status && ProofOf(*destroy) == Proof::kUnanswered;
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
+  if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known && refused_.size() < kRefusedMax)
+    refused_.push_back({destroy->key, flow.opened_centiseconds});
   Withdraw(batch, flow, destination_port);
 }
 

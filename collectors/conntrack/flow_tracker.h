@@ -22,7 +22,9 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <unordered_set>
+#include <vector>
 
 #include "collectors/conntrack/flow_attribution.h"
 #include "collectors/conntrack/flow_event.h"
@@ -81,6 +83,16 @@ class FlowTracker {
     return attribution_.Step(batch, flows_, ports_, now);
   }
 
+  // TCP connections that ended without an answer since the last call, as many as kRefusedMax: what an RST refuses the
+  // kernel forgets at once, so that the flow table never shows it for long.
+  struct Refused {
+    FlowKey key;
+    std::int32_t opened_centiseconds = 0;
+  };
+  static constexpr std::size_t kRefusedMax = 4096;
+  std::span<const Refused> refused() const { return refused_; }
+  void ForgetRefused() { refused_.clear(); }
+
   DumpCorrections corrections() const { return corrections_; }  // since the start
   // More was destroyed during the dump than should be remembered: begin it again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
@@ -137,6 +149,7 @@ class FlowTracker {
   std::int64_t overflow_sum_ = 0;
   std::uint64_t connections_turned_away_ = 0;
   std::uint64_t sources_turned_away_ = 0;
+  std::vector<Refused> refused_;
 };
 
 }  // namespace conntally

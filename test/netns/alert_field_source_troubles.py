@@ -86,7 +86,7 @@ async def a_stranger_scans_by_ipv6_the_ports_that_default_deny_drops(net):
     on.clear()
 
 
-@trouble(Told("SourceScanning", source=stranger(1)), not_yet="the kernel forgets a connection that is refused at once")
+@trouble(Told("SourceScanning", source=stranger(1)))
 async def a_stranger_scans_the_ports_of_a_host_without_a_firewall(net):
     await _serve(net, TRACKED)
     on = switched(net, 60, _scan(net.raw(), stranger(1), HOST))

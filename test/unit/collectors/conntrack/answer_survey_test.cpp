@@ -104,6 +104,33 @@ TEST_CASE("first contacts of a scanner fail once for each destination and port, 
   CHECK((s.Candidate("198.51.100.9") == nullptr || s.Candidate("198.51.100.9")->failed == 0));
 }
 
+TEST_CASE("connections that an RST refused are first contacts though the table never shows them") {
+  Surveyed s;
+  const auto refuse = [&](const char* source, std::uint16_t port) {
+    FlowKey key;
+    key.source = IpAddress::Parse(source)->bytes;
+    key.destination = IpAddress::Parse("192.0.2.1")->bytes;
+    key.destination_port = port;
+    key.protocol = kTcp;
+    s.survey.NoteRefused(key, s.now.centiseconds - 2, s.now);
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) refuse("198.51.100.9", static_cast<std::uint16_t>(100 * round + i));
+    for (int i = 0; i < 30; ++i) refuse("10.0.0.2", 5432);
+    s.Survey();
+    s.now.centiseconds += 500;
+  }
+  for (std::uint16_t port = 1000; port < 1200; ++port) refuse("198.51.100.9", port);
+  s.Survey();
+  REQUIRE(s.Candidate("198.51.100.9") != nullptr);
+  CHECK(s.Candidate("198.51.100.9")->failed == 200);
+  CHECK(s.Candidate("198.51.100.9")->refused == 200);
+  CHECK(s.Candidate("10.0.0.2")->failed <= 1);
+  s.now.centiseconds += 12'000;
+  s.Survey();
+  CHECK(s.Candidate("198.51.100.9")->failed == 0);
+}
+
 TEST_CASE("one-way UDP to one service is no scan, UDP to many ports of one destination is") {
   Surveyed s;
   for (int i = 0; i < 400; ++i) s.Add("10.0.0.7", 1, "192.0.2.1", 8125, TcpState::kNone, 5, kUdp);
