@@ -10,7 +10,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr double kRateFloor = 1e-3;  // openings per second; below it a decaying rate is called zero
+constexpr float kRateFloor = 1e-3F;  // openings per second; below it a decaying rate is called zero
+
+// Until 2106; a clock that stands before 1970 counts as 1970.
+std::uint32_t SecondsOf(WallSeconds at) {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(at.time_since_epoch().count(), 0, UINT32_MAX));
+}
+WallSeconds WallOf(std::uint32_t seconds) { return WallSeconds(std::chrono::seconds(seconds)); }
 
 }  // namespace
 
@@ -42,32 +48,29 @@ void Tally::Fold(std::size_t frozen_lane, WallSeconds now) {
 void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   Ledger& ledger = ledger_[row];
   if (ledger.standing == Standing::kNone) {
-    const auto source = sources_.LiveSource(row);
-    if (!source) return;
+    if (!sources_.LiveSource(row)) return;
     ledger = Ledger{};
     ledger.standing = sources_.IsGathering(row) ? Standing::kGathering : Standing::kShown;
-    ledger.figures.source = *source;
-    ledger.figures.first_seen = ledger.figures.last_seen = now;
+    ledger.first_seen = ledger.last_seen = SecondsOf(now);
   }
   const SourceDelta delta = sources_.TakeLane(row, frozen_lane);
-  SourceFigures& figures = ledger.figures;
   if (ledger.standing != Standing::kShown) {
     totals_.unattributed_connections += delta.connections;
     if (ledger.standing == Standing::kGathered) {
       ledger.standing = Standing::kShown;
-      totals_.unattributed_connections -= figures.connections + delta.connections;
+      totals_.unattributed_connections -= ledger.connections + delta.connections;
     } else if (ledger.standing == Standing::kGathering && !sources_.IsGathering(row)) {
       ledger.standing = Standing::kGathered;
     }
   }
   if (delta.IsZero()) return;
-  figures.connections += delta.connections;
-  figures.unreplied += delta.unreplied;
-  figures.destination_ports += delta.destination_ports;
-  figures.opened += delta.opened;
-  figures.closed += delta.closed;
-  figures.failed += delta.failed;
-  figures.last_seen = now;
+  ledger.connections += delta.connections;
+  ledger.unreplied += delta.unreplied;
+  ledger.destination_ports += delta.destination_ports;
+  ledger.opened += delta.opened;
+  ledger.closed += delta.closed;
+  ledger.failed += delta.failed;
+  ledger.last_seen = SecondsOf(now);
 }
 
 void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed,
@@ -77,23 +80,23 @@ void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapse
   const unsigned minute_before = minute();
   uptime_ += elapsed;
   const unsigned minutes_passed = minute() - minute_before;
-  const double weight = -std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow));
+  const auto seconds = static_cast<float>(elapsed.count());
+  const auto weight = static_cast<float>(-std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow)));
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
     if (ledger.standing == Standing::kNone) continue;
-    SourceFigures& figures = ledger.figures;
-    const auto opened = static_cast<double>(figures.opened - ledger.opened_at_last_advance);
-    ledger.opened_at_last_advance = figures.opened;
-    figures.new_rate += (opened / elapsed.count() - figures.new_rate) * weight;
-    if (figures.new_rate < kRateFloor) figures.new_rate = 0;
+    const auto opened = static_cast<std::uint32_t>(ledger.opened) - ledger.opened_at_last_advance;
+    ledger.opened_at_last_advance = static_cast<std::uint32_t>(ledger.opened);
+    ledger.new_rate += (static_cast<float>(opened) / seconds - ledger.new_rate) * weight;
+    if (ledger.new_rate < kRateFloor) ledger.new_rate = 0;
     AdvanceProof(ledger, sources_.TakeProof(row), minutes_passed);
   }
   MakeRoom(now, idle_retention);
 }
 
-std::size_t Tally::PlaceOf(const SourceFigures& figures) {
-  const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(figures.connections, 0, kWeights - 1));
-  return weight + (figures.proof == Proof::kProven ? kWeights : 0);
+std::size_t Tally::PlaceOf(const Ledger& ledger) {
+  const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(ledger.connections, 0, kWeights - 1));
+  return weight + (ledger.proof == Proof::kProven ? kWeights : 0);
 }
 
 void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
@@ -103,18 +106,18 @@ void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
   const auto brief = std::min(idle_retention, totals_.unattributed_connections > 0 ? 0s : kCrowdRetention);
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
-    const SourceFigures& figures = ledger.figures;
     if (ledger.standing != Standing::kShown && ledger.standing != Standing::kLeaving) continue;
-    const bool stranger = figures.proof != Proof::kProven && !figures.regular();
+    const bool stranger =
+        ledger.proof != Proof::kProven && ledger.regular_minutes() < SourceFigures::kRegularMinutesMin;
     const auto retention = ledger.standing == Standing::kLeaving ? 0s : stranger && crowded_ ? brief : idle_retention;
     // Only a sum of zero: what the lanes hold of a row without references is then nothing, either.
-    if (figures.connections == 0 && now - figures.last_seen >= retention && sources_.Retire(row)) {
+    if (ledger.connections == 0 && now - WallOf(ledger.last_seen) >= retention && sources_.Retire(row)) {
       ledger.standing = Standing::kNone;
       continue;
     }
     if (ledger.standing == Standing::kLeaving) continue;
-    if (figures.connections == 0 && stranger) ++idle_strangers;
-    ++places[PlaceOf(figures)];
+    if (ledger.connections == 0 && stranger) ++idle_strangers;
+    ++places[PlaceOf(ledger)];
   }
   crowded_ = idle_strangers > crowd_max_;
 
@@ -131,39 +134,49 @@ void Tally::Displace(std::uint32_t wanted, const Places& places) {
   for (SourceRow row = 0; row < ledger_.size() && wanted > 0; ++row) {
     Ledger& ledger = ledger_[row];
     if (ledger.standing != Standing::kShown) continue;
-    const std::size_t place = PlaceOf(ledger.figures);
+    const std::size_t place = PlaceOf(ledger);
     if (place > last || (place == last && of_last == 0)) continue;
     if (place == last) --of_last;
     sources_.Displace(row);
     ledger.standing = Standing::kLeaving;
-    totals_.unattributed_connections += ledger.figures.connections;
+    totals_.unattributed_connections += ledger.connections;
   }
 }
 
 void Tally::AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const {
-  SourceFigures& figures = ledger.figures;
-  const bool holds_replied = figures.connections > figures.unreplied;
-  if (holds_replied) shown = std::max(shown, figures.proof);
+  const bool holds_replied = ledger.connections > ledger.unreplied;
+  if (holds_replied) shown = std::max(shown, ledger.proof);
   const auto now = static_cast<std::uint32_t>(uptime_.count());
   if (shown == Proof::kProven) ledger.proven_at = now;
   if (shown >= Proof::kAnswered) ledger.answered_at = now;
   const auto kept = [now](std::uint32_t at) { return at != 0 && now - at < std::chrono::seconds(kProofKept).count(); };
-  figures.proof = kept(ledger.proven_at)     ? Proof::kProven
-                  : kept(ledger.answered_at) ? Proof::kAnswered
-                                             : Proof::kUnanswered;
+  ledger.proof = kept(ledger.proven_at)     ? Proof::kProven
+                 : kept(ledger.answered_at) ? Proof::kAnswered
+                                            : Proof::kUnanswered;
   constexpr unsigned kMinutes = kRegularWindow.count();
   const std::uint32_t minutes =
       minutes_passed >= kMinutes ? 0U : static_cast<std::uint32_t>(ledger.minutes) << minutes_passed;
   ledger.minutes =
       static_cast<std::uint16_t>((minutes & ((1U << kMinutes) - 1)) | (shown >= Proof::kAnswered ? 1U : 0U));
-  figures.regular_minutes = static_cast<std::uint8_t>(std::popcount(ledger.minutes));
 }
 
 const TotalFigures& Tally::View::totals() const { return tally_->totals_; }
 SourceRow Tally::View::row_count() const { return static_cast<SourceRow>(tally_->ledger_.size()); }
-const SourceFigures* Tally::View::Source(SourceRow row) const {
+std::optional<SourceFigures> Tally::View::Source(SourceRow row) const {
   const Ledger& ledger = tally_->ledger_[row];
-  return ledger.standing == Standing::kShown ? &ledger.figures : nullptr;
+  if (ledger.standing != Standing::kShown) return std::nullopt;
+  return SourceFigures{.source = *tally_->sources_.LiveSource(row),
+                       .connections = ledger.connections,
+                       .unreplied = ledger.unreplied,
+                       .destination_ports = ledger.destination_ports,
+                       .opened = ledger.opened,
+                       .closed = ledger.closed,
+                       .new_rate = ledger.new_rate,
+                       .failed = ledger.failed,
+                       .proof = ledger.proof,
+                       .regular_minutes = ledger.regular_minutes(),
+                       .first_seen = WallOf(ledger.first_seen),
+                       .last_seen = WallOf(ledger.last_seen)};
 }
 
 }  // namespace conntally

@@ -8,10 +8,12 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "collectors/tally/address.h"
@@ -63,12 +65,12 @@ class Tally {
     const TotalFigures& totals() const;
     // Rows 0 .. row_count() - 1; those without a live source are skipped by ForEachSource.
     SourceRow row_count() const;
-    // nullptr when the row holds no source in this view.
-    const SourceFigures* Source(SourceRow row) const;
+    // nullopt when the row holds no source in this view.
+    std::optional<SourceFigures> Source(SourceRow row) const;
     template <typename Visitor>  // void(SourceRow, const SourceFigures&)
     void ForEachSource(Visitor&& visit) const {
       for (SourceRow row = 0; row < row_count(); ++row) {
-        if (const SourceFigures* figures = Source(row)) visit(row, *figures);
+        if (const auto figures = Source(row)) visit(row, *figures);
       }
     }
 
@@ -96,15 +98,29 @@ class Tally {
   // is seen a fold early, perhaps, since Reveal belongs to no lane: it is shown from the next one on.
   enum class Standing : std::uint8_t { kNone, kGathering, kGathered, kShown, kLeaving };
 
-  struct Ledger {  // the reader's side of a row
-    Standing standing = Standing::kNone;
-    SourceFigures figures;
-    std::uint64_t opened_at_last_advance = 0;
+  // The reader's side of a row: what SourceFigures are made of, in one cache line. The address stands in the row.
+  struct Ledger {
+    std::uint64_t opened = 0;
+    std::uint64_t closed = 0;
+    std::uint64_t failed = 0;
+    std::int32_t connections = 0;
+    std::int32_t unreplied = 0;
+    std::int32_t destination_ports = 0;
+    std::uint32_t opened_at_last_advance = 0;  // its low bits
+    float new_rate = 0;
+    // Seconds since the epoch.
+    std::uint32_t first_seen = 0;
+    std::uint32_t last_seen = 0;
     // Seconds of uptime when it was last shown; 0: never.
     std::uint32_t proven_at = 0;
     std::uint32_t answered_at = 0;
     std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present one
+    Standing standing = Standing::kNone;
+    Proof proof = Proof::kUnanswered;
+
+    std::uint8_t regular_minutes() const { return static_cast<std::uint8_t>(std::popcount(minutes)); }
   };
+  static_assert(sizeof(Ledger) == 64);
 
   void Fold(std::size_t frozen_lane, WallSeconds now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now);
@@ -112,7 +128,7 @@ class Tally {
   // lighter first.
   static constexpr std::size_t kWeights = 1024;
   using Places = std::array<std::uint32_t, 2 * kWeights>;
-  static std::size_t PlaceOf(const SourceFigures& figures);
+  static std::size_t PlaceOf(const Ledger& ledger);
   void Displace(std::uint32_t wanted, const Places& places);
   void MakeRoom(WallSeconds now, std::chrono::seconds idle_retention);
   void AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const;

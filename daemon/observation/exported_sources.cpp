@@ -107,8 +107,8 @@ void ExportedSources::Admit(const Candidates& candidates, Clock::time_point now)
 void ExportedSources::DropForgotten(const Tally::View& view) {
   std::erase_if(exported_, [&](const auto& entry) { return IsExcluded(entry.first); });
   for (auto& [source, held] : exported_) {
-    const SourceFigures* figures = held.row != kNoSourceRow ? view.Source(held.row) : nullptr;
-    if (figures == nullptr || figures->source != source) held.row = kNoSourceRow;
+    const auto figures = held.row != kNoSourceRow ? view.Source(held.row) : std::nullopt;
+    if (!figures || figures->source != source) held.row = kNoSourceRow;
   }
 }
 

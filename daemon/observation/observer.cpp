@@ -177,10 +177,10 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {
   ExportedSource source{NameOf(exported.source), {}, {}, {}};
   source.figures.source = exported.source;
-  const SourceFigures* figures = exported.row != kNoSourceRow ? view.Source(exported.row) : nullptr;
+  const auto figures = exported.row != kNoSourceRow ? view.Source(exported.row) : std::nullopt;
   auto drops = drops_.tally().Find(exported.source, Clock::now());
-  if (figures == nullptr && !drops) return;
-  if (figures != nullptr) source.figures = *figures;
+  if (!figures && !drops) return;
+  if (figures) source.figures = *figures;
   if (drops) source.drops = std::move(*drops);
   source.limits = LimitsOf(source.figures);
   snapshot.other_connections -= source.figures.connections;

@@ -23,8 +23,7 @@ struct OneSource {
   SourceFigures After(std::chrono::seconds elapsed) {
     Tally::View view = tally.Take(kNow);
     tally.Advance(view, kNow, elapsed, 10min);
-    const SourceFigures* figures = view.Source(row);
-    return figures != nullptr ? *figures : SourceFigures{};
+    return view.Source(row).value_or(SourceFigures{});
   }
 
   Tally tally;
@@ -118,7 +117,7 @@ TEST_CASE("the row's next source begins with nothing shown and nothing failed") 
   }
   Tally::View view = one.tally.Take(kNow);
   one.tally.Advance(view, kNow, 1s, 0s);
-  REQUIRE(view.Source(one.row) == nullptr);
+  REQUIRE(!view.Source(one.row));
   { const Tally::View ended = std::move(view); }
   one.tally.Take(kNow);
   {
@@ -143,5 +142,5 @@ TEST_CASE("a source that has shown something is forgotten like any other once it
   Tally::View view = one.tally.Take(kNow);
   one.Show(Proof::kAnswered);  // a late note of another batch
   one.tally.Advance(view, kNow, 1s, 0s);
-  CHECK(view.Source(one.row) == nullptr);
+  CHECK(!view.Source(one.row));
 }

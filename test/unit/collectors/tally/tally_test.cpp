@@ -102,7 +102,7 @@ TEST_CASE("an idle source is forgotten after its retention, and not before") {
   const auto known_after_advance_at = [&](WallSeconds now) {
     Tally::View view = tally.Take(now);
     tally.Advance(view, now, 1s, 600s);
-    return view.Source(row) != nullptr;
+    return view.Source(row).has_value();
   };
   CHECK(known_after_advance_at(kNow));
   CHECK(known_after_advance_at(kNow + 599s));
