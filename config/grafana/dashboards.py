@@ -167,6 +167,13 @@ def fleet():
         row("Who, over all hosts"),
         series("Top sources by connections", "Over all the hosts that export them.", "short", 12,
                query(f"topk(10, job_source:conntally_source_connections:topk100_sum{recorded})", "{{source}}"), alert="SourceNearTableLimit"),
+        table("Who holds most, at least and at most", "Connections over all hosts. On a host where a source has no series it holds no more than "
+              "the most that any such source holds there. One that is not listed holds at most what the last row says.", 12, {
+            "at least": (query(f"topk(20, job_source:conntally_source_connections:topk100_sum{recorded})"), "short"),
+            "at most": (query(f"topk(20, job_source:conntally_source_connections:topk100_sum{recorded}) * 0"
+                              f" + job_source:conntally_source_connections:topk100_upper_bound{recorded}"
+                              ' or label_replace(job:conntally_unexported_source_connections:sum{job=~"$job"}, "source", "any other", "", "")'), "short"),
+        }, ["source"], "at least", alert="SourceNearTableLimit"),
         series("Top sources by new connections", "Over all the hosts that export them.", "cps", 12,
                query(f"topk(10, job_source:conntally_source_opened:topk100_sum_rate2m{recorded})", "{{source}}"), alert="SourceConnectionChurn"),
         series("Top sources by dropped packets", "Over all the hosts that export them.", "pps", 12,

@@ -156,6 +156,8 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   }
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
+  // One source may hold all that have no row.
+  snapshot.unexported_source_connections_max = snapshot.totals.unattributed_connections;
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (figures.connections > 0) {
       ++snapshot.sources;
