@@ -1,7 +1,5 @@
 #include "daemon/exposition/exposition.h"
 
-#include <prometheus/text_serializer.h>
-
 #include <limits>
 #include <set>
 #include <sstream>
@@ -9,6 +7,7 @@
 #include "collectors/tally/protocol_names.h"
 #include "daemon/exposition/metric_family.h"
 #include "daemon/exposition/rule_exposition.h"
+#include "daemon/exposition/text_writer.h"
 
 namespace conntally {
 namespace {
@@ -175,9 +174,7 @@ void AddFigures(List& list, const std::vector<CollectorFigure>& figures) {
     const bool counts = first.kind == CollectorFigure::Kind::kCounter;
     auto family = counts ? list.Counter(first.name, first.help) : list.Gauge(first.name, first.help);
     for (; i < figures.size() && figures[i].name == first.name; ++i) {
-      Labels labels;
-      for (const auto& [name, value] : figures[i].labels) labels.push_back({name, value});
-      family.Add(figures[i].value, std::move(labels));
+      family.Add(figures[i].value, figures[i].labels);
     }
   }
 }
@@ -277,8 +274,8 @@ void AddProcess(List& list, const ProcessFigures& process) {
 
 }  // namespace
 
-std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
-  List list;
+void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer) {
+  List list(writer);
   AddTable(list, snapshot);
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
@@ -287,11 +284,12 @@ std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot) {
   if (snapshot.alerts) AddAlerts(list, *snapshot.alerts);
   AddTrust(list, snapshot);
   AddProcess(list, snapshot.process);
-  return list.Take();
 }
 
 std::string Exposition(const Snapshot& snapshot) {
-  return prometheus::TextSerializer().Serialize(MetricFamilies(snapshot));
+  TextWriter writer;
+  WriteMetrics(snapshot, writer);
+  return writer.Take();
 }
 
 }  // namespace conntally

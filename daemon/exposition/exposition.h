@@ -1,13 +1,11 @@
-// The Prometheus exposition: a snapshot as metric families, and those as text. Pure functions; any thread.
+// The Prometheus exposition: a snapshot as metric families. Pure functions; any thread.
 //
 // Format: text 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/
 #pragma once
 
 #include <string>
-#include <vector>
 
-#include <prometheus/metric_family.h>
-
+#include "daemon/exposition/metric_family.h"
 #include "daemon/observation/snapshot.h"
 
 namespace conntally {
@@ -15,8 +13,9 @@ namespace conntally {
 inline constexpr const char* kExpositionContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 // Every metric of conntally is named here, and nowhere else.
-std::vector<prometheus::MetricFamily> MetricFamilies(const Snapshot& snapshot);
+void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer);
 
+// As text.
 std::string Exposition(const Snapshot& snapshot);
 
 }  // namespace conntally

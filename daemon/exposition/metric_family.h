@@ -1,69 +1,87 @@
-// A few words to write metric families with. Pure; any thread.
+// A few words to write metric families with, and what they are written to: the text (text_writer.h), or
+// prometheus-cpp's model (model_writer.h). Not thread-safe.
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <prometheus/client_metric.h>
-#include <prometheus/metric_family.h>
+#include <prometheus/metric_type.h>
 
 namespace conntally {
 
-using Label = prometheus::ClientMetric::Label;
-using Labels = std::vector<Label>;  // one with an empty value is left out, as Prometheus means it
+// A label with an empty value is left out, as Prometheus means it.
+struct LabelView {
+  std::string_view name;
+  std::string_view value;
+};
 
-// Collects families; a reference handed out holds until the next family is begun.
+// The same, owning what they say: for who hands them on.
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// Families one after the other, each with its samples. One without a sample is left out.
+class MetricWriter {
+ public:
+  using Histogram = prometheus::ClientMetric::Histogram;
+
+  virtual ~MetricWriter() = default;
+  virtual void Begin(std::string_view name, std::string_view help, prometheus::MetricType type) = 0;
+  virtual void AddSample(std::span<const LabelView> labels, double value) = 0;
+  virtual void AddHistogram(const Histogram& histogram) = 0;
+};
+
 class MetricFamilyList {
  public:
+  explicit MetricFamilyList(MetricWriter& writer) : writer_(writer) {}
+
+  // Adds to the family that was begun last.
   class Family {
    public:
-    explicit Family(prometheus::MetricFamily& family) : family_(family) {}
+    explicit Family(MetricWriter& writer) : writer_(writer) {}
 
     template <typename Number>
-    Family& Add(Number value, Labels labels = {}) {
-      prometheus::ClientMetric metric;
-      std::erase_if(labels, [](const Label& label) { return label.value.empty(); });
-      metric.label = std::move(labels);
-      metric.counter.value = metric.gauge.value = static_cast<double>(value);  // the family's type picks one
-      family_.metric.push_back(std::move(metric));
+    Family& Add(Number value, std::initializer_list<LabelView> labels = {}) {
+      writer_.AddSample(labels, static_cast<double>(value));
       return *this;
     }
-    Family& Add(prometheus::ClientMetric::Histogram histogram) {
-      prometheus::ClientMetric metric;
-      metric.histogram = std::move(histogram);
-      family_.metric.push_back(std::move(metric));
+    template <typename Number>
+    Family& Add(Number value, const Labels& labels) {
+      std::vector<LabelView> views;
+      views.reserve(labels.size());
+      for (const auto& [name, of] : labels) views.push_back({name, of});
+      writer_.AddSample(views, static_cast<double>(value));
+      return *this;
+    }
+    Family& Add(const MetricWriter::Histogram& histogram) {
+      writer_.AddHistogram(histogram);
       return *this;
     }
 
    private:
-    prometheus::MetricFamily& family_;
+    MetricWriter& writer_;
   };
 
-  Family Gauge(std::string name, std::string help) {
-    return Begin(std::move(name), std::move(help), prometheus::MetricType::Gauge);
+  Family Gauge(std::string_view name, std::string_view help) {
+    return Begin(name, help, prometheus::MetricType::Gauge);
   }
-  Family Counter(std::string name, std::string help) {
-    return Begin(std::move(name), std::move(help), prometheus::MetricType::Counter);
+  Family Counter(std::string_view name, std::string_view help) {
+    return Begin(name, help, prometheus::MetricType::Counter);
   }
-  Family Histogram(std::string name, std::string help) {
-    return Begin(std::move(name), std::move(help), prometheus::MetricType::Histogram);
-  }
-
-  // Families without a sample are left out.
-  std::vector<prometheus::MetricFamily> Take() {
-    std::erase_if(families_, [](const prometheus::MetricFamily& family) { return family.metric.empty(); });
-    return std::move(families_);
+  Family Histogram(std::string_view name, std::string_view help) {
+    return Begin(name, help, prometheus::MetricType::Histogram);
   }
 
  private:
-  Family Begin(std::string name, std::string help, prometheus::MetricType type) {
-    families_.push_back({std::move(name), std::move(help), type, {}});
-    return Family(families_.back());
+  Family Begin(std::string_view name, std::string_view help, prometheus::MetricType type) {
+    writer_.Begin(name, help, type);
+    return Family(writer_);
   }
 
-  std::vector<prometheus::MetricFamily> families_;
+  MetricWriter& writer_;
 };
 
 }  // namespace conntally

@@ -64,11 +64,11 @@ void AddRules(MetricFamilyList& list, const RuleFigures& figures) {
     }
   }
   auto rules = list.Gauge("conntally_rules", "Rules in the table.");
-  ForEachTable(figures, [&](const RuleTable& table, Labels labels) { rules.Add(table.rules, std::move(labels)); });
+  ForEachTable(figures, [&](const RuleTable& table, const Labels& labels) { rules.Add(table.rules, labels); });
   auto silent = list.Gauge("conntally_rules_uncounted",
                            "Rules in the table that count nothing, so that nobody can tell whether they match.");
   ForEachTable(figures,
-               [&](const RuleTable& table, Labels labels) { silent.Add(table.rules_uncounted, std::move(labels)); });
+               [&](const RuleTable& table, const Labels& labels) { silent.Add(table.rules_uncounted, labels); });
   auto changes = list.Counter("conntally_ruleset_changes_total", "Changes of the ruleset since the daemon started.");
   for (const auto& [backend, of_backend] : figures.backends) {
     if (of_backend.snapshot.present) changes.Add(of_backend.changes, {{"backend", NameOf(backend)}});

@@ -7,6 +7,9 @@
 #include <set>
 #include <sstream>
 
+#include <prometheus/text_serializer.h>
+
+#include "daemon/exposition/model_writer.h"
 #include "test/support/catch.h"
 #include "test/unit/daemon/observation/full_snapshot.h"
 
@@ -81,6 +84,20 @@ TEST_CASE("the whole exposition is as in test/golden/metrics.txt") {
   }
   INFO(difference);
   CHECK(lines == golden);
+}
+
+TEST_CASE("the text is what prometheus-cpp's serializer makes of the same families") {
+  Snapshot snapshot = FullSnapshot();
+  using Kind = CollectorFigure::Kind;
+  for (const double value : {0.0, -0.0, 1.0, -7.0, 0.1, 1e-9, 1.0 / 3, 123456.789, 999999999999999.0, 1e15,
+                             9007199254740993.0, 1e16, 1.7e300, 5e-324, std::nan(""),
+                             std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()})
+    snapshot.figures.push_back({"conntally_number", "Of each kind.", Kind::kGauge, value});
+  for (const char* label : {"a\"b", "\\", "line\nend", "\"", "", "plain", "\n\n", "\xc3\xa9"})
+    snapshot.figures.push_back({"conntally_label", "A\tword.", Kind::kCounter, 1, {{"which", label}, {"other", "x"}}});
+  ModelWriter model;
+  WriteMetrics(snapshot, model);
+  CHECK(Lines(Exposition(snapshot)) == Lines(prometheus::TextSerializer().Serialize(model.Take())));
 }
 
 TEST_CASE("sources with series and the remainder are together all connections") {
