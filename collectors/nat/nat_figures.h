@@ -1,0 +1,59 @@
+// What address translation uses and does, at one look at the kernel's table: the ports of each translated address
+// towards one destination, and where destinations are sent. Plain values, immutable once published; any thread.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <vector>
+
+#include "collectors/tally/address.h"
+#include "collectors/tally/ranges.h"
+
+namespace conntally {
+
+// One end of connections. `port` is in host order, and 0 where the protocol has none.
+struct Endpoint {
+  IpAddress address;
+  std::uint16_t port = 0;
+  std::uint8_t protocol = 0;  // IANA number
+
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+// The ports of one translated address towards one destination. No two connections share one there: that is how the
+// kernel tells their answers apart.
+struct PortUse {
+  static constexpr std::size_t kHoldersMax = 100;
+
+  struct Holder {
+    IpAddress source;               // of the original direction, not grouped
+    std::uint64_t connections = 0;  // of those in `ports`
+  };
+
+  IpAddress nat_address;
+  Endpoint destination;      // which the answers come from: after its own translation, where there is one
+  NumberRange ports;         // which a new connection may be given: the rule's, or the kernel's own
+  std::uint32_t used = 0;    // of `ports`, distinct; also by connections of this host that are not translated
+  std::uint32_t closed = 0;  // of the used: of TCP connections that have ended, and whose port this kernel takes again
+  std::vector<Holder> holders;  // who hold most, the most first
+  std::uint32_t sources = 0;    // who hold any
+
+  std::uint32_t available() const { return ports.last - ports.first + 1; }
+  double usage() const { return static_cast<double>(used) / available(); }
+  // Without what the kernel would take again.
+  double lasting_usage() const { return static_cast<double>(used - closed) / available(); }
+};
+
+// Connections whose destination is translated: where they were sent to, and where they go.
+struct DestinationTranslation {
+  Endpoint before;
+  Endpoint after;
+  std::uint64_t connections = 0;
+};
+
+struct NatFigures {
+  std::vector<PortUse> uses;                         // the fullest first
+  std::vector<DestinationTranslation> destinations;  // by `before`, then `after`
+};
+
+}  // namespace conntally
