@@ -52,6 +52,14 @@ struct NatTarget {
   std::optional<AddressRange> addresses;  // absent: unchanged, or not known; masquerade and redirect: the host's own
   std::optional<NumberRange> ports;       // absent: unchanged, or not known
   bool known = true;                      // false: an address or a port is looked up somewhere
+  // Of one that is looked up in a map whose elements are known: what each makes of it. `key` is what the packet must be
+  // for that; empty: not known, such as a hash of it.
+  struct Choice {
+    std::vector<RuleCondition> key;
+    std::optional<AddressRange> addresses;
+    std::optional<NumberRange> ports;
+  };
+  std::vector<Choice> choices = {};
 };
 
 // What a rule makes of the packet's mark: (mark & keep) ^ flip; nothing is known of it unless `known`.

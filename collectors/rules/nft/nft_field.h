@@ -46,6 +46,7 @@ struct NftField {
   std::vector<std::byte> mask;              // empty: none
   std::vector<NftField> parts;              // fields that were loaded together, side by side
   std::vector<std::byte> value;             // of a constant
+  bool looked_up = false;                   // a map of values gave it
   std::string_view what;                    // by which it was loaded
 };
 

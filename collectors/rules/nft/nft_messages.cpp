@@ -220,13 +220,14 @@ std::optional<NftElement> DecodeElement(Bytes nest) {
     switch (attribute.type) {
       case NFTA_SET_ELEM_KEY: element.key = NftDataValue(attribute.payload); break;
       case NFTA_SET_ELEM_KEY_END: element.key_end = NftDataValue(attribute.payload); break;
-      case NFTA_SET_ELEM_DATA: element.verdict = DecodeNftVerdict(attribute.payload); break;
+      case NFTA_SET_ELEM_DATA:
+        element.verdict = DecodeNftVerdict(attribute.payload);
+        element.value = NftDataValue(attribute.payload);
+        break;
       case NFTA_SET_ELEM_FLAGS: element.flags = Number32(attribute.payload); break;
       case NFTA_SET_ELEM_EXPR:
-        if (const auto expression = DecodeNftExpression(attribute.payload);
-            expression && expression->name == "counter") {
+        if (const auto expression = DecodeNftExpression(attribute.payload); expression && expression->name == "counter")
           element.counter = DecodeNftCounter(expression->data);
-        }
         break;
       case NFTA_SET_ELEM_EXPRESSIONS: element.counter = CounterAmong(attribute.payload); break;
       default: break;

@@ -70,6 +70,7 @@ struct NftElement {
   Bytes key;
   Bytes key_end;
   std::optional<NftVerdict> verdict;
+  Bytes value;  // of a map of values
   std::optional<RuleCounter> counter;
 };
 

@@ -243,11 +243,13 @@ Status NftReader::ReadSets() {
     SetToRead read{set->family, Owned(set->table), Owned(set->name), (set->flags & NFT_SET_INTERVAL) != 0, 0};
     NftSetContent& content = contents_[{read.family, read.table, read.name}];
     content.anonymous = (set->flags & NFT_SET_ANONYMOUS) != 0;
-    content.verdicts = set->verdicts;
+    const bool values = (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == NFT_SET_MAP && !set->verdicts;
+    content.maps = set->verdicts || values;
     content.key_bytes = set->key_bytes;
     const bool dynamic = (set->flags & NFT_SET_EVAL) != 0, expires = (set->flags & NFT_SET_TIMEOUT) != 0;
     content.elements_change = dynamic || expires;
     if (content.anonymous || set->verdicts) return anonymous.push_back(std::move(read));
+    if (values) anonymous.push_back(read);
     const bool ipv4 = set->key_type == kNftTypeIpv4 && set->key_bytes == 4;
     if (!ipv4 && !(set->key_type == kNftTypeIpv6 && set->key_bytes == 16)) {
       content.elements_stand = !content.elements_change && (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == 0;
@@ -298,7 +300,7 @@ bool NftReader::FollowUpdates(const Ruleset& ruleset) {
       const auto content = contents_.find({rule.family, rule.table, update.set});
       if (content == contents_.end() || content->second.elements_change) continue;
       content->second.elements_change = true;
-      decoded_wrongly = decoded_wrongly || content->second.elements_stand || content->second.verdicts;
+      decoded_wrongly = decoded_wrongly || content->second.elements_stand || content->second.maps;
       content->second.elements_stand = false;
       const auto set = std::find_if(building_.named.begin(), building_.named.end(), [&](const SetToRead& named) {
         return named.family == rule.family && named.table == rule.table && named.name == update.set;

@@ -14,12 +14,15 @@
 #include "collectors/rules/nft/nft_condition.h"
 #include "collectors/rules/nft/nft_field.h"
 #include "collectors/rules/nft/nft_limits.h"
+#include "collectors/rules/nft/nft_nat.h"
 
 namespace conntally {
 namespace {
 
 using Kind = RuleCondition::Kind;
 using Octets = std::vector<std::byte>;
+
+constexpr std::size_t kSlotBytes = 4;  // of a register
 
 class RuleDecoder {
  public:
@@ -119,33 +122,42 @@ class RuleDecoder {
 
   void Nat(std::string_view name, const NftAttributes& a) {
     rule_.verdict = Verdict::kNat;
-    NatTarget target;
-    const auto constant = [&](int type) -> Octets {
-      const NftField* field = a.has(type) ? At(a.number(type)) : nullptr;
-      if (field != nullptr && !field->value.empty()) return field->value;
-      target.known = target.known && !a.has(type);
-      return {};
+    const auto constant = [&](std::uint32_t number) {
+      const NftField* field = At(number);
+      return field != nullptr ? field->value : Octets{};
     };
-    const auto ports = [&](int first, int last) {
-      const Octets from = constant(first), to = a.has(last) ? constant(last) : from;
-      if (from.size() >= 2 && to.size() >= 2)
-        target.ports = NumberRange{NumberOf(Bytes(from).first(2), true), NumberOf(Bytes(to).first(2), true)};
-    };
-    if (name == "masq") {
-      target.kind = NatTarget::Kind::kMasquerade;
-      ports(NFTA_MASQ_REG_PROTO_MIN, NFTA_MASQ_REG_PROTO_MAX);
-    } else if (name == "redir") {
-      target.kind = NatTarget::Kind::kRedirect;
-      ports(NFTA_REDIR_REG_PROTO_MIN, NFTA_REDIR_REG_PROTO_MAX);
-    } else {
-      target.kind = a.number(NFTA_NAT_TYPE) == NFT_NAT_DNAT ? NatTarget::Kind::kDestination : NatTarget::Kind::kSource;
-      const Family family = a.number(NFTA_NAT_FAMILY) == NFPROTO_IPV6 ? Family::kIpv6 : Family::kIpv4;
-      const Octets from = constant(NFTA_NAT_REG_ADDR_MIN),
-                   to = a.has(NFTA_NAT_REG_ADDR_MAX) ? constant(NFTA_NAT_REG_ADDR_MAX) : from;
-      if (!from.empty() && !to.empty()) target.addresses = AddressRange{AddressOf(from, family), AddressOf(to, family)};
-      ports(NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_REG_PROTO_MAX);
+    rule_.nat = DecodeNftNat(name, a, constant);
+    if (rule_.nat->known || looked_up_ == nullptr) return;
+    for (const NftSetContent::Element& element : looked_up_->elements) {
+      const NatTarget given = DecodeNftNat(name, a, [&](std::uint32_t number) -> Octets {
+        const NftField* field = At(number);
+        if (field == nullptr || !field->looked_up) return constant(number);
+        const std::size_t at = (NftRegisterSlot(number) - looked_up_slot_) * kSlotBytes;
+        if (at >= element.value.size()) return {};
+        return {element.value.begin() + static_cast<std::ptrdiff_t>(at), element.value.end()};
+      });
+      if (!given.known) return rule_.nat->choices.clear();
+      const bool key_known = !looked_up_key_.empty();
+      rule_.nat->choices.push_back({key_known ? ConditionsOf(looked_up_key_, element) : std::vector<RuleCondition>{},
+                                    given.addresses, given.ports});
     }
-    rule_.nat = target;
+  }
+
+  // A map of values: what it gives is known only where all of its elements are.
+  void ValueMap(std::uint32_t from, std::uint32_t to, const NftSetContent* content) {
+    NotUnderstood("a map of values");
+    looked_up_ = content != nullptr && content->complete && !content->elements_change ? content : nullptr;
+    looked_up_key_ = content != nullptr ? FieldsOfKey(from, content->key_bytes) : std::vector<NftField>{};
+    looked_up_slot_ = NftRegisterSlot(to);
+    std::size_t bytes = kSlotBytes;
+    if (content != nullptr && !content->elements.empty())
+      bytes = std::max(bytes, content->elements.front().value.size());
+    for (std::size_t at = 0; at < bytes && looked_up_slot_ + at / kSlotBytes < registers_.size(); at += kSlotBytes) {
+      NftField& field = registers_[looked_up_slot_ + at / kSlotBytes];
+      field = {};
+      field.what = step_;
+      field.looked_up = true;
+    }
   }
 
   void Bitwise(const NftAttributes& a) {
@@ -207,10 +219,7 @@ class RuleDecoder {
     const NftSetContent* content = found != sets_.end() ? &found->second : nullptr;
     const bool map = a.has(NFTA_LOOKUP_DREG);
     if (map && NftRegisterSlot(a.number(NFTA_LOOKUP_DREG)) == kNftVerdictSlot) return VerdictMap(from, content);
-    if (map) {
-      NotUnderstood("a map of values");
-      return Load(a.number(NFTA_LOOKUP_DREG), {});
-    }
+    if (map) return ValueMap(from, a.number(NFTA_LOOKUP_DREG), content);
     const bool negated = (a.number(NFTA_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
     if (content == nullptr || field == nullptr) return NotUnderstood("set " + name);
     const std::vector<NftField> fields = FieldsOfKey(from, content->key_bytes);
@@ -228,7 +237,6 @@ class RuleDecoder {
   // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is
   // not known.
   std::vector<NftField> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const {
-    constexpr std::size_t kSlotBytes = 4;
     std::vector<NftField> fields;
     std::size_t slot = NftRegisterSlot(number);
     for (std::size_t bytes = 0; bytes < key_bytes;) {
@@ -249,7 +257,6 @@ class RuleDecoder {
   // known.
   std::vector<RuleCondition> ConditionsOf(const std::vector<NftField>& fields, const NftSetContent::Element& element) {
     if (fields.size() == 1) return {RangesCondition(fields[0], {element}, false, rule_)};
-    constexpr std::size_t kSlotBytes = 4;
     std::vector<RuleCondition> conditions;
     std::size_t at = 0;
     for (const NftField& field : fields) {
@@ -399,22 +406,13 @@ class RuleDecoder {
   bool maps_ = false;       // a verdict map ends the rule
   bool map_known_ = false;  // and all of its keys are known
   NftHeaders headers_;
+  const NftSetContent* looked_up_ = nullptr;  // the last map of values; null: not known
+  std::size_t looked_up_slot_ = 0;            // where what it gave begins
+  std::vector<NftField> looked_up_key_;       // empty: not known
 };
 
 }  // namespace
 
 Rule DecodeRule(const NftRule& message, const NftSetContents& sets) { return RuleDecoder(message, sets).Decode(); }
-
-std::string CommentOf(Bytes userdata) {
-  // nft's own attributes: a byte of type (0: the comment), a byte of length, text with its NUL.
-  while (userdata.size() >= 2) {
-    const auto type = std::to_integer<unsigned>(userdata[0]), length = std::to_integer<unsigned>(userdata[1]);
-    userdata = userdata.subspan(2);
-    if (length > userdata.size()) break;
-    if (type == 0) return std::string(AttributeText(userdata.first(length)));
-    userdata = userdata.subspan(length);
-  }
-  return {};
-}
 
 }  // namespace conntally

@@ -53,6 +53,7 @@ std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elem
         std::fill(range.last.begin(), range.last.end(), std::byte{0xff});
       }
     }
+    range.value.assign(element.value.begin(), element.value.end());
     if (element.verdict) {
       range.verdict = VerdictOf(element.verdict->code);
       range.jump_target = element.verdict->chain;

@@ -14,13 +14,12 @@
 
 namespace conntally {
 
-// A set or map as rules use it: those whose elements stand as long as the rules do, and verdict maps, with their
-// elements.
+// A set or map as rules use it: those whose elements stand as long as the rules do, and maps, with their elements.
 struct NftSetContent {
   bool anonymous = false;
   bool elements_stand = false;  // also of a named one: neither packets nor time change them, and they are not addresses
   bool elements_change = false;  // by packets or time, without a new generation
-  bool verdicts = false;
+  bool maps = false;             // to verdicts or to values
   bool complete = true;
   std::uint32_t key_bytes = 0;
   struct Element {
@@ -28,6 +27,7 @@ struct NftSetContent {
     std::vector<std::byte> last;
     Verdict verdict = Verdict::kContinue;
     std::string jump_target;
+    std::vector<std::byte> value = {};  // of a map of values
   };
   std::vector<Element> elements;
 };

@@ -90,7 +90,7 @@ inline NftSetContents SetsOf(const std::vector<Buffer>& messages) {
     if (const auto set = DecodeNftSet(message)) {
       NftSetContent& content = sets[{set->family, std::string(set->table), std::string(set->name)}];
       content.anonymous = (set->flags & 1) != 0;
-      content.verdicts = set->verdicts;
+      content.maps = set->verdicts;
       content.key_bytes = set->key_bytes;
       intervals[std::string(set->name)] = (set->flags & 4) != 0;
     }
