@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "collectors/rules/iptables": "collectors/system collectors/netlink collectors/tally collectors/rules collectors/rules/text",
     "collectors/rules/nft": "collectors/system collectors/netlink collectors/rules collectors/rules/text collectors/rules/iptables",
     "collectors/rules/walk": "collectors/tally collectors/rules",
+    "collectors/nat": "collectors/system collectors/netlink collectors/tally collectors/conntrack collectors/rules collectors/rules/walk",
     "config": "collectors/system collectors/tally",
     "daemon/process": "collectors/system",
     "daemon/log": "collectors/system config",
