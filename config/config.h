@@ -53,6 +53,12 @@ struct Config {
     friend bool operator==(const Sources&, const Sources&) = default;
   } sources;
 
+  struct Nat {
+    std::uint32_t export_top = 10;
+
+    friend bool operator==(const Nat&, const Nat&) = default;
+  } nat;
+
   struct Limit {
     Prefix source;
     std::uint32_t connections = 0;  // 0: none
@@ -92,6 +98,7 @@ struct Config {
     Tiers<double> source_new_rate = {200, 2000, std::chrono::seconds(30)};
     Tiers<double> source_scan = {100, 1000, std::chrono::seconds(30)};
     Tiers<double> drop_rule_spike = {10, 100, std::chrono::minutes(1)};
+    Tiers<Ratio> nat_port_usage = {0.80, 0.95, std::chrono::seconds(30)};
     double clear_ratio = 0.9;
 
     friend bool operator==(const Alerts&, const Alerts&) = default;

@@ -95,6 +95,10 @@ Schema<Config::Sources> SourcesSchema() {
   });
 }
 
+Schema<Config::Nat> NatSchema() {
+  return Map<Config::Nat>({Key("export_top", &Config::Nat::export_top, Integer<std::uint32_t>(0, kSeriesMax))});
+}
+
 Schema<std::vector<Config::Limit>> LimitsSchema() {
   using Limit = Config::Limit;
   return List<Limit>(Map<Limit>({
@@ -147,6 +151,7 @@ Schema<Config::Alerts> AlertsSchema() {
       Key("source_new_rate", &Alerts::source_new_rate, TiersOf(rate)),
       Key("source_scan", &Alerts::source_scan, TiersOf(Number(1, kPortsMax))),
       Key("drop_rule_spike", &Alerts::drop_rule_spike, TiersOf(Number(1, kRateMax))),
+      Key("nat_port_usage", &Alerts::nat_port_usage, TiersOf(Ratio())),
       Key("clear_ratio", &Alerts::clear_ratio, Ratio()),
   });
 }
@@ -192,6 +197,7 @@ const Schema<Config>& ConfigSchema() {
       Key("web", &Config::web, WebSchema()),
       Key("conntrack", &Config::conntrack, ConntrackSchema()),
       Key("sources", &Config::sources, SourcesSchema()),
+      Key("nat", &Config::nat, NatSchema()),
       Key("limits", &Config::limits, LimitsSchema()),
       Key("rules", &Config::rules, RulesSchema()),
       Key("drops", &Config::drops, DropsSchema()),

@@ -1,6 +1,5 @@
 #include "daemon/daemon.h"
 
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/ranges.h>
@@ -15,12 +14,14 @@
 #include <utility>
 
 #include "collectors/conntrack/conntrack_collector.h"
+#include "collectors/nat/nat_collector.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/worker_thread.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
 #include "daemon/api/history_api.h"
+#include "daemon/api/nat_api.h"
 #include "daemon/api/rules_api.h"
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
@@ -38,6 +39,7 @@
 #include "daemon/observation/trust_verdict.h"
 #include "daemon/page/page.h"
 #include "daemon/process/build_info.h"
+#include "daemon/process/kept_memory.h"
 #include "daemon/process/service_manager.h"
 #include "daemon/process/signals.h"
 #include "daemon/process/start_failure.h"
@@ -48,8 +50,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-constexpr int kKeptBytesMax = 1024 * 1024;  // of freed memory, at the end of each thread's
+using http::WithoutParameters;
 
 // nullopt after logging every fault.
 std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
@@ -80,7 +81,10 @@ class Daemon {
                 .ipv6_prefix = config_.sources.ipv6_prefix,
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
-        observer_(config_, tally_, conntrack_, table_, rules_, drops_, {collectors_.begin(), collectors_.end()}),
+        nat_({.grouping = {config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
+              .network_namespace_path = command_.netns_path.value_or(""),
+              .rules = [this] { return rules_.figures(); }}),
+        observer_(config_, tally_, conntrack_, table_, rules_, drops_, nat_, {collectors_.begin(), collectors_.end()}),
         alerts_(config_, [this](const AlertRules& rules) { return observer_.GatherEvidence(rules); },
                 {.directory = command_.state_directory.value_or(StateDirectoryOfSystemd()),
                  .namespace_path = command_.netns_path.value_or("")}) {}
@@ -114,15 +118,8 @@ class Daemon {
   }
 
  private:
-  // A parameter that would change nothing is refused: who gives one expects it to.
-  static http::Handler WithoutParameters(std::function<http::Response()> answer) {
-    return [answer = std::move(answer)](const http::Request& request) {
-      if (request.query.empty()) return answer();
-      return http::ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
-    };
-  }
-
   std::map<std::string, http::Route> Routes() {
+    const NameOfSource name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
     return {
         {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
         {"/metrics",
@@ -141,10 +138,11 @@ class Daemon {
         {"/api/v1/sources",
          {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
         {"/api/v1/rules",
-         [this](const http::Request& request) {
-           const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
+         [this, name_of](const http::Request& request) {
            return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
          }},
+        {"/api/v1/nat",
+         [this, name_of](const http::Request& request) { return AnswerNat(observer_.Nat().get(), name_of, request); }},
         {"/api/v1/alerts", WithoutParameters([this] { return AnswerAlerts(*alerts_.figures()); })},
         {"/api/v1/sources/detail", [this](const http::Request& request) { return source_details_.Answer(request); }},
         {"/api/v1/history", [this](const http::Request& request) { return AnswerHistory(observer_, request); }},
@@ -246,7 +244,9 @@ class Daemon {
   TableCollector table_;
   RuleCollector rules_;
   DropCollector drops_;
-  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_};  // in the order of their start
+  NatCollector nat_;
+  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_,
+                                            &nat_};  // in the order of their start
   Observer observer_;
   AlertService alerts_;
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
@@ -287,10 +287,7 @@ bool RunUntilStopped(const RunCommand& command) {
 }  // namespace
 
 int RunDaemon(const RunCommand& command) {
-  // Left alone, glibc raises both with the largest block freed, up to 64 MiB that each thread then keeps for ever after
-  // one long list.
-  mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
-  mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
+  LimitKeptMemory();
   KeepSignalsPending();
   std::set_terminate(LogAndAbort);
   const bool ran = RunUntilStopped(command);

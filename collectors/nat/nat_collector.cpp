@@ -51,7 +51,7 @@ void NatCollector::Notice(std::uint64_t insert_failed) {
 
 void NatCollector::Describe(CollectorReport& report) const {
   const auto shared = shared_.Lock();
-  report.statuses["nat"] = shared->status;
+  if (shared->status.success || !shared->status.failure.empty()) report.statuses["nat"] = shared->status;
   report.overflows["nat_connections"] = shared->connections_turned_away;
   report.overflows["nat_ports"] = shared->uses_turned_away;
   report.overflows["nat_destinations"] = shared->translations_turned_away;
@@ -61,13 +61,18 @@ void NatCollector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const auto began = Clock::now();
     shared_.Lock()->hurry = false;
-    if (const auto followed = network_namespace_.Follow()) {
-      Look(stop);
-    } else {
-      shared_.Lock()->status = {false, 0, followed.error().message};
-    }
+    if (EnterNamespace()) Look(stop);
     Wait(began, stop);
   }
+}
+
+bool NatCollector::EnterNamespace() {
+  const auto followed = network_namespace_.Follow();
+  if (followed && *followed == FollowedNamespace::Outcome::kSame) return true;
+  const auto shared = shared_.Lock();
+  shared->figures.reset();  // another namespace's
+  if (!followed) shared->status = {false, 0, followed.error().message};
+  return static_cast<bool>(followed);
 }
 
 void NatCollector::Look(const std::stop_token& stop) {
@@ -79,7 +84,8 @@ void NatCollector::Look(const std::stop_token& stop) {
   const std::shared_ptr<const RuleFigures> figures = options_.rules();
   const SourceNatRules rules = RulesOf(figures.get());
   auto counted = std::make_shared<NatFigures>(census.Finish(rules));
-  idle_ = read && rules.empty() && counted->uses.empty() && counted->destinations.empty();
+  counted->began = began;
+  idle_ = read && figures && rules.empty() && counted->uses.empty() && counted->destinations.empty();
   cost_ = CpuTime() - cpu_before;
   connections_turned_away_.EndRound(census.turned_away().connections);
   uses_turned_away_.EndRound(census.turned_away().uses);
@@ -99,9 +105,21 @@ void NatCollector::Wait(Clock::time_point began, const std::stop_token& stop) {
   const std::chrono::nanoseconds least = idle_ ? kIdlePeriod : kPeriod;
   const auto usual = began + std::max<std::chrono::nanoseconds>(least, cost_ * kPauseFactor);
   const auto hurried = began + std::max<std::chrono::nanoseconds>(kPeriod, cost_ * kHurriedPauseFactor);
-  const auto shared = shared_.Lock();
-  if (woken_.wait_until(shared.lock(), stop, usual, [&] { return shared->hurry; }))
-    woken_.wait_until(shared.lock(), stop, std::min(usual, hurried), [] { return false; });
+  for (auto now = Clock::now(); !stop.stop_requested(); now = Clock::now()) {
+    {
+      const auto shared = shared_.Lock();
+      const auto until = [&] { return shared->hurry ? std::min(usual, hurried) : usual; };
+      if (now >= until()) return;
+      const bool hurries = shared->hurry;
+      woken_.wait_until(shared.lock(), stop, std::min<Clock::time_point>(until(), now + kFollow),
+                        [&] { return shared->hurry != hurries; });
+    }
+    // A namespace that was deleted can go only when this thread leaves it.
+    const auto followed = network_namespace_.Follow();
+    if (followed && *followed == FollowedNamespace::Outcome::kSame) continue;
+    if (followed) shared_.Lock()->figures.reset();
+    if (followed || shared_.Lock()->status.success) return;
+  }
 }
 
 }  // namespace conntally

@@ -31,7 +31,8 @@ class NatCollector : public Collector {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kPeriod{2};
-  static constexpr std::chrono::seconds kIdlePeriod{10};
+  static constexpr std::chrono::seconds kIdlePeriod{5};
+  static constexpr std::chrono::seconds kFollow{1};  // another namespace may come to be the one to look at
   static constexpr int kPauseFactor = 100;
   static constexpr int kHurriedPauseFactor = 10;
 
@@ -65,6 +66,7 @@ class NatCollector : public Collector {
   };
 
   void Run(const std::stop_token& stop);
+  bool EnterNamespace();
   void Look(const std::stop_token& stop);
   void Wait(Clock::time_point began, const std::stop_token& stop);
 

@@ -2,6 +2,7 @@
 // towards one destination, and where destinations are sent. Plain values, immutable once published; any thread.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <vector>
@@ -52,6 +53,7 @@ struct DestinationTranslation {
 };
 
 struct NatFigures {
+  std::chrono::steady_clock::time_point began{};     // the look that they are of
   std::vector<PortUse> uses;                         // the fullest first
   std::vector<DestinationTranslation> destinations;  // by `before`, then `after`
 };

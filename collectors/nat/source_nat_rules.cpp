@@ -42,6 +42,12 @@ SourceNatRules::SourceNatRules(const std::vector<const BackendReading*>& reading
   }
 }
 
+SourceNatRules::SourceNatRules(const FirewallReading& reading) {
+  for (const auto& [backend, one] : reading.backends) {
+    if (one.ruleset) Add(one, reading.ipsets.get());
+  }
+}
+
 void SourceNatRules::Add(const BackendReading& reading, const std::vector<AddressSet>* ipsets) {
   const Ruleset& ruleset = *reading.ruleset;
   const auto translates = [](const Rule& rule) { return rule.verdict == Verdict::kNat; };

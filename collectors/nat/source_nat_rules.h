@@ -40,6 +40,8 @@ class SourceNatRules {
   // Null readings are left out. `ipsets` may be null.
   SourceNatRules(const std::vector<const BackendReading*>& readings, const std::vector<AddressSet>* ipsets);
 
+  explicit SourceNatRules(const FirewallReading& reading);
+
   // No rule translates sources.
   bool empty() const { return offers_.empty(); }
   // Of those ranges that rules name, the narrowest; kKernelPortsMost where they name none.

@@ -26,6 +26,7 @@ constexpr std::array<Words, kAlertKinds> kWords = {{
     {"ConnectionsUnanswered", "Far more connections than usual get no answer."},
     {"RegularSourcesDropped", "Packets of sources that had answered connections here are dropped or rejected."},
     {"HalfOpenFlood", "Far more half-open connections of unproven sources than usual."},
+    {"NatPortsNearlyExhausted", "A translated address has few ports left towards one destination."},
     {"ConntallyDegraded", "conntally's figures cannot be fully trusted."},
 }};
 
@@ -50,6 +51,7 @@ const char* ListOf(AlertKind kind) {
     case AlertKind::kSourceScanning:
     case AlertKind::kHalfOpenFlood: return "/api/v1/sources?sort=unreplied";
     case AlertKind::kDropRuleSpike: return "/api/v1/rules";
+    case AlertKind::kNatPortsNearlyExhausted: return "/api/v1/nat";
     default: return "/api/v1/sources?sort=connections";
   }
 }

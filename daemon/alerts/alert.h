@@ -29,9 +29,10 @@ enum class AlertKind : std::uint8_t {
   kConnectionsUnanswered,
   kRegularSourcesDropped,
   kHalfOpenFlood,
+  kNatPortsNearlyExhausted,
   kConntallyDegraded,
 };
-inline constexpr std::size_t kAlertKinds = 14;
+inline constexpr std::size_t kAlertKinds = 15;
 
 const char* NameOf(AlertKind kind);
 std::optional<AlertKind> FindAlertKind(std::string_view name);

@@ -31,6 +31,7 @@ inline constexpr std::array kAlertCauses = {
     AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConntallyDegraded},
     AlertCause{AlertKind::kConntrackTableNearlyFull, AlertKind::kConntrackTableFillPredicted},
     AlertCause{AlertKind::kHalfOpenFlood, AlertKind::kConnectionsUnanswered},
+    AlertCause{AlertKind::kNatPortsNearlyExhausted, AlertKind::kConntrackInsertFailed},
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kDropRuleSpike, AlertCause::Of::kSameRule},
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kManyBySameRule},
 };

@@ -27,6 +27,9 @@ const std::set<std::string> kDropCollectors = {"drops", "ebpf", "nflog", "kernel
 const std::set<std::string> kRuleCollectors = {NameOf(RuleBackend::kNftables), NameOf(RuleBackend::kIptablesLegacy),
                                                NameOf(RuleBackend::kIp6tablesLegacy)};
 
+const std::set<std::string> kNatCollectors = {
+    "nat", NameOf(RuleBackend::kNftables), NameOf(RuleBackend::kIptablesLegacy), NameOf(RuleBackend::kIp6tablesLegacy)};
+
 std::string Failures(const AlertEvidence& evidence, const std::set<std::string>& collectors) {
   std::string text;
   for (const auto& [name, failure] : evidence.failing) {
@@ -41,6 +44,7 @@ std::string DegradedBy(Kind kind, const AlertEvidence& evidence) {
   if (kind == Kind::kSourceMatchesDropRule || kind == Kind::kRegularSourcesDropped)
     return Failures(evidence, kDropCollectors);
   if (kind == Kind::kDropRuleSpike) return Failures(evidence, kRuleCollectors);
+  if (kind == Kind::kNatPortsNearlyExhausted) return Failures(evidence, kNatCollectors);
   std::string text = IsTableKind(kind) ? Failures(evidence, {"table"}) : Failures(evidence, {"conntrack"});
   if (IsTallyKind(kind) && !evidence.synced) {
     text += text.empty() ? "" : "; ";
@@ -60,11 +64,12 @@ AlertReadings AlertReader::Read(const AlertRules& rules, const AlertEvidence& ev
     const bool of_answers = kind == Kind::kConnectionsUnanswered || kind == Kind::kHalfOpenFlood;
     result.blind[i] = (IsTableKind(kind) && !evidence.table) || (IsTallyKind(kind) && !evidence.ready) ||
                       (kind == Kind::kDropRuleSpike && !evidence.rules) || (of_answers && !evidence.answers) ||
-                      (IsDropKind(kind) && !drops_read);
+                      (kind == Kind::kNatPortsNearlyExhausted && !evidence.nat) || (IsDropKind(kind) && !drops_read);
     result.degraded[i] = DegradedBy(kind, evidence);
   }
   table_.Read(rules, evidence, result.readings);
   if (evidence.table) losses_.Read(evidence, result.readings);
+  NatJudge::Read(rules, evidence, result.readings);
   sources_.Read(rules, evidence, result.readings);
   ScanJudge::Read(rules, evidence, result.readings);
   drops_.Read(rules, evidence, result.readings);

@@ -17,6 +17,7 @@
 #include "daemon/alerts/judge_answers.h"
 #include "daemon/alerts/judge_drops.h"
 #include "daemon/alerts/judge_losses.h"
+#include "daemon/alerts/judge_nat.h"
 #include "daemon/alerts/judge_scans.h"
 #include "daemon/alerts/judge_sources.h"
 #include "daemon/alerts/judge_spikes.h"

@@ -52,6 +52,7 @@ AlertRules::AlertRules(const Config::Alerts& config) {
   rule(AlertKind::kSourceConnectionChurn) = Higher(config.source_new_rate);
   rule(AlertKind::kSourceScanning) = Higher(config.source_scan);
   rule(AlertKind::kDropRuleSpike) = Higher(config.drop_rule_spike);
+  rule(AlertKind::kNatPortsNearlyExhausted) = Higher(config.nat_port_usage);
   rule(AlertKind::kConntallyDegraded) = Only(Severity::kWarning, 1);
   rule(AlertKind::kConnectionsUnanswered) = Tiered(0.5, 0.8, std::chrono::seconds(30));
   rule(AlertKind::kRegularSourcesDropped) = Tiered(3, 20, std::chrono::seconds(2));

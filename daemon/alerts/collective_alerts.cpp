@@ -28,6 +28,9 @@ AlertSubject SubjectOf(const std::vector<Alert>& members) {
 void CollectiveAlerts::Describe(const Members& members, Alert& alert) {
   const Alert& first = members.alerts.front();
   const bool rules = first.subject.source.empty();
+  const char* what = first.subject.kind == AlertKind::kNatPortsNearlyExhausted ? "use of ports"
+                     : rules                                                   ? "rule"
+                                                                               : "source";
   const std::size_t count = members.alerts.size();
   std::size_t proven = 0;
   std::string names;
@@ -36,8 +39,8 @@ void CollectiveAlerts::Describe(const Members& members, Alert& alert) {
     if (i < kNamed) names += (i == 0 ? "" : ", ") + NameIn(members.alerts[i]);
   }
   alert.description = fmt::format("{}{} {}{}{}, besides those that are told by name: {}{}. All: {}. The first: {}",
-                                  members.more ? "at least " : "", count, rules ? "rule" : "source",
-                                  count == 1 ? "" : "s", rules ? "" : fmt::format(", {} of them proven", proven), names,
+                                  members.more ? "at least " : "", count, what, count == 1 ? "" : "s",
+                                  rules ? "" : fmt::format(", {} of them proven", proven), names,
                                   count > kNamed ? " ..." : "", ListOf(alert.subject.kind), first.description);
   alert.evidence = {{"subjects", static_cast<double>(count)}, {"first", names}, {"list", ListOf(alert.subject.kind)}};
   alert.standing = first.standing;

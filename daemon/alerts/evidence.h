@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "collectors/conntrack/answer_survey.h"
+#include "collectors/conntrack/flow_attribution.h"
 #include "collectors/drops/drop_tally.h"
+#include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
@@ -82,6 +84,8 @@ struct AlertEvidence {
   Attempts attempts;                             // valid with `answers`
   std::vector<Failing> failing_sources;          // likewise
   std::shared_ptr<const RuleFigures> rules;      // null before they are read for the first time
+  std::shared_ptr<const NatFigures> nat;         // null before the first look
+  SourceGrouping grouping = {};                  // of the sources in `nat`
 };
 
 }  // namespace conntally

@@ -1,14 +1,24 @@
 #include "daemon/alerts/judge_losses.h"
 
+#include "daemon/alerts/judge_nat.h"
+
 namespace conntally {
-namespace {
 
-constexpr double kFullUsage = 0.9;  // from there on a dropped packet is not put down to a clash
+void LossJudge::Explain(const AlertEvidence& evidence, std::uint64_t insert_failed) {
+  if (last_ && insert_failed > last_->insert_failed)
+    unexplained_.push_back({evidence.now, insert_failed - last_->insert_failed});
+  while (!unexplained_.empty()) {
+    const Unexplained& first = unexplained_.front();
+    const bool looked = evidence.nat && evidence.nat->began >= first.when;
+    if (!looked && evidence.now - first.when < kExplainedWithin) break;
+    if (!looked || !NatJudge::AnyExhausted(*evidence.nat)) clashed_ += first.by;
+    unexplained_.pop_front();
+  }
+  clashes_.Add(evidence.now, clashed_);
+}
 
-}  // namespace
-
-// The kernel counts a clash that it could not settle as a drop as well (nf_conntrack_core.c, nf_ct_resolve_clash): that
-// is no full table.
+// The kernel counts each entry that it could not insert as a drop as well (nf_conntrack_core.c, nf_ct_resolve_clash):
+// only what it dropped besides was for want of room.
 void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
   const TableStatistics& table = *evidence.table;
   const Counters now{table.counter(TableCounter::kDrop), table.counter(TableCounter::kEarlyDrop),
@@ -19,6 +29,7 @@ void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
     early_drops_.Add(evidence.now, last_->early_drops);
     insert_failed_.Add(evidence.now, last_->insert_failed);
   }
+  Explain(evidence, now.insert_failed);
   last_ = now;
   drops_.Add(evidence.now, now.drops);
   early_drops_.Add(evidence.now, now.early_drops);
@@ -29,9 +40,7 @@ void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
                                               AlertRules::kLossWindow.count(), Span(away_seconds_))
                                 : fmt::format("In the last {} s", AlertRules::kLossWindow.count());
   const std::uint64_t failed = insert_failed_.sum();
-  const bool has_room = static_cast<double>(table.entries) < kFullUsage * static_cast<double>(table.limit.value_or(0));
-  const std::uint64_t clashes = has_room ? failed : 0;
-  const std::uint64_t dropped = drops_.sum() > clashes ? drops_.sum() - clashes : 0;
+  const std::uint64_t dropped = drops_.sum() > failed ? drops_.sum() - failed : 0;
   const std::uint64_t lost = dropped + early_drops_.sum() + full_messages_.sum();
   if (lost > 0) {
     into.push_back({{AlertKind::kConntrackTableFull, {}, {}},
@@ -46,13 +55,13 @@ void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
                      {"early_drops", static_cast<double>(early_drops_.sum())},
                      {"table_full_messages", static_cast<double>(full_messages_.sum())}}});
   }
-  if (failed > 0) {
+  if (const std::uint64_t clashes = clashes_.sum(); clashes > 0) {
     into.push_back({{AlertKind::kConntrackInsertFailed, {}, {}},
-                    static_cast<double>(failed),
+                    static_cast<double>(clashes),
                     fmt::format("{} {} entries could not be inserted, since others like them were there already; the "
                                 "table has {} of {} entries.",
-                                since, failed, table.entries, table.limit.value_or(0)),
-                    {{"insert_failed", static_cast<double>(failed)}}});
+                                since, clashes, table.entries, table.limit.value_or(0)),
+                    {{"insert_failed", static_cast<double>(clashes)}}});
   }
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "collectors/tally/protocol_names.h"
+#include "daemon/api/nat_api.h"
 #include "daemon/api/timestamp.h"
 #include "daemon/observation/trust_verdict.h"
 
@@ -55,6 +56,11 @@ Json DropRulesJson(const DropRules::Top& top) {
                      {"packets_per_second", of.packets_per_second}});
   }
   return rules;
+}
+
+// Of the ports of translated addresses, the fullest use.
+Json FullestJson(const NatFigures* figures) {
+  return figures != nullptr && !figures->uses.empty() ? PortUseJson(figures->uses.front()) : Json(nullptr);
 }
 
 std::string HostName() {
@@ -117,6 +123,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
        std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0})},
       {"drop_rules", DropRulesJson(snapshot.drop_rules)},
       {"table", std::move(table)},
+      {"nat", FullestJson(snapshot.nat.get())},
       {"alerts", std::move(alerts)},
       {"collectors", std::move(collectors)},
       {"losses",

@@ -5,6 +5,8 @@
 #include <thread>
 #include <variant>
 
+#include "collectors/nat/nat_census.h"
+#include "collectors/nat/nat_reader.h"
 #include "collectors/rules/iptables/ipset_reader.h"
 #include "collectors/rules/iptables/legacy_reader.h"
 #include "collectors/rules/nft/nft_reader.h"
@@ -87,8 +89,18 @@ bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Repo
   return enough;
 }
 
+std::optional<NatFigures> LookAtNat(const FirewallReading& rules, Report& report) {
+  NatCensus census({}, ThisKernelTakesClosedPortsAgain());
+  if (const Status read = ReadTranslated({}, census); !read) {
+    report.not_checked.push_back({"ports of translated addresses", read.error().message});
+    return std::nullopt;
+  }
+  return census.Finish(SourceNatRules(rules));
+}
+
 void Check(const Case& facts, Report& report) {
   CheckTablePressure(facts, report);
+  CheckNatPorts(facts, report);  // before what it explains
   CheckTableCounters(facts, report);
   CheckTimeouts(facts, report);
   CheckSynFlood(facts, report);
@@ -154,7 +166,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
                                           .after = rules,
                                           .watched = watched ? &*watched : nullptr},
                                          report);
-  const Case facts{command.question, host, config, rules, census, watched, daemon, outcome};
+  const Case facts{command.question, host, config, rules, census, watched, daemon, outcome, LookAtNat(rules, report)};
   Check(facts, report);
   RankFindings(report);
   AddWatched(facts, report);

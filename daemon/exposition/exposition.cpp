@@ -6,6 +6,7 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/exposition/metric_family.h"
+#include "daemon/exposition/nat_exposition.h"
 #include "daemon/exposition/rule_exposition.h"
 #include "daemon/exposition/text_writer.h"
 
@@ -280,6 +281,7 @@ void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer) {
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
   AddDrops(list, snapshot);
+  AddNat(list, snapshot.nat_exported);
   if (snapshot.rules) AddRules(list, *snapshot.rules);
   if (snapshot.alerts) AddAlerts(list, *snapshot.alerts);
   AddTrust(list, snapshot);

@@ -136,6 +136,8 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   evidence.dropped_packets =
       std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0});
   evidence.answers = conntrack_.answers();
+  evidence.nat = nat_.figures();
+  evidence.grouping = {ipv4_prefix_, ipv6_prefix_};
   own_addresses_.clear();
   for (const IpAddress& address : rules_.own_addresses())
     own_addresses_.insert(Masked(address, GroupOf(address).length));

@@ -18,6 +18,10 @@ ExportedSources::Options ExportOptions(const Config& config) {
           config.sources.export_new_max_per_hour};
 }
 
+ExportedNat::Keys::Options NatOptions(const Config& config) {
+  return {config.nat.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
+}
+
 template <std::size_t kSize>
 std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint64_t>, kSize>& counters) {
   std::array<std::uint64_t, kSize> values;
@@ -28,7 +32,8 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors)
+                   RuleCollector& rules, const DropCollector& drops, NatCollector& nat,
+                   std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
@@ -37,8 +42,10 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       table_(table),
       rules_(rules),
       drops_(drops),
+      nat_(nat),
       collectors_(std::move(collectors)),
-      exported_(ExportOptions(config)) {}
+      exported_(ExportOptions(config)),
+      exported_nat_(NatOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
   const std::lock_guard lock(config_mutex_);
@@ -60,10 +67,12 @@ void Observer::set_config(const Config& config) {
   rules_.set_config(config.rules);
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
+  exported_nat_.set_options(NatOptions(config));
 }
 
 void Observer::Tick() {
   const auto table = table_.Sample(synced() ? std::optional(established_) : std::nullopt);
+  if (table) nat_.Notice(table->counter(TableCounter::kInsertFailed));
   limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
@@ -75,6 +84,7 @@ void Observer::Tick() {
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   exported_.Update(view, drops_.tally().Rates(now), now);
+  exported_nat_.Update(nat_.figures().get(), now);
   Remember(view, table, wall, now);
 }
 
@@ -171,6 +181,11 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
     }
   });
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
+  snapshot.nat = nat_.figures();
+  exported_nat_.Update(snapshot.nat.get(), now);
+  snapshot.nat_exported = exported_nat_.exported();
+  snapshot.trust.overflows["nat_export_hold"] = exported_nat_.keys().holds_turned_away();
+  snapshot.trust.overflows["nat_export_new"] = exported_nat_.keys().held_back();
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
   snapshot.trust.overflows["export_new"] = exported_.held_back();
   snapshot.sources_waiting = exported_.waiting();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "collectors/conntrack/conntrack_collector.h"
+#include "collectors/nat/nat_collector.h"
 #include "collectors/table/table_full_lines.h"
 #include "collectors/tally/tally.h"
 #include "config/config.h"
@@ -23,6 +24,7 @@
 #include "daemon/alerts/evidence.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/limits/source_limits.h"
+#include "daemon/observation/exported_nat.h"
 #include "daemon/observation/exported_sources.h"
 #include "daemon/observation/history.h"
 #include "daemon/observation/recent_rates.h"
@@ -37,7 +39,8 @@ class Observer {
  public:
   // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors);
+           RuleCollector& rules, const DropCollector& drops, NatCollector& nat,
+           std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -58,6 +61,9 @@ class Observer {
 
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
+
+  // Null before the first look.
+  std::shared_ptr<const NatFigures> Nat() const { return nat_.figures(); }
 
   // The last hour; of one source (or of its group).
   std::string HistoryJson() const { return history_.Json(); }
@@ -100,10 +106,12 @@ class Observer {
   TableCollector& table_;
   RuleCollector& rules_;
   const DropCollector& drops_;
+  NatCollector& nat_;
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
   ExportedSources exported_;           // only with a view of the tally
+  ExportedNat exported_nat_;           // likewise
   Clock::time_point last_tick_ = Clock::now();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};

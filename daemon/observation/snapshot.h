@@ -12,6 +12,7 @@
 
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/drops/drop_tally.h"
+#include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector_report.h"
 #include "collectors/table/table_reader.h"
@@ -80,6 +81,9 @@ struct Snapshot {
 
   std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
   DropRules::Top drop_rules;
+
+  std::shared_ptr<const NatFigures> nat;  // null before the first look
+  std::vector<PortUse> nat_exported;
 
   std::shared_ptr<const AlertFigures> alerts;  // null: nobody looks for any
 

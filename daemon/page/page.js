@@ -34,6 +34,16 @@ function showTable(status) {
   setClass(byId("losses"), lost > 0 ? "warning" : "");
 }
 
+// Of the ports of translated addresses, the fullest use.
+function showNat(nat) {
+  byId("nat").hidden = !nat;
+  if (!nat) return;
+  const share = (nat.used - nat.closed) / nat.available;
+  const port = nat.destination_port ? ` port ${nat.destination_port}` : "";
+  setText(byId("nat"), `NAT: ${percent(share)} of ${count(nat.available)} ports of ${nat.nat_address} to ${nat.destination}${port} (${nat.protocol}) in use`);
+  setClass(byId("nat"), levelOf(share, 0.8, 0.95));
+}
+
 function showRates(status) {
   const rates = status.per_second;
   const kernel = rates.table_drops + rates.table_early_drops;
@@ -196,6 +206,7 @@ async function refresh() {
   setText(byId("host"), status.host);
   document.title = status.host ? `${status.host} – conntally` : "conntally";
   showTable(status);
+  showNat(status.nat);
   showRates(status);
   showStates(status);
   showTrust(status);

@@ -94,6 +94,16 @@ Row LossesRow(const DaemonStatus& status) {
   return row;
 }
 
+// As the alerts' defaults have it.
+Row NatRow(const NatPorts& nat) {
+  const double usage =
+      static_cast<double>(nat.used - std::min(nat.closed, nat.used)) / static_cast<double>(nat.available);
+  const Style style = usage >= 0.95 ? Style::kCritical : usage >= 0.8 ? Style::kWarning : Style::kBold;
+  return Labelled("nat")
+      .Add(Percent(usage), style)
+      .Add(fmt::format(" of {} ports of {} in use", Thousands(nat.available), nat.use));
+}
+
 Row StatesRow(const DaemonStatus& status, Size size) {
   Row row = Labelled("states");
   const double all = static_cast<double>(std::max<std::uint64_t>(status.connections, 1));
@@ -205,15 +215,17 @@ std::string RangeOf(const Series& series) {
 }
 
 Frame Head(const Model& model, const View& view, Size size, const Moment& moment) {
-  return {Title(model, view, size, moment),
-          TableRow(model, view, size),
-          RatesRow(model.status),
-          LossesRow(model.status),
-          StatesRow(model.status, size),
-          TrendRow(model, view, size),
-          AlertsRow(model),
-          TrustRow(model.status),
-          Row()};
+  Frame head = {Title(model, view, size, moment),
+                TableRow(model, view, size),
+                RatesRow(model.status),
+                LossesRow(model.status),
+                StatesRow(model.status, size),
+                TrendRow(model, view, size),
+                AlertsRow(model),
+                TrustRow(model.status),
+                Row()};
+  if (model.status.nat) head.insert(head.begin() + 4, NatRow(*model.status.nat));
+  return head;
 }
 
 }  // namespace conntally::top

@@ -89,6 +89,14 @@ std::optional<Table> ReadTable(const Json& json) {
   return table;
 }
 
+std::optional<NatPorts> ReadNat(const Json& json) {
+  if (!json.is_object() || Count(json, "available") == 0) return std::nullopt;
+  const std::uint64_t port = Count(json, "destination_port");
+  return NatPorts{Text(json, "nat_address") + " to " + Text(json, "destination") +
+                      (port != 0 ? " port " + std::to_string(port) : "") + " (" + Text(json, "protocol") + ")",
+                  Count(json, "used"), Count(json, "closed"), Count(json, "available")};
+}
+
 void ReadTrust(const Json& json, DaemonStatus& status) {
   for (const auto& [name, collector] : Member(json, "collectors").items()) {
     const bool off = collector.contains("off");
@@ -117,6 +125,7 @@ DaemonStatus ReadStatus(const Json& json) {
   status.unreplied = Count(json, "unreplied");
   status.sources = Count(json, "sources");
   status.table = ReadTable(Member(json, "table"));
+  status.nat = ReadNat(Member(json, "nat"));
   for (const Json& state : Member(json, "states")) {
     status.states.push_back({Text(state, "protocol") + " " + Text(state, "state"), Count(state, "connections")});
   }

@@ -65,6 +65,14 @@ struct Table {
   std::uint64_t insert_failed = 0;
 };
 
+// Of the ports of translated addresses, the fullest use.
+struct NatPorts {
+  std::string use;  // "203.0.113.1 to 198.51.100.7 port 443 (tcp)"
+  std::uint64_t used = 0;
+  std::uint64_t closed = 0;  // of the used: which the kernel takes again
+  std::uint64_t available = 0;
+};
+
 struct DropRule {
   std::string place;  // "nftables inet filter input"
   std::string verdict;
@@ -91,7 +99,8 @@ struct DaemonStatus {
   std::uint64_t unreplied = 0;
   std::uint64_t sources = 0;
   std::optional<Table> table;  // absent: the kernel does not report it
-  std::vector<State> states;   // the most connections first
+  std::optional<NatPorts> nat;
+  std::vector<State> states;  // the most connections first
   double opened_per_second = 0;
   double closed_per_second = 0;
   double dropped_packets_per_second = 0;

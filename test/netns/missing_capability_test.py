@@ -48,7 +48,7 @@ def standing(namespace, prefix):
     with NobodysDaemon(namespace, prefix) as daemon:
         daemon.wait_listening()
         known = lambda: daemon.get("/api/v1/status").json()["collectors"]
-        wait_until(lambda: {"conntrack", "table", "nftables", "ebpf", "kernel_log"} <= known().keys() and
+        wait_until(lambda: {"conntrack", "table", "nftables", "ebpf", "kernel_log", "nat"} <= known().keys() and
                    (known()["conntrack"]["success"] or "failure" in known()["conntrack"]), 10, "each collector has tried")
         found = {name: "works" if of["success"] else of.get("off", "fails") for name, of in known().items()}
         success = {dict(labels)["collector"]: value for labels, value in daemon.metrics().series("conntally_collector_success").items()}
@@ -62,7 +62,7 @@ def standing(namespace, prefix):
 
 
 def test_what_a_capability_that_is_not_held_turns_off_is_off_and_names_it():
-    core = {"conntrack", "table"}
+    core = {"conntrack", "table", "nat"}
     legacy = {"iptables-legacy", "ip6tables-legacy"}
     cases = [  # how it is started, what fails, what is off and for want of which capability
         (NOTHING, core, {"nftables": "NET_ADMIN", "iptables-legacy": "DAC_READ_SEARCH", "ebpf": "BPF"}),

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "collectors/host/packet_watch.h"
+#include "collectors/nat/nat_figures.h"
 #include "collectors/rules/firewall_reading.h"
 #include "config/config.h"
 #include "daemon/command_line/question.h"
@@ -33,6 +34,7 @@ struct Case {
   const std::optional<WatchedPackets>& watched;  // absent: not asked for, or not allowed
   const std::optional<RunningDaemon>& daemon;    // absent: none answers, or it watches another namespace
   RuleOutcome outcome = {};                      // where the rules send the asked traffic
+  std::optional<NatFigures> nat = {};            // absent: what is translated could not be read
 
   // The counter's value after the observation, and how much of it was added during it. 0 when it could not be read.
   std::uint64_t Total(TableCounter counter) const;

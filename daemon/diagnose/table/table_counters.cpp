@@ -23,6 +23,7 @@ void CheckInsertFailed(const Case& facts, Report& report) {
   const std::uint64_t total = failed > chains ? failed - chains : 0;
   const bool growing = facts.Growth(TableCounter::kInsertFailed) > facts.Growth(TableCounter::kChainTooLong);
   if (!growing && !IsMany(facts, total, 10, 10)) return;
+  if (report.Has(FindingId::kNatPortsExhausted)) return;  // whose sign it is
   Finding finding;
   finding.id = FindingId::kInsertFailed;
   finding.title = "Connections clash when they enter the table: insert_failed";

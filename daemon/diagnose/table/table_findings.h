@@ -8,6 +8,7 @@ namespace conntally::diagnose {
 
 void CheckTablePressure(const Case& facts, Report& report);  // table-full, table-near-full, boot-burst
 void CheckTableCounters(const Case& facts, Report& report);  // insert-failed, invalid-packets, buckets-too-few
+void CheckNatPorts(const Case& facts, Report& report);       // nat-ports-exhausted
 void CheckTimeouts(const Case& facts, Report& report);       // timeouts-too-long
 void CheckSources(const Case& facts, Report& report);        // port-scan, connection-churn, connection-leak
 void CheckSynFlood(const Case& facts, Report& report);       // syn-flood

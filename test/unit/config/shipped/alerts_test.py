@@ -9,7 +9,7 @@ from shipped import *
 
 ALERTS = """ConntrackTableNearlyFull ConntrackTableFillPredicted ConntrackTableFull ConntrackInsertFailed SourceNearTableLimit
 SourceNearConnectionLimit SourceMatchesDropRule SourceConnectionChurn SourceScanning DropRuleSpike ConnectionsUnanswered RegularSourcesDropped
-HalfOpenFlood ConntallyDegraded""".split()
+HalfOpenFlood NatPortsNearlyExhausted ConntallyDegraded""".split()
 
 
 def causes():

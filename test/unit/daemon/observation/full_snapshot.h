@@ -63,6 +63,15 @@ inline Snapshot FullSnapshot() {
   snapshot.flows = 68;
   snapshot.figures = {
       {.name = "conntally_flow_table_bytes", .help = "Memory of the tables that hold them.", .value = 4096}};
+  PortUse use;
+  use.nat_address = IpAddress::Parse("203.0.113.1").value_or(IpAddress{});
+  use.destination = {IpAddress::Parse("198.51.100.7").value_or(IpAddress{}), 443, 6};
+  use.ports = {5000, 5099};
+  use.used = 93;
+  use.closed = 21;
+  snapshot.nat_exported = {use, use};
+  snapshot.nat_exported.back().destination = {IpAddress::Parse("198.51.100.8").value_or(IpAddress{}), 0, 1};
+  snapshot.nat_exported.back().ports = {0, 65'535};
   snapshot.collectors = {{"conntrack", {true, 0.125, ""}}, {"table", {false, 0.5, "no table statistics"}}};
 
   Trust& trust = snapshot.trust;

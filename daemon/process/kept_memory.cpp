@@ -1,0 +1,15 @@
+#include "daemon/process/kept_memory.h"
+
+#include <malloc.h>
+
+namespace conntally {
+
+void LimitKeptMemory() {
+  constexpr int kKeptBytesMax = 1024 * 1024;
+  // Left alone, glibc raises both with the largest block freed, up to 64 MiB that each thread then keeps for ever after
+  // one long list.
+  mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
+  mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
+}
+
+}  // namespace conntally
