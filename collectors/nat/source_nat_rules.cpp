@@ -67,6 +67,7 @@ void SourceNatRules::Add(const BackendReading& reading, const std::vector<Addres
       offer.rule = &rule;
       offer.matcher = matchers_.back().get();
       offer.ruleset = &ruleset;
+      offer.chain = &chain;
       offer.always = only_way && rule.limits.empty();
       if (only_way) offer.entrances = way->entrances;
       if (rule.nat->choices.empty()) Add(offer, rule.nat->addresses, rule.nat->ports);
@@ -124,14 +125,16 @@ std::vector<NumberRange> SourceNatRules::PortsOf(std::span<const Given> connecti
   std::map<std::size_t, Score> explained;  // by offer
   for (std::size_t i = 0; i < connections.size(); ++i) {
     if (ports_least_ == kKernelPortsMost) break;  // no rule names any: whichever it was
+    const RuleChain* settled = nullptr;           // no rule behind it in there is asked
     for (std::size_t each = 0; each < offers_.size(); ++each) {
+      if (offers_[each].chain == settled) continue;
       const Score score = Explains(offers_[each], connections[i]);
       if (score == 0) continue;
       const Match match = Matches(offers_[each], connections[i].packet);
       if (match == Match::kNo) continue;
       fitting[i].push_back(each);
       explained[each] += score;
-      if (match == Match::kYes) break;  // no rule behind it is asked
+      if (match == Match::kYes) settled = offers_[each].chain;
     }
   }
   std::vector<NumberRange> ranges;

@@ -57,6 +57,7 @@ class SourceNatRules {
     const ConditionMatcher* matcher = nullptr;
     std::vector<const ChainGraph::Entrance*> entrances;  // of the only way into its chain; else none
     const Ruleset* ruleset = nullptr;
+    const RuleChain* chain = nullptr;  // the rule's
     const NatTarget::Choice* choice = nullptr;
     std::optional<AddressRange> addresses;
     std::optional<NumberRange> ports;
@@ -70,7 +71,7 @@ class SourceNatRules {
   static Match Matches(const Offer& offer, const Packet& packet);
   static Score Explains(const Offer& offer, const Given& given);
 
-  std::vector<Offer> offers_;  // in the order in which the kernel asks them, within a chain
+  std::vector<Offer> offers_;  // chain by chain; in a chain as the kernel asks them
   std::vector<std::unique_ptr<ConditionMatcher>> matchers_;
   std::vector<std::unique_ptr<ChainGraph>> graphs_;
   std::uint32_t ports_least_ = kKernelPortsMost;

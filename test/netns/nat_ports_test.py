@@ -2,6 +2,7 @@
 
 import re
 import socket
+import subprocess
 
 from harness import *
 
@@ -91,12 +92,16 @@ def iptables(command, *rule):
     return lambda gateway: gateway.run(command, "-t", "nat", "-A", "POSTROUTING", *rule)
 
 
-def nft(rule, family="inet", declarations=""):
-    return lambda gateway: gateway.nft(
-        f"table {family} nat {{\n{declarations}\nchain post {{\ntype nat hook postrouting priority 100;\n{rule}\n}}\n}}\n")
+def translating(rule, family="inet", declarations=""):
+    return f"table {family} nat {{\n{declarations}\nchain post {{\ntype nat hook postrouting priority 100;\n{rule}\n}}\n}}\n"
+
+
+def nft(*rule):
+    return lambda gateway: gateway.nft(translating(*rule))
 
 
 LAST = 5000 + RANGE - 1
+RANGED = translating(f'oifname "eth1" meta l4proto tcp snat ip to 10.0.1.1:5000-{LAST}')
 WAYS = [
     ("iptables SNAT, legacy", "10.0.0.2", "10.0.1.1", iptables("iptables-legacy", "-o", "eth1", "-p", "tcp", "-j", "SNAT", "--to-source", f"10.0.1.1:5000-{LAST}")),
     ("iptables MASQUERADE", "10.0.0.2", "10.0.1.1", iptables("iptables-nft", "-o", "eth1", "-p", "tcp", "-j", "MASQUERADE", "--to-ports", f"5000-{LAST}")),
@@ -109,7 +114,7 @@ WAYS = [
     ("a named map", "10.0.0.2", "10.0.1.1", nft("meta l4proto tcp snat ip addr . port to ip saddr map @given", "ip",
         f"map given {{ type ipv4_addr : interval ipv4_addr . inet_service; flags interval; elements = {{ 10.0.0.2 : 10.0.1.1 . 5000-{LAST} }}; }}")),
     ("a map of hashes, and ports beside it", "10.0.0.2", "10.0.1.1", nft(
-        f"meta l4proto tcp snat to jhash ip saddr mod 2 map {{ 0 : 10.0.1.1, 1 : 10.0.1.1 }} : 5000-{LAST}", "ip")),
+        f'oifname "eth1" meta l4proto tcp snat to jhash ip saddr mod 2 map {{ 0 : 10.0.1.1, 1 : 10.0.1.1 }} : 5000-{LAST}', "ip")),
 ]
 
 
@@ -128,10 +133,9 @@ def test_every_way_to_name_a_range_is_counted_against_that_range():
 
 
 def test_udp_of_both_families_is_counted_and_its_exhaustion_is_found_with_its_owner():
-    rules = ("table inet nat { chain post { type nat hook postrouting priority 100; "
-             f'oifname "eth1" meta l4proto udp snat ip to 10.0.1.1:5000-{LAST}; '
-             f'oifname "eth1" meta l4proto udp snat ip6 to [2001:db8:1::1]:5000-{LAST}; }} }}')
-    with Gateway(rules.replace("; oif", "\noif").replace("; }", "\n}")) as stage, Daemon(stage.host, QUICK) as daemon:
+    rules = translating(f'oifname "eth1" meta l4proto udp snat ip to 10.0.1.1:5000-{LAST}\n'
+                        f'oifname "eth1" meta l4proto udp snat ip6 to [2001:db8:1::1]:5000-{LAST}')
+    with Gateway(rules) as stage, Daemon(stage.host, QUICK) as daemon:
         daemon.wait_ready()
         stage.open("10.0.0.2", 70, socket.SOCK_DGRAM)
         stage.open("10.0.0.3", 20, socket.SOCK_DGRAM)
@@ -156,9 +160,7 @@ def alerts_of(daemon):
 
 
 def test_a_range_that_runs_out_is_told_before_and_found_then_and_is_no_full_table():
-    rules = ('table ip nat { chain post { type nat hook postrouting priority 100; '
-             f'oifname "eth1" meta l4proto tcp snat to 10.0.1.1:5000-{LAST} }} }}')
-    with Gateway(rules) as stage, Daemon(stage.host, QUICK) as daemon:
+    with Gateway(RANGED) as stage, Daemon(stage.host, QUICK) as daemon:
         daemon.wait_ready()
         stage.open("10.0.0.2", 75)
         stage.open("10.0.0.3", 10)
@@ -191,8 +193,8 @@ def test_a_range_that_runs_out_is_told_before_and_found_then_and_is_no_full_tabl
 
 
 def test_connections_of_the_host_itself_take_ports_of_its_address_and_translated_destinations_are_told_apart():
-    rules = ('table ip nat { chain post { type nat hook postrouting priority 100; ip saddr 10.0.0.0/24 oifname "eth1" masquerade } '
-             f'chain pre {{ type nat hook prerouting priority -100; ip daddr 10.0.0.1 tcp dport 80 dnat to 10.0.1.2:{PORT} }} }}')
+    rules = translating('ip saddr 10.0.0.0/24 oifname "eth1" masquerade', "ip",
+                        f"chain pre {{\ntype nat hook prerouting priority -100;\nip daddr 10.0.0.1 tcp dport 80 dnat to 10.0.1.2:{PORT}\n}}")
     with Gateway(rules) as stage, Daemon(stage.host, QUICK) as daemon:
         daemon.wait_ready()
         stage.open("10.0.0.2", 5)
@@ -214,11 +216,9 @@ def test_ports_of_connections_that_have_ended_alarm_nobody_where_the_kernel_take
     if tuple(int(number) for number in os.uname().release.split(".")[:2]) < (6, 6):
         print("  not looked at: this kernel does not take ports of ended connections again")
         return
-    rules = ('table ip nat { chain post { type nat hook postrouting priority 100; '
-             f'oifname "eth1" meta l4proto tcp snat to 10.0.1.1:5000-{LAST} }} }}')
-    with Gateway(rules) as stage, Daemon(stage.host, QUICK) as daemon:
+    with Gateway(RANGED) as stage, Daemon(stage.host, QUICK) as daemon:
         daemon.wait_ready()
-        server = stage.server.spawn(sys.executable, "-m", "http.server", "81", "--bind", "10.0.1.2")
+        server = stage.server.spawn(sys.executable, "-m", "http.server", "81", "--bind", "10.0.1.2", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         stage.callback(server.wait)
         stage.callback(server.kill)
         wait_until(lambda: "10.0.1.2:81" in stage.server.run("ss", "-ltn").stdout, 10, "the server")
@@ -240,8 +240,7 @@ def test_ports_of_connections_that_have_ended_alarm_nobody_where_the_kernel_take
 
 def test_a_busy_gateway_accuses_nobody():
     connections = 60_000 if FULL else 20_000
-    rules = 'table ip nat { chain post { type nat hook postrouting priority 100; oifname "eth1" masquerade } }'
-    with Gateway(rules) as stage, Daemon(stage.host, QUICK) as daemon:
+    with Gateway(translating('oifname "eth1" masquerade')) as stage, Daemon(stage.host, QUICK) as daemon:
         daemon.wait_ready()
         stage.server.ip("route", "add", "local", "10.9.0.0/16", "dev", "lo")
         stage.host.ip("route", "add", "10.9.0.0/16", "via", "10.0.1.2")

@@ -24,7 +24,8 @@ struct Observed {
         table("/nonexistent/\xFF"),
         rules({}, "/nonexistent"),
         drops({}),
-        observer(config, filled.tally, conntrack, table, rules, drops, {&conntrack, &table, &rules, &drops}) {}
+        nat({.grouping = {}, .network_namespace_path = "/nonexistent", .rules = [] { return nullptr; }}),
+        observer(config, filled.tally, conntrack, table, rules, drops, nat, {&conntrack, &table, &rules, &drops}) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
     const http::Response response = AnswerSources(observer, http::ParseTarget("/api/v1/sources?" + query).value());
@@ -44,6 +45,7 @@ struct Observed {
   TableCollector table;
   RuleCollector rules;
   DropCollector drops;
+  NatCollector nat;
   Observer observer;
 };
 
