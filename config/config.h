@@ -53,6 +53,12 @@ struct Config {
     friend bool operator==(const Sources&, const Sources&) = default;
   } sources;
 
+  struct Destinations {
+    std::uint32_t export_top = 20;
+
+    friend bool operator==(const Destinations&, const Destinations&) = default;
+  } destinations;
+
   struct Limit {
     Prefix source;
     std::uint32_t connections = 0;  // 0: none

@@ -95,6 +95,11 @@ Schema<Config::Sources> SourcesSchema() {
   });
 }
 
+Schema<Config::Destinations> DestinationsSchema() {
+  using Destinations = Config::Destinations;
+  return Map<Destinations>({Key("export_top", &Destinations::export_top, Integer<std::uint32_t>(0, kSeriesMax))});
+}
+
 Schema<std::vector<Config::Limit>> LimitsSchema() {
   using Limit = Config::Limit;
   return List<Limit>(Map<Limit>({
@@ -192,6 +197,7 @@ const Schema<Config>& ConfigSchema() {
       Key("web", &Config::web, WebSchema()),
       Key("conntrack", &Config::conntrack, ConntrackSchema()),
       Key("sources", &Config::sources, SourcesSchema()),
+      Key("destinations", &Config::destinations, DestinationsSchema()),
       Key("limits", &Config::limits, LimitsSchema()),
       Key("rules", &Config::rules, RulesSchema()),
       Key("drops", &Config::drops, DropsSchema()),

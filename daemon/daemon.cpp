@@ -20,7 +20,9 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
+#include "daemon/api/destinations_api.h"
 #include "daemon/api/history_api.h"
+#include "daemon/api/query_values.h"
 #include "daemon/api/rules_api.h"
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
@@ -114,14 +116,6 @@ class Daemon {
   }
 
  private:
-  // A parameter that would change nothing is refused: who gives one expects it to.
-  static http::Handler WithoutParameters(std::function<http::Response()> answer) {
-    return [answer = std::move(answer)](const http::Request& request) {
-      if (request.query.empty()) return answer();
-      return http::ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
-    };
-  }
-
   std::map<std::string, http::Route> Routes() {
     return {
         {"/", [this](const http::Request&) { return AnswerPage(TakeSnapshot()); }},
@@ -140,6 +134,8 @@ class Daemon {
           http::Lane::kAtOnce}},
         {"/api/v1/sources",
          {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
+        {"/api/v1/destinations",
+         {[this](const http::Request& request) { return AnswerDestinations(observer_, request); }, &DestinationsLane}},
         {"/api/v1/rules",
          [this](const http::Request& request) {
            const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };

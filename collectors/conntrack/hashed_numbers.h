@@ -29,6 +29,7 @@ class HashedNumbers {
     ++size_;
     return &slot->number;
   }
+  void Prefetch(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)], 1); }
   std::size_t size() const { return size_; }
   std::size_t numbers_max() const { return numbers_max_; }
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "collectors/tally/protocol_names.h"
+#include "daemon/exposition/destination_exposition.h"
 #include "daemon/exposition/metric_family.h"
 #include "daemon/exposition/rule_exposition.h"
 #include "daemon/exposition/text_writer.h"
@@ -279,6 +280,7 @@ void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer) {
   AddTable(list, snapshot);
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
+  AddDestinations(list, snapshot.destinations);
   AddDrops(list, snapshot);
   if (snapshot.rules) AddRules(list, *snapshot.rules);
   if (snapshot.alerts) AddAlerts(list, *snapshot.alerts);

@@ -18,6 +18,10 @@ ExportedSources::Options ExportOptions(const Config& config) {
           config.sources.export_new_max_per_hour};
 }
 
+ExportedDestinations::Options DestinationExportOptions(const Config& config) {
+  return {config.destinations.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
+}
+
 template <std::size_t kSize>
 std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint64_t>, kSize>& counters) {
   std::array<std::uint64_t, kSize> values;
@@ -38,7 +42,8 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       rules_(rules),
       drops_(drops),
       collectors_(std::move(collectors)),
-      exported_(ExportOptions(config)) {}
+      exported_(ExportOptions(config)),
+      exported_destinations_(DestinationExportOptions(config)) {}
 
 std::shared_ptr<const Config> Observer::config() const {
   const std::lock_guard lock(config_mutex_);
@@ -60,6 +65,7 @@ void Observer::set_config(const Config& config) {
   rules_.set_config(config.rules);
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
+  exported_destinations_.set_options(DestinationExportOptions(config));
 }
 
 void Observer::Tick() {
@@ -75,6 +81,7 @@ void Observer::Tick() {
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   exported_.Update(view, drops_.tally().Rates(now), now);
+  exported_destinations_.Update(Destinations(), now);
   Remember(view, table, wall, now);
 }
 
@@ -149,6 +156,7 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
   const Clock::time_point now = Clock::now();
   exported_.Update(view, drops_.tally().Rates(now), now);
+  exported_destinations_.Update(Destinations(), now);
   {
     const std::lock_guard lock(recent_mutex_);
     snapshot.rates = rates_.PerSecond();
@@ -156,6 +164,7 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   }
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
+  snapshot.destinations = exported_destinations_.Divide(snapshot.other_connections);
   // One source may hold all that have no row.
   snapshot.unexported_source_connections_max = snapshot.totals.unattributed_connections;
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
@@ -173,6 +182,8 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
   snapshot.trust.overflows["export_new"] = exported_.held_back();
+  snapshot.trust.overflows["destination_export_hold"] = exported_destinations_.holds_turned_away();
+  snapshot.trust.overflows["destination_export_new"] = exported_destinations_.held_back();
   snapshot.sources_waiting = exported_.waiting();
 }
 

@@ -23,6 +23,7 @@
 #include "daemon/alerts/evidence.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/limits/source_limits.h"
+#include "daemon/observation/exported_destinations.h"
 #include "daemon/observation/exported_sources.h"
 #include "daemon/observation/history.h"
 #include "daemon/observation/recent_rates.h"
@@ -55,6 +56,9 @@ class Observer {
 
   // The drops of every source that is tracked for them.
   std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
+
+  // Whom the connections want; null before they are surveyed for the first time.
+  std::shared_ptr<const DestinationFigures> Destinations() const { return conntrack_.destinations(); }
 
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
@@ -103,7 +107,8 @@ class Observer {
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
-  ExportedSources exported_;           // only with a view of the tally
+  ExportedSources exported_;           // only with a view of the tally, as the next
+  ExportedDestinations exported_destinations_;
   Clock::time_point last_tick_ = Clock::now();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};

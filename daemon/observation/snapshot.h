@@ -18,6 +18,7 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert.h"
 #include "daemon/limits/source_limit.h"
+#include "daemon/observation/exported_destinations.h"
 #include "daemon/observation/recent_rates.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/process_figures.h"
@@ -72,6 +73,8 @@ struct Snapshot {
   std::int64_t other_connections = 0;
   std::int64_t unexported_source_connections_max = 0;  // excluded ones aside
   std::uint64_t sources_waiting = 0;                   // that rank and have no series yet
+
+  ExportedDestinations::Split destinations;
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 
