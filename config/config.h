@@ -49,6 +49,7 @@ struct Config {
     Duration export_hold = std::chrono::minutes(5);
     std::uint32_t export_new_max_per_hour = 600;
     std::vector<Prefix> exclude;
+    std::map<std::string, std::vector<Prefix>> groups;  // named networks; no prefix is in two
 
     friend bool operator==(const Sources&, const Sources&) = default;
   } sources;

@@ -18,6 +18,7 @@ constexpr std::uint32_t kTrackedMax = 1U << 26;
 constexpr std::uint32_t kSeriesMax = 1'000'000;
 constexpr std::size_t kAllowedHostsMax = 256;
 constexpr std::size_t kPrefixesMax = 10'000;
+constexpr std::size_t kGroupsMax = 100;
 constexpr std::size_t kNflogGroupsMax = 64;
 constexpr std::size_t kAlertmanagersMax = 16;
 constexpr std::size_t kUsernameBytesMax = 256;
@@ -92,6 +93,7 @@ Schema<Config::Sources> SourcesSchema() {
       Key("export_hold", &Sources::export_hold, Duration(0s, 168h)),
       Key("export_new_max_per_hour", &Sources::export_new_max_per_hour, Integer<std::uint32_t>(1, kSeriesMax)),
       Key("exclude", &Sources::exclude, List<Prefix>(Cidr(), kPrefixesMax, PrefixText)),
+      Key("groups", &Sources::groups, NetworksByName(kGroupsMax, kPrefixesMax)),
   });
 }
 

@@ -232,8 +232,10 @@ bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
 }
 
 bool ConntrackCollector::Attribute() {
-  if (!tracker_.attribution_wanted()) return false;
+  const bool regrouping = tracker_.groups().wanted();
+  if (!regrouping && !tracker_.attribution_wanted()) return false;
   TallyWriter::Batch batch(tally_);
+  if (regrouping) return tracker_.groups().Step(batch, tracker_.flows()) || tracker_.attribution_wanted();
   return tracker_.AttributeStep(batch, Now());
 }
 

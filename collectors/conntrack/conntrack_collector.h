@@ -53,6 +53,9 @@ class ConntrackCollector : public Collector {
   // May be changed while it runs; what else is in Options needs a new collector.
   void set_reconcile_interval(std::chrono::milliseconds interval);
 
+  // The named networks that connections are counted by, soon.
+  void set_groups(std::shared_ptr<const NetworkGroups> groups) { tracker_.groups().Ask(std::move(groups)); }
+
   const ConntrackHealth& health() const { return health_; }
 
   // Counts of the connections that limits cover, for who asks.

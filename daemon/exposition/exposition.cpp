@@ -6,6 +6,7 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/exposition/destination_exposition.h"
+#include "daemon/exposition/group_exposition.h"
 #include "daemon/exposition/metric_family.h"
 #include "daemon/exposition/rule_exposition.h"
 #include "daemon/exposition/text_writer.h"
@@ -280,6 +281,7 @@ void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer) {
   AddTable(list, snapshot);
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
+  AddGroups(list, snapshot.groups);
   AddDestinations(list, snapshot.destinations);
   AddDrops(list, snapshot);
   if (snapshot.rules) AddRules(list, *snapshot.rules);

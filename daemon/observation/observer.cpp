@@ -32,7 +32,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors)
+                   RuleCollector& rules, DropCollector& drops, std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),
@@ -43,7 +43,9 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       drops_(drops),
       collectors_(std::move(collectors)),
       exported_(ExportOptions(config)),
-      exported_destinations_(DestinationExportOptions(config)) {}
+      exported_destinations_(DestinationExportOptions(config)) {
+  SetGroups(config);
+}
 
 std::shared_ptr<const Config> Observer::config() const {
   const std::lock_guard lock(config_mutex_);
@@ -66,6 +68,13 @@ void Observer::set_config(const Config& config) {
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
   exported_destinations_.set_options(DestinationExportOptions(config));
+  SetGroups(config);
+}
+
+void Observer::SetGroups(const Config& config) {
+  const auto groups = networks_.Take(config.sources.groups);
+  conntrack_.set_groups(groups);
+  drops_.set_groups(groups);
 }
 
 void Observer::Tick() {
@@ -131,7 +140,6 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
   table_.FillIn(snapshot);
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
-  snapshot.dropped_packets = drops_.tally().figures().packets;
   DescribeStanding(snapshot);
   const std::lock_guard lock(recent_mutex_);
   snapshot.table_full_messages = table_full_lines_.total();
@@ -155,6 +163,7 @@ Snapshot Observer::TakeStanding() {
 void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
   const Clock::time_point now = Clock::now();
+  const DropTally::Figures drops = drops_.tally().figures();
   exported_.Update(view, drops_.tally().Rates(now), now);
   exported_destinations_.Update(Destinations(), now);
   {
@@ -170,7 +179,6 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (figures.connections > 0) {
       ++snapshot.sources;
-      snapshot.unreplied += figures.unreplied;
       if (exported_.Holds(row)) return;
       ++snapshot.other_sources;
       if (!exported_.IsExcluded(figures.source)) {
@@ -185,6 +193,9 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   snapshot.trust.overflows["destination_export_hold"] = exported_destinations_.holds_turned_away();
   snapshot.trust.overflows["destination_export_new"] = exported_destinations_.held_back();
   snapshot.sources_waiting = exported_.waiting();
+  snapshot.dropped_packets = drops.packets;
+  snapshot.groups = networks_.Divide(snapshot.totals, drops);
+  snapshot.trust.overflows["groups"] = networks_.turned_away();
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {

@@ -26,6 +26,7 @@
 #include "daemon/observation/exported_destinations.h"
 #include "daemon/observation/exported_sources.h"
 #include "daemon/observation/history.h"
+#include "daemon/observation/named_networks.h"
 #include "daemon/observation/recent_rates.h"
 #include "daemon/observation/snapshot.h"
 #include "daemon/observation/table_collector.h"
@@ -38,7 +39,7 @@ class Observer {
  public:
   // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors);
+           RuleCollector& rules, DropCollector& drops, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -86,6 +87,7 @@ class Observer {
   std::shared_ptr<const Config> config() const;
   void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
                 Clock::time_point now);
+  void SetGroups(const Config& config);
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);
@@ -103,12 +105,13 @@ class Observer {
   ConntrackCollector& conntrack_;
   TableCollector& table_;
   RuleCollector& rules_;
-  const DropCollector& drops_;
+  DropCollector& drops_;
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
   ExportedSources exported_;           // only with a view of the tally, as the next
   ExportedDestinations exported_destinations_;
+  NamedNetworks networks_;
   Clock::time_point last_tick_ = Clock::now();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};
