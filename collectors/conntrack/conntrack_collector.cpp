@@ -221,7 +221,6 @@ void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte
   for (std::size_t i = 0; i < kinds.size(); ++i) health_.events[i].fetch_add(kinds[i], std::memory_order_relaxed);
 }
 
-// True while there is more to do at once.
 bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
   const bool reconciled = health_.reconciled.load(std::memory_order_relaxed);
   const bool answers = reconciled && answers_.Step(tracker_.flows(), Now(), now);
@@ -232,10 +231,8 @@ bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
 }
 
 bool ConntrackCollector::Attribute() {
-  const bool regrouping = tracker_.groups().wanted();
-  if (!regrouping && !tracker_.attribution_wanted()) return false;
+  if (!tracker_.attribution_wanted()) return false;
   TallyWriter::Batch batch(tally_);
-  if (regrouping) return tracker_.groups().Step(batch, tracker_.flows()) || tracker_.attribution_wanted();
   return tracker_.AttributeStep(batch, Now());
 }
 

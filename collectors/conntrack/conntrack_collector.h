@@ -78,6 +78,7 @@ class ConntrackCollector : public Collector {
   void ApplyEvents(const EventStream::Received& received);
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  // Both: true while there is more to do at once.
   bool Survey(Clock::time_point now, bool idle);
   bool Attribute();
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);

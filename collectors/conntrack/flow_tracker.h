@@ -79,8 +79,10 @@ class FlowTracker {
 
   // Gives sources that came without a row, or have deserved one, theirs, and takes it from those that make room
   // (flow_attribution.h): a piece of it, of about a millisecond. True while there is more to do at once.
-  bool attribution_wanted() const { return attribution_.wanted(); }
+  // First of all, new named networks get their connections (flow_groups.h).
+  bool attribution_wanted() const { return groups_.wanted() || attribution_.wanted(); }
   bool AttributeStep(TallyWriter::Batch& batch, TrackerTime now) {
+    if (groups_.wanted()) return groups_.Step(batch, flows_) || attribution_.wanted();
     return attribution_.Step(batch, flows_, ports_, now);
   }
 

@@ -8,8 +8,7 @@ void AddGroups(MetricFamilyList& list, const std::vector<NamedGroup>& groups) {
   };
   using Group = const NamedGroup&;
   each(list.Gauge("conntally_group_connections",
-                  "Connections of sources in the named network; with group=\"other\" the exact sum of "
-                  "conntally_connections."),
+                  "Connections of sources in the named network; in all the exact sum of conntally_connections."),
        [](Group g) { return g.figures.connections; });
   each(list.Gauge("conntally_group_unreplied_connections", "Those of them that saw no packet in reply."),
        [](Group g) { return g.figures.unreplied; });

@@ -60,7 +60,7 @@ def test_groups_add_up_under_load_while_prefixes_move():
         daemon.wait_ready()
         with scraped_all_along(daemon, every=0.05):
             load = threading.Thread(target=ct_load, args=(namespace, "churn", "--rate", 20_000, "--seconds", 6, "--sources", 300,
-                                                          "--live", 3_000, "--protocol", "udp"))
+                                                          "--source-offset", 300, "--live", 3_000, "--protocol", "udp"))
             load.start()
             ct_load(namespace, "create", *bulk, "--rate", 3_000)
             for groups in (SECOND, {}, FIRST, SECOND, FIRST):

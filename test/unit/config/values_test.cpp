@@ -122,11 +122,11 @@ TEST_CASE("a named network has prefixes, each in one network alone, and a name t
   CHECK(groups.at("office") == std::vector{*Prefix::Parse("10.1.0.0/16"), *Prefix::Parse("2001:db8:1::/48")});
   CHECK(groups.at("none").empty());
   CHECK(FaultOf("sources:\n  groups:\n    a: [10.0.0.0/8]\n    b: [10.0.0.0/9, 10.0.0.0/8]\n") ==
-        "4:20: sources.groups.b[1]: 10.0.0.0/8 is in a already, on line 3; allowed: one network for a prefix");
+        "4:21: sources.groups.b[1]: 10.0.0.0/8 is in a already, on line 3; allowed: one network for a prefix");
   Contains(FaultOf("sources: {groups: {a: [10.0.0.0/8, '::ffff:10.0.0.0/104']}}"), "10.0.0.0/8 is given twice");
   Contains(FaultOf("sources: {groups: {a: [10.0.0.1/8]}}"), "sources.groups.a[0]: \"10.0.0.1/8\" has bits set");
   Contains(FaultOf("sources: {groups: {other: [10.0.0.0/8]}}"), "allowed: any other name");
-  for (const char* name : {"''", "'a b'", "'a\"b'", "büro", "[a]"}) {
+  for (const char* name : {"''", "'a b'", "'a\"b'", "büro"}) {
     Contains(FaultOf(std::string("sources: {groups: {") + name + ": [10.0.0.0/8]}}"), "1 to 64 letters, digits");
   }
   Contains(FaultOf("sources: {groups: {" + std::string(65, 'a') + ": []}}"), "1 to 64 letters, digits");
