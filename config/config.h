@@ -49,6 +49,7 @@ struct Config {
     Duration export_hold = std::chrono::minutes(5);
     std::uint32_t export_new_max_per_hour = 600;
     std::vector<Prefix> exclude;
+    std::map<std::string, std::vector<Prefix>> groups;  // named networks; no prefix is in two
 
     friend bool operator==(const Sources&, const Sources&) = default;
   } sources;
@@ -58,6 +59,12 @@ struct Config {
 
     friend bool operator==(const Nat&, const Nat&) = default;
   } nat;
+
+  struct Destinations {
+    std::uint32_t export_top = 20;
+
+    friend bool operator==(const Destinations&, const Destinations&) = default;
+  } destinations;
 
   struct Limit {
     Prefix source;

@@ -18,6 +18,7 @@ constexpr std::uint32_t kTrackedMax = 1U << 26;
 constexpr std::uint32_t kSeriesMax = 1'000'000;
 constexpr std::size_t kAllowedHostsMax = 256;
 constexpr std::size_t kPrefixesMax = 10'000;
+constexpr std::size_t kGroupsMax = 100;
 constexpr std::size_t kNflogGroupsMax = 64;
 constexpr std::size_t kAlertmanagersMax = 16;
 constexpr std::size_t kUsernameBytesMax = 256;
@@ -92,11 +93,17 @@ Schema<Config::Sources> SourcesSchema() {
       Key("export_hold", &Sources::export_hold, Duration(0s, 168h)),
       Key("export_new_max_per_hour", &Sources::export_new_max_per_hour, Integer<std::uint32_t>(1, kSeriesMax)),
       Key("exclude", &Sources::exclude, List<Prefix>(Cidr(), kPrefixesMax, PrefixText)),
+      Key("groups", &Sources::groups, NetworksByName(kGroupsMax, kPrefixesMax)),
   });
 }
 
 Schema<Config::Nat> NatSchema() {
   return Map<Config::Nat>({Key("export_top", &Config::Nat::export_top, Integer<std::uint32_t>(0, kSeriesMax))});
+}
+
+Schema<Config::Destinations> DestinationsSchema() {
+  using Destinations = Config::Destinations;
+  return Map<Destinations>({Key("export_top", &Destinations::export_top, Integer<std::uint32_t>(0, kSeriesMax))});
 }
 
 Schema<std::vector<Config::Limit>> LimitsSchema() {
@@ -197,6 +204,7 @@ const Schema<Config>& ConfigSchema() {
       Key("web", &Config::web, WebSchema()),
       Key("conntrack", &Config::conntrack, ConntrackSchema()),
       Key("sources", &Config::sources, SourcesSchema()),
+      Key("destinations", &Config::destinations, DestinationsSchema()),
       Key("nat", &Config::nat, NatSchema()),
       Key("limits", &Config::limits, LimitsSchema()),
       Key("rules", &Config::rules, RulesSchema()),

@@ -21,6 +21,7 @@ constexpr std::array kBooleans = {
 
 constexpr std::size_t kExternalLabelsMax = 64;
 constexpr std::size_t kLabelValueBytesMax = 1024;
+constexpr std::size_t kNetworkNameBytesMax = 64;
 constexpr std::array<std::string_view, 5> kLabelsOfAlerts = {"alertname", "alert", "severity", "source", "rule"};
 
 bool AreDigits(std::string_view text) {
@@ -77,6 +78,60 @@ bool ReadLabels(const Node& node, std::map<std::string, std::string>& into, Read
     if (problem) reading.Fault(key, *problem);
     fits = !problem && fits;
     if (!problem) fits = ReadLabelValue(node.items[i], into[key.text], reading) && fits;
+  }
+  return fits;
+}
+
+std::optional<std::string> FindNetworkNameProblem(const Node& key) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  if (key.kind != Node::Kind::kScalar || key.text.empty() || key.text.size() > kNetworkNameBytesMax ||
+      key.text.find_first_not_of(kAllowed) != key.text.npos) {
+    return "not a name of a network; allowed: 1 to " + std::to_string(kNetworkNameBytesMax) +
+           " letters, digits, and . _ -";
+  }
+  if (key.text == "other") return "is what all addresses are in that no network has; allowed: any other name";
+  return std::nullopt;
+}
+
+// Which network has a prefix, and on which line.
+using NetworkOfPrefix = std::map<Prefix, std::pair<std::string, std::size_t>>;
+
+// Notes each of `prefixes`, which `list` gives `name`.
+bool NotePrefixes(const Node& list, const std::string& name, const std::vector<Prefix>& prefixes,
+                  NetworkOfPrefix& networks, Reading& reading) {
+  bool fits = true;
+  for (std::size_t i = 0; i < prefixes.size(); ++i) {
+    const Node& item = list.items[i];
+    const auto [first, is_new] = networks.try_emplace(prefixes[i], name, item.place.line);
+    if (is_new) continue;
+    const Reading::Inside inside(reading, i);
+    reading.Fault(item, prefixes[i].ToString() + " is in " + first->second.first + " already, on line " +
+                            std::to_string(first->second.second) + "; allowed: one network for a prefix");
+    fits = false;
+  }
+  return fits;
+}
+
+bool ReadNetworks(const Node& node, std::map<std::string, std::vector<Prefix>>& into, std::size_t names_max,
+                  const Schema<std::vector<Prefix>>& prefixes, Reading& reading) {
+  if (!reading.ExpectMap(node)) return false;
+  if (node.items.size() > names_max) {
+    reading.Fault(node, std::to_string(node.items.size()) + " names; allowed: up to " + std::to_string(names_max));
+    return false;
+  }
+  bool fits = true;
+  NetworkOfPrefix networks;
+  into.clear();
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const Node& key = node.keys[i];
+    auto problem = FindNetworkNameProblem(key);
+    const Reading::Inside inside(reading, problem ? Quoted(key.text) : key.text);
+    if (!problem && into.contains(key.text)) problem = "given twice; allowed: once";
+    if (problem) reading.Fault(key, *problem);
+    std::vector<Prefix> read;
+    const bool fitting = prefixes.read(node.items[i], read, reading) && !problem;
+    fits = fitting && NotePrefixes(node.items[i], key.text, read, networks, reading) && fits;
+    if (fitting) into[key.text] = std::move(read);
   }
   return fits;
 }
@@ -173,5 +228,13 @@ Schema<std::string> FilePath() {
 }
 
 Schema<std::map<std::string, std::string>> ExternalLabels() { return {ReadLabels}; }
+
+Schema<std::map<std::string, std::vector<Prefix>>> NetworksByName(std::size_t names_max, std::size_t prefixes_max) {
+  const auto text = [](const Prefix& prefix) { return prefix.ToString(); };
+  return {[names_max, prefixes = List<Prefix>(Cidr(), prefixes_max, text)](
+              const Node& node, std::map<std::string, std::vector<Prefix>>& into, Reading& reading) {
+    return ReadNetworks(node, into, names_max, prefixes, reading);
+  }};
+}
 
 }  // namespace conntally::config

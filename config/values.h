@@ -66,6 +66,8 @@ Schema<std::string> HostName();
 Schema<std::string> Url();
 Schema<std::string> LineOfText(std::size_t bytes_max);  // also an empty one
 Schema<std::string> FilePath();                         // absolute, or empty for none
+// Named networks: prefixes by a name that a label can hold.
+Schema<std::map<std::string, std::vector<Prefix>>> NetworksByName(std::size_t names_max, std::size_t prefixes_max);
 // Label names and values, none of which is a label that alerts have themselves.
 Schema<std::map<std::string, std::string>> ExternalLabels();
 

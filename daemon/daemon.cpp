@@ -20,8 +20,10 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
+#include "daemon/api/destinations_api.h"
 #include "daemon/api/history_api.h"
 #include "daemon/api/nat_api.h"
+#include "daemon/api/query_values.h"
 #include "daemon/api/rules_api.h"
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
@@ -137,6 +139,8 @@ class Daemon {
           http::Lane::kAtOnce}},
         {"/api/v1/sources",
          {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
+        {"/api/v1/destinations",
+         {[this](const http::Request& request) { return AnswerDestinations(observer_, request); }, &DestinationsLane}},
         {"/api/v1/rules",
          [this, name_of](const http::Request& request) {
            return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);

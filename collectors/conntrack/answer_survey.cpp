@@ -58,25 +58,21 @@ IpAddress AnswerSurvey::Grouped(const IpAddress& address) const {
 
 bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
   if (figures_ == nullptr) {
-    if (now < next_) return false;
+    if (!pace_.due(now)) return false;
     Begin(tracked);
   }
-  const Clock::time_point began = Clock::now();
-  while (next_partition_ < FlowTable::kPartitions && Clock::now() - began < kSlice) {
-    flows.Visit(next_partition_++, [this](const FlowKey& key, const Flow& flow) { Count(key, flow); });
-  }
-  const bool ended = next_partition_ == FlowTable::kPartitions;
-  if (ended) Publish();
-  spent_ += Clock::now() - began;
-  if (ended) next_ = now + std::max<Clock::duration>(kPeriod, spent_ * kPauseFactor);
-  return !ended;
+  return !pace_.Step(
+      now,
+      [&](std::size_t partition) {
+        flows.Visit(partition, [this](const FlowKey& key, const Flow& flow) { Count(key, flow); });
+      },
+      [this] { Publish(); });
 }
 
 void AnswerSurvey::Begin(TrackerTime tracked) {
   figures_ = std::make_shared<AnswerFigures>();
   tracked_ = tracked;
-  next_partition_ = 0;
-  spent_ = {};
+  pace_.Begin();
   failing_ = SpaceSaving<char>(kFailingMax, hash_);
   if (SecondsSince(refused_since_.centiseconds, tracked) < kContactAge) return;
   refused_ = SpaceSaving<char>(kFailingMax, hash_);

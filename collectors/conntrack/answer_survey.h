@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/survey_pace.h"
 #include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/space_saving.h"
 
@@ -66,7 +67,7 @@ struct AnswerFigures {
 
 class AnswerSurvey {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = SurveyPace::Clock;
   static constexpr double kAnswerWait = 3;   // seconds
   static constexpr double kAttemptAge = 23;  // seconds
   static constexpr double kContactAge = 60;  // seconds
@@ -89,9 +90,7 @@ class AnswerSurvey {
   bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now);
 
  private:
-  static constexpr std::chrono::seconds kPeriod{1};
-  static constexpr int kPauseFactor = 50;
-  static constexpr std::chrono::microseconds kSlice{500};
+  static constexpr int kRestFactor = 50;
   static constexpr std::uint32_t kFailingMax = 256;
   static constexpr std::uint64_t kFailingMin = 20;  // connections, to be a candidate
 
@@ -145,9 +144,7 @@ class AnswerSurvey {
   SpaceSaving<char> failing_;  // sources by their failing connections, in the survey under way
   SpaceSaving<char> refused_;  // likewise by their refused ones, since refused_since_
   TrackerTime refused_since_{};
-  std::size_t next_partition_ = 0;
-  Clock::duration spent_{};
-  Clock::time_point next_{};
+  SurveyPace pace_{kRestFactor};
 };
 
 }  // namespace conntally

@@ -62,17 +62,11 @@ std::shared_ptr<const Census> ConnectionCensus::last() const {
 
 bool ConnectionCensus::Step(const FlowTable& flows, Clock::time_point now) {
   if (census_ == nullptr) {
-    if (!asked_.load(std::memory_order_relaxed) || now < next_) return false;
+    if (!asked_.load(std::memory_order_relaxed) || !pace_.due(now)) return false;
     Begin();
   }
-  const Clock::time_point began = Clock::now();
-  while (next_partition_ < FlowTable::kPartitions && Clock::now() - began < kSlice)
-    CountPartition(flows, next_partition_++);
-  const bool ended = next_partition_ == FlowTable::kPartitions;
-  if (ended) Publish();
-  spent_ += Clock::now() - began;
-  if (ended) next_ = now + std::max<Clock::duration>(kPeriod, spent_ * kPauseFactor);
-  return !ended;
+  return !pace_.Step(
+      now, [&](std::size_t partition) { CountPartition(flows, partition); }, [this] { Publish(); });
 }
 
 void ConnectionCensus::Begin() {
@@ -84,10 +78,9 @@ void ConnectionCensus::Begin() {
   census_->grouping = grouping_;
   for (std::size_t i = 0; i < census_->of->size(); ++i) census_->counts.emplace_back(0, Census::Hash{hash_});
   zoned_.assign(census_->of->size(), {});
-  next_partition_ = 0;
+  pace_.Begin();
   sources_ = 0;
   left_out_.clear();
-  spent_ = {};
 }
 
 void ConnectionCensus::CountPartition(const FlowTable& flows, std::size_t partition) {

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/survey_pace.h"
 #include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/ranges.h"
 #include "collectors/tally/turned_away.h"
@@ -87,13 +88,11 @@ class ConnectionCensus {
   std::uint64_t sources_turned_away() const { return sources_turned_away_.load(std::memory_order_relaxed); }
 
   // True while there is more to do at once.
-  using Clock = std::chrono::steady_clock;
+  using Clock = SurveyPace::Clock;
   bool Step(const FlowTable& flows, Clock::time_point now);
 
  private:
-  static constexpr std::chrono::seconds kPeriod{1};
-  static constexpr int kPauseFactor = 50;
-  static constexpr std::chrono::microseconds kSlice{500};
+  static constexpr int kRestFactor = 50;
 
   void Begin();
   void CountPartition(const FlowTable& flows, std::size_t partition);
@@ -112,12 +111,10 @@ class ConnectionCensus {
   // Step's own.
   std::shared_ptr<Census> census_;                                        // the one under way; null: none
   std::vector<std::unordered_map<std::uint16_t, Census::Counts>> zoned_;  // by limit, by zone but zone 0
-  std::size_t next_partition_ = 0;
   std::size_t sources_ = 0;
   std::unordered_set<std::uint64_t> left_out_;  // by the hash of limit, zone and group
   TurnedAway turned_away_;
-  Clock::duration spent_{};
-  Clock::time_point next_{};
+  SurveyPace pace_{kRestFactor};
 };
 
 }  // namespace conntally

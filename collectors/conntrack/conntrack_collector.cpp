@@ -56,6 +56,7 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
                tally_),
       census_(options_.grouping, KeyedHash::WithRandomSecret()),
       answers_(options_.grouping, KeyedHash::WithRandomSecret()),
+      destinations_(options_.grouping, KeyedHash::WithRandomSecret()),
       prepared_(kStride),
       reconcile_interval_ms_(options_.reconcile_interval.count()) {}
 
@@ -71,6 +72,8 @@ void ConntrackCollector::Describe(CollectorReport& report) const {
   report.overflows["connections"] = load(health_.connections_turned_away);
   report.overflows["sources"] = load(health_.sources_turned_away);
   report.overflows["limited_sources"] = census_.sources_turned_away();
+  report.overflows["destinations"] = destinations_.destinations_turned_away();
+  report.overflows["destination_sources"] = destinations_.sources_turned_away();
   report.figures.push_back({.name = "conntally_flow_table_bytes",
                             .help = "Memory of the tables that hold them.",
                             .value = static_cast<double>(load(health_.memory_bytes))});
@@ -162,11 +165,9 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
     for (const auto& refused : tracker_.refused())
       answers_.NoteRefused(refused.key, refused.opened_centiseconds, Now());
     tracker_.ForgetRefused();
-    const bool surveying =
-        health_.reconciled.load(std::memory_order_relaxed) && answers_.Step(tracker_.flows(), Now(), now);
-    const bool counting = census_.Step(tracker_.flows(), now);
+    const bool busy = Survey(now, pace.idle(now));
     const bool attributing = Attribute();
-    if (reconciler.active() || attributing || counting || surveying || !drained) {
+    if (reconciler.active() || attributing || busy || !drained) {
       if (stop.stop_requested()) return SessionEnd::kStopped;
       continue;
     }
@@ -218,6 +219,15 @@ void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte
     for (std::size_t i = 0; i < count; ++i) tracker_.Apply(batch, prepared_[i], now);
   }
   for (std::size_t i = 0; i < kinds.size(); ++i) health_.events[i].fetch_add(kinds[i], std::memory_order_relaxed);
+}
+
+bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
+  const bool reconciled = health_.reconciled.load(std::memory_order_relaxed);
+  const bool answers = reconciled && answers_.Step(tracker_.flows(), Now(), now);
+  const bool counting = census_.Step(tracker_.flows(), now);
+  // A slice for each time that events have gathered: to read them one by one meanwhile would cost more than the survey.
+  const bool destinations = reconciled && destinations_.Step(tracker_.flows(), Now(), now);
+  return answers || counting || (destinations && idle);
 }
 
 bool ConntrackCollector::Attribute() {

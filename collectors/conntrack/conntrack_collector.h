@@ -20,6 +20,7 @@
 #include "collectors/conntrack/answer_survey.h"
 #include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
+#include "collectors/conntrack/destination_survey.h"
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/conntrack/gather_pace.h"
@@ -52,6 +53,9 @@ class ConntrackCollector : public Collector {
   // May be changed while it runs; what else is in Options needs a new collector.
   void set_reconcile_interval(std::chrono::milliseconds interval);
 
+  // The named networks that connections are counted by, soon.
+  void set_groups(std::shared_ptr<const NetworkGroups> groups) { tracker_.groups().Ask(std::move(groups)); }
+
   const ConntrackHealth& health() const { return health_; }
 
   // Counts of the connections that limits cover, for who asks.
@@ -60,6 +64,8 @@ class ConntrackCollector : public Collector {
 
   // Who is answered, and who is not; null before it was looked at for the first time.
   std::shared_ptr<const AnswerFigures> answers() const { return answers_.last(); }
+  // Whom they want; likewise.
+  std::shared_ptr<const DestinationFigures> destinations() const { return destinations_.last(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -72,6 +78,8 @@ class ConntrackCollector : public Collector {
   void ApplyEvents(const EventStream::Received& received);
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
   void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  // Both: true while there is more to do at once.
+  bool Survey(Clock::time_point now, bool idle);
   bool Attribute();
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
   void Fail(const Error& error);
@@ -86,6 +94,7 @@ class ConntrackCollector : public Collector {
   ConntrackHealth health_;
   ConnectionCensus census_;
   AnswerSurvey answers_;
+  DestinationSurvey destinations_;
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();

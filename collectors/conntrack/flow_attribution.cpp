@@ -51,7 +51,7 @@ void FlowAttribution::Detach(TallyWriter::Batch& batch, Flow& flow, std::uint16_
   batch.AddSource(flow.source, delta);
   batch.Release(flow.source);
   flow.source = kNoSourceRow;
-  CountUnattributed(batch, 1);
+  CountUnattributed(batch, flow, 1);
 }
 
 void FlowAttribution::Attach(TallyWriter::Batch& batch, const FlowKey& key, Flow& flow, PortCounts& ports) {
@@ -73,7 +73,7 @@ void FlowAttribution::Attach(TallyWriter::Batch& batch, const FlowKey& key, Flow
   flow.source = row;
   batch.AddSource(row, delta);
   batch.NoteProof(row, proof);
-  CountUnattributed(batch, -1);
+  CountUnattributed(batch, flow, -1);
 }
 
 void FlowAttribution::EntitleTheHeavy(TallyWriter::Batch& batch) {

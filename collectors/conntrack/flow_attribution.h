@@ -56,8 +56,8 @@ class FlowAttribution {
                               : batch.Acquire(source, hash, Claim::kNewcomer, &gathering_);
   }
   // A flow has no row, or ends without one.
-  void CountUnattributed(TallyWriter::Batch& batch, int change) {
-    batch.AddUnattributed(change);
+  void CountUnattributed(TallyWriter::Batch& batch, const Flow& flow, int change) {
+    batch.AddUnattributed(change, flow.replied ? 0 : change);
     unattributed_ += static_cast<std::size_t>(change);
   }
   std::size_t unattributed() const { return unattributed_; }

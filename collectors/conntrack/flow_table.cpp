@@ -48,6 +48,16 @@ class FlowTable::Partition {
              std::memcmp(source.data(), key.source.data(), kAddressBytes) == 0 &&
              std::memcmp(destination.data(), key.destination.data(), kAddressBytes) == 0;
     }
+    // `key` is of the family, and what is beyond the address's bytes is zero.
+    const FlowKey& ToKey(FlowKey& key) const {
+      std::copy_n(source.begin(), kAddressBytes, key.source.begin());
+      std::copy_n(destination.begin(), kAddressBytes, key.destination.begin());
+      key.source_port = source_port;
+      key.destination_port = destination_port;
+      key.zone = flow.zone;
+      key.protocol = flow.protocol;
+      return key;
+    }
   };
   static constexpr std::size_t kSlotBytes = sizeof(Slot);
   static_assert(kSlotBytes == 24 + 2 * kAddressBytes);
@@ -89,10 +99,11 @@ class FlowTable::Partition {
 
   template <typename Predicate>
   void Sweep(const Predicate& erase) {
+    FlowKey key = KeyOfFamily();
     for (std::size_t i = 0; i < capacity_;) {
       // Erasing moves a later slot here: look again. At the array's end that can be one seen already, which the
       // predicate has kept and will keep.
-      if (slots_[i].hash != 0 && erase(slots_[i].flow, slots_[i].destination_port)) {
+      if (slots_[i].hash != 0 && erase(slots_[i].ToKey(key), slots_[i].flow)) {
         EraseAt(i);
       } else {
         ++i;
@@ -109,18 +120,9 @@ class FlowTable::Partition {
 
   template <typename Visitor>
   void Revise(const Visitor& revise) const {
-    FlowKey key;
-    key.family = kAddressBytes == 4 ? Family::kIpv4 : Family::kIpv6;
+    FlowKey key = KeyOfFamily();
     for (std::size_t i = 0; i < capacity_; ++i) {
-      Slot& slot = slots_[i];
-      if (slot.hash == 0) continue;
-      std::copy_n(slot.source.begin(), kAddressBytes, key.source.begin());
-      std::copy_n(slot.destination.begin(), kAddressBytes, key.destination.begin());
-      key.source_port = slot.source_port;
-      key.destination_port = slot.destination_port;
-      key.zone = slot.flow.zone;
-      key.protocol = slot.flow.protocol;
-      revise(key, slot.flow);
+      if (slots_[i].hash != 0) revise(slots_[i].ToKey(key), slots_[i].flow);
     }
   }
 
@@ -128,6 +130,12 @@ class FlowTable::Partition {
   std::size_t memory_bytes() const { return capacity_ * sizeof(Slot); }
 
  private:
+  static FlowKey KeyOfFamily() {
+    FlowKey key;
+    key.family = kAddressBytes == 4 ? Family::kIpv4 : Family::kIpv6;
+    return key;
+  }
+
   // Maps the hash to 0 .. capacity - 1 without a division (Lemire 2016), so that any capacity will do.
   std::size_t HomeOf(std::uint32_t hash) const {
     return static_cast<std::size_t>((std::uint64_t{hash} * capacity_) >> 32);
@@ -190,7 +198,7 @@ FlowTable::FlowTable(std::size_t connections_max, KeyedHash hash)
 
 template <typename Visitor>
 auto FlowTable::WithPartition(Family family, FlowHash hash, Visitor&& visit) const {
-  const std::size_t index = hash >> 58;
+  const std::size_t index = PartitionOf(hash);
   static_assert(kPartitions == 1U << (64 - 58));
   return family == Family::kIpv4 ? visit(partitions_->ipv4[index]) : visit(partitions_->ipv6[index]);
 }
@@ -231,7 +239,7 @@ void FlowTable::Erase(Flow& flow, Family family, FlowHash hash) {
   --size_;
 }
 
-void FlowTable::Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase) {
+void FlowTable::Sweep(std::size_t partition, const std::function<bool(const FlowKey&, Flow&)>& erase) {
   const auto sweep = [&](auto& part) {
     const std::size_t before = part.size();
     part.Sweep(erase);

@@ -52,7 +52,9 @@ class FlowTable {
 
   // Visits the flows of partition 0 .. kPartitions - 1 and erases those for which `erase` says so.
   static constexpr std::size_t kPartitions = 64;
-  void Sweep(std::size_t partition, const std::function<bool(Flow&, std::uint16_t destination_port)>& erase);
+  void Sweep(std::size_t partition, const std::function<bool(const FlowKey&, Flow&)>& erase);
+  // Which partition a flow is in.
+  static std::size_t PartitionOf(FlowHash hash) { return hash >> 58; }
 
   // Visits the flows of a partition with their keys, to change what is kept of them besides.
   void Revise(std::size_t partition, const std::function<void(const FlowKey&, Flow&)>& revise);

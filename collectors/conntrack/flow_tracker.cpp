@@ -44,6 +44,7 @@ void FlowTracker::Apply(TallyWriter::Batch& batch, const Prepared& prepared, Tra
 
 void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
   const FlowEvent& event = prepared.event;
+  const FlowPlace place = PlaceOf(prepared);
   const bool is_new = event.kind == EventKind::kNew;
   if (phase_ == Phase::kDumping && is_new) destroyed_.erase(prepared.hash);
   Flow* flow = flows_.Find(event.key, prepared.hash);
@@ -51,9 +52,9 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
     // The tuple's former life ended unseen, or this is a late word of it. Only a NEW tells for certain.
     if (!is_new) return;
     if (flow->unconfirmed) {
-      Withdraw(batch, *flow, event.key.destination_port);
+      Withdraw(batch, *flow, place);
     } else {
-      Leave(batch, *flow, event.key.destination_port, nullptr, now);
+      Leave(batch, *flow, place, nullptr, now);
     }
     flows_.Erase(*flow, event.key.family, prepared.hash);
     flow = nullptr;
@@ -61,7 +62,7 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   if (flow == nullptr) {
     flow = Enter(batch, prepared);
     if (flow == nullptr) {
-      if (is_new || (overflow_sum_ == 0 && !adopting_)) EnterOverflow(batch, event);  // else the dump counts it
+      if (is_new || (overflow_sum_ == 0 && !adopting_)) EnterOverflow(batch, prepared);  // else the dump counts it
       return;
     }
     // Where there is room again, what was turned away before comes in, and was counted as opened then.
@@ -72,15 +73,15 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
     }
     flow->opened_centiseconds = now.centiseconds;
     flow->opening_known = is_new;
-    return CountOpened(batch, *flow);
+    return CountOpened(batch, *flow, place);
   }
   if (flow->unconfirmed && is_new) {
     flow->unconfirmed = false;
     flow->opened_centiseconds = now.centiseconds;
     flow->opening_known = true;
-    CountOpened(batch, *flow);
+    CountOpened(batch, *flow, place);
   }
-  SetState(batch, *flow, event);
+  SetState(batch, *flow, event, place);
   flow->generation = generation_;
 }
 
@@ -89,11 +90,13 @@ void FlowTracker::Destroy(TallyWriter::Batch& batch, const Prepared& prepared, T
   if (phase_ == Phase::kDumping) destroyed_.insert(prepared.hash);
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow == nullptr) {
-    if (overflow_sum_ > 0 && LeaveOverflow(batch, event.key.protocol)) batch.AddClosed(event.key.protocol);
+    if (overflow_sum_ == 0 || !LeaveOverflow(batch, event.key.protocol)) return;
+    batch.AddClosed(event.key.protocol);
+    groups_.Count(batch, PlaceOf(prepared), {.closed = 1});
     return;
   }
   if (IsOtherLife(*flow, event)) return;  // the end of a former life of this tuple, told twice
-  Leave(batch, *flow, event.key.destination_port, &event, now);
+  Leave(batch, *flow, PlaceOf(prepared), &event, now);
   flows_.Erase(*flow, event.key.family, prepared.hash);
 }
 
@@ -119,9 +122,10 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   flow->replied = IsReplied(event);
   flow->generation = generation_;
   batch.AddConnections(StateOf(*flow), 1);
+  groups_.Count(batch, PlaceOf(prepared), {.connections = 1, .unreplied = flow->replied ? 0 : 1});
   if (flow->source == kNoSourceRow) {
     ++sources_turned_away_;
-    attribution_.CountUnattributed(batch, 1);
+    attribution_.CountUnattributed(batch, *flow, 1);
     return flow;
   }
   SourceDelta delta{.connections = 1, .unreplied = flow->replied ? 0 : 1};
@@ -131,32 +135,37 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   return flow;
 }
 
-void FlowTracker::CountOpened(TallyWriter::Batch& batch, Flow& flow) {
+void FlowTracker::CountOpened(TallyWriter::Batch& batch, Flow& flow, FlowPlace place) {
   batch.AddOpened(flow.protocol);
+  groups_.Count(batch, place, {.opened = 1});
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.opened = 1});
 }
 
 // An unconfirmed flow whose NEW will not come any more.
-void FlowTracker::CountMissed(TallyWriter::Batch& batch, Flow& flow) {
+void FlowTracker::CountMissed(TallyWriter::Batch& batch, Flow& flow, FlowPlace place) {
   if (dump_is_first_) return;  // older than the daemon: it did not open under our eyes
   ++corrections_.missed;
-  CountOpened(batch, flow);
+  CountOpened(batch, flow, place);
 }
 
 // An update for a changed mark, say, tells no TCP state: what came in by one has none yet, and takes the dump's.
-void FlowTracker::TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped) {
+void FlowTracker::TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped, FlowPlace place) {
   dumped.has_status = false;
-  SetState(batch, flow, dumped);
+  SetState(batch, flow, dumped, place);
 }
 
-void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event) {
+void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event, FlowPlace place) {
   const FlowStateIndex before = StateOf(flow);
   if (event.has_tcp_state) flow.tcp_state = static_cast<std::uint8_t>(event.tcp_state) & 0xF;
   if (event.has_status && flow.replied != IsReplied(event)) {
     flow.replied = IsReplied(event);
+    const int change = flow.replied ? -1 : 1;
+    groups_.Count(batch, place, {.unreplied = change});
     if (flow.source != kNoSourceRow) {
-      batch.AddSource(flow.source, {.unreplied = flow.replied ? -1 : 1});
+      batch.AddSource(flow.source, {.unreplied = change});
       batch.NoteProof(flow.source, ProofOf(event));
+    } else {
+      batch.AddUnattributed(0, change);
     }
   }
   // Hardly any event but the one that assures a connection finds it established: the others need not look for the row.
@@ -168,9 +177,9 @@ void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEven
   batch.AddConnections(after, 1);
 }
 
-void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t destination_port, const FlowEvent* destroy,
+void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, const FlowEvent* destroy,
                         TrackerTime now) {
-  if (flow.unconfirmed) CountMissed(batch, flow);
+  if (flow.unconfirmed) CountMissed(batch, flow, place);
   batch.AddClosed(flow.protocol);
   if (destroy != nullptr && destroy->start_ns != 0 && destroy->stop_ns >= destroy->start_ns) {
     batch.AddDuration(static_cast<double>(destroy->stop_ns - destroy->start_ns) / 1e9);
@@ -182,16 +191,21 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t dest
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
   if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known && refused_.size() < kRefusedMax)
     refused_.push_back({destroy->key, flow.opened_centiseconds});
-  Withdraw(batch, flow, destination_port);
+  Withdraw(batch, flow, place, {.closed = 1});
 }
 
-// Undoes Enter.
-void FlowTracker::Withdraw(TallyWriter::Batch& batch, const Flow& flow, std::uint16_t destination_port) {
+// Undoes Enter; `delta` is what else happens to its network.
+void FlowTracker::Withdraw(TallyWriter::Batch& batch, const Flow& flow, FlowPlace place, GroupDelta delta) {
   batch.AddConnections(StateOf(flow), -1);
-  if (flow.source == kNoSourceRow) return attribution_.CountUnattributed(batch, -1);
-  SourceDelta delta{.connections = -1, .unreplied = flow.replied ? 0 : -1};
-  if (HasPorts(flow.protocol) && ports_.Remove(flow.source, destination_port)) delta.destination_ports = -1;
-  batch.AddSource(flow.source, delta);
+  delta.connections = -1;
+  delta.unreplied = flow.replied ? 0 : -1;
+  groups_.Count(batch, place, delta);
+  if (flow.source == kNoSourceRow) return attribution_.CountUnattributed(batch, flow, -1);
+  SourceDelta of_source{.connections = -1, .unreplied = flow.replied ? 0 : -1};
+  if (HasPorts(flow.protocol) && ports_.Remove(flow.source, place.key.destination_port)) {
+    of_source.destination_ports = -1;
+  }
+  batch.AddSource(flow.source, of_source);
   batch.Release(flow.source);
 }
 

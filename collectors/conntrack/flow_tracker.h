@@ -28,6 +28,7 @@
 
 #include "collectors/conntrack/flow_attribution.h"
 #include "collectors/conntrack/flow_event.h"
+#include "collectors/conntrack/flow_groups.h"
 #include "collectors/conntrack/flow_table.h"
 #include "collectors/conntrack/tracker_time.h"
 #include "collectors/tally/port_counts.h"
@@ -78,8 +79,10 @@ class FlowTracker {
 
   // Gives sources that came without a row, or have deserved one, theirs, and takes it from those that make room
   // (flow_attribution.h): a piece of it, of about a millisecond. True while there is more to do at once.
-  bool attribution_wanted() const { return attribution_.wanted(); }
+  // First of all, new named networks get their connections (flow_groups.h).
+  bool attribution_wanted() const { return groups_.wanted() || attribution_.wanted(); }
   bool AttributeStep(TallyWriter::Batch& batch, TrackerTime now) {
+    if (groups_.wanted()) return groups_.Step(batch, flows_) || attribution_.wanted();
     return attribution_.Step(batch, flows_, ports_, now);
   }
 
@@ -92,6 +95,9 @@ class FlowTracker {
   static constexpr std::size_t kRefusedMax = 4096;
   std::span<const Refused> refused() const { return refused_; }
   void ForgetRefused() { refused_.clear(); }
+
+  // The named networks that connections are counted by.
+  FlowGroups& groups() { return groups_; }
 
   DumpCorrections corrections() const { return corrections_; }  // since the start
   // More was destroyed during the dump than should be remembered: begin it again.
@@ -115,16 +121,18 @@ class FlowTracker {
   void Upsert(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   void Destroy(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   Flow* Enter(TallyWriter::Batch& batch, const Prepared& prepared);
-  void CountOpened(TallyWriter::Batch& batch, Flow& flow);
-  void CountMissed(TallyWriter::Batch& batch, Flow& flow);
-  void SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event);
-  void TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped);
-  void Leave(TallyWriter::Batch& batch, Flow flow, std::uint16_t destination_port, const FlowEvent* destroy,
-             TrackerTime now);
-  void Withdraw(TallyWriter::Batch& batch, const Flow& flow, std::uint16_t destination_port);
+  static FlowPlace PlaceOf(const Prepared& prepared) {
+    return {prepared.event.key, FlowTable::PartitionOf(prepared.hash)};
+  }
+  void CountOpened(TallyWriter::Batch& batch, Flow& flow, FlowPlace place);
+  void CountMissed(TallyWriter::Batch& batch, Flow& flow, FlowPlace place);
+  void SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEvent& event, FlowPlace place);
+  void TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped, FlowPlace place);
+  void Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, const FlowEvent* destroy, TrackerTime now);
+  void Withdraw(TallyWriter::Batch& batch, const Flow& flow, FlowPlace place, GroupDelta delta = {});
   void ForgetWhatWasShown();
 
-  void EnterOverflow(TallyWriter::Batch& batch, const FlowEvent& event);
+  void EnterOverflow(TallyWriter::Batch& batch, const Prepared& prepared);
   bool LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol);
 
   SourceGrouping grouping_;
@@ -132,6 +140,7 @@ class FlowTracker {
   FlowTable flows_;
   PortCounts ports_;
   FlowAttribution attribution_;
+  FlowGroups groups_;
 
   Phase phase_ = Phase::kIdle;
   bool dump_is_first_ = false;

@@ -19,7 +19,7 @@ void FlowTracker::BeginDump(DumpReason reason) {
 // may take some milliseconds a million flows.
 void FlowTracker::ForgetWhatWasShown() {
   for (std::size_t partition = 0; partition < FlowTable::kPartitions; ++partition) {
-    flows_.Sweep(partition, [&](Flow& flow, std::uint16_t) {
+    flows_.Sweep(partition, [&](const FlowKey&, Flow& flow) {
       flow.generation = generation_;
       return false;
     });
@@ -36,17 +36,18 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event) && flow->generation != generation_) {
     // Another life of the tuple than ours, whose events were lost or are still to come; they will not match its id.
-    Leave(batch, *flow, event.key.destination_port, nullptr, now);
+    Leave(batch, *flow, PlaceOf(prepared), nullptr, now);
     flows_.Erase(*flow, event.key.family, prepared.hash);
     flow = nullptr;
   }
   if (flow != nullptr) {
     if (flow->generation == generation_) {  // told by a later event, or dumped twice
-      if (flow->protocol == FlowStateIndex::kTcp && flow->tcp_state == 0) TakeTcpState(batch, *flow, event);
+      if (flow->protocol == FlowStateIndex::kTcp && flow->tcp_state == 0)
+        TakeTcpState(batch, *flow, event, PlaceOf(prepared));
       return;
     }
     flow->generation = generation_;
-    return SetState(batch, *flow, event);
+    return SetState(batch, *flow, event, PlaceOf(prepared));
   }
   if (destroyed_.contains(prepared.hash)) return;
   flow = Enter(batch, prepared);
@@ -70,7 +71,7 @@ void FlowTracker::EndDump(TallyWriter::Batch& batch) {
     const std::int64_t change = overflow_in_dump_[i] - overflow_[i];
     if (change == 0) continue;
     batch.AddConnections(FlowStateIndex(i), static_cast<int>(change));
-    batch.AddUnattributed(static_cast<int>(change));
+    batch.AddUnattributed(static_cast<int>(change), 0);
     if (change > 0) connections_turned_away_ += static_cast<std::uint64_t>(change);
     overflow_[i] = overflow_in_dump_[i];
     overflow_sum_ += change;
@@ -78,14 +79,15 @@ void FlowTracker::EndDump(TallyWriter::Batch& batch) {
 }
 
 bool FlowTracker::SweepStep(TallyWriter::Batch& batch, TrackerTime now) {
-  flows_.Sweep(next_partition_, [&](Flow& flow, std::uint16_t destination_port) {
+  flows_.Sweep(next_partition_, [&](const FlowKey& key, Flow& flow) {
+    const FlowPlace place{key, next_partition_};
     if (flow.generation != generation_) {
       ++corrections_.stale;
-      Leave(batch, flow, destination_port, nullptr, now);
+      Leave(batch, flow, place, nullptr, now);
       return true;
     }
     if (flow.unconfirmed) {
-      CountMissed(batch, flow);
+      CountMissed(batch, flow, place);
       flow.unconfirmed = false;
     }
     return false;
@@ -96,14 +98,16 @@ bool FlowTracker::SweepStep(TallyWriter::Batch& batch, TrackerTime now) {
   return true;
 }
 
-void FlowTracker::EnterOverflow(TallyWriter::Batch& batch, const FlowEvent& event) {
+void FlowTracker::EnterOverflow(TallyWriter::Batch& batch, const Prepared& prepared) {
+  const FlowEvent& event = prepared.event;
   const FlowStateIndex state = StateOf(event);
   ++connections_turned_away_;
   ++overflow_[state.value()];
   ++overflow_sum_;
   batch.AddConnections(state, 1);
-  batch.AddUnattributed(1);
+  batch.AddUnattributed(1, 0);
   batch.AddOpened(event.key.protocol);
+  groups_.Count(batch, PlaceOf(prepared), {.opened = 1});
 }
 
 // A connection of the protocol that was turned away is gone, or has come in: which of them is not known, so neither is
@@ -115,7 +119,7 @@ bool FlowTracker::LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol
     --count;
     --overflow_sum_;
     batch.AddConnections(state, -1);
-    batch.AddUnattributed(-1);
+    batch.AddUnattributed(-1, 0);
     return true;
   };
   if (protocol != FlowStateIndex::kTcp) {

@@ -25,6 +25,11 @@ void DropTally::set_ebpf_counts(bool counts) {
   ebpf_counts_ = counts;
 }
 
+void DropTally::set_groups(std::shared_ptr<const NetworkGroups> groups) {
+  const std::lock_guard lock(mutex_);
+  groups_ = std::move(groups);
+}
+
 RuleName DropTally::Intern(const std::string& rule) {
   if (names_.full() && !names_.Knows(rule)) MakeRoomForNames();
   return names_.Of(rule);

@@ -45,6 +45,7 @@
 #include "collectors/drops/rule_shares.h"
 #include "collectors/tally/address.h"
 #include "collectors/tally/keyed_hash.h"
+#include "collectors/tally/network_groups.h"
 #include "collectors/tally/space_saving.h"
 
 namespace conntally {
@@ -103,6 +104,9 @@ class DropTally {
   void AddSetCounted(std::vector<SetCountedDrop> drops, Moment now);
   void EndRound(Moment now);
 
+  // The named networks that packets are counted by from now on, by their own source address.
+  void set_groups(std::shared_ptr<const NetworkGroups> groups);
+
   // Whether counted packets wait to be attributed. Off at first.
   void set_attributes(bool attributes);
   // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule; or empty, there is
@@ -127,7 +131,8 @@ class DropTally {
 
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
-    std::uint64_t sources_evicted = 0;               // that lost their entry to another
+    std::array<std::uint64_t, kNamedGroupsMax + 1> group_packets{};  // by GroupIndex; of kOtherGroup nothing is counted
+    std::uint64_t sources_evicted = 0;                               // that lost their entry to another
     std::uint64_t rules_turned_away =
         0;  // packets whose rule's name found no room, waiting or by its source, or made room for another's
     std::uint64_t logged_turned_away = 0;  // logged packets that found no room to wait in
@@ -194,6 +199,7 @@ class DropTally {
   const Options options_;
   mutable std::mutex mutex_;
   bool ebpf_counts_ = false;
+  std::shared_ptr<const NetworkGroups> groups_;  // null: none
   Table table_;
   RuleNames names_;
   std::vector<CountedDrop> waiting_;  // of the round before

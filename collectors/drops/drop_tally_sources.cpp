@@ -16,6 +16,7 @@ double Faded(double recent, std::chrono::steady_clock::duration age) {
 void DropTally::Count(const Dropped& dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
   const IpAddress& source = dropped.source;
   figures_.packets[static_cast<std::size_t>(via)] += packets;
+  if (groups_) figures_.group_packets[groups_->Of(source)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(source, packets);
   Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
   figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now.monotonic);

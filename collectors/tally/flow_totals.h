@@ -11,6 +11,7 @@
 #include <span>
 
 #include "collectors/tally/epoch.h"
+#include "collectors/tally/network_groups.h"
 
 namespace conntally {
 
@@ -43,6 +44,21 @@ class FlowStateIndex {
 inline constexpr std::array<double, 12> kDurationBoundsSeconds = {0.1, 1,   5,   15,   30,    60,
                                                                   120, 300, 900, 3600, 14400, 86400};
 
+// Of one named network: as of now, and since the start.
+struct GroupFigures {
+  std::int64_t connections = 0;
+  std::int64_t unreplied = 0;
+  std::uint64_t opened = 0;
+  std::uint64_t closed = 0;
+};
+
+struct GroupDelta {
+  std::int64_t connections = 0;
+  std::int64_t unreplied = 0;
+  std::int64_t opened = 0;
+  std::int64_t closed = 0;
+};
+
 // The reader's sums since the start.
 struct TotalFigures {
   std::array<std::int64_t, FlowStateIndex::kCount> connections{};
@@ -51,7 +67,9 @@ struct TotalFigures {
   std::array<std::uint64_t, 256> closed{};
   std::array<std::uint64_t, kDurationBoundsSeconds.size() + 1> durations{};
   std::uint64_t duration_sum_ms = 0;
-  std::int64_t unattributed_connections = 0;  // counted above, but in no source's row for want of room
+  std::int64_t unattributed_connections = 0;               // counted above, but in no source's row for want of room
+  std::int64_t unreplied = 0;                              // connections, those beyond connections_max aside
+  std::array<GroupFigures, kNamedGroupsMax + 1> groups{};  // by GroupIndex; nothing is counted for kOtherGroup
 
   std::int64_t ConnectionsSum() const {
     std::int64_t sum = 0;
@@ -67,7 +85,17 @@ class FlowTotals {
   }
   void AddOpened(std::size_t lane, std::uint8_t protocol) { Bump(lanes_[lane].opened[protocol], 1); }
   void AddClosed(std::size_t lane, std::uint8_t protocol) { Bump(lanes_[lane].closed[protocol], 1); }
-  void AddUnattributed(std::size_t lane, int change) { Bump(lanes_[lane].unattributed_connections, change); }
+  void AddUnattributed(std::size_t lane, int change, int unreplied) {
+    Bump(lanes_[lane].unattributed_connections, change);
+    if (unreplied != 0) Bump(lanes_[lane].unattributed_unreplied, unreplied);
+  }
+  void AddGroup(std::size_t lane, GroupIndex group, const GroupDelta& delta) {
+    GroupCounters& counters = lanes_[lane].groups[group];
+    if (delta.connections != 0) Bump(counters.connections, delta.connections);
+    if (delta.unreplied != 0) Bump(counters.unreplied, delta.unreplied);
+    if (delta.opened != 0) Bump(counters.opened, delta.opened);
+    if (delta.closed != 0) Bump(counters.closed, delta.closed);
+  }
   void AddDuration(std::size_t lane, double seconds) {
     std::size_t bucket = 0;
     while (bucket < kDurationBoundsSeconds.size() && seconds > kDurationBoundsSeconds[bucket]) ++bucket;
@@ -85,10 +113,24 @@ class FlowTotals {
     TakeAll(lane.durations, figures.durations);
     Take(lane.duration_sum_ms, figures.duration_sum_ms);
     Take(lane.unattributed_connections, figures.unattributed_connections);
+    Take(lane.unattributed_unreplied, figures.unreplied);
+    for (std::size_t i = 0; i < lane.groups.size(); ++i) {
+      Take(lane.groups[i].connections, figures.groups[i].connections);
+      Take(lane.groups[i].unreplied, figures.groups[i].unreplied);
+      Take(lane.groups[i].opened, figures.groups[i].opened);
+      Take(lane.groups[i].closed, figures.groups[i].closed);
+    }
   }
 
  private:
   using Counter = std::atomic<std::int64_t>;
+
+  struct alignas(kCacheLineBytes / 2) GroupCounters {
+    Counter connections{0};
+    Counter unreplied{0};
+    Counter opened{0};
+    Counter closed{0};
+  };
 
   struct alignas(kCacheLineBytes) Lane {
     std::array<Counter, FlowStateIndex::kCount> connections{};
@@ -97,6 +139,8 @@ class FlowTotals {
     std::array<Counter, kDurationBoundsSeconds.size() + 1> durations{};
     Counter duration_sum_ms{0};
     Counter unattributed_connections{0};
+    Counter unattributed_unreplied{0};
+    std::array<GroupCounters, kNamedGroupsMax + 1> groups{};
   };
 
   static void Bump(Counter& counter, std::int64_t change) {

@@ -66,6 +66,7 @@ void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   if (delta.IsZero()) return;
   ledger.connections += delta.connections;
   ledger.unreplied += delta.unreplied;
+  totals_.unreplied += delta.unreplied;
   ledger.destination_ports += delta.destination_ports;
   ledger.opened += delta.opened;
   ledger.closed += delta.closed;

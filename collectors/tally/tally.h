@@ -167,7 +167,9 @@ class TallyWriter {
     void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
     void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
     void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
-    void AddUnattributed(int change) { totals().AddUnattributed(pin_.lane(), change); }
+    // `unreplied` is how the number of unreplied ones among them changes.
+    void AddUnattributed(int change, int unreplied) { totals().AddUnattributed(pin_.lane(), change, unreplied); }
+    void AddGroup(GroupIndex group, const GroupDelta& delta) { totals().AddGroup(pin_.lane(), group, delta); }
     void AddDuration(double seconds) { totals().AddDuration(pin_.lane(), seconds); }
 
    private:

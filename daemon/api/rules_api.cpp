@@ -1,9 +1,10 @@
 #include "daemon/api/rules_api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "daemon/api/query_values.h"
 
 namespace conntally {
 namespace {
@@ -11,7 +12,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kJson = "application/json; charset=utf-8";
-constexpr std::size_t kLimitMax = 1'000'000;
 constexpr std::size_t kRulesPerPiece = 128;
 
 Json CounterJson(const std::optional<RuleCounter>& counter) {
@@ -186,10 +186,10 @@ http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, RuleSourc
   bool limited = false;
   for (const auto& [name, value] : request.query) {
     if (name != "limit") return http::ErrorResponse(400, "no parameter '" + name + "'; there is limit");
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), limit);
-    if (limited || error != std::errc{} || end != value.data() + value.size() || limit < 1 || limit > kLimitMax) {
-      return http::ErrorResponse(400, "limit is a number from 1 to 1000000");
-    }
+    const auto parsed = ParseLimit(value);
+    if (limited || !parsed)
+      return http::ErrorResponse(400, limited ? "'limit' is given twice" : parsed.error().message);
+    limit = *parsed;
     limited = true;
   }
   if (!figures) figures = std::make_shared<RuleFigures>();

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/api/query_values.h"
 #include "daemon/api/sources_query.h"
 #include "daemon/api/timestamp.h"
 #include "daemon/rules/matching_rules.h"
@@ -16,7 +17,6 @@ namespace conntally {
 namespace {
 
 constexpr std::size_t kRowsPerPiece = 128;
-constexpr std::size_t kShortRowsMax = 1000;
 
 // The packets are exact; `error` is how many more of the source may have been dropped before it was tracked.
 std::string DropsJson(const SourceDrops& drops) {

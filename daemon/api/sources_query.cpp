@@ -1,12 +1,11 @@
 #include "daemon/api/sources_query.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 #include <string>
 
-#include "config/address_notation.h"
+#include "daemon/api/query_values.h"
 
 namespace conntally {
 
@@ -25,16 +24,12 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
       if (sort == kSorts.end()) return Error{"sort is one of connections, new_rate, unreplied, drops"};
       query.sort = sort->second;
     } else if (name == "limit") {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-      const bool whole = error == std::errc{} && end == value.data() + value.size();
-      if (!whole || query.limit < 1 || query.limit > SourcesQuery::kLimitMax) {
-        return Error{"limit is a number from 1 to 1000000"};
-      }
+      const auto limit = ParseLimit(value);
+      if (!limit) return limit.error();
+      query.limit = *limit;
     } else if (name == "source") {
-      const auto within = ParsePrefix(value, HostBits::kRefused);
-      if (!within)
-        return Error{"source is an address, or a prefix without host bits such as 192.0.2.0/24; " +
-                     within.error().message};
+      const auto within = ParseWithin(name, value);
+      if (!within) return within.error();
       query.within = *within;
     } else {
       return Error{"no parameter '" + name + "'; there are sort, limit, source"};

@@ -12,7 +12,6 @@
 namespace conntally {
 
 struct SourcesQuery {
-  static constexpr std::size_t kLimitMax = 1'000'000;
   enum class Sort { kConnections, kNewRate, kUnreplied, kDrops };
 
   Sort sort = Sort::kConnections;

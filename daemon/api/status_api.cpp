@@ -113,7 +113,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"synced", trust.synced},
       {"verdict", TrustVerdict(trust, snapshot.collectors)},
       {"connections", snapshot.totals.ConnectionsSum()},
-      {"unreplied", snapshot.unreplied},
+      {"unreplied", snapshot.totals.unreplied},
       {"sources", snapshot.sources},
       {"unattributed", snapshot.totals.unattributed_connections},
       {"sources_waiting_for_series", snapshot.sources_waiting},

@@ -40,6 +40,8 @@ class DropCollector : public Collector {
   void Stop() override { worker_.Stop(); }
 
   const DropTally& tally() const { return tally_; }
+  // The named networks that packets are counted by from now on. Any thread.
+  void set_groups(std::shared_ptr<const NetworkGroups> groups) { tally_.set_groups(std::move(groups)); }
 
   // As far as the kernel's log told.
   TableFullLineCounts table_full_lines() const;

@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "collectors/tally/protocol_names.h"
+#include "daemon/exposition/destination_exposition.h"
+#include "daemon/exposition/group_exposition.h"
 #include "daemon/exposition/metric_family.h"
 #include "daemon/exposition/nat_exposition.h"
 #include "daemon/exposition/rule_exposition.h"
@@ -280,6 +282,8 @@ void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer) {
   AddTable(list, snapshot);
   AddConnections(list, snapshot.totals);
   AddSources(list, snapshot);
+  AddGroups(list, snapshot.groups);
+  AddDestinations(list, snapshot.destinations);
   AddDrops(list, snapshot);
   AddNat(list, snapshot.nat_exported);
   if (snapshot.rules) AddRules(list, *snapshot.rules);

@@ -7,11 +7,6 @@
 #include "daemon/observation/ranking.h"
 
 namespace conntally {
-namespace {
-
-constexpr double kHeavyShare = 0.01;
-
-}  // namespace
 
 bool ExportedSources::IsExcluded(const IpAddress& source) const {
   return std::any_of(options_.exclude.begin(), options_.exclude.end(),
@@ -38,8 +33,8 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
   std::array<double, 4> sums{};
   // Who is exported, or a candidate, without a row, and may have one by now.
   std::map<IpAddress, SourceRow*> without_row;
-  for (auto& [source, held] : exported_) {
-    if (held.row == kNoSourceRow) without_row.emplace(source, &held.row);
+  for (auto& [source, held] : exported_.held()) {
+    if (held.kept.row == kNoSourceRow) without_row.emplace(source, &held.kept.row);
   }
   for (auto& [source, candidate] : candidates) without_row.emplace(source, &candidate.row);
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
@@ -67,48 +62,12 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
   }
 }
 
-SeriesBudget::Class ExportedSources::Candidate::budget_class() const {
-  using Class = SeriesBudget::Class;
-  return proven ? Class::kProven : share >= kHeavyShare ? Class::kHeavy : Class::kOther;
-}
-
-void ExportedSources::Admit(const Candidates& candidates, Clock::time_point now) {
-  std::vector<const Candidates::value_type*> newcomers;
-  for (const auto& candidate : candidates) {
-    const auto held = exported_.find(candidate.first);
-    if (held == exported_.end()) {
-      newcomers.push_back(&candidate);
-      continue;
-    }
-    held->second.last_ranked = now;
-    if (candidate.second.row != kNoSourceRow) held->second.row = candidate.second.row;
-  }
-  std::erase_if(waiting_, [&](const auto& waiting) { return !candidates.contains(waiting.first); });
-  std::stable_sort(newcomers.begin(), newcomers.end(), [](const auto* a, const auto* b) {
-    const auto place = [](const Candidate& one) { return std::pair(one.budget_class(), -one.share); };
-    return place(a->second) < place(b->second);
-  });
-  budget_.Advance(now);
-  std::uint64_t held_back = 0;
-  for (const auto* newcomer : newcomers) {
-    const auto& [source, candidate] = *newcomer;
-    const auto since = waiting_.try_emplace(source, now).first->second;
-    const bool stays = now - since >= kPlaceHeld;
-    if (!budget_.Take(candidate.budget_class(), stays)) {
-      if (stays) ++held_back;
-      continue;
-    }
-    waiting_.erase(source);
-    exported_[source] = {now, candidate.row};
-  }
-  held_back_.EndRound(held_back);
-}
-
 void ExportedSources::DropForgotten(const Tally::View& view) {
-  std::erase_if(exported_, [&](const auto& entry) { return IsExcluded(entry.first); });
-  for (auto& [source, held] : exported_) {
-    const auto figures = held.row != kNoSourceRow ? view.Source(held.row) : std::nullopt;
-    if (!figures || figures->source != source) held.row = kNoSourceRow;
+  std::erase_if(exported_.held(), [&](const auto& entry) { return IsExcluded(entry.first); });
+  for (auto& [source, held] : exported_.held()) {
+    SourceRow& row = held.kept.row;
+    const auto figures = row != kNoSourceRow ? view.Source(row) : std::nullopt;
+    if (!figures || figures->source != source) row = kNoSourceRow;
   }
 }
 
@@ -118,33 +77,19 @@ void ExportedSources::Update(const Tally::View& view, const std::vector<DropTall
   Candidates candidates;
   RankDropped(dropped, candidates);
   RankTallied(view, candidates);
-  Admit(candidates, now);
-  DropDeparted(now);
+  exported_.Update(candidates, now);
   rows_.clear();
-  for (const auto& [source, held] : exported_) {
-    if (held.row != kNoSourceRow) rows_.insert(held.row);
+  for (auto& [source, held] : exported_.held()) {
+    const auto candidate = candidates.find(source);
+    if (candidate != candidates.end() && candidate->second.row != kNoSourceRow) held.kept.row = candidate->second.row;
+    if (held.kept.row != kNoSourceRow) rows_.insert(held.kept.row);
   }
-}
-
-void ExportedSources::DropDeparted(Clock::time_point now) {
-  std::vector<std::pair<Clock::time_point, IpAddress>> departed;
-  for (auto entry = exported_.begin(); entry != exported_.end();) {
-    const Clock::time_point last_ranked = entry->second.last_ranked;
-    const bool expired = last_ranked != now && now - last_ranked >= options_.hold;
-    if (last_ranked != now && !expired) departed.emplace_back(last_ranked, entry->first);
-    entry = expired ? exported_.erase(entry) : std::next(entry);
-  }
-  if (departed.size() <= held_max()) return;
-  std::sort(departed.begin(), departed.end());
-  const std::size_t excess = departed.size() - held_max();
-  for (std::size_t i = 0; i < excess; ++i) exported_.erase(departed[i].second);
-  holds_turned_away_ += excess;
 }
 
 std::vector<ExportedSources::Exported> ExportedSources::exported() const {
   std::vector<Exported> sources;
-  sources.reserve(exported_.size());
-  for (const auto& [source, held] : exported_) sources.push_back({source, held.row});
+  sources.reserve(exported_.held().size());
+  for (const auto& [source, held] : exported_.held()) sources.push_back({source, held.kept.row});
   return sources;
 }
 

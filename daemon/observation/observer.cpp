@@ -22,6 +22,10 @@ ExportedNat::Keys::Options NatOptions(const Config& config) {
   return {config.nat.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
 }
 
+ExportedDestinations::Options DestinationExportOptions(const Config& config) {
+  return {config.destinations.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
+}
+
 template <std::size_t kSize>
 std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint64_t>, kSize>& counters) {
   std::array<std::uint64_t, kSize> values;
@@ -32,7 +36,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops, NatCollector& nat,
+                   RuleCollector& rules, DropCollector& drops, NatCollector& nat,
                    std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
@@ -45,7 +49,10 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
       nat_(nat),
       collectors_(std::move(collectors)),
       exported_(ExportOptions(config)),
-      exported_nat_(NatOptions(config)) {}
+      exported_nat_(NatOptions(config)),
+      exported_destinations_(DestinationExportOptions(config)) {
+  SetGroups(config);
+}
 
 std::shared_ptr<const Config> Observer::config() const {
   const std::lock_guard lock(config_mutex_);
@@ -68,6 +75,14 @@ void Observer::set_config(const Config& config) {
   const Tally::View view = tally_.Take(WallNow());
   exported_.set_options(ExportOptions(config));
   exported_nat_.set_options(NatOptions(config));
+  exported_destinations_.set_options(DestinationExportOptions(config));
+  SetGroups(config);
+}
+
+void Observer::SetGroups(const Config& config) {
+  const auto groups = networks_.Take(config.sources.groups);
+  conntrack_.set_groups(groups);
+  drops_.set_groups(groups);
 }
 
 void Observer::Tick() {
@@ -85,6 +100,7 @@ void Observer::Tick() {
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   exported_.Update(view, drops_.tally().Rates(now), now);
   exported_nat_.Update(nat_.figures().get(), now);
+  exported_destinations_.Update(Destinations(), now);
   Remember(view, table, wall, now);
 }
 
@@ -134,7 +150,6 @@ void Observer::DescribeCollectors(Snapshot& snapshot) {
   table_.FillIn(snapshot);
   DescribeConntrack(snapshot);
   snapshot.rules = rules_.figures();
-  snapshot.dropped_packets = drops_.tally().figures().packets;
   DescribeStanding(snapshot);
   const std::lock_guard lock(recent_mutex_);
   snapshot.table_full_messages = table_full_lines_.total();
@@ -158,7 +173,9 @@ Snapshot Observer::TakeStanding() {
 void Observer::DescribeTallies(Snapshot& snapshot) {
   const Tally::View view = tally_.Take(WallNow());
   const Clock::time_point now = Clock::now();
+  const DropTally::Figures drops = drops_.tally().figures();
   exported_.Update(view, drops_.tally().Rates(now), now);
+  exported_destinations_.Update(Destinations(), now);
   {
     const std::lock_guard lock(recent_mutex_);
     snapshot.rates = rates_.PerSecond();
@@ -166,12 +183,12 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   }
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
+  snapshot.destinations = exported_destinations_.Divide(snapshot.other_connections);
   // One source may hold all that have no row.
   snapshot.unexported_source_connections_max = snapshot.totals.unattributed_connections;
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (figures.connections > 0) {
       ++snapshot.sources;
-      snapshot.unreplied += figures.unreplied;
       if (exported_.Holds(row)) return;
       ++snapshot.other_sources;
       if (!exported_.IsExcluded(figures.source)) {
@@ -188,7 +205,12 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   snapshot.trust.overflows["nat_export_new"] = exported_nat_.keys().held_back();
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
   snapshot.trust.overflows["export_new"] = exported_.held_back();
+  snapshot.trust.overflows["destination_export_hold"] = exported_destinations_.holds_turned_away();
+  snapshot.trust.overflows["destination_export_new"] = exported_destinations_.held_back();
   snapshot.sources_waiting = exported_.waiting();
+  snapshot.dropped_packets = drops.packets;
+  snapshot.groups = networks_.Divide(snapshot.totals, drops);
+  snapshot.trust.overflows["groups"] = networks_.turned_away();
 }
 
 void Observer::ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot) {

@@ -24,9 +24,11 @@
 #include "daemon/alerts/evidence.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/limits/source_limits.h"
+#include "daemon/observation/exported_destinations.h"
 #include "daemon/observation/exported_nat.h"
 #include "daemon/observation/exported_sources.h"
 #include "daemon/observation/history.h"
+#include "daemon/observation/named_networks.h"
 #include "daemon/observation/recent_rates.h"
 #include "daemon/observation/snapshot.h"
 #include "daemon/observation/table_collector.h"
@@ -39,8 +41,7 @@ class Observer {
  public:
   // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops, NatCollector& nat,
-           std::vector<const Collector*> collectors);
+           RuleCollector& rules, DropCollector& drops, NatCollector& nat, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -58,6 +59,9 @@ class Observer {
 
   // The drops of every source that is tracked for them.
   std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
+
+  // Whom the connections want; null before they are surveyed for the first time.
+  std::shared_ptr<const DestinationFigures> Destinations() const { return conntrack_.destinations(); }
 
   // The rules and what they counted; null before they are read for the first time.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
@@ -88,6 +92,7 @@ class Observer {
   std::shared_ptr<const Config> config() const;
   void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
                 Clock::time_point now);
+  void SetGroups(const Config& config);
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
   void DescribeCollectors(Snapshot& snapshot);
@@ -105,13 +110,15 @@ class Observer {
   ConntrackCollector& conntrack_;
   TableCollector& table_;
   RuleCollector& rules_;
-  const DropCollector& drops_;
+  DropCollector& drops_;
   NatCollector& nat_;
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
-  ExportedSources exported_;           // only with a view of the tally
-  ExportedNat exported_nat_;           // likewise
+  ExportedSources exported_;           // only with a view of the tally, as the next three
+  ExportedNat exported_nat_;
+  ExportedDestinations exported_destinations_;
+  NamedNetworks networks_;
   Clock::time_point last_tick_ = Clock::now();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};

@@ -19,6 +19,8 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert.h"
 #include "daemon/limits/source_limit.h"
+#include "daemon/observation/exported_destinations.h"
+#include "daemon/observation/named_networks.h"
 #include "daemon/observation/recent_rates.h"
 #include "daemon/process/build_info.h"
 #include "daemon/process/process_figures.h"
@@ -65,14 +67,16 @@ struct Snapshot {
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
-  CounterRates rates;          // over the last seconds
-  std::uint64_t sources = 0;   // with a connection or more; a lower bound while some are unattributed
-  std::int64_t unreplied = 0;  // connections, of the sources that have a row
+  CounterRates rates;         // over the last seconds
+  std::uint64_t sources = 0;  // with a connection or more; a lower bound while some are unattributed
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
   std::int64_t unexported_source_connections_max = 0;  // excluded ones aside
   std::uint64_t sources_waiting = 0;                   // that rank and have no series yet
+
+  ExportedDestinations::Split destinations;
+  std::vector<NamedGroup> groups;  // the other one last; their sums are the totals
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 

@@ -141,7 +141,7 @@ http::Response AnswerPage(const Snapshot& snapshot) {
       {"losses", LossesLine(snapshot)},
       {"connections", std::to_string(connections)},
       {"sources", std::to_string(snapshot.sources)},
-      {"unreplied", Share(static_cast<double>(snapshot.unreplied), static_cast<double>(connections))},
+      {"unreplied", Share(static_cast<double>(snapshot.totals.unreplied), static_cast<double>(connections))},
       {"rows", SourceRows(snapshot)},
   };
   return {.content_type = "text/html; charset=utf-8",

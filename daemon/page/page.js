@@ -156,6 +156,18 @@ async function refreshPorts(sources) {
     [source, port.destination_port ? `${port.protocol}/${port.destination_port}` : port.protocol]));
 }
 
+// As they were addressed, before any translation.
+async function refreshDestinations(all) {
+  const { destinations } = await ask("api/v1/destinations?limit=10");
+  byId("no-destinations").hidden = destinations.length > 0;
+  byId("destination-table").hidden = destinations.length === 0;
+  keepInStep(byId("destination-rows"), destinations, (to) => `${to.destination} ${to.protocol} ${to.port}`,
+    () => makeRow(["", "", "number", "number", "number", "number", "rule"]),
+    (row, to) => fillRow(row, [to.destination, to.port ? `${to.protocol}/${to.port}` : to.protocol, count(to.connections),
+                               percent(to.connections / Math.max(all, 1)), short(to.new_rate), percent(to.unreplied / to.connections),
+                               to.sources.slice(0, 3).map((source) => `${source.source} (${count(source.connections)})`).join(", ")]));
+}
+
 async function refreshHistory() {
   if (Date.now() - view.historyAt < historyEveryMs) return;
   const history = await ask("api/v1/history");
@@ -212,6 +224,7 @@ async function refresh() {
   showTrust(status);
   showRules(status);
   await refreshSources(status.connections);
+  await refreshDestinations(status.connections);
   await refreshHistory();
   await refreshAlerts();
   await refreshDetail(status.connections);

@@ -3,7 +3,7 @@
 import collections
 import ipaddress
 
-_NAMES = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
+PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 
 
 class KernelTable:
@@ -29,7 +29,7 @@ class KernelTable:
         unreplied = "[UNREPLIED]" in after
         state = words[3].lower() if number == 6 else ("unreplied" if unreplied else "replied")
         self.connections[source] += 1
-        self.states[_NAMES.get(number, str(number)), state] += 1
+        self.states[PROTOCOLS.get(number, str(number)), state] += 1
         if unreplied:
             self.unreplied[source] += 1
 

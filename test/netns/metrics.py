@@ -63,6 +63,16 @@ def check_invariants(metrics, before=None):
     exported = metrics.sum("conntally_source_connections")
     others = metrics.value("conntally_other_sources_connections")
     assert exported + others == total, f"exported {exported} + others {others} != connections {total}"
+    destinations = metrics.sum("conntally_destination_connections")
+    others = metrics.value("conntally_other_destinations_connections")
+    assert destinations + others == total, f"destinations {destinations} + others {others} != connections {total}"
+    for group, whole in (
+        ("conntally_group_connections", "conntally_connections"),
+        ("conntally_group_opened_total", "conntally_connections_opened_total"),
+        ("conntally_group_closed_total", "conntally_connections_closed_total"),
+        ("conntally_group_dropped_packets_total", "conntally_dropped_packets_total"),
+    ):
+        assert metrics.sum(group) == metrics.sum(whole), f"{group} {metrics.sum(group)}, {whole} {metrics.sum(whole)}"
     unknown = [key for key, value in metrics.values.items() if value < 0 and not key[0].startswith("process_")]
     assert not unknown, f"below zero: {unknown[:5]}"
     if before is None:

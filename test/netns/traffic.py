@@ -152,10 +152,10 @@ class Network(contextlib.ExitStack):
         made.bind((source, 0))
         return made
 
-    def tcp(self, source, port=ECHO_PORT):
+    def tcp(self, source, port=ECHO_PORT, server=None):
         """A TCP connection that has spoken; the caller closes it."""
         made = self._bound(source, socket.SOCK_STREAM)
-        made.connect((SERVER6 if ":" in source else SERVER, port))
+        made.connect((server or (SERVER6 if ":" in source else SERVER), port))
         made.sendall(b"hello")
         assert made.recv(16) == b"hello"
         return made
@@ -168,9 +168,10 @@ class Network(contextlib.ExitStack):
             made.connect((SERVER6 if ":" in source else SERVER, SILENT_PORT))
         return made
 
-    def udp(self, source, answered=True):
+    def udp(self, source, answered=True, port=None, server=None):
         with self._bound(source, socket.SOCK_DGRAM) as made:
-            made.sendto(b"hello", (SERVER6 if ":" in source else SERVER, ECHO_PORT if answered else SILENT_PORT))
+            made.sendto(b"hello", (server or (SERVER6 if ":" in source else SERVER),
+                                   port or (ECHO_PORT if answered else SILENT_PORT)))
             if answered:
                 made.recvfrom(16)
 

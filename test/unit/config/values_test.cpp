@@ -28,6 +28,7 @@ TEST_CASE("every kind of value reaches its member") {
       "sources: {ipv4_prefix: 0, ipv6_prefix: 64, tracked_max: 1, export_top: 0, export_hold: 0s, "
       "export_new_max_per_hour: 1, exclude: "
       "['10.0.0.0/8', '::1']}\n"
+      "destinations: {export_top: 3}\n"
       "limits: [{source: 192.0.2.7, connections: 5}, {source: 192.0.2.0/24, connections: 50}]\n"
       "rules: {backends: [nftables], poll_interval: 1h, series_max: 3}\n"
       "drops: {ebpf: off, nflog_groups: [0, 65535], kernel_log: false, tracked_max: 9}\n"
@@ -38,6 +39,7 @@ TEST_CASE("every kind of value reaches its member") {
   CHECK(config.web.listen_address == "[::]:9105");
   CHECK(config.conntrack == Config::Conntrack{4096, 500ms, 7});
   CHECK(config.sources.ipv4_prefix == 0);
+  CHECK(config.destinations.export_top == 3);
   CHECK(config.sources.ipv6_prefix == 64);
   CHECK(config.sources.idle_retention == Config{}.sources.idle_retention);
   CHECK(config.sources.exclude == std::vector{*Prefix::Parse("10.0.0.0/8"), *Prefix::Parse("::1")});
@@ -110,6 +112,30 @@ TEST_CASE("a CIDR with host bits proposes the masked one") {
   Contains(FaultOf("sources: {exclude: [192.0.2.0/33]}"), "has no prefix length from 0 to 32");
   Contains(FaultOf("sources: {exclude: ['::/129']}"), "has no prefix length from 0 to 128");
   Contains(FaultOf("sources: {exclude: [example.org/8]}"), "does not begin with an IP address");
+}
+
+TEST_CASE("a named network has prefixes, each in one network alone, and a name that a label can hold") {
+  const auto groups =
+      Accepted("sources: {groups: {office: [10.1.0.0/16, '2001:db8:1::/48'], vpn-2: [10.1.2.0/24], none: []}}")
+          .sources.groups;
+  REQUIRE(groups.size() == 3);
+  CHECK(groups.at("office") == std::vector{*Prefix::Parse("10.1.0.0/16"), *Prefix::Parse("2001:db8:1::/48")});
+  CHECK(groups.at("none").empty());
+  CHECK(FaultOf("sources:\n  groups:\n    a: [10.0.0.0/8]\n    b: [10.0.0.0/9, 10.0.0.0/8]\n") ==
+        "4:21: sources.groups.b[1]: 10.0.0.0/8 is in a already, on line 3; allowed: one network for a prefix");
+  Contains(FaultOf("sources: {groups: {a: [10.0.0.0/8, '::ffff:10.0.0.0/104']}}"), "10.0.0.0/8 is given twice");
+  Contains(FaultOf("sources: {groups: {a: [10.0.0.1/8]}}"), "sources.groups.a[0]: \"10.0.0.1/8\" has bits set");
+  Contains(FaultOf("sources: {groups: {other: [10.0.0.0/8]}}"), "allowed: any other name");
+  for (const char* name : {"''", "'a b'", "'a\"b'", "büro"}) {
+    Contains(FaultOf(std::string("sources: {groups: {") + name + ": [10.0.0.0/8]}}"), "1 to 64 letters, digits");
+  }
+  Contains(FaultOf("sources: {groups: {" + std::string(65, 'a') + ": []}}"), "1 to 64 letters, digits");
+  Contains(FaultOf("sources: {groups: {a: [], a: []}}"), "twice");
+  Contains(FaultOf("sources: {groups: [10.0.0.0/8]}"), "sources.groups");
+  Contains(FaultOf("sources: {groups: {a: 10.0.0.0/8}}"), "allowed: a list");
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += "n" + std::to_string(i) + ": [], ";
+  Contains(FaultOf("sources: {groups: {" + many + "}}"), "101 names; allowed: up to 100");
 }
 
 TEST_CASE("an IPv4-mapped prefix is the IPv4 one, which it is given twice with") {

@@ -54,7 +54,7 @@ void CheckHoldsExactly(FlowTable& table, const Model& model, std::uint32_t numbe
 std::map<std::uint32_t, unsigned> Sweep(FlowTable& table, const std::function<bool(std::uint32_t id)>& erase) {
   std::map<std::uint32_t, unsigned> visits;
   for (std::size_t partition = 0; partition < FlowTable::kPartitions; ++partition) {
-    table.Sweep(partition, [&](Flow& flow, std::uint16_t) {
+    table.Sweep(partition, [&](const FlowKey&, Flow& flow) {
       ++visits[flow.id];
       return erase(flow.id);
     });

@@ -27,7 +27,7 @@ SourceRow Open(TallyWriter& writer, TallyWriter::Batch& batch, const IpAddress& 
   batch.AddConnections(kUdpUnreplied, 1);
   batch.AddOpened(17);
   if (row == kNoSourceRow) {
-    batch.AddUnattributed(1);
+    batch.AddUnattributed(1, 0);
   } else {
     batch.AddSource(row, {.connections = 1, .unreplied = 1, .opened = 1});
   }
@@ -38,7 +38,7 @@ void Close(TallyWriter::Batch& batch, SourceRow row) {
   batch.AddConnections(kUdpUnreplied, -1);
   batch.AddClosed(17);
   if (row == kNoSourceRow) {
-    batch.AddUnattributed(-1);
+    batch.AddUnattributed(-1, 0);
   } else {
     batch.AddSource(row, {.connections = -1, .unreplied = -1, .closed = 1});
     batch.Release(row);

@@ -60,6 +60,10 @@ inline Snapshot FullSnapshot() {
   snapshot.unexported_source_connections_max = 2;
   snapshot.totals.unattributed_connections = 1;
   snapshot.other_connections = 14;  // 4 + 40 + 9 + 13 + 1 + 2 - 30 - 20 - 5
+  snapshot.destinations.exported = {{{IpAddress::Parse("192.0.2.80").value_or(IpAddress{}), 443, 6}, 41, 2},
+                                    {{IpAddress::Parse("2001:db8::80").value_or(IpAddress{}), 0, 58}, 3, 1}};
+  snapshot.destinations.others = 25;
+  snapshot.groups = {{"office", {30, 3, 31, 32}, 33}, {"other", {39, 4, 41, 42}, 43}};
   snapshot.flows = 68;
   snapshot.figures = {
       {.name = "conntally_flow_table_bytes", .help = "Memory of the tables that hold them.", .value = 4096}};

@@ -1,0 +1,26 @@
+// Parameters that several questions to the API have. The error says what is wrong and what is allowed. Pure;
+// any thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "collectors/system/result.h"
+#include "collectors/tally/address.h"
+#include "daemon/http/message.h"
+
+namespace conntally {
+
+inline constexpr std::size_t kLimitMax = 1'000'000;  // rows that may be asked for
+inline constexpr std::size_t kShortRowsMax = 1000;   // a longer list must not keep short ones waiting
+
+Result<std::size_t> ParseLimit(std::string_view value);  // 1 to kLimitMax
+// An address, or all of a prefix. `name` is the parameter's.
+Result<Prefix> ParseWithin(const std::string& name, std::string_view value);
+
+// Answers a question that has none. A parameter that would change nothing is refused: who gives one expects it to.
+http::Handler WithoutParameters(std::function<http::Response()> answer);
+
+}  // namespace conntally
