@@ -20,6 +20,7 @@
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
+#include "daemon/api/drops_api.h"
 #include "daemon/api/history_api.h"
 #include "daemon/api/rules_api.h"
 #include "daemon/api/source_details.h"
@@ -140,6 +141,7 @@ class Daemon {
           http::Lane::kAtOnce}},
         {"/api/v1/sources",
          {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
+        {"/api/v1/drops", {[this](const http::Request& request) { return AnswerDrops(drops_, request); }, &DropsLane}},
         {"/api/v1/rules",
          [this](const http::Request& request) {
            const auto name_of = [this](const IpAddress& source) { return observer_.NameOf(source); };
@@ -276,12 +278,10 @@ bool RunUntilStopped(const RunCommand& command) {
     spdlog::info("conntally {} (revision {})", build.version, build.revision);
     ran = ExpectRoomForFiles();
     if (ran && command.netns_path) ran = CheckNetworkNamespacePath(*command.netns_path);
-    if (!ran) return;
-    ran = std::make_unique<Daemon>(command, *config)->Run();
+    if (ran) ran = std::make_unique<Daemon>(command, *config)->Run();
   });
-  if (started && ran) return true;
-  spdlog::error("{}", ExplainStartFailure(started ? ran.error() : started.error()));
-  return false;
+  if (!started || !ran) spdlog::error("{}", ExplainStartFailure(started ? ran.error() : started.error()));
+  return started && ran;
 }
 
 }  // namespace
