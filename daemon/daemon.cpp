@@ -21,6 +21,7 @@
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"
 #include "daemon/api/destinations_api.h"
+#include "daemon/api/drops_api.h"
 #include "daemon/api/history_api.h"
 #include "daemon/api/nat_api.h"
 #include "daemon/api/query_values.h"
@@ -141,6 +142,7 @@ class Daemon {
          {[this](const http::Request& request) { return AnswerSources(observer_, request); }, &SourcesLane}},
         {"/api/v1/destinations",
          {[this](const http::Request& request) { return AnswerDestinations(observer_, request); }, &DestinationsLane}},
+        {"/api/v1/drops", {[this](const http::Request& request) { return AnswerDrops(drops_, request); }, &DropsLane}},
         {"/api/v1/rules",
          [this, name_of](const http::Request& request) {
            return AnswerRules(observer_.Rules(), RuleSources(observer_.Drops()), name_of, request);
@@ -280,12 +282,10 @@ bool RunUntilStopped(const RunCommand& command) {
     spdlog::info("conntally {} (revision {})", build.version, build.revision);
     ran = ExpectRoomForFiles();
     if (ran && command.netns_path) ran = CheckNetworkNamespacePath(*command.netns_path);
-    if (!ran) return;
-    ran = std::make_unique<Daemon>(command, *config)->Run();
+    if (ran) ran = std::make_unique<Daemon>(command, *config)->Run();
   });
-  if (started && ran) return true;
-  spdlog::error("{}", ExplainStartFailure(started ? ran.error() : started.error()));
-  return false;
+  if (!started || !ran) spdlog::error("{}", ExplainStartFailure(started ? ran.error() : started.error()));
+  return started && ran;
 }
 
 }  // namespace

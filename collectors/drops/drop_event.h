@@ -1,7 +1,9 @@
 // Dropped packets as the collectors of drops tell them. Plain values; any thread.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "collectors/tally/address.h"
@@ -45,14 +47,32 @@ class HookSet {
   std::uint8_t bits_;
 };
 
-// What is known of a dropped packet, and alike for those counted together.
+// Whose connection a packet is of, and whom it was for.
+struct DropEnds {
+  IpAddress source;
+  std::optional<IpAddress> destination;  // absent: not known
+  std::uint16_t destination_port = 0;    // 0: the protocol has none, or it is not known
+
+  friend auto operator<=>(const DropEnds&, const DropEnds&) = default;
+};
+
+// What is known of a dropped packet, and alike for those counted together. The addresses are those that rules saw.
 struct DropKey {
   IpAddress source;
   std::uint8_t protocol = 0;           // IPPROTO_*; after IPv6's extension headers
   std::uint16_t destination_port = 0;  // 0: the protocol has none, or a later fragment
-  HookSet hooks;
+  HookSet hooks = HookSet();
   std::uint32_t in_interface = 0;   // index; 0: none, the packet was made here
   std::uint32_t out_interface = 0;  // index; 0: none, or not decided yet
+  std::optional<IpAddress> destination = std::nullopt;
+  std::optional<std::uint8_t> icmp_type = std::nullopt;
+  // Of the connection's original direction, where that is not what the packet says: behind NAT, or of a reply.
+  std::optional<DropEnds> original = std::nullopt;
+
+  // The one it came in by, or, made here, left by.
+  std::uint32_t interface() const { return in_interface != 0 ? in_interface : out_interface; }
+  // Who counts as dropped.
+  DropEnds ends() const { return original ? *original : DropEnds{source, destination, destination_port}; }
 
   friend auto operator<=>(const DropKey&, const DropKey&) = default;
 };
@@ -68,6 +88,8 @@ struct LoggedPacket {
   DropKey key;
   DropVia via = DropVia::kNflog;  // kNflog or kLog
   std::string prefix;             // of the log rule; empty: it has none
+  // Their names, where the key has no indexes.
+  std::string in_interface = {}, out_interface = {};
 };
 
 // Dropped packets of a source that a set counted.

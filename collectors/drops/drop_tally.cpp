@@ -4,15 +4,17 @@
 
 namespace conntally {
 DropTally::DropTally(const Options& options, KeyedHash hash)
-    : options_(options), table_(options.tracked_max, hash), logged_(0, LikenessHash{hash}) {}
+    : options_(options), table_(options.tracked_max, hash), logged_(0, LikenessHash{hash}), recent_(hash) {}
 
 std::size_t DropTally::LikenessHash::operator()(const Likeness& likeness) const {
-  std::array<std::uint8_t, 20> bytes;
+  std::array<std::uint8_t, 36> bytes{};
   std::copy(likeness.source.bytes.begin(), likeness.source.bytes.end(), bytes.begin());
-  bytes[16] = static_cast<std::uint8_t>(likeness.source.family);
-  bytes[17] = likeness.protocol;
-  bytes[18] = static_cast<std::uint8_t>(likeness.destination_port >> 8);
-  bytes[19] = static_cast<std::uint8_t>(likeness.destination_port);
+  if (likeness.destination)
+    std::copy(likeness.destination->bytes.begin(), likeness.destination->bytes.end(), bytes.begin() + 16);
+  bytes[32] = static_cast<std::uint8_t>(likeness.source.family);
+  bytes[33] = likeness.protocol;
+  bytes[34] = static_cast<std::uint8_t>(likeness.destination_port >> 8);
+  bytes[35] = static_cast<std::uint8_t>(likeness.destination_port);
   return hash(std::as_bytes(std::span(bytes)));
 }
 
@@ -41,6 +43,7 @@ void DropTally::MakeRoomForNames() {
   for (const auto& [likeness, alike] : logged_) {
     for (const Logged& logged : alike) in_use[logged.rule] = true;
   }
+  recent_.Mark(in_use);
   const RuleNames::Names forgotten = names_.MakeRoom(in_use);
   table_.ForEachPayload(
       [&](Breakdown& breakdown) { figures_.rules_turned_away += breakdown.shares.Forget(forgotten); });
@@ -49,6 +52,7 @@ void DropTally::MakeRoomForNames() {
       if (forgotten[logged.rule]) logged.rule = 0;
     }
   }
+  recent_.Forget(forgotten);
 }
 
 void DropTally::AddCounted(const CountedDrop& drop) {
@@ -65,7 +69,7 @@ void DropTally::Remember(const LoggedPacket& packet) {
   const RuleName rule = Intern(packet.prefix);
   if (logged_waiting_ >= kLoggedMax) {
     ++figures_.logged_turned_away;
-    if (!ebpf_counts_) Count(DroppedAt(packet.key, last_.monotonic), packet.via, rule, 1, last_);
+    if (!ebpf_counts_) Count(packet.key, {last_.monotonic, last_.monotonic}, packet.via, rule, 1, last_);
     return;
   }
   std::vector<Logged>& alike = logged_[LikenessOf(packet.key)];
@@ -78,7 +82,7 @@ void DropTally::Remember(const LoggedPacket& packet) {
     ++same->unpaired;
     return;
   }
-  alike.push_back({packet.key.hooks, packet.via, rule, 1, 1, round_});
+  alike.push_back({packet.key.hooks, packet.via, rule, 1, 1, round_, packet.key.interface(), packet.key.icmp_type});
   ++logged_waiting_;
 }
 
@@ -98,6 +102,7 @@ void DropTally::EndRound(Moment now) {
   }
   SettleSets(now, kSetWait);
   SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
+  recent_.EndRound(now.monotonic);
   ++round_;
 }
 
@@ -108,25 +113,36 @@ void DropTally::set_attributes(bool attributes) {
 
 void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
   const std::lock_guard lock(mutex_);
-  std::vector<decltype(unattributed_)::const_iterator> most;
-  for (auto waiting = unattributed_.cbegin(); waiting != unattributed_.cend(); ++waiting) most.push_back(waiting);
+  std::vector<AllUnattributed::const_iterator> most;
+  for (const AllUnattributed* all : {&unattributed_, &unattributed_sources_}) {
+    for (auto waiting = all->cbegin(); waiting != all->cend(); ++waiting) most.push_back(waiting);
+  }
   std::stable_sort(most.begin(), most.end(),
                    [](const auto& a, const auto& b) { return a->second.packets > b->second.packets; });
   for (const auto& waiting : most) {
     const auto& [key, unattributed] = *waiting;
     const auto rule = rule_of(key, unattributed.packets);
     if (!rule) continue;
-    Count(DroppedAt(key, unattributed.since), DropVia::kEbpf, Intern(*rule), unattributed.packets, now);
-    unattributed_.erase(waiting);
+    DropKey named = key;
+    named.hooks = rule->hook.value_or(key.hooks);
+    CountUnattributed(named, unattributed, Intern(rule->text), now);
+    (key.destination ? unattributed_ : unattributed_sources_).erase(waiting);
   }
 }
 
+void DropTally::CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Moment now) {
+  CountSource(key, waiting.span.last, DropVia::kEbpf, rule, waiting.packets, now);
+  if (key.destination) recent_.Add(key, DropVia::kEbpf, rule, waiting.packets, waiting.span);
+}
+
 void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
-  std::erase_if(unattributed_, [&](const auto& waiting) {
-    if (now.monotonic - waiting.second.since < age) return false;
-    Count(DroppedAt(waiting.first, waiting.second.since), DropVia::kEbpf, 0, waiting.second.packets, now);
-    return true;
-  });
+  for (AllUnattributed* all : {&unattributed_, &unattributed_sources_}) {
+    std::erase_if(*all, [&](const auto& waiting) {
+      if (now.monotonic - waiting.second.span.first < age) return false;
+      CountUnattributed(waiting.first, waiting.second, 0, now);
+      return true;
+    });
+  }
 }
 
 void DropTally::Settle(Moment now) {
@@ -154,7 +170,8 @@ void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) 
       TakeOffLogged(drop);
       if (!whole) figures_.set_turned_away += drop.packets;
       if (whole && drop.packets != 0)
-        Count({drop.source, 0, 0, now.monotonic}, DropVia::kSet, Intern(drop.rule), drop.packets, now);
+        Count({.source = drop.source}, {now.monotonic, now.monotonic}, DropVia::kSet, Intern(drop.rule), drop.packets,
+              now);
     }
     ForgetTold(batch.number);
   }
@@ -196,6 +213,7 @@ void DropTally::TakeOffLogged(SetCountedDrop& drop) {
 
 // A counted packet takes the name of a logged one that is like it, NFLOG's before LOG's.
 void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
+  const RecentDrops::Span seen{now.monotonic, now.monotonic};
   std::uint64_t unnamed = drop.packets;
   const auto found = logged_.empty() ? logged_.end() : logged_.find(LikenessOf(drop.key));
   if (found != logged_.end()) {
@@ -205,25 +223,39 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
         const std::uint64_t named = std::min(unnamed, logged.packets);
         logged.packets -= named;
         unnamed -= named;
-        if (named != 0) Count(DroppedAt(drop.key, now.monotonic), via, logged.rule, named, now);
+        if (named != 0) Count(drop.key, seen, via, logged.rule, named, now);
       }
     }
   }
   if (unnamed == 0) return;
-  if (attributes_ && (unattributed_.size() < kUnattributedMax || unattributed_.contains(drop.key))) {
-    Unattributed& waiting = unattributed_.try_emplace(drop.key, Unattributed{0, now.monotonic}).first->second;
-    waiting.packets += unnamed;
-    return;
+  if (!attributes_) return Count(drop.key, seen, DropVia::kEbpf, 0, unnamed, now);
+  // Who sends to ever other ports and addresses has as many keys: without them he still gets his rule, where it does
+  // not depend on them.
+  DropKey key = drop.key;
+  const bool whole = key.destination && (unattributed_.size() < kUnattributedMax || unattributed_.contains(key));
+  if (!whole) {
+    recent_.Add(key, DropVia::kEbpf, 0, unnamed, seen);
+    key.destination.reset();
+    if (key.original) key.original->destination.reset();
   }
-  if (attributes_) figures_.rules_turned_away += unnamed;
-  Count(DroppedAt(drop.key, now.monotonic), DropVia::kEbpf, 0, unnamed, now);
+  AllUnattributed& all = whole ? unattributed_ : unattributed_sources_;
+  if (!whole && all.size() >= kUnattributedSourcesMax && !all.contains(key)) {
+    figures_.rules_turned_away += unnamed;
+    return CountSource(key, now.monotonic, DropVia::kEbpf, 0, unnamed, now);
+  }
+  Unattributed& waiting = all.try_emplace(key, Unattributed{0, seen}).first->second;
+  waiting.packets += unnamed;
+  waiting.span.last = now.monotonic;
 }
 
 // Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they
 // could. Else they are the count.
 void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
-    const Dropped dropped{alike->first.source, alike->first.protocol, alike->first.destination_port, now.monotonic};
+    DropKey key{.source = alike->first.source,
+                .protocol = alike->first.protocol,
+                .destination_port = alike->first.destination_port,
+                .destination = alike->first.destination};
     std::vector<Logged>& list = alike->second;
     if (!ebpf_counts_) {
       for (Logged& by_log : list) {
@@ -239,7 +271,12 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
     }
     std::erase_if(list, [&](const Logged& logged) {
       if (logged.round + rounds > round_) return false;
-      if (!ebpf_counts_ && logged.packets != 0) Count(dropped, logged.via, logged.rule, logged.packets, now);
+      if (!ebpf_counts_ && logged.packets != 0) {
+        key.hooks = logged.hooks;
+        key.in_interface = logged.interface;
+        key.icmp_type = logged.icmp_type;
+        Count(key, {now.monotonic, now.monotonic}, logged.via, logged.rule, logged.packets, now);
+      }
       --logged_waiting_;
       return true;
     });

@@ -20,6 +20,12 @@
 // ones two for what they name, so a packet shows up one round late, and what was published never changes its rule:
 // counters never fall.
 //
+// What was dropped of late is told tuple by tuple besides (recent_drops.h). What waits for its rule is told there with
+// none until it has one.
+//
+// Whose a packet is: the source of its connection's original direction, where that is known (DropKey::ends). Logs and
+// rules are compared with what the packet itself said.
+//
 // Bounds: `tracked_max` sources (Space-Saving), a few rules of each by name (rule_shares.h), so many names of rules
 // (rule_names.h), kLoggedMax logged packets waiting; what they turn away is counted, and a packet without room for its
 // name is still counted, as of no rule.
@@ -35,12 +41,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "collectors/drops/drop_event.h"
 #include "collectors/drops/drop_targets.h"
+#include "collectors/drops/recent_drops.h"
 #include "collectors/drops/rule_names.h"
 #include "collectors/drops/rule_shares.h"
 #include "collectors/tally/address.h"
@@ -75,7 +83,10 @@ class DropTally {
  public:
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::size_t kLoggedMax = 65'536;
-  static constexpr std::size_t kUnattributedMax = 8192;  // keys that wait for a rule; more are counted without one
+  // Keys that wait for a rule: past the first bound those without their destination, past both they are counted without
+  // one.
+  static constexpr std::size_t kUnattributedMax = 16'384;
+  static constexpr std::size_t kUnattributedSourcesMax = 8192;
   static constexpr std::chrono::seconds kAttributionWait{11};
   static constexpr std::chrono::seconds kSetWait{2};  // until the logs have told what they will
 
@@ -109,9 +120,15 @@ class DropTally {
 
   // Whether counted packets wait to be attributed. Off at first.
   void set_attributes(bool attributes);
-  // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule; or empty, there is
-  // none; or nullopt, ask again later.
-  using RuleOf = std::function<std::optional<std::string>(const DropKey& key, std::uint64_t packets)>;
+  // Asks `rule_of` for the rule of all that wait, the most packets first. Its answer: the rule, and its hook; or empty,
+  // there is none; or nullopt, ask again later.
+  struct NamedRule {
+    NamedRule(std::string rule, std::optional<HookSet> its_hook = std::nullopt)
+        : text(std::move(rule)), hook(its_hook) {}
+    std::string text;
+    std::optional<HookSet> hook;
+  };
+  using RuleOf = std::function<std::optional<NamedRule>(const DropKey& key, std::uint64_t packets)>;
   void Attribute(const RuleOf& rule_of, Moment now);
 
   // At the end, when no further round comes: nothing waits any longer.
@@ -129,6 +146,11 @@ class DropTally {
   };
   std::vector<Rated> Rates(std::chrono::steady_clock::time_point now) const;
 
+  // What was dropped of late, as far as `wanted` says so (without the rule's text), in no order.
+  std::vector<RecentDrop> Recent(const std::function<bool(const RecentDrop&)>& wanted) const;
+  // Whose rows stay longest where there is no room for all.
+  void set_regulars(std::set<IpAddress> regulars);
+
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};  // all that were counted, tracked or not, by DropVia
     std::array<std::uint64_t, kNamedGroupsMax + 1> group_packets{};  // by GroupIndex; of kOtherGroup nothing is counted
@@ -137,10 +159,12 @@ class DropTally {
         0;  // packets whose rule's name found no room, waiting or by its source, or made room for another's
     std::uint64_t logged_turned_away = 0;  // logged packets that found no room to wait in
     std::uint64_t set_turned_away = 0;  // packets counted by sets that the logs may have told of, without room to know
+    std::uint64_t recent_turned_away = 0;  // packets of tuples that made room among those of late
   };
   Figures figures() const;
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   struct Breakdown {
     RuleShares shares;
     double recent = 0;  // packets, each fading with kRateWindow; as of `recent_at`
@@ -155,6 +179,7 @@ class DropTally {
   // What a logged packet and a counted one must have in common, hooks aside.
   struct Likeness {
     IpAddress source;
+    std::optional<IpAddress> destination;
     std::uint8_t protocol = 0;
     std::uint16_t destination_port = 0;
     friend bool operator==(const Likeness&, const Likeness&) = default;
@@ -170,9 +195,13 @@ class DropTally {
     std::uint64_t packets = 0;   // not accounted for yet
     std::uint64_t unpaired = 0;  // of NFLOG: not told of by LOG as well, as far as is known
     std::uint64_t round = 0;
+    std::uint32_t interface = 0;
+    std::optional<std::uint8_t> icmp_type = std::nullopt;
   };
 
-  static Likeness LikenessOf(const DropKey& key) { return {key.source, key.protocol, key.destination_port}; }
+  static Likeness LikenessOf(const DropKey& key) {
+    return {key.source, key.destination, key.protocol, key.destination_port};
+  }
   RuleName Intern(const std::string& rule);
   void MakeRoomForNames();
   void Remember(const LoggedPacket& packet);
@@ -183,16 +212,8 @@ class DropTally {
   void RememberTold(const IpAddress& source, std::uint64_t packets);
   void TakeOffLogged(SetCountedDrop& drop);
   void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
-  struct Dropped {  // what is known of packets that are counted together
-    IpAddress source;
-    std::uint8_t protocol = 0;  // 0: not known
-    std::uint16_t port = 0;
-    std::chrono::steady_clock::time_point when;
-  };
-  static Dropped DroppedAt(const DropKey& key, std::chrono::steady_clock::time_point when) {
-    return {key.source, key.protocol, key.destination_port, when};
-  }
-  void Count(const Dropped& dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
+  void Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
+  void CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
   IpAddress Grouped(const IpAddress& source) const;
 
@@ -208,10 +229,14 @@ class DropTally {
   std::uint64_t logged_waiting_ = 0;  // entries in all of its lists
   struct Unattributed {
     std::uint64_t packets = 0;
-    std::chrono::steady_clock::time_point since;
+    RecentDrops::Span span;
   };
+  using AllUnattributed = std::map<DropKey, Unattributed>;
+  void CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Moment now);
   bool attributes_ = false;
-  std::map<DropKey, Unattributed> unattributed_;
+  AllUnattributed unattributed_;          // those whose destination is known
+  AllUnattributed unattributed_sources_;  // those that are told of late already, without a rule
+  RecentDrops recent_;
   // A packet that was dropped before the n-th batch of what sets counted was read is in that batch. The logs tell of it
   // within a second, when n batches or more have come; or, since a batch comes a moment after it was read, n - 1 or n
   // - 2.

@@ -13,22 +13,29 @@ double Faded(double recent, std::chrono::steady_clock::duration age) {
 
 }  // namespace
 
-void DropTally::Count(const Dropped& dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now) {
-  const IpAddress& source = dropped.source;
+void DropTally::Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets,
+                      Moment now) {
+  CountSource(key, span.last, via, rule, packets, now);
+  recent_.Add(key, via, rule, packets, span);
+}
+
+void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets,
+                            Moment now) {
+  const DropEnds ends = key.ends();
   figures_.packets[static_cast<std::size_t>(via)] += packets;
-  if (groups_) figures_.group_packets[groups_->Of(source)] += packets;
-  if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(source, packets);
-  Breakdown& breakdown = table_.Add(Grouped(source), packets).payload;
+  if (groups_) figures_.group_packets[groups_->Of(ends.source)] += packets;
+  if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(key.source, packets);
+  Breakdown& breakdown = table_.Add(Grouped(ends.source), packets).payload;
   figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now.monotonic);
   if (breakdown.first_seen == std::chrono::sys_seconds{}) breakdown.first_seen = now.wall;
   breakdown.last_seen = now.wall;
   breakdown.recent = Faded(breakdown.recent, now.monotonic - breakdown.recent_at) + static_cast<double>(packets);
   breakdown.recent_at = now.monotonic;
-  if (dropped.protocol != 0 && (packets > 1 || breakdown.last_dropped != std::chrono::steady_clock::time_point{})) {
+  if (key.protocol != 0 && (packets > 1 || breakdown.last_dropped != Time{})) {
     if (!breakdown.targets) breakdown.targets = std::make_unique<DropTargets>();
-    breakdown.targets->Add(dropped.protocol, dropped.port, packets, dropped.when);
+    breakdown.targets->Add(key.protocol, ends.destination_port, packets, dropped);
   }
-  breakdown.last_dropped = std::max(breakdown.last_dropped, dropped.when);
+  breakdown.last_dropped = std::max(breakdown.last_dropped, dropped);
 }
 
 SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
@@ -75,10 +82,31 @@ std::vector<DropTally::Rated> DropTally::Rates(std::chrono::steady_clock::time_p
   return rates;
 }
 
+std::vector<RecentDrop> DropTally::Recent(const std::function<bool(const RecentDrop&)>& wanted) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<RecentDrop> drops;
+  recent_.ForEach([&](RecentDrop drop, RuleName rule) {
+    if (!wanted(drop)) return;
+    drop.rule = names_.Text(rule);
+    drops.push_back(std::move(drop));
+  });
+  for (const auto& [key, waiting] : unattributed_) {
+    RecentDrop drop = RecentDrops::Described(key, DropVia::kEbpf, waiting.packets, waiting.span);
+    if (wanted(drop)) drops.push_back(std::move(drop));
+  }
+  return drops;
+}
+
+void DropTally::set_regulars(std::set<IpAddress> regulars) {
+  const std::lock_guard lock(mutex_);
+  recent_.set_regulars(std::move(regulars));
+}
+
 DropTally::Figures DropTally::figures() const {
   const std::lock_guard lock(mutex_);
   Figures figures = figures_;
   figures.sources_evicted = table_.evictions();
+  figures.recent_turned_away = recent_.turned_away();
   return figures;
 }
 

@@ -1,9 +1,7 @@
 #include "collectors/drops/ebpf_drops.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <linux/btf.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
 
@@ -15,12 +13,13 @@
 
 #include "collectors/drops/ebpf/drop_record.h"
 #include "collectors/drops/ebpf/object.h"
+#include "collectors/drops/kernel_drop_reasons.h"
+#include "collectors/drops/kernel_types.h"
 #include "collectors/system/capabilities.h"
 
 namespace conntally {
 namespace {
 
-constexpr const char* kKernelTypes = "/sys/kernel/btf/vmlinux";
 constexpr std::uint32_t kBatchRecords = 4096;
 
 template <typename T, void (*kFree)(T*)>
@@ -30,7 +29,6 @@ struct Free {
 void DestroyLink(bpf_link* link) { bpf_link__destroy(link); }
 using Object = std::unique_ptr<bpf_object, Free<bpf_object, bpf_object__close>>;
 using Link = std::unique_ptr<bpf_link, Free<bpf_link, DestroyLink>>;
-using KernelTypes = std::unique_ptr<btf, Free<btf, btf__free>>;
 
 std::string MissingCapabilities() {
   if (HasCapability(CAP_SYS_ADMIN)) return {};
@@ -43,18 +41,6 @@ std::string MissingCapabilities() {
   return missing;
 }
 
-bool TellsDropReasons() {
-  const KernelTypes types(btf__load_vmlinux_btf());
-  if (!types) return false;
-  const int reasons = btf__find_by_name_kind(types.get(), "skb_drop_reason", BTF_KIND_ENUM);
-  if (reasons < 0) return false;
-  const btf_type* type = btf__type_by_id(types.get(), static_cast<std::uint32_t>(reasons));
-  const struct btf_enum* first = btf_enum(type);
-  return std::any_of(first, first + btf_vlen(type), [&](const struct btf_enum& reason) {
-    return std::string_view(btf__name_by_offset(types.get(), reason.name_off)) == "SKB_DROP_REASON_NETFILTER_DROP";
-  });
-}
-
 // Why it could not be loaded, as far as that can be found out.
 Error Explain(const char* doing, int code) {
   if (const std::string missing = MissingCapabilities(); !missing.empty()) {
@@ -63,11 +49,12 @@ Error Explain(const char* doing, int code) {
   // What follows would want some, too, and blame the kernel.
   if (code == EMFILE || code == ENFILE || code == ENOMEM) return Error::FromErrno(doing, code);
   struct stat types {};
-  if (stat(kKernelTypes, &types) != 0) {
-    return {std::string("the kernel does not describe its types: no ") + kKernelTypes + " (CONFIG_DEBUG_INFO_BTF)",
+  if (stat(kKernelTypesPath, &types) != 0) {
+    return {std::string("the kernel does not describe its types: no ") + kKernelTypesPath + " (CONFIG_DEBUG_INFO_BTF)",
             code};
   }
-  if (!TellsDropReasons()) return {"the kernel does not tell why it drops packets: Linux 5.17 or later does", code};
+  if (!ReadKernelTypes().drop_reasons.contains("NETFILTER_DROP"))
+    return {"the kernel does not tell why it drops packets: Linux 5.17 or later does", code};
   Error error = Error::FromErrno(doing, code);
   if (code == EPERM) error.message += ": a user namespace, kernel lockdown or a system call filter forbids bpf(2)";
   return error;
@@ -76,17 +63,70 @@ Error Explain(const char* doing, int code) {
 // libbpf's own words would go to stderr, beside the log.
 int Silence(libbpf_print_level, const char*, va_list) { return 0; }
 
+IpAddress ToAddress(const unsigned char (&bytes)[16], const drop_record_key& record) {
+  IpAddress address;
+  address.family = record.family == 4 ? Family::kIpv4 : Family::kIpv6;
+  std::copy(std::begin(bytes), std::end(bytes), address.bytes.begin());
+  return address;
+}
+
 CountedDrop ToCountedDrop(const drop_record_key& record, std::uint64_t packets) {
+  const bool whole = (record.flags & DROP_WITHOUT_DESTINATION) == 0;
   CountedDrop drop;
-  std::copy(std::begin(record.source), std::end(record.source), drop.key.source.bytes.begin());
-  drop.key.source.family = record.family == 4 ? Family::kIpv4 : Family::kIpv6;
+  drop.key.source = ToAddress(record.source, record);
+  if (whole) drop.key.destination = ToAddress(record.destination, record);
   drop.key.protocol = record.protocol;
   drop.key.destination_port = record.destination_port;
+  if ((record.flags & DROP_HAS_ICMP_TYPE) != 0) drop.key.icmp_type = record.icmp_type;
   drop.key.hooks = HookSet(record.hooks);
   drop.key.in_interface = record.in_interface;
   drop.key.out_interface = record.out_interface;
+  if ((record.flags & DROP_HAS_ORIGINAL) != 0) {
+    DropEnds& original = drop.key.original.emplace();
+    original.source = ToAddress(record.original_source, record);
+    if (whole) original.destination = ToAddress(record.original_destination, record);
+    original.destination_port = record.original_port;
+  }
   drop.packets = packets;
   return drop;
+}
+
+// By the kernel's numbers: the place in kKernelDropReasons, plus 1.
+void NumberReasons(const std::map<std::string, std::uint32_t>& numbers, unsigned char (&slots)[DROP_REASON_NUMBERS]) {
+  for (std::size_t i = 0; i < kKernelDropReasons.size(); ++i) {
+    const auto number = numbers.find(std::string(kKernelDropReasons[i]));
+    if (number != numbers.end() && number->second < DROP_REASON_NUMBERS)
+      slots[number->second] = static_cast<unsigned char>(i + 1);
+  }
+}
+
+// A map that the program writes while the other one is emptied, of two.
+struct SwappedMaps {
+  std::array<int, 2> records{};  // file descriptors, owned by the object
+  int current = -1;
+  std::size_t active = 0;   // which of the records the program writes
+  bool unfinished = false;  // the other one has not been emptied to its end
+
+  std::vector<drop_record_key> keys = std::vector<drop_record_key>(kBatchRecords);
+  std::vector<std::uint64_t> packets = std::vector<std::uint64_t>(kBatchRecords);
+
+  Status Drain(const std::function<void(const CountedDrop&)>& visit);
+
+ private:
+  Status Swap();
+  Status Empty(int map, const std::function<void(const CountedDrop&)>& visit);
+};
+
+// The sum over the CPUs of what a map's only slot holds.
+template <typename T>
+Result<std::vector<T>> ReadOfCpus(int map) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 1) return Error::FromErrno("cannot count the CPUs", -cpus);
+  std::vector<T> of_cpus(static_cast<std::size_t>(cpus));
+  const std::uint32_t slot = 0;
+  if (bpf_map_lookup_elem(map, &slot, of_cpus.data()) != 0)
+    return Error::FromErrno("cannot read what the eBPF program counts", errno);
+  return of_cpus;
 }
 
 }  // namespace
@@ -95,17 +135,16 @@ struct EbpfDrops::Loaded {
   Object object;
   Link link;
   bpf_program* program = nullptr;
-  std::array<int, 2> records{};  // file descriptors, owned by the object
-  int current = -1;
+  SwappedMaps records, sources;
   int losses = -1;
-  std::size_t active = 0;   // which of the records the program writes
-  bool unfinished = false;  // the other one has not been emptied to its end
+  int reasons = -1;
+  int layout = -1;
+  bool follows = false;       // connections
+  bool asked_module = false;  // how it keeps them
+  drop_settings settings{};
 
-  std::vector<drop_record_key> keys = std::vector<drop_record_key>(kBatchRecords);
-  std::vector<std::uint64_t> packets = std::vector<std::uint64_t>(kBatchRecords);
-
-  Status Swap();
-  Status Empty(int map, const std::function<void(const CountedDrop&)>& visit);
+  void Follow(const std::optional<connection_layout>& connections);
+  int Map(const char* name) const { return bpf_object__find_map_fd_by_name(object.get(), name); }
 };
 
 EbpfDrops::EbpfDrops(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
@@ -123,7 +162,10 @@ Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
   bpf_object* object = loaded->object.get();
   if (object == nullptr) return Explain("cannot open the eBPF program", errno);
 
-  const drop_settings settings{.namespace_inode = namespace_inode};
+  drop_settings& settings = loaded->settings;
+  settings.namespace_inode = namespace_inode;
+  const KernelTypes types = ReadKernelTypes();
+  NumberReasons(types.drop_reasons, settings.reason_slots);
   bpf_map* settings_map = bpf_object__find_map_by_name(object, ".rodata.settings");
   if (settings_map == nullptr || bpf_map__set_initial_value(settings_map, &settings, sizeof settings) != 0) {
     return Error{"the eBPF program does not take its settings", EINVAL};
@@ -131,16 +173,39 @@ Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
 
   if (const int failed = bpf_object__load(object); failed != 0) return Explain("cannot load the eBPF program", -failed);
   loaded->program = bpf_object__find_program_by_name(object, "on_kfree_skb");
-  loaded->records = {bpf_object__find_map_fd_by_name(object, "records_a"),
-                     bpf_object__find_map_fd_by_name(object, "records_b")};
-  loaded->current = bpf_object__find_map_fd_by_name(object, "current");
-  loaded->losses = bpf_object__find_map_fd_by_name(object, "losses");
+  loaded->records.records = {loaded->Map("records_a"), loaded->Map("records_b")};
+  loaded->records.current = loaded->Map("current");
+  loaded->sources.records = {loaded->Map("sources_a"), loaded->Map("sources_b")};
+  loaded->sources.current = loaded->Map("current_sources");
+  loaded->losses = loaded->Map("losses");
+  loaded->reasons = loaded->Map("reasons");
+  loaded->layout = loaded->Map(".data.layout");
+  loaded->Follow(types.connections);
   loaded->link.reset(bpf_program__attach(loaded->program));
   if (!loaded->link) return Explain("cannot attach to the tracepoint kfree_skb", errno);
   return EbpfDrops(std::move(loaded));
 }
 
-Status EbpfDrops::Loaded::Swap() {
+// The program looks at `known` first: it is set last.
+void EbpfDrops::Loaded::Follow(const std::optional<connection_layout>& connections) {
+  if (!connections) return;
+  const std::uint32_t slot = 0;
+  for (const unsigned known : {0U, 1U}) {
+    connection_layout told = *connections;
+    told.known = known;
+    follows = bpf_map_update_elem(layout, &slot, &told, BPF_ANY) == 0;
+  }
+}
+
+bool EbpfDrops::FollowConnections() {
+  if (!loaded_->follows && !loaded_->asked_module && DescribesConntrackModule()) {
+    loaded_->asked_module = true;
+    loaded_->Follow(ReadConntrackModule());
+  }
+  return loaded_->follows;
+}
+
+Status SwappedMaps::Swap() {
   const std::uint32_t slot = 0;
   const int next = records[1 - active];
   if (bpf_map_update_elem(current, &slot, &next, BPF_ANY) != 0)
@@ -150,7 +215,7 @@ Status EbpfDrops::Loaded::Swap() {
   return Ok();
 }
 
-Status EbpfDrops::Loaded::Empty(int map, const std::function<void(const CountedDrop&)>& visit) {
+Status SwappedMaps::Empty(int map, const std::function<void(const CountedDrop&)>& visit) {
   std::uint32_t position = 0;
   bool first = true;
   for (;;) {
@@ -165,27 +230,27 @@ Status EbpfDrops::Loaded::Empty(int map, const std::function<void(const CountedD
   }
 }
 
-Status EbpfDrops::Drain(const std::function<void(const CountedDrop&)>& visit) {
-  if (!loaded_->unfinished) {
+Status SwappedMaps::Drain(const std::function<void(const CountedDrop&)>& visit) {
+  if (!unfinished) {
     drop_record_key first;
-    if (bpf_map_get_next_key(loaded_->records[loaded_->active], nullptr, &first) != 0) return Ok();  // empty
-    if (const auto swapped = loaded_->Swap(); !swapped) return swapped;
+    if (bpf_map_get_next_key(records[active], nullptr, &first) != 0) return Ok();  // empty
+    if (const auto swapped = Swap(); !swapped) return swapped;
   }
-  const auto emptied = loaded_->Empty(loaded_->records[1 - loaded_->active], visit);
-  if (emptied) loaded_->unfinished = false;
+  const auto emptied = Empty(records[1 - active], visit);
+  if (emptied) unfinished = false;
   return emptied;
 }
 
+Status EbpfDrops::Drain(const std::function<void(const CountedDrop&)>& visit) {
+  if (const auto drained = loaded_->records.Drain(visit); !drained) return drained;
+  return loaded_->sources.Drain(visit);
+}
+
 Result<EbpfDrops::Losses> EbpfDrops::ReadLosses() const {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 1) return Error::FromErrno("cannot count the CPUs", -cpus);
-  std::vector<drop_losses> of_cpus(static_cast<std::size_t>(cpus));
-  const std::uint32_t slot = 0;
-  if (bpf_map_lookup_elem(loaded_->losses, &slot, of_cpus.data()) != 0) {
-    return Error::FromErrno("cannot read the eBPF program's losses", errno);
-  }
+  const auto of_cpus = ReadOfCpus<drop_losses>(loaded_->losses);
+  if (!of_cpus) return of_cpus.error();
   Losses losses;
-  for (const drop_losses& of_cpu : of_cpus) {
+  for (const drop_losses& of_cpu : *of_cpus) {
     losses.overflow += of_cpu.overflow;
     losses.no_ip += of_cpu.no_ip;
   }
@@ -195,6 +260,18 @@ Result<EbpfDrops::Losses> EbpfDrops::ReadLosses() const {
     losses.missed = info.recursion_misses;
   }
   return losses;
+}
+
+std::map<std::string, std::uint64_t> EbpfDrops::ReadReasons() const {
+  std::map<std::string, std::uint64_t> packets;
+  const auto of_cpus = ReadOfCpus<drop_reasons>(loaded_->reasons);
+  if (!of_cpus) return packets;
+  for (const unsigned char slot : loaded_->settings.reason_slots) {
+    if (slot == 0) continue;
+    std::uint64_t& sum = packets[std::string(kKernelDropReasons[slot - 1])];
+    for (const drop_reasons& of_cpu : *of_cpus) sum += of_cpu.packets[slot - 1];
+  }
+  return packets;
 }
 
 }  // namespace conntally

@@ -4,6 +4,9 @@
 // Exact: every drop is in a drained count or in losses(). The program writes one of two maps; Drain lets it go on with
 // the other and empties the first, once the kernel has made sure that nobody writes it any more.
 //
+// Where more tuples are dropped between two drains than the maps hold, those that come late are counted without their
+// destination.
+//
 // Nothing is pinned: the program lives as long as this object's file descriptors, so a crash leaves nothing behind.
 //
 // Threads: one owner.
@@ -13,7 +16,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "collectors/drops/drop_event.h"
 #include "collectors/system/result.h"
@@ -33,14 +38,22 @@ class EbpfDrops {
   // something. On an error nothing is lost: what is left comes with the next call.
   Status Drain(const std::function<void(const CountedDrop&)>& visit);
 
+  // Whose a translated packet, or a reply, is: that of its connection, from when the kernel has said how it keeps them,
+  // which it does once conntrack is loaded. False until then: ask again. Until then it is its own source's.
+  bool FollowConnections();
+
   // Since it was attached.
   struct Losses {
-    std::uint64_t overflow = 0;  // dropped packets of sources for which the kernel's map had no room
+    std::uint64_t overflow = 0;  // dropped packets of sources for which the kernel's maps had no room
     std::uint64_t missed =
         0;  // freed packets, dropped by netfilter or not, that came while the program ran on the same CPU
     std::uint64_t no_ip = 0;  // dropped packets that are neither IPv4 nor IPv6
   };
   Result<Losses> ReadLosses() const;
+
+  // Packets that the kernel dropped for reasons of its own, by these reasons (kernel_drop_reasons.h), in this network
+  // namespace as far as the packet tells it. Those that this kernel has.
+  std::map<std::string, std::uint64_t> ReadReasons() const;
 
  private:
   struct Loaded;

@@ -93,11 +93,10 @@ std::optional<LoggedPacket> ParseLogLine(std::string_view text) {
   if (out == text.npos) return std::nullopt;
   const auto in = text.rfind("IN=", out);
   if (in == text.npos || text.substr(in, out - in).find(' ') != text.npos) return std::nullopt;
-  const bool comes_in = out > in + 3;
-  bool goes_out = false;
   std::string_view rest = text.substr(out + 1);
   LoggedPacket packet;
   packet.via = DropVia::kLog;
+  packet.in_interface = text.substr(in + 3, out - in - 3);
   bool has_source = false;
   bool has_protocol = false;
   while (!rest.empty()) {
@@ -107,13 +106,15 @@ std::optional<LoggedPacket> ParseLogLine(std::string_view text) {
     if (equals == word.npos) continue;
     const std::string_view name = word.substr(0, equals);
     const std::string_view value = word.substr(equals + 1);
-    if (name == "OUT") goes_out = !value.empty();
+    if (name == "OUT") packet.out_interface = value;
     if (name == "SRC" && !has_source) {
       const auto source = IpAddress::Parse(value);
       if (!source) return std::nullopt;
       packet.key.source = *source;
       has_source = true;
     }
+    if (name == "DST" && !packet.key.destination) packet.key.destination = IpAddress::Parse(value);
+    if (name == "TYPE" && has_protocol) packet.key.icmp_type = ParseNumber<std::uint8_t>(value);
     if (name == "PROTO" && !has_protocol) {
       const auto protocol = ParseProtocol(value);
       if (!protocol) return std::nullopt;
@@ -124,7 +125,7 @@ std::optional<LoggedPacket> ParseLogLine(std::string_view text) {
   }
   if (!has_source) return std::nullopt;
   packet.prefix = ReadPrefix(text.substr(0, in));
-  packet.key.hooks = HooksOf(comes_in, goes_out);
+  packet.key.hooks = HooksOf(!packet.in_interface.empty(), !packet.out_interface.empty());
   return packet;
 }
 

@@ -26,7 +26,8 @@ struct KernelLogRecord {
 std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record);
 
 // A line of the LOG target or of nft's `log`: "PREFIX IN=eth0 OUT= ... SRC=192.0.2.7 DST=... PROTO=TCP SPT=1 DPT=80
-// ...". nullopt: another line. Interfaces stand there by name; the key has none.
+// ...". nullopt: another line. Interfaces stand there by name; the key has no
+// indexes.
 std::optional<LoggedPacket> ParseLogLine(std::string_view text);
 
 // "nf_conntrack: table full, dropping packet"; newer kernels: "nf_conntrack: table full in netns 4026532284, dropping

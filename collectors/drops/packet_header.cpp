@@ -17,16 +17,21 @@ void ReadPort(DropKey& key, Bytes packet, std::size_t offset) {
   if (HasPorts(key.protocol) && offset + 4 <= packet.size()) {
     key.destination_port = LoadNetworkOrder<std::uint16_t>(packet.subspan(offset + 2));
   }
+  const bool is_icmp = key.protocol == IPPROTO_ICMP || key.protocol == IPPROTO_ICMPV6;
+  if (is_icmp && offset + 4 <= packet.size()) key.icmp_type = At(packet, offset);
 }
 
-void CopyAddress(IpAddress& address, Family family, Bytes bytes) {
+IpAddress AddressOf(Family family, Bytes bytes) {
+  IpAddress address;
   address.family = family;
   std::transform(bytes.begin(), bytes.end(), address.bytes.begin(), std::to_integer<std::uint8_t>);
+  return address;
 }
 
 DropKey ReadIpv4(Bytes packet) {
   DropKey key;
-  CopyAddress(key.source, Family::kIpv4, packet.subspan(12, 4));
+  key.source = AddressOf(Family::kIpv4, packet.subspan(12, 4));
+  key.destination = AddressOf(Family::kIpv4, packet.subspan(16, 4));
   key.protocol = At(packet, 9);
   const bool later_fragment = (LoadNetworkOrder<std::uint16_t>(packet.subspan(6)) & 0x1fff) != 0;
   if (!later_fragment) ReadPort(key, packet, (At(packet, 0) & 15U) * 4);
@@ -35,7 +40,8 @@ DropKey ReadIpv4(Bytes packet) {
 
 DropKey ReadIpv6(Bytes packet) {
   DropKey key;
-  CopyAddress(key.source, Family::kIpv6, packet.subspan(8, 16));
+  key.source = AddressOf(Family::kIpv6, packet.subspan(8, 16));
+  key.destination = AddressOf(Family::kIpv6, packet.subspan(24, 16));
   key.protocol = At(packet, 6);
   std::size_t offset = 40;
   for (int i = 0; i < kExtensionHeadersMax; ++i) {

@@ -10,8 +10,8 @@
 
 namespace conntally {
 
-// Source, protocol and destination port of a packet that begins with its IPv4 or IPv6 header and may be cut short
-// anywhere; the rest of the key is as it is by default. nullopt: no whole IP header.
+// Addresses, protocol, and destination port or ICMP type of a packet that begins with its IPv4 or IPv6 header and may
+// be cut short anywhere; the rest of the key is as it is by default. nullopt: no whole IP header.
 std::optional<DropKey> ReadPacketHeader(Bytes packet);
 
 }  // namespace conntally

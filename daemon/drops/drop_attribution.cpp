@@ -58,6 +58,8 @@ Packet PacketOf(const DropKey& key, const DropInterfaces& interfaces) {
   Packet packet;
   packet.family = key.source.family;
   packet.source = key.source;
+  packet.destination = key.destination;
+  packet.icmp_type = key.icmp_type;
   packet.protocol = key.protocol;
   if (key.destination_port != 0) packet.destination_port = NumberRange{key.destination_port, key.destination_port};
   packet.in = Interface(key.in_interface, interfaces.in);
@@ -132,15 +134,17 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
     const Walk walk = walker_.In(base.ref, packet, Limits::kNotKnown);
     // Chains of type nat see the first packet of a connection alone.
     if (walk.passes == Match::kNo && chain.type != "nat") cutoffs.Add(base.hook, base.priority);
+    const std::size_t before = candidates.size();
     Collect(walk, base.ref, candidates);
+    for (std::size_t i = before; i < candidates.size(); ++i) candidates[i].hook = base.hook;
   }
-  if (candidates.empty()) return {.rule = {}, .may_follow = true};
+  if (candidates.empty()) return {.may_follow = true};
   const Candidate& first = candidates.front();
   const bool certain = first.match.match == Match::kYes;
   if (candidates.size() > 1 || first.rule == nullptr || !(certain || (first.rose && IsUnderstood(first.match.why))))
     return {};
-  if (first.rose && *first.rose < packets) return {.rule = {}, .may_follow = true};
-  return {.rule = first.rule->text, .may_follow = false};
+  if (first.rose && *first.rose < packets) return {.may_follow = true};
+  return {.rule = first.rule->text, .hook = first.hook};
 }
 
 }  // namespace conntally

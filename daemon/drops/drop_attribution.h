@@ -28,7 +28,8 @@ struct DropInterfaces {
 };
 
 struct DropAttribution {
-  std::optional<std::string> rule;  // its text
+  std::optional<std::string> rule = std::nullopt;  // its text
+  std::optional<HookSet> hook = std::nullopt;      // with the rule: where it stands
   // Without a rule: no counter has risen yet by what was dropped, so a later reading may tell. Else it will stay open.
   bool may_follow = false;
 };
@@ -52,6 +53,7 @@ class DropAttributor {
     const Rule* rule = nullptr;  // null: a policy, or a verdict that cannot be told
     Answer match;
     std::optional<std::uint64_t> rose = {};  // nullopt: it has no counter
+    HookSet hook = HookSet();
   };
   void Collect(const Walk& walk, ChainRef base, std::vector<Candidate>& candidates) const;
   // The rule that counted it: that of the jump, where a jump into a chain that only drops has a counter itself.

@@ -40,23 +40,6 @@ constexpr unsigned kLogRecordsAtOnce = 2048;
 // Rules looked at for one reading of their counters: a fraction of a second.
 constexpr std::uint64_t kRuleLooksMax = 4'000'000;
 
-// Whether some rule drops and counts: else no drop can be attributed.
-bool CountsDrops(const FirewallReading& snapshot) {
-  return std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& backend) {
-    const BackendReading& read = backend.second;
-    if (!read.present || !read.ruleset) return false;
-    return std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
-      return rule.has_counter && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
-    });
-  });
-}
-
-// In the calling thread's network namespace; empty: none.
-std::string InterfaceName(std::uint32_t index) {
-  std::array<char, IF_NAMESIZE> name{};
-  return index != 0 && if_indextoname(index, name.data()) != nullptr ? name.data() : "";
-}
-
 DropTally::Moment Now() {
   return {std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), std::chrono::steady_clock::now()};
 }
@@ -68,11 +51,8 @@ bool Passes(const Error& error) {
 }
 
 void CountTableFull(const TableFullLine& line, std::uint64_t own_inode, TableFullLineCounts& lines) {
-  if (line.network_namespace == 0) {
-    ++lines.nobodys;
-  } else if (line.network_namespace == own_inode) {
-    ++lines.ours;
-  }
+  if (line.network_namespace == 0) ++lines.nobodys;
+  if (line.network_namespace == own_inode && own_inode != 0) ++lines.ours;
 }
 
 }  // namespace
@@ -90,7 +70,8 @@ struct DropCollector::Ways {
       losses_before;  // of ways that were closed with their namespace, by the names of overflows
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
-  bool ebpf_wanted = true;  // there, or off for good, once it is false
+  std::map<std::string, std::uint64_t> reasons_before;  // likewise, by the kernel's reasons
+  bool ebpf_wanted = true;                              // there, or off for good, once it is false
   bool kernel_log_wanted = true;
   Clock::time_point next_open{};
   Clock::time_point next_reading{};  // of packets logged
@@ -135,6 +116,7 @@ void DropCollector::Run(const std::stop_token& stop) {
     const auto told = told_.Lock();
     ways.table_full_lines = told->table_full_lines;
     ways.losses_before = told->report.overflows;
+    ways.reasons_before = told->reasons;
   }
   ways.kernel_log_wanted = options_.drops.kernel_log;
   Clock::time_point next_round = Clock::now() + kRound;
@@ -184,9 +166,11 @@ void DropCollector::LeaveNamespace(Ways& ways) {
   DrainEbpf(ways);
   tally_.Settle(Now());
   ways.losses_before = NamespaceLosses(ways);
+  ways.reasons_before = ReasonsOf(ways);
   ways.ebpf.reset();
   ways.nflog.clear();
   ways.readings.clear();
+  interfaces_.Forget();
 }
 
 // eBPF before the log: what it does not see yet shall not be read there.
@@ -194,6 +178,7 @@ void DropCollector::OpenWanted(Ways& ways) {
   if (Clock::now() < ways.next_open) return;
   ways.next_open = Clock::now() + kRetry;
   if (ways.ebpf_wanted) AttachEbpf(ways);
+  if (ways.ebpf) ways.ebpf->FollowConnections();
   if (ways.kernel_log_wanted) OpenKernelLog(ways);
 }
 
@@ -263,7 +248,7 @@ void DropCollector::ReceiveLogged(Ways& ways) {
   std::string failure;
   for (NflogListener& listener : ways.nflog) {
     const auto received = listener.Receive(kDatagramsAtOnce, [&](LoggedPacket&& packet) {
-      if (!ways.let_through.contains(packet.prefix)) tally_.AddLogged(packet);
+      if (!ways.let_through.contains(packet.prefix)) AddLogged(packet);
     });
     if (received) continue;
     failure +=
@@ -273,8 +258,10 @@ void DropCollector::ReceiveLogged(Ways& ways) {
   if (ways.unbound_groups.empty() && !ways.nflog.empty()) Publish("nflog", {failure.empty(), 0, failure});
   if (!ways.kernel_log) return;
   const auto read = ways.kernel_log->Read(kLogRecordsAtOnce, [&](const KernelLogRecord& record) {
-    if (const auto packet = ParseLogLine(record.text)) {
-      if (!ways.let_through.contains(packet->prefix)) tally_.AddLogged(*packet);
+    if (auto packet = ParseLogLine(record.text)) {
+      packet->key.in_interface = if_nametoindex(packet->in_interface.c_str());
+      packet->key.out_interface = if_nametoindex(packet->out_interface.c_str());
+      if (!ways.let_through.contains(packet->prefix)) AddLogged(*packet);
     } else if (const auto full = ParseTableFullLine(record.text)) {
       CountTableFull(*full, ways.inode, ways.table_full_lines);
     }
@@ -283,12 +270,18 @@ void DropCollector::ReceiveLogged(Ways& ways) {
   Publish("kernel_log", {static_cast<bool>(read), 0, read ? std::string() : read.error().message + "; trying again"});
 }
 
+void DropCollector::AddLogged(const LoggedPacket& packet) {
+  interfaces_.Look(packet.key.interface());
+  tally_.AddLogged(packet);
+}
+
 // The number of keys that there were.
 std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
   if (!ways.ebpf) return 0;
   std::uint64_t keys = 0;
   const auto began = Clock::now();
   const auto drained = ways.ebpf->Drain([&](const CountedDrop& drop) {
+    interfaces_.Look(drop.key.interface());
     tally_.AddCounted(drop);
     ++keys;
   });
@@ -300,6 +293,7 @@ std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
 // Once for each reading of the rules' counters.
 void DropCollector::FollowRules(Ways& ways) {
   if (options_.rules == nullptr || !ways.inside) return;
+  options_.rules->WantSetCounters(!ways.ebpf);
   auto figures = options_.rules->figures();
   if (!figures || (!ways.readings.empty() && figures == ways.readings.back().figures)) return;
   const Clock::time_point now = Clock::now();
@@ -309,6 +303,7 @@ void DropCollector::FollowRules(Ways& ways) {
   const RuleFigures& last = *ways.readings.back().figures;
   ways.let_through = PrefixesLetThrough(SnapshotOf(last));
   if (ways.ebpf) return AttributeToRules(ways);
+  if (!ways.sets.HasNews(last)) return;
   auto drops = ways.sets.Take(last);
   if (ways.sets.any() || !drops.empty()) tally_.AddSetCounted(std::move(drops), Now());
 }
@@ -321,20 +316,20 @@ void DropCollector::AttributeToRules(Ways& ways) {
   std::uint64_t looks = 0;
   std::map<std::string, std::uint64_t> claimed;  // packets, by rule
   tally_.Attribute(
-      [&](const DropKey& key, std::uint64_t packets) -> std::optional<std::string> {
+      [&](const DropKey& key, std::uint64_t packets) -> std::optional<DropTally::NamedRule> {
         if ((looks += rules) > kRuleLooksMax) {
           ways.not_looked_up += packets;
           return std::string();
         }
-        const std::string in = InterfaceName(key.in_interface);
-        const std::string out = InterfaceName(key.out_interface);
+        const std::string in = interfaces_.Look(key.in_interface);
+        const std::string out = interfaces_.Look(key.out_interface);
         DropAttribution found = attributor.Of(key, {in, out}, packets);
-        if (!found.rule) return found.may_follow ? std::nullopt : std::optional(std::string());
+        if (!found.rule) return found.may_follow ? std::nullopt : std::optional<DropTally::NamedRule>(std::string());
         // All keys together no more than its counter rose.
         std::uint64_t& of_rule = claimed[*found.rule];
         if (of_rule != 0 && !attributor.Of(key, {in, out}, packets + of_rule).rule) return std::nullopt;
         of_rule += packets;
-        return RuleLabel(*found.rule);
+        return DropTally::NamedRule(RuleLabel(*found.rule), found.hook);
       },
       Now());
 }
@@ -360,6 +355,13 @@ std::map<std::string, std::uint64_t> DropCollector::NamespaceLosses(const Ways& 
   return losses;
 }
 
+std::map<std::string, std::uint64_t> DropCollector::ReasonsOf(const Ways& ways) {
+  std::map<std::string, std::uint64_t> reasons = ways.reasons_before;
+  if (!ways.ebpf) return reasons;
+  for (const auto& [reason, packets] : ways.ebpf->ReadReasons()) reasons[reason] += packets;
+  return reasons;
+}
+
 void DropCollector::PublishFigures(const Ways& ways) {
   const DropTally::Figures figures = tally_.figures();
   std::map<std::string, std::uint64_t> overflows = NamespaceLosses(ways);
@@ -368,6 +370,7 @@ void DropCollector::PublishFigures(const Ways& ways) {
   overflows["drop_log_packets"] = figures.logged_turned_away;
   overflows["drop_set_packets"] = figures.set_turned_away;
   overflows["drop_set_elements"] = ways.sets.turned_away();
+  overflows["drops_recent"] = figures.recent_turned_away;
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
   const auto told = told_.Lock();
   told->report.statuses.erase("drops");  // it goes round
@@ -376,10 +379,27 @@ void DropCollector::PublishFigures(const Ways& ways) {
     before = std::max(before, count);
   }
   told->table_full_lines = ways.table_full_lines;
+  told->reasons = ReasonsOf(ways);
+}
+
+std::vector<RecentDrop> DropCollector::Recent(const std::function<bool(const RecentDrop&)>& wanted) const {
+  std::vector<RecentDrop> drops = tally_.Recent(wanted);
+  for (RecentDrop& drop : drops) drop.interface_name = interfaces_.Of(drop.interface);
+  return drops;
 }
 
 TableFullLineCounts DropCollector::table_full_lines() const { return told_.Lock()->table_full_lines; }
 
-void DropCollector::Describe(CollectorReport& report) const { report.Add(told_.Lock()->report); }
+void DropCollector::Describe(CollectorReport& report) const {
+  const auto told = told_.Lock();
+  report.Add(told->report);
+  for (const auto& [reason, packets] : told->reasons) {
+    report.figures.push_back({"conntally_kernel_dropped_packets_total",
+                              "Packets that the kernel dropped without netfilter, by its own name of the reason",
+                              CollectorFigure::Kind::kCounter,
+                              static_cast<double>(packets),
+                              {{"reason", reason}}});
+  }
+}
 
 }  // namespace conntally

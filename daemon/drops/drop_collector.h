@@ -8,9 +8,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "collectors/drops/drop_tally.h"
 #include "collectors/netlink/socket.h"
@@ -19,6 +22,7 @@
 #include "collectors/system/worker_thread.h"
 #include "collectors/table/table_full_lines.h"
 #include "config/config.h"
+#include "daemon/drops/interface_names.h"
 #include "daemon/rules/rule_collector.h"
 
 namespace conntally {
@@ -31,7 +35,7 @@ class DropCollector : public Collector {
     std::uint8_t ipv6_prefix = 128;
     std::string network_namespace_path;  // empty: the process's own
     std::string kernel_log_path = "/dev/kmsg";
-    const RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules
+    RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules
   };
 
   explicit DropCollector(Options options);
@@ -42,6 +46,11 @@ class DropCollector : public Collector {
   const DropTally& tally() const { return tally_; }
   // The named networks that packets are counted by from now on. Any thread.
   void set_groups(std::shared_ptr<const NetworkGroups> groups) { tally_.set_groups(std::move(groups)); }
+
+  // What was dropped of late, as far as `wanted` says so, in no order.
+  std::vector<RecentDrop> Recent(const std::function<bool(const RecentDrop&)>& wanted) const;
+  // Whose rows there stay longest where there is no room for all.
+  void set_regulars(std::set<IpAddress> regulars) { tally_.set_regulars(std::move(regulars)); }
 
   // As far as the kernel's log told.
   TableFullLineCounts table_full_lines() const;
@@ -62,18 +71,22 @@ class DropCollector : public Collector {
   void BindNflogGroups(Ways& ways);
   void WaitForWork(const Ways& ways, Clock::time_point until);
   void ReceiveLogged(Ways& ways);
+  void AddLogged(const LoggedPacket& packet);
   std::uint64_t DrainEbpf(Ways& ways);
   void FollowRules(Ways& ways);
   void AttributeToRules(Ways& ways);
   static std::map<std::string, std::uint64_t> NamespaceLosses(const Ways& ways);
+  static std::map<std::string, std::uint64_t> ReasonsOf(const Ways& ways);
   void Publish(const std::string& way, CollectorStatus status);
   void PublishFigures(const Ways& ways);
 
   const Options options_;
   DropTally tally_;
+  InterfaceNames interfaces_;
   struct Told {
     CollectorReport report;
     TableFullLineCounts table_full_lines;
+    std::map<std::string, std::uint64_t> reasons;  // packets, by the kernel's own
   };
   Guarded<Told> told_;
   Worker worker_;

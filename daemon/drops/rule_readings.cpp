@@ -69,6 +69,16 @@ FirewallReading SnapshotOf(const RuleFigures& reading) {
   return snapshot;
 }
 
+bool CountsDrops(const FirewallReading& snapshot) {
+  return std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& backend) {
+    const BackendReading& read = backend.second;
+    if (!read.present || !read.ruleset) return false;
+    return std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
+      return rule.has_counter && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+    });
+  });
+}
+
 ReadingsAttributor::ReadingsAttributor(const RuleFigures& first, const RuleFigures& last)
     : changed_(!HaveSameRules(first, last)),
       first_(SnapshotAs(first, last)),
@@ -83,7 +93,7 @@ DropAttribution ReadingsAttributor::Of(const DropKey& key, const DropInterfaces&
   if (!changed_ || !found.rule) return found;
   const DropAttribution then = by_first_.Of(key, interfaces, packets);
   if (then.rule == found.rule) return found;
-  return {.rule = {}, .may_follow = then.may_follow};
+  return {.may_follow = then.may_follow};
 }
 
 }  // namespace conntally

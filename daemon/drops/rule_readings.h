@@ -17,6 +17,9 @@ namespace conntally {
 
 FirewallReading SnapshotOf(const RuleFigures& reading);
 
+// Whether some rule drops and counts: else no drop can be attributed.
+bool CountsDrops(const FirewallReading& snapshot);
+
 class ReadingsAttributor {
  public:
   ReadingsAttributor(const RuleFigures& first, const RuleFigures& last);

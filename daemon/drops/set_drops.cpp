@@ -39,8 +39,20 @@ std::size_t SetDrops::AddressHash::operator()(const IpAddress& address) const {
   return std::hash<std::string_view>()({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()});
 }
 
+// Logs are waited for by the number of readings, so one that tells nothing new is none.
+bool SetDrops::HasNews(const RuleFigures& figures) const {
+  if (figures.ipsets != ipsets_ || figures.backends.size() != counting_.size()) return true;
+  return std::any_of(figures.backends.begin(), figures.backends.end(), [&](const auto& backend) {
+    const auto known = counting_.find(backend.first);
+    const BackendReading& read = backend.second.snapshot;
+    return known == counting_.end() || known->second.ruleset != read.ruleset || known->second.sets != read.sets;
+  });
+}
+
 std::vector<SetCountedDrop> SetDrops::Take(const RuleFigures& figures) {
   FindCountingRules(figures);
+  ipsets_ = figures.ipsets;
+  for (auto& [backend, counting] : counting_) counting.sets = figures.backends.at(backend).snapshot.sets;
   std::vector<SetCountedDrop> drops;
   next_.clear();
   elements_ = left_out_ = 0;

@@ -36,6 +36,8 @@ class SetDrops {
   // Sources are counted together by these prefixes; an element that reaches over several groups is nobody's.
   SetDrops(std::uint8_t ipv4_prefix, std::uint8_t ipv6_prefix) : ipv4_prefix_(ipv4_prefix), ipv6_prefix_(ipv6_prefix) {}
 
+  // Whether sets were read since the last Take, or rules.
+  bool HasNews(const RuleFigures& figures) const;
   // What the sets counted since the reading before.
   std::vector<SetCountedDrop> Take(const RuleFigures& figures);
   // Whether any set counts drops, as of the last reading.
@@ -51,8 +53,9 @@ class SetDrops {
   };
   using Counters = std::unordered_map<IpAddress, std::uint64_t, AddressHash>;  // packets, by an element's first address
   struct CountingRules {
-    std::shared_ptr<const Ruleset> ruleset;  // of which they were found
-    std::vector<std::size_t> rules;          // indexes
+    std::shared_ptr<const Ruleset> ruleset;               // of which they were found
+    std::shared_ptr<const std::vector<AddressSet>> sets;  // as they were last read
+    std::vector<std::size_t> rules;                       // indexes
   };
 
   void FindCountingRules(const RuleFigures& figures);
@@ -62,6 +65,7 @@ class SetDrops {
   const std::uint8_t ipv4_prefix_;
   const std::uint8_t ipv6_prefix_;
   std::map<RuleBackend, CountingRules> counting_;
+  std::shared_ptr<const std::vector<AddressSet>> ipsets_;
   std::map<Key, Counters> known_;
   std::size_t elements_ = 0;  // in known_ while it is being made anew
   std::map<Key, Counters> next_;

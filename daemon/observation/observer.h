@@ -100,6 +100,7 @@ class Observer {
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
   void GatherDropped(AlertEvidence& evidence);
+  void GatherOwnDrops(AlertEvidence& evidence);
   bool IsOwn(const IpAddress& source) const { return own_addresses_.contains(source); }
 
   mutable std::mutex config_mutex_;

@@ -72,7 +72,8 @@ void RuleCollector::Run(const std::stop_token& stop) {
     const Config::Rules config = shared_.Lock()->config;
     const auto began = std::chrono::steady_clock::now();
     const bool there = EnterNamespace();
-    if (there) Poll(config);
+    if (there && !readers_->known) Poll(config, false, stop);  // rules first, however large the sets
+    if (there) Poll(config, pace_.Due(began), stop);
     const auto pause =
         there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace);
     WaitAndFollow(config, began + pause, stop);
@@ -89,6 +90,8 @@ bool RuleCollector::EnterNamespace() {
   if (!followed || *followed == FollowedNamespace::Outcome::kEntered) {
     LetReadersGo();
     counters_.BeginAnew();
+    ipsets_.reset();
+    pace_.BeginAnew();
   }
   if (followed) {
     if (!readers_) readers_.emplace();
@@ -122,17 +125,27 @@ void RuleCollector::ReadOwnAddresses() {
   shared_.Lock()->own_addresses = std::move(addresses);
 }
 
-void RuleCollector::Poll(const Config::Rules& config) {
+void RuleCollector::Poll(const Config::Rules& config, bool elements, const std::stop_token& stop) {
   FirewallReading snapshot;
+  std::chrono::nanoseconds cpu{};  // for what stands in sets
   for (const Config::RuleBackend wanted : config.backends) {
     const RuleBackend backend = BackendOf(wanted);
     switch (backend) {
-      case RuleBackend::kNftables: snapshot.backends[backend] = readers_->nftables.Read(); break;
+      case RuleBackend::kNftables:
+        snapshot.backends[backend] =
+            readers_->nftables.Read({elements, set_counters_wanted_.load(std::memory_order_relaxed), stop});
+        cpu = readers_->nftables.elements_cpu();
+        break;
       case RuleBackend::kIptablesLegacy: snapshot.backends[backend] = readers_->iptables_legacy.Read(); break;
       case RuleBackend::kIp6tablesLegacy: snapshot.backends[backend] = readers_->ip6tables_legacy.Read(); break;
     }
   }
-  AddIpsets(snapshot);
+  if (stop.stop_requested()) return;
+  readers_->known = true;
+  const auto before_ipsets = ElementPace::ThreadCpu();
+  AddIpsets(snapshot, elements);
+  cpu += ElementPace::ThreadCpu() - before_ipsets;
+  if (elements) pace_.Spent(cpu, std::chrono::steady_clock::now());
   ReadSysctls();
   ReadOwnAddresses();
   Report(snapshot);
@@ -158,13 +171,17 @@ void RuleCollector::ReadSysctls() {
                                     std::memory_order_relaxed);
 }
 
-void RuleCollector::AddIpsets(FirewallReading& snapshot) {
+// ipsets tell of no change: they are read whenever it is time.
+void RuleCollector::AddIpsets(FirewallReading& snapshot, bool anew) {
   bool used = false;
   for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
   if (!used) return;
+  snapshot.ipsets = ipsets_;
+  if (!anew) return;
   auto sets = ReadIpsets(NftReader::kElementsMax);
   const std::string failure = sets ? "" : sets.error().message;
-  if (sets) snapshot.ipsets = std::make_shared<std::vector<AddressSet>>(std::move(*sets));
+  ipsets_ = sets ? std::make_shared<std::vector<AddressSet>>(std::move(*sets)) : nullptr;
+  snapshot.ipsets = ipsets_;
   if (failure != ipsets_failure_) {
     spdlog::log(sets ? spdlog::level::info : spdlog::level::err, "rules: ipsets: {}",
                 sets ? "read again" : "cannot be read: " + failure);

@@ -1,7 +1,8 @@
 // The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of
 // its own, and keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named
-// once in the log. Between readings it takes up what the kernel tells of nftables' changes. While the network namespace
-// is not there, it looks for it each second.
+// once in the log. What stands in sets is read after the rules, and no more often than its cost allows
+// (element_pace.h). Between readings it takes up what the kernel tells of nftables' changes. While the network
+// namespace is not there, it looks for it each second.
 //
 // Start and Stop on the main thread; the rest on any.
 #pragma once
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "collectors/rules/element_pace.h"
 #include "collectors/rules/iptables/legacy_reader.h"
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
@@ -45,6 +47,10 @@ class RuleCollector : public Collector {
 
   std::shared_ptr<const RuleFigures> figures() const;
 
+  // Whether somebody needs what elements of sets count: else those of sets that stand are not read again and again. Not
+  // at first.
+  void WantSetCounters(bool wanted) { set_counters_wanted_.store(wanted, std::memory_order_relaxed); }
+
   // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's,
   // and net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
@@ -54,6 +60,7 @@ class RuleCollector : public Collector {
 
  private:
   struct Readers {
+    bool known = false;  // the rules have been read once
     NftReader nftables;
     LegacyReader iptables_legacy{RuleBackend::kIptablesLegacy};
     LegacyReader ip6tables_legacy{RuleBackend::kIp6tablesLegacy};
@@ -73,16 +80,17 @@ class RuleCollector : public Collector {
   bool EnterNamespace();
   void WaitAndFollow(const Config::Rules& config, std::chrono::steady_clock::time_point until,
                      const std::stop_token& stop);
-  void Poll(const Config::Rules& config);
+  void Poll(const Config::Rules& config, bool elements, const std::stop_token& stop);
   void ReadSysctls();
   void ReadOwnAddresses();
-  void AddIpsets(FirewallReading& snapshot);
+  void AddIpsets(FirewallReading& snapshot, bool anew);
   void Report(const FirewallReading& snapshot);
 
   const std::string network_namespace_path_;
   const std::string proc_;
   Guarded<Shared> shared_;
   std::condition_variable_any woken_;
+  std::atomic<bool> set_counters_wanted_{false};
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
 
@@ -92,7 +100,9 @@ class RuleCollector : public Collector {
   std::uint64_t changes_lost_before_ = 0;  // by readers that are gone
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;
-  std::string ipsets_failure_;  // empty: they were read last time
+  ElementPace pace_;
+  std::shared_ptr<const std::vector<AddressSet>> ipsets_;  // as they were read last
+  std::string ipsets_failure_;                             // empty: they were read last time
   Worker worker_;
 };
 

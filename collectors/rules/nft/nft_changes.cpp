@@ -36,6 +36,7 @@ void NftChanges::Begin(std::shared_ptr<const Ruleset> ruleset, std::uint32_t gen
   begun_.clear();
   passed_.clear();
   sets_.clear();
+  changed_sets_.clear();
   contents_.clear();
   set_bytes_ = 0;
 }
@@ -47,10 +48,14 @@ void NftChanges::Note(Bytes message, std::optional<std::uint32_t> until) {
     case NftMessage(NFT_MSG_NEWRULE): return NoteMade(message);
     case NftMessage(NFT_MSG_DELRULE): return NoteDeleted(message);
     case NftMessage(NFT_MSG_NEWSET): return NoteSet(message);
-    case NftMessage(NFT_MSG_NEWSETELEM): return NoteElements(message);
+    case NftMessage(NFT_MSG_NEWSETELEM):
+    case NftMessage(NFT_MSG_DELSETELEM): return NoteElements(message);
     case NftMessage(NFT_MSG_DELSET):
-      if (const auto set = DecodeNftDeletedSet(message))
-        Forget({set->family, std::string(set->table), std::string(set->name)});
+      if (const auto set = DecodeNftDeletedSet(message)) {
+        const SetPlace place(set->family, set->table, set->name);
+        Forget(place);
+        NoteChanged(place);
+      }
       return;
     case NftMessage(NFT_MSG_NEWGEN): break;
     default: return;
@@ -150,25 +155,33 @@ std::uint32_t NftChanges::TableOf(RuleFamily family, std::string_view name) {
 
 void NftChanges::NoteSet(Bytes message) {
   const auto set = DecodeNftSet(message);
-  if (!set || (set->flags & NFT_SET_ANONYMOUS) == 0) return;
+  if (!set) return;
   const SetPlace place(set->family, set->table, set->name);
+  if ((set->flags & NFT_SET_ANONYMOUS) == 0) return NoteChanged(place);
   Forget(place);
   sets_[place].intervals = (set->flags & NFT_SET_INTERVAL) != 0;
 }
 
 void NftChanges::NoteElements(Bytes message) {
-  if (sets_.empty()) return;
   const auto set = DecodeNftElementsSet(message);
   if (!set) return;
   const SetPlace place(set->family, set->table, set->name);
   const auto followed = sets_.find(place);
-  if (followed == sets_.end()) return;
+  if (followed == sets_.end()) return NoteChanged(place);
   if (set_bytes_ + message.size() > kSetBytesMax) {
     ++turned_away_;
     return Forget(place);  // a rule that looks there will not be known
   }
   set_bytes_ += message.size();
   followed->second.messages.emplace_back(message.begin(), message.end());
+}
+
+void NftChanges::NoteChanged(const SetPlace& place) {
+  if (changed_sets_.size() < kChangedSetsMax) changed_sets_.insert(place);
+}
+
+bool NftChanges::StandsAsRead(const SetPlace& place) const {
+  return listens() && !lost_ && changed_sets_.size() < kChangedSetsMax && !changed_sets_.contains(place);
 }
 
 void NftChanges::Forget(const SetPlace& place) {

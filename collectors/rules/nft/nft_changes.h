@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -41,6 +42,7 @@ class NftChanges {
   static constexpr std::size_t kPassedMax = 65'536;        // different rules that came and went
   static constexpr std::size_t kTransactionMax = 262'144;  // rules of one transaction: 30 MB
   static constexpr std::size_t kSetBytesMax = 4U << 20U;   // of anonymous sets' elements
+  static constexpr std::size_t kChangedSetsMax = 4096;     // from there on all named sets count as changed
 
   // From here on: what becomes of these rules after this generation.
   void Begin(std::shared_ptr<const Ruleset> ruleset, std::uint32_t generation);
@@ -55,6 +57,9 @@ class NftChanges {
   bool lost() const { return lost_; }
   // Of the last transaction that was taken in, or of the dump.
   std::uint32_t generation() const { return generation_; }
+  // Whether nobody made, deleted or changed a named set since the dump, nor an element of it. Packets and time may
+  // have.
+  bool StandsAsRead(const NftSetContents::key_type& place) const;
   // By texts' keys, of rules that came and went.
   bool Awaits(const std::string& text_key) const { return passed_.contains(text_key); }
 
@@ -98,6 +103,7 @@ class NftChanges {
   void NoteDeleted(Bytes message);
   void NoteSet(Bytes message);
   void NoteElements(Bytes message);
+  void NoteChanged(const SetPlace& place);
   void Forget(const SetPlace& place);
   void Stage(Change change);
   void Apply(const Change& change);
@@ -120,6 +126,7 @@ class NftChanges {
   std::unordered_map<std::string, RuleChanges::Passed> passed_;  // by TextKey; their texts are not filled in
 
   std::map<SetPlace, FollowedSet> sets_;  // anonymous ones, made since the dump
+  std::set<SetPlace> changed_sets_;       // named ones
   NftSetContents contents_;               // of those that were asked for
   std::size_t set_bytes_ = 0;
 };

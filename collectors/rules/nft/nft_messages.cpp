@@ -169,7 +169,8 @@ std::optional<NftSet> DecodeNftSet(Bytes message) { return DecodeSetOf(message, 
 std::optional<NftSet> DecodeNftDeletedSet(Bytes message) { return DecodeSetOf(message, NFT_MSG_DELSET); }
 
 std::optional<NftSet> DecodeNftElementsSet(Bytes message) {
-  const auto attributes = AttributesOf(message, NFT_MSG_NEWSETELEM);
+  auto attributes = AttributesOf(message, NFT_MSG_NEWSETELEM);
+  if (!attributes) attributes = AttributesOf(message, NFT_MSG_DELSETELEM);
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftSet set;

@@ -42,7 +42,9 @@ std::string Owned(std::string_view text) { return std::string(text); }
 
 }  // namespace
 
-BackendReading NftReader::Read() {
+BackendReading NftReader::Read(const Elements& elements) {
+  elements_ = elements;
+  elements_cpu_ = {};
   const auto began = std::chrono::steady_clock::now();
   constexpr int kAttemptsMax = 8;
   Result<BackendReading> result = Error{};
@@ -108,11 +110,10 @@ Result<std::uint32_t> NftReader::Generation() {
 }
 
 Result<std::optional<BackendReading>> NftReader::Refresh() {
-  const Known& known = *known_;
+  Known& known = *known_;
   BackendReading snapshot;
   snapshot.present = snapshot.success = true;
   snapshot.ruleset = known.ruleset;
-  snapshot.sets = known.sets;
   snapshot.counters.resize(known.ruleset->rules.size());
   snapshot.policies.resize(known.ruleset->chains.size());
   Objects objects;
@@ -155,18 +156,13 @@ Result<std::optional<BackendReading>> NftReader::Refresh() {
     if (!asked) return asked.error();
     if (!same) return std::optional<BackendReading>();
   }
-  if (!known.changing.empty()) {
-    auto sets = std::make_shared<std::vector<AddressSet>>(*known.sets);
-    elements_read_ = 0;
-    for (const SetToRead& set : known.changing) {
-      if (const auto read = ReadElements(set, *sets); !read) return read.error();
-    }
-    snapshot.sets = std::move(sets);
-  }
+  if (const auto read = RefreshSets(); !read) return read.error();
+  snapshot.sets = known.sets;
   return std::optional(std::move(snapshot));
 }
 
 Status NftReader::Rebuild(std::uint32_t generation) {
+  watch_.CatchUp(generation);  // which sets were changed
   building_ = {};
   contents_.clear();
   keys_.clear();
@@ -232,133 +228,6 @@ Status NftReader::ReadRules(Ruleset& ruleset) {
     }
     keys_.push_back(TextKey(*decoded, contents_));
   });
-}
-
-Status NftReader::ReadSets() {
-  std::vector<SetToRead> anonymous;
-  auto sets = std::make_shared<std::vector<AddressSet>>();
-  auto done = Query(*socket_, {NftMessage(NFT_MSG_GETSET), Wants::kDump}, [&](Bytes message) {
-    const auto set = DecodeNftSet(message);
-    if (!set) return;
-    SetToRead read{set->family, Owned(set->table), Owned(set->name), (set->flags & NFT_SET_INTERVAL) != 0, 0};
-    NftSetContent& content = contents_[{read.family, read.table, read.name}];
-    content.anonymous = (set->flags & NFT_SET_ANONYMOUS) != 0;
-    const bool values = (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == NFT_SET_MAP && !set->verdicts;
-    content.maps = set->verdicts || values;
-    content.key_bytes = set->key_bytes;
-    const bool dynamic = (set->flags & NFT_SET_EVAL) != 0, expires = (set->flags & NFT_SET_TIMEOUT) != 0;
-    content.elements_change = dynamic || expires;
-    if (content.anonymous || set->verdicts) return anonymous.push_back(std::move(read));
-    if (values) anonymous.push_back(read);
-    const bool ipv4 = set->key_type == kNftTypeIpv4 && set->key_bytes == 4;
-    if (!ipv4 && !(set->key_type == kNftTypeIpv6 && set->key_bytes == 16)) {
-      content.elements_stand = !content.elements_change && (set->flags & (NFT_SET_MAP | NFT_SET_OBJECT)) == 0;
-      if (content.elements_stand) anonymous.push_back(std::move(read));
-      return;
-    }
-    sets->push_back({false,
-                     read.family,
-                     read.table,
-                     read.name,
-                     ipv4 ? Family::kIpv4 : Family::kIpv6,
-                     dynamic,
-                     true,
-                     expires,
-                     false,
-                     {}});
-    read.index = sets->size() - 1;
-    building_.named.push_back(std::move(read));
-  });
-  for (const SetToRead& set : anonymous) {
-    if (!done) return done;
-    auto elements = DumpElements(set.family, set.table, set.name, set.intervals, nullptr);
-    if (!elements) return elements.error();
-    NftSetContent& content = contents_[{set.family, set.table, set.name}];
-    content.elements = std::move(*elements);
-    // Those of a named one are copied into each rule that looks into it.
-    content.complete = elements_read_ < kElementsMax && !catch_all_ &&
-                       (content.anonymous || content.elements.size() <= kNamedElementsMax);
-  }
-  for (const SetToRead& set : building_.named) {
-    if (!done) return done;
-    done = ReadElements(set, *sets);
-    const AddressSet& read = (*sets)[set.index];
-    const bool counts = std::any_of(read.elements.begin(), read.elements.end(),
-                                    [](const SetElement& e) { return e.counter.has_value(); });
-    if (read.dynamic || read.expires || counts) building_.changing.push_back(set);
-  }
-  building_.sets = std::move(sets);
-  return done;
-}
-
-// Rules may fill sets that are not declared dynamic: of such a one nothing stands, either.
-bool NftReader::FollowUpdates(const Ruleset& ruleset) {
-  bool decoded_wrongly = false;
-  std::shared_ptr<std::vector<AddressSet>> sets;
-  for (const Rule& rule : ruleset.rules) {
-    for (const SetUpdate& update : rule.set_updates) {
-      const auto content = contents_.find({rule.family, rule.table, update.set});
-      if (content == contents_.end() || content->second.elements_change) continue;
-      content->second.elements_change = true;
-      decoded_wrongly = decoded_wrongly || content->second.elements_stand || content->second.maps;
-      content->second.elements_stand = false;
-      const auto set = std::find_if(building_.named.begin(), building_.named.end(), [&](const SetToRead& named) {
-        return named.family == rule.family && named.table == rule.table && named.name == update.set;
-      });
-      if (set == building_.named.end()) continue;
-      if (!sets) sets = std::make_shared<std::vector<AddressSet>>(*building_.sets);
-      (*sets)[set->index].dynamic = true;
-      const bool known = std::any_of(building_.changing.begin(), building_.changing.end(),
-                                     [&](const SetToRead& changing) { return changing.index == set->index; });
-      if (!known) building_.changing.push_back(*set);
-    }
-  }
-  if (sets) building_.sets = std::move(sets);
-  return decoded_wrongly;
-}
-
-Status NftReader::ReadElements(const SetToRead& set, std::vector<AddressSet>& sets) {
-  AddressSet& named = sets[set.index];
-  named.elements.clear();
-  named.complete = true;
-  const auto read = DumpElements(set.family, set.table, set.name, set.intervals, &named);
-  if (!read) return read.error();
-  return Ok();
-}
-
-// With `named`, its elements go there, with their counters; else they are returned.
-Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily family, const std::string& table,
-                                                                    const std::string& name, bool intervals,
-                                                                    AddressSet* named) {
-  NetlinkRequest request(NftMessage(NFT_MSG_GETSETELEM), Wants::kDump, NfprotoOf(family));
-  request.PutText(NFTA_SET_ELEM_LIST_TABLE, table).PutText(NFTA_SET_ELEM_LIST_SET, name);
-  // Intervals may be cut by the end of a message, so all of the messages are kept until their end.
-  std::vector<std::vector<std::byte>> messages;
-  bool cut = false;
-  const auto asked = Query(*socket_, request, [&](Bytes message) {
-    // An element takes more than 24 bytes, a message 32 KiB.
-    cut = cut || elements_read_ + messages.size() * 64 >= kElementsMax;
-    if (!cut) messages.emplace_back(message.begin(), message.end());
-  });
-  if (!asked && asked.error().code == ENOENT) return Error{"a set went away while it was read", EINTR};
-  if (!asked) return asked.error();
-  std::vector<NftElement> elements;
-  for (const auto& message : messages) {
-    const auto decoded = DecodeNftElements(message);
-    if (!decoded) {
-      cut = true;
-      continue;
-    }
-    elements.insert(elements.end(), decoded->begin(), decoded->end());
-  }
-  elements_read_ += elements.size();
-  // `*` stands for all keys that have no element of their own, which no range says.
-  catch_all_ = std::any_of(elements.begin(), elements.end(),
-                           [](const NftElement& element) { return (element.flags & NFT_SET_ELEM_CATCHALL) != 0; });
-  if (named == nullptr) return RangesOf(elements, intervals);
-  named->complete = !cut && !catch_all_;
-  named->elements = AddressesOf(elements, intervals, named->address_family);
-  return std::vector<NftSetContent::Element>();
 }
 
 Result<NftReader::Objects> NftReader::ReadObjects() {

@@ -9,14 +9,19 @@
 // Sources: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "collectors/netlink/query.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/nft/nft_messages.h"
@@ -31,8 +36,18 @@ class NftReader {
   static constexpr std::size_t kElementsMax = 1'048'576;   // over all sets
   static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
 
+  // Which elements of sets of addresses are read this time. Elsewhere those stand that were read before: a set that was
+  // never read, or not since it was changed, is not `complete`.
+  struct Elements {
+    bool read = true;
+    bool with_counters = true;  // also of sets of which nothing but the counters changes
+    std::stop_token stop = {};  // large sets take seconds: then the reading is given up
+  };
   // Counters and rules of one generation, or what failed.
-  BackendReading Read();
+  BackendReading Read(const Elements& elements);
+  BackendReading Read() { return Read(Elements()); }
+  // What the last reading took for such elements.
+  std::chrono::nanoseconds elements_cpu() const { return elements_cpu_; }
 
   // Takes up what the kernel told since. To be called some times a second between readings.
   void Follow() { watch_.Follow(); }
@@ -46,7 +61,10 @@ class NftReader {
     std::string table;
     std::string name;
     bool intervals;
-    std::size_t index;  // in the list of sets
+    std::size_t index = 0;  // in the list of sets
+    bool pending = false;   // not read yet, or not since it was changed
+    bool changes = false;   // by packets or time
+    bool counts = false;    // by element
   };
   // What holds for a generation.
   struct Known {
@@ -57,8 +75,7 @@ class NftReader {
     bool has_objects = false;
     bool has_policy_counters = false;
     std::shared_ptr<const std::vector<AddressSet>> sets;
-    std::vector<SetToRead> named;     // sets of addresses
-    std::vector<SetToRead> changing;  // those of them whose elements packets or time change
+    std::vector<SetToRead> named;  // sets of addresses
   };
   using Objects = std::map<std::string, RuleCounter, std::less<>>;
 
@@ -70,11 +87,14 @@ class NftReader {
   Status ReadChains(Ruleset& ruleset);
   Status ReadRules(Ruleset& ruleset);
   Status ReadSets();
+  void TakeOver(SetToRead& set, AddressSet& named);
+  Status RefreshSets();
   // Whether rules have to be decoded anew, now that it is known which sets they fill.
   bool FollowUpdates(const Ruleset& ruleset);
   Status ReadElements(const SetToRead& set, std::vector<AddressSet>& sets);
   Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table,
                                                            const std::string& name, bool intervals, AddressSet* named);
+  Status QueryUntilStopped(const NetlinkRequest& request, const std::function<void(Bytes)>& visit);
   Result<Objects> ReadObjects();
   Status AddTexts(Ruleset& ruleset);
   void AddChanges(BackendReading& snapshot);
@@ -82,6 +102,11 @@ class NftReader {
   std::optional<NetlinkSocket> socket_;
   NftWatch watch_;
   std::optional<Known> known_;
+  Elements elements_;
+  std::chrono::nanoseconds elements_cpu_{};
+  // Of the last generation: sets of addresses, those that are to be read, and those whose elements count.
+  std::shared_ptr<const std::vector<AddressSet>> sets_known_;
+  std::set<NftSetContents::key_type> pending_, counted_;
   std::size_t elements_read_ = 0;
   bool catch_all_ = false;  // in the set that was read last
 

@@ -103,12 +103,12 @@ class Assignment {
   }
 
   const NftTexts& Native(RuleFamily family, const std::string& table) {
-    auto& native = native_[{family, table}];
+    auto& native = native_[family];
     if (!native) {
-      auto listed = ListNftTable(family, table);
-      native = listed ? std::move(*listed) : NftTexts();
+      auto listed = ListNftTables(family);
+      native = listed ? std::move(*listed) : std::map<std::string, NftTexts>();
     }
-    return *native;
+    return (*native)[table];
   }
 
   std::size_t RulesIn(const Rule& rule) {
@@ -121,7 +121,7 @@ class Assignment {
   const Ruleset& ruleset_;
   const IptablesTables iptables_;
   std::map<RuleFamily, std::optional<SaveTexts>> saved_;
-  std::map<TableKey, std::optional<NftTexts>> native_;
+  std::map<RuleFamily, std::optional<std::map<std::string, NftTexts>>> native_;  // by table
   std::map<std::pair<TableKey, std::string>, std::size_t> rules_in_;
 };
 

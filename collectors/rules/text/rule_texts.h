@@ -25,11 +25,12 @@ using NftTexts = std::map<std::uint64_t, std::string>;
 // By table and chain; the texts are in the chain's order, without "-A CHAIN".
 using SaveTexts = std::map<std::pair<std::string, std::string>, std::vector<std::string>>;
 
-NftTexts ParseNftListing(std::string_view listing);
+// By table.
+std::map<std::string, NftTexts> ParseNftListing(std::string_view listing);
 SaveTexts ParseSaveListing(std::string_view listing);
 
-// Of one table.
-Result<NftTexts> ListNftTable(RuleFamily family, const std::string& table);
+// Of a family, by table.
+Result<std::map<std::string, NftTexts>> ListNftTables(RuleFamily family);
 
 enum class SaveTool : std::uint8_t { kIptablesNft, kIp6tablesNft, kIptablesLegacy, kIp6tablesLegacy };
 Result<SaveTexts> ListSaved(SaveTool tool);

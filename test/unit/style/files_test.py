@@ -12,7 +12,6 @@ LINES_MAX = 300
 LONGER = {
     "collectors/rules/iptables/legacy_blob.cpp": 304,
     "collectors/rules/nft/nft_messages.cpp": 352,
-    "collectors/rules/nft/nft_reader.cpp": 405,
     "collectors/rules/nft/nft_rule_decoder.cpp": 420,
     "daemon/command_line/command_line.cpp": 351,
     "daemon/drops/drop_collector.cpp": 406,

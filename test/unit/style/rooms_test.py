@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "daemon/alerts": "COLLECTORS config daemon/limits daemon/log daemon/state",
     "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
     "daemon/exposition": "collectors/tally collectors/rules collectors/nat daemon/observation",
-    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/alerts daemon/observation",
+    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/drops daemon/alerts daemon/observation",
     "daemon/page": "daemon/http daemon/observation",
     "daemon/diagnose/report": "collectors/tally collectors/rules collectors/rules/walk daemon/command_line",
     "daemon/diagnose/fixes": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/diagnose/report",

@@ -143,7 +143,7 @@ TEST_CASE("what waits to be attributed is counted with its rule, or without when
 TEST_CASE("the keys with most packets are attributed first, and more than may wait are counted") {
   Rounds rounds(true);
   rounds.tally.set_attributes(true);
-  for (std::size_t port = 1; port < DropTally::kUnattributedMax; ++port)
+  for (std::size_t port = 1; port < DropTally::kUnattributedSourcesMax; ++port)
     rounds.Counted(Key("10.0.0.1", static_cast<std::uint16_t>(port)), 1);
   rounds.Counted(Key("192.0.2.1", 80), 900);
   rounds.Counted(Key("10.0.0.2", 80), 7);

@@ -1,0 +1,47 @@
+// /api/v1/drops?since=10m&source=CIDR&destination=CIDR&rule=TEXT&limit=100: what was dropped of late, tuple by tuple,
+// newest first. Pure but for whom it asks; any thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectors/drops/recent_drops.h"
+#include "collectors/system/result.h"
+#include "daemon/drops/drop_collector.h"
+#include "daemon/http/message.h"
+
+namespace conntally {
+
+struct DropsQuery {
+  static constexpr std::size_t kLimitMax = 1'000'000;
+
+  std::chrono::milliseconds since = RecentDrops::kFor;  // 1 s .. RecentDrops::kFor
+  std::optional<Prefix> source;                         // all, when absent; so all of these
+  std::optional<Prefix> destination;
+  std::optional<std::string> rule;  // its text, or a log rule's prefix; empty: those of no known rule
+  std::size_t limit = 100;          // 1 .. kLimitMax
+};
+
+// The error says what is wrong and what is allowed.
+Result<DropsQuery> ParseDropsQuery(const http::Request& request);
+
+// What was dropped of late, as far as a condition says so.
+using RecentDropsSource = std::function<std::vector<RecentDrop>(const std::function<bool(const RecentDrop&)>& wanted)>;
+
+// One moment by both clocks.
+struct TwoClocks {
+  std::chrono::system_clock::time_point wall;
+  std::chrono::steady_clock::time_point monotonic;
+};
+
+http::Response AnswerDrops(const RecentDropsSource& recent, TwoClocks now, const http::Request& request);
+// At this moment.
+http::Response AnswerDrops(const DropCollector& drops, const http::Request& request);
+
+// Long lists must not keep short ones waiting.
+http::Lane DropsLane(const http::Request& request);
+
+}  // namespace conntally
