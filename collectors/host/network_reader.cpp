@@ -123,6 +123,7 @@ Result<Route> FindRoute(const RouteQuestion& question) {
   request.Put(RTA_DST, BytesOf(question.destination));
   if (question.source) request.Put(RTA_SRC, BytesOf(*question.source));
   if (question.in_link != 0) request.Put(RTA_IIF, question.in_link);
+  if (question.mark != 0) request.Put(RTA_MARK, question.mark);
 
   Route route;
   const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {

@@ -95,6 +95,7 @@ void Check(const Case& facts, Report& report) {
   CheckSources(facts, report);
   CheckSourceLimits(facts, report);
   CheckReversePath(facts, report);
+  CheckWhoseAddress(facts, report);
   CheckForwarding(facts, report);
   CheckListeners(facts, report);
   CheckTracking(facts, report);
@@ -139,6 +140,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   const auto watched = Observe(command.question, host, report);
   const FirewallReading rules = readers.Read();
   host.last = ReadCounters(roots);
+  host.neighbours = ReadNeighbours();
   // What came meanwhile is what was to be watched.
   if (watched && host.connections) {
     if (auto connections = ListConnections(kConnectionsMax)) host.connections = std::move(connections);

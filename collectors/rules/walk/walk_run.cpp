@@ -16,8 +16,35 @@ WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& r
   walk_.packet = std::move(packet);
 }
 
+// Its rules see ports, and which these are is not known here.
+void WalkRun::ThroughBridge(Hook hook) {
+  if (alive_ == Match::kNo || walker_.bridge_hooks_[hook].empty()) return;
+  Packet& packet = walk_.packet;
+  auto in = std::exchange(packet.in, std::nullopt), out = std::exchange(packet.out, std::nullopt);
+  bridging_ = true;
+  ThroughHook(hook);
+  bridging_ = false;
+  if (alive_ == Match::kNo) return;
+  packet.in = std::move(in);
+  packet.out = std::move(out);
+}
+
+Walk WalkRun::Bridged(bool meets_ip_rules) {
+  walk_.forwarded = true;
+  walk_.packet.out = walk_.packet.in;
+  for (const Hook hook : {Hook::kPrerouting, Hook::kForward, Hook::kPostrouting}) {
+    ThroughBridge(hook);
+    if (meets_ip_rules) ThroughHook(hook);
+  }
+  return Finish();
+}
+
 Walk WalkRun::Arrives() {
   meant_out_ = std::exchange(walk_.packet.out, PacketInterface{});
+  if (walk_.packet.in && walk_.packet.in->bridge) {
+    ThroughBridge(Hook::kPrerouting);
+    ThroughBridge(Hook::kInput);
+  }
   ThroughHook(Hook::kIngress);
   ThroughHook(Hook::kPrerouting);
   Packet& packet = walk_.packet;
@@ -32,6 +59,7 @@ Walk WalkRun::Arrives() {
   ThroughHook(Hook::kForward);
   ThroughHook(Hook::kPostrouting);
   ThroughHook(Hook::kEgress);
+  if (packet.out && packet.out->bridge) ThroughBridge(Hook::kOutput), ThroughBridge(Hook::kPostrouting);
   return Finish();
 }
 
@@ -43,6 +71,7 @@ Walk WalkRun::Leaves() {
   if (walk_.destination_nat) Route();
   ThroughHook(Hook::kPostrouting);
   ThroughHook(Hook::kEgress);
+  if (packet.out && packet.out->bridge) ThroughBridge(Hook::kOutput), ThroughBridge(Hook::kPostrouting);
   if (packet.destination_is_local == true) {
     packet.in = std::exchange(packet.out, PacketInterface{});
     nat_settled_[0] = nat_settled_[1] = true;
@@ -64,7 +93,7 @@ void WalkRun::Route() {
   packet.out = walk_.destination_nat ? std::nullopt : meant_out_;
   if (!packet.destination || packet.out) return;
   if (routing_.is_local) packet.destination_is_local = routing_.is_local(*packet.destination);
-  if (routing_.way_out) packet.out = routing_.way_out(*packet.destination);
+  if (routing_.way_out) packet.out = routing_.way_out(packet);
 }
 
 Walk WalkRun::Finish() {
@@ -74,7 +103,7 @@ Walk WalkRun::Finish() {
 }
 
 bool WalkRun::OfFamily(RuleFamily family) const {
-  if (family == RuleFamily::kNetdev) return true;
+  if (family == RuleFamily::kNetdev || bridging_) return true;
   return family == RuleFamily::kInet ||
          family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
 }
@@ -88,8 +117,8 @@ bool WalkRun::IsOfDevice(const RuleChain& chain) const {
 
 void WalkRun::ThroughHook(Hook hook) {
   hook_ = hook;
-  const bool first = hook == Hook::kPrerouting || hook == Hook::kOutput;
-  for (const PacketWalker::Hooked& hooked : walker_.hooks_[hook]) {
+  const bool first = (hook == Hook::kPrerouting || hook == Hook::kOutput) && !bridging_;
+  for (const PacketWalker::Hooked& hooked : (bridging_ ? walker_.bridge_hooks_ : walker_.hooks_)[hook]) {
     if (alive_ == Match::kNo) return;
     const RuleChain& chain = walker_.chain(hooked.ref);
     if (!OfFamily(chain.family) || !IsOfDevice(chain)) continue;
@@ -97,10 +126,10 @@ void WalkRun::ThroughHook(Hook hook) {
     // nf_nat_inet_fn: only what makes a connection, and only until one chain has said something.
     const bool of_source = hook == Hook::kInput || hook == Hook::kPostrouting;
     if (hooked.nat && (true_state_ != kStateNew || untracked_ || nat_settled_[of_source ? 1 : 0])) continue;
-    walk_.packet.state = untracked_ ? kStateUntracked : tracked_ ? true_state_ : kStateInvalid;
+    walk_.packet.state = untracked_ ? kStateUntracked : tracked_ || bridging_ ? true_state_ : kStateInvalid;
     BaseChain(hooked.ref);
   }
-  if (hook != Hook::kIngress) tracked_ = true;
+  if (hook != Hook::kIngress && !bridging_) tracked_ = true;
 }
 
 void WalkRun::BaseChain(ChainRef ref) {

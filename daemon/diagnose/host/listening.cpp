@@ -174,7 +174,7 @@ void CheckListeners(const Case& facts, Report& report) {
   Wanted wanted{protocol, *question.destination_port, question.destination, {}, facts.host.routes.source_is_local};
   if (redirected) {
     wanted.port = *facts.outcome.redirected_to;
-    wanted.address.reset();
+    wanted.address = facts.outcome.redirected_address;
   }
   if (question.destination || question.source)
     wanted.family = (question.destination ? question.destination : question.source)->family;

@@ -176,7 +176,7 @@ void CheckAnswers(const RuleCase& rules, Report& report) {
       own.packet.protocol = IPPROTO_TCP;
       own.packet.source_port = kClientPorts;
       own.packet.tcp_flags = 2;
-      own.packet.out = PacketInterface{link->index, link->name};
+      own.packet.out = InterfaceOf(*link);
       own.packet.source_is_local = true;
       own.packet.destination_is_local = false;
       CheckOne(rules, own, 0.6, report);

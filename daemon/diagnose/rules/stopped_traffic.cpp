@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/diagnose/facts/refusal.h"
 #include "daemon/diagnose/rules/rule_findings.h"
 
 namespace conntally::diagnose {
@@ -150,6 +151,18 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   }
 }
 
+std::optional<MarkedRoute> MarkedRouteOf(const RuleCase& rules, const Walk& walk) {
+  const Packet& packet = walk.packet;
+  if (!walk.forwarded || packet.mark.value_or(0) == 0 || !packet.destination || !packet.source || !packet.in) return {};
+  const RouteQuestion question{*packet.destination, packet.source, packet.in->index, *packet.mark};
+  auto route = rules.inputs.find_route(question);
+  if (!route) return {};
+  // A packet that arrives is refused with the same error as a source that no packet can have.
+  if (route->kind == Route::Kind::kFiltered && FindRefusal(rules.inputs.host, question))
+    route->kind = Route::Kind::kUnreachable;
+  return MarkedRoute{question, *route};
+}
+
 }  // namespace
 
 void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
@@ -258,8 +271,12 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
       const std::optional<NumberRange>& port = walk.packet.destination_port;
       const bool to_here =
           walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
-      if (to_here && walk.passes == Match::kYes) outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+      if (to_here && walk.passes == Match::kYes) {
+        outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+        outcome.redirected_address = walk.packet.destination;
+      }
     }
+    if (walk.passes == Match::kYes) outcome.marked_route = MarkedRouteOf(rules, walk);
     TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,

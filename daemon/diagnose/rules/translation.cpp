@@ -152,8 +152,7 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
     asked.packet.source_port = NumberRange{connection.key.source_port, connection.key.source_port};
     asked.packet.source_is_local = asked.packet.destination_is_local = false;
     const auto back = rules.inputs.find_route({from, std::nullopt, 0});
-    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr)
-      asked.packet.in = PacketInterface{link->index, link->name};
+    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr) asked.packet.in = InterfaceOf(*link);
     const Walk walk = rules.Through(asked);
     if (walk.forwarded && walk.passes != Match::kNo && !walk.source_nat && !walk.source_nat_open) {
       TellNoMasquerade(rules, walk, from, seen, 0.7, report);
@@ -187,7 +186,7 @@ std::optional<AskedPacket> FromOutside(const RuleCase& rules, const Rule& rule) 
   for (const Link* link : rules.OuterLinks()) {
     if (link->index == inside->link) continue;
     if (packet.in && packet.in->name != link->name) continue;
-    packet.in = PacketInterface{link->index, link->name};
+    packet.in = InterfaceOf(*link);
     if (!packet.destination) packet.destination = rules.AddressOn(link->index, packet.family);
     return asked;
   }
