@@ -216,4 +216,19 @@ DecodeOutcome DecodeFlow(std::span<const std::byte> message, FlowEvent& event) {
   return DecodeOutcome::kFlow;
 }
 
+std::optional<FlowKey> DecodeReply(std::span<const std::byte> message) {
+  const auto read = ReadNetfilterMessage(message);
+  if (!read || (read->family != AF_INET && read->family != AF_INET6)) return std::nullopt;
+  FlowKey reply;
+  reply.family = read->family == AF_INET ? Family::kIpv4 : Family::kIpv6;
+  Bytes tuple;
+  EventAttributeWalk walk(read->attributes);
+  for (Attribute attribute; walk.Next(attribute);) {
+    if (attribute.type == CTA_TUPLE_REPLY && !Keep(attribute.payload, tuple)) return std::nullopt;
+    if (attribute.type == CTA_ZONE && !Load(attribute.payload, reply.zone)) return std::nullopt;
+  }
+  if (walk.malformed() || !DecodeTuple(tuple, reply)) return std::nullopt;
+  return reply;
+}
+
 }  // namespace conntally

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "collectors/conntrack/flow_event.h"
@@ -27,5 +28,9 @@ enum class DecodeOutcome {
 // comes twice the last counts. Ports that are absent are 0. test/support/conntrack_oracle.h says where
 // this is stricter than libnetfilter_conntrack.
 [[nodiscard]] DecodeOutcome DecodeFlow(std::span<const std::byte> message, FlowEvent& event);
+
+// The reply direction's tuple and zone, as its packets have them: its source is who answers. Of a message of which
+// DecodeFlow made a flow; nullopt where it has no whole reply tuple.
+[[nodiscard]] std::optional<FlowKey> DecodeReply(std::span<const std::byte> message);
 
 }  // namespace conntally

@@ -81,6 +81,8 @@ Result<std::vector<Link>> ReadLinks() {
     AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
       if (attribute.type == IFLA_IFNAME) link.name = AttributeText(attribute.payload);
+      if (attribute.type == IFLA_MTU && attribute.payload.size() == 4)
+        link.mtu = LoadHostOrder<std::uint32_t>(attribute.payload);
       if (attribute.type != IFLA_LINKINFO) continue;
       AttributeWalk inner(attribute.payload);
       for (Attribute part; inner.Next(part);) {

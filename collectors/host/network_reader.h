@@ -17,7 +17,7 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses();
 struct RouteQuestion {
   IpAddress destination;
   std::optional<IpAddress> source = {};  // of the same family
-  std::uint32_t in_link = 0;        // by which the packet arrives; 0: this host sends it
+  std::uint32_t in_link = 0;             // by which the packet arrives; 0: this host sends it
   std::uint32_t mark = 0;
 };
 

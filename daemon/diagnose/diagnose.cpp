@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <ostream>
-#include <thread>
 #include <variant>
 
 #include "collectors/rules/iptables/ipset_reader.h"
@@ -14,6 +13,7 @@
 #include "daemon/diagnose/facts/watched_text.h"
 #include "daemon/diagnose/fixes/namespace_commands.h"
 #include "daemon/diagnose/host/host_findings.h"
+#include "daemon/diagnose/observation.h"
 #include "daemon/diagnose/order.h"
 #include "daemon/diagnose/report/report_text.h"
 #include "daemon/diagnose/rules/rule_findings.h"
@@ -21,8 +21,6 @@
 
 namespace conntally::diagnose {
 namespace {
-
-constexpr std::chrono::milliseconds kReadingsApart{100};
 
 class RuleReaders {
  public:
@@ -45,22 +43,6 @@ class RuleReaders {
   LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
   LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
 };
-
-// Lets time pass between the two readings; watches packets meanwhile when that was asked for.
-std::optional<WatchedPackets> Observe(const Question& question, const HostFacts& host, Report& report) {
-  if (question.observe.count() == 0) {
-    std::this_thread::sleep_for(kReadingsApart);
-    return std::nullopt;
-  }
-  const WatchFilter filter{question.source, question.destination, question.destination_port, question.protocol};
-  const auto began = std::chrono::steady_clock::now();
-  auto watched = WatchPackets(filter, question.observe);
-  if (watched) return *std::move(watched);
-  report.not_checked.push_back(
-      {"packets on the wire", watched.error().message + (host.can_watch_packets ? "" : "; run it as root")});
-  std::this_thread::sleep_until(began + question.observe);
-  return std::nullopt;
-}
 
 // What could not be seen, and would have mattered. False: too much to say that nothing is wrong.
 bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
@@ -137,7 +119,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   host.entered = command.netns_path.has_value();
   RuleReaders readers;
   const FirewallReading rules_before = readers.Read();
-  const auto watched = Observe(command.question, host, report);
+  const auto watched = Observe(command.question, host.can_watch_packets, report);
   const FirewallReading rules = readers.Read();
   host.last = ReadCounters(roots);
   host.neighbours = ReadNeighbours();

@@ -13,6 +13,7 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/host/listening_sockets.h"
 #include "collectors/host/network_reader.h"
+#include "collectors/host/queue_drops.h"
 #include "collectors/system/capabilities.h"
 #include "collectors/system/proc_files.h"
 #include "daemon/diagnose/facts/refusal.h"
@@ -183,6 +184,7 @@ Reading ReadCounters(const FileRoots& roots) {
     reading.table = reader.error();
   }
   reading.network = ReadNetworkCounters(roots.proc);
+  if (reading.network) ReadQueueDrops(*reading.network);
   return reading;
 }
 

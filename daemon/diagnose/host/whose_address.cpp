@@ -100,11 +100,40 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
   return true;
 }
 
+// What a link's queueing discipline, or a filter at it, drops is seen on the wire to arrive (tc ingress comes behind
+// the taps), or not to leave, and no rule counts it.
+void CheckTrafficControl(const Case& facts, Report& report) {
+  if (!facts.watched || !facts.host.first.network || !facts.host.last.network) return;
+  const bool fails = !facts.watched->stalled.empty() ||
+                     std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(),
+                                 [&](const WatchedFlow& flow) { return facts.watched->IsUnanswered(flow); });
+  if (!fails) return;
+  for (const Link& link : *facts.host.links) {
+    for (const char* where : {"ingress", "root"}) {
+      const std::uint64_t growth = facts.Growth(fmt::format("Queue.{}.{}", link.name, where));
+      if (growth == 0) continue;
+      const bool ingress = std::string_view(where) == "ingress";
+      Finding finding;
+      finding.id = FindingId::kDropRule;
+      finding.certainty = ingress ? 0.75 : 0.5;
+      finding.title = fmt::format("Traffic control at {} of {} dropped {} packets meanwhile, perhaps of this traffic",
+                                  ingress ? "the filters (clsact, ingress)" : "the queue", link.name, Grouped(growth));
+      finding.evidence = {fmt::format("tc -s qdisc show dev {}: {} more were dropped in the last {}", link.name,
+                                      Grouped(growth), Lasting(facts.ObservedSeconds()))};
+      finding.cause = "tc's filters and queues drop outside of the firewall: no rule of nftables or iptables sees it";
+      finding.decide =
+          fmt::format("which filter it is, and whether it is wanted: `tc filter show dev {} {}`", link.name, where);
+      report.findings.push_back(std::move(finding));
+    }
+  }
+}
+
 }  // namespace
 
 void CheckWhoseAddress(const Case& facts, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
   if (!facts.host.addresses || !facts.host.links) return;
+  CheckTrafficControl(facts, report);
   const auto& asked = facts.question.destination;
   if (facts.question.source && !routes.source_is_local && routes.to_source && *routes.to_source &&
       TellUnanswered(facts, *facts.question.source, **routes.to_source, report))

@@ -137,7 +137,11 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   packet.state = kStateEstablished;
   packet.mark = 0;
   packet.reverse_path = true;
-  if (asked.leaves) {
+  answer.bridged = asked.bridged;
+  if (asked.bridged) {
+    packet.in = asked.packet.in;
+    packet.source_is_local = packet.destination_is_local = false;
+  } else if (asked.leaves) {
     packet.in = walk.packet.out;
     packet.out.reset();
     packet.source_is_local = false;

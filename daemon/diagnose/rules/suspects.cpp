@@ -30,9 +30,18 @@ Packet AnyOf(const Packet& asked) {
 bool MayFail(const RuleCase& rules) {
   const WatchedPackets* watched = rules.inputs.watched;
   if (watched == nullptr) return false;
-  if (!rules.SeenToFail().empty()) return true;
+  if (!rules.SeenToFail().empty() || !watched->stalled.empty()) return true;
   return std::none_of(watched->flows.begin(), watched->flows.end(),
                       [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+}
+
+std::uint64_t Failed(const RuleCase& rules) {
+  std::uint64_t failed = 0;
+  for (const WatchedFlow& flow : rules.inputs.watched->flows) {
+    if (flow.answer != WatchedFlow::Answer::kAccepted) failed += flow.requests;
+  }
+  for (const StalledStream& stalled : rules.inputs.watched->stalled) failed += stalled.times;
+  return failed;
 }
 
 void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, std::uint64_t growth, Report& report) {
@@ -40,7 +49,11 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
   Finding finding;
   finding.id = IdOf(stop);
   finding.rule = stop.rule;
-  finding.certainty = IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes() ? 0.5 : 0.4;
+  const std::uint64_t failed = Failed(rules);
+  // As often as attempts fail: that is more than chance.
+  const bool as_often = failed > 0 && growth <= 2 * failed && failed <= 2 * growth;
+  finding.certainty = as_often ? 0.6 : IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes() ? 0.5 : 0.4;
+  if (as_often) finding.title += ": about as often as attempts failed";
   finding.title = fmt::format("Rule {} of chain {} stopped {} packets meanwhile, perhaps of this traffic",
                               rule.position + 1, rule.chain, Grouped(growth));
   finding.evidence = {rules.Place(stop), rules.Counted(stop)};
