@@ -161,7 +161,10 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
     });
   }
   WatchedPackets watched = seen();
-  watched.packets_lost = Lost(*fd) + (streams_fd ? Lost(*streams_fd) : 0);
+  const std::uint64_t streams_lost = streams_fd ? Lost(*streams_fd) : 0;
+  watched.packets_lost = Lost(*fd) + streams_lost;
+  // What was not read in time may have been the acknowledgement.
+  if (streams_lost > 0) watched.stalled.clear();
   watched.ended_early = early;
   return watched;
 }

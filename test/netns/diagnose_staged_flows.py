@@ -1,7 +1,6 @@
 """Faults of what follows a connection's first packet: packets in its midst, answers, ICMP that belongs to it, entries that lead elsewhere."""
 
 import socket
-import struct
 import threading
 
 from diagnose_staged_ways import THROUGH, WATCH, WEB, iptables, knocks, opens
@@ -149,15 +148,6 @@ def answers_are_untracked(stage):
     return host
 
 
-@fault("established-not-accepted", "drop-policy")
-def answers_are_in_another_zone(stage):
-    host, client = stage.pair("table inet z { chain p { type filter hook prerouting priority raw; iifname eth0 ct zone set 5; } }"
-                              + "table inet f { chain o { type filter hook output priority 0; policy drop; oif lo accept; ct state established,related accept; } }")
-    stage.listen(host, 80)
-    stage.arguments = WEB
-    return host
-
-
 @fault("drop-rule", "established-not-accepted")
 def data_packets_are_too_long_for_a_rule(stage):
     host, client = stage.pair()
@@ -296,7 +286,7 @@ def dropped_behind_source_translation(stage):
     return gateway
 
 
-@fault("drop-rule")
+@fault("drop-rule", "dnat-not-forwarded")
 def dropped_by_the_port_that_was_asked_first(stage):
     gateway, client, server = stage.gateway("table ip n { chain p { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to 10.0.1.2:80; }\nchain f { type filter hook forward priority 0; meta l4proto tcp ct original proto-dst 8080 counter drop; } }")
     stage.listen(server, 80)

@@ -2,7 +2,7 @@
 
 import socket
 
-from diagnose_staged_flows import INPUT, serves
+from diagnose_staged_flows import INPUT
 from diagnose_staged_ways import THROUGH, WATCH, WEB, iptables, knocks, opens
 from diagnosis import *
 
@@ -53,9 +53,9 @@ def recent_holds_the_source(stage):
 
 
 @fault("reject-rule", "source-at-limit")
-def recent_rejects_unasked_for_wire(stage):
+def recent_rejects(stage):
     host, client = closed(stage, lines=["-A INPUT -p tcp --dport 80 --syn -m recent --set --name r --rsource",
-                                        "-A INPUT -p tcp --dport 80 --syn -m recent --rcheck --seconds 60 --hitcount 3 --name r --rsource -j REJECT"], tool="iptables-legacy", watch=False)
+                                        "-A INPUT -p tcp --dport 80 --syn -m recent --rcheck --seconds 60 --hitcount 3 --name r --rsource -j REJECT"], tool="iptables-legacy")
     knocks(client, times=5)
     return host
 
@@ -97,7 +97,7 @@ def bits_of_the_packet(stage):
 
 @fault("drop-rule")
 def mark_of_the_connection(stage):
-    host, client = closed(stage, "table inet m { chain p { type filter hook prerouting priority mangle; tcp dport 80 ct mark set 9; }\nchain i { type filter hook input priority 0; ct mark 9 counter drop; } }", watch=False)
+    host, client = closed(stage, "table inet m { chain p { type filter hook prerouting priority mangle; tcp dport 80 ct mark set 9; }\nchain i { type filter hook input priority 0; ct mark 9 counter drop; } }")
     return host
 
 
@@ -266,7 +266,7 @@ def classifier_of_traffic_control_drops(stage):
     host, client = stage.pair(TRACK)
     stage.listen(host, 80)
     host.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
-    host.run("tc", "filter", "add", "dev", "eth0", "ingress", "bpf", "da", "bytecode", "1,6 0 0 2")
+    host.run("tc", "filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "bpf", "da", "bytecode", "1,6 0 0 2")
     stage.meanwhile(lambda: knocks(client))
     stage.arguments = WEB + WATCH
     stage.expected_texts = ["tc filter show dev eth0 ingress"]

@@ -1,6 +1,5 @@
 """Faults of the way that packets take: routes, the reverse path, whose address it is, bridges, what the host sends to itself."""
 
-import json
 import socket
 
 from diagnosis import *

@@ -249,7 +249,11 @@ void CheckListeners(const Case& facts, Report& report) {
   const ListeningSocket* taker = nullptr;
   for (const ListeningSocket& socket : *facts.host.listeners) {
     if (socket.protocol != protocol || socket.port != wanted.port) continue;
-    if (Takes(socket, wanted)) {
+    // A VRF's socket takes what comes by the links that are in it.
+    const Link* bound = facts.host.LinkOf(socket.link);
+    Wanted by_device = wanted;
+    if (bound != nullptr && bound->kind == "vrf") by_device.link = 0;
+    if (Takes(socket, by_device)) {
       taker = &socket;
     } else {
       others.push_back(socket);

@@ -138,7 +138,7 @@ void CheckWhoseAddress(const Case& facts, Report& report) {
   if (facts.question.source && !routes.source_is_local && routes.to_source && *routes.to_source &&
       TellUnanswered(facts, *facts.question.source, **routes.to_source, report))
     return;
-  if (!asked || routes.destination_is_local) return;
+  if (!asked || routes.destination_is_local || facts.outcome.destination_translated) return;
   if (TellIpv6IsOff(facts, *asked, report)) return;
   if (routes.same_network) return TellOfOneNetwork(facts, *asked, report);
   if (routes.to_destination && *routes.to_destination) TellUnanswered(facts, *asked, **routes.to_destination, report);

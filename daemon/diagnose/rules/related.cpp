@@ -136,11 +136,18 @@ void CheckComing(const RuleCase& rules, const AskedPacket& asked, const Walk& fi
        "not known: whether it was such ICMP that the rule stopped", report);
 }
 
+// All that was watched is accepted, and no stream of data stalls.
+bool IsSeenToWork(const WatchedPackets* watched) {
+  if (watched == nullptr || watched->flows.empty() || !watched->stalled.empty()) return false;
+  return std::all_of(watched->flows.begin(), watched->flows.end(),
+                     [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+}
+
 }  // namespace
 
 void CheckRelated(const RuleCase& rules, Report& report) {
   if (rules.inputs.watched != nullptr) CheckSeen(rules, report);
-  if (!rules.narrowed()) return;
+  if (!rules.narrowed() || IsSeenToWork(rules.inputs.watched)) return;
   for (const AskedPacket& asked : rules.Asked()) {
     const bool of_tcp = !asked.packet.protocol || *asked.packet.protocol == IPPROTO_TCP;
     const Walk first = rules.Through(asked);

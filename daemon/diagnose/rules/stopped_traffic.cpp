@@ -21,31 +21,6 @@ std::string WayThrough(const RuleCase& rules, const Walk& walk) {
   return way;
 }
 
-// How the owner of rules is told, where no command of its own is offered.
-std::string InWordsOf(const std::string& owner, const Packet& packet) {
-  const std::string source = packet.source ? packet.source->ToString() : "SOURCE";
-  if (owner == "docker")
-    return " (containers that share a network reach each other: `docker network connect`; rules of your own belong "
-           "into "
-           "DOCKER-USER)";
-  if (owner == "calico" || owner == "cilium")
-    return " (a NetworkPolicy has to allow it: `kubectl get networkpolicy -A`)";
-  if (owner == "kubernetes")
-    return " (`kubectl get endpointslices -A`: has the service any that are ready? else a NetworkPolicy decides)";
-  if (owner == "libvirt") return " (`virsh net-edit`: forward mode 'route' or 'open' lets others in)";
-  if (owner == "csf") return " (`csf -g " + source + "` says why, `csf -dr " + source + "` ends a ban)";
-  return {};
-}
-
-void AddOwner(const RuleCase& rules, const Decision& stop, const Packet& packet, Finding& finding) {
-  const RuleChain& base = rules.walker.chain(stop.base);
-  const std::string owner = OwnerOf(rules.inputs.after, base.backend, base.family, base.table,
-                                    stop.rule ? rules.walker.rule(*stop.rule).chain : base.name);
-  if (!owner.empty())
-    finding.evidence.push_back(owner + " writes these rules: change them with it, or it undoes the change" +
-                               InWordsOf(owner, packet));
-}
-
 // Where one rule set lets a packet pass, another may still stop it, and the other way round.
 std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& packet) {
   const RuleChain& base = rules.walker.chain(stop.base);
@@ -164,7 +139,8 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
   for (const Decision& stop : walk.stops) {
     const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
-    if (growth > 0) AddStopped(rules, walk, stop, asked, 0.5 * scale, report);
+    if (growth > 0)
+      AddStopped(rules, walk, stop, asked, std::max(CertaintyOfGrowth(rules, growth), 0.5) * scale, report);
   }
 }
 
@@ -243,7 +219,7 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
     finding.evidence.push_back(
         "/proc/net/netfilter/nfnetlink_queue lists no program at that queue, and the rule does not bypass it");
   }
-  AddOwner(rules, stop, packet, finding);
+  TellOwner(rules, stop, packet, finding);
   finding.cause = Cause(rules, stop, packet);
   rules.commands.LetThrough(stop, packet, finding);
   return finding;
@@ -260,7 +236,7 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
                               stop.verdict == Verdict::kReject ? "rejects" : "drops");
   finding.evidence = {"accepts: " + rules.commands.Place(*walk.late_accept->rule), "stops: " + rules.Place(stop),
                       rules.Counted(stop)};
-  AddOwner(rules, stop, walk.packet, finding);
+  TellOwner(rules, stop, walk.packet, finding);
   finding.cause = "the first rule that takes a packet decides; " + Symptom(rules, stop, walk.packet);
   // To move the rule would let in all whom it accepts: that is for a person to want.
   rules.commands.LetThrough(stop, walk.packet, finding);
@@ -303,8 +279,11 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
                                              : "they stop some of it, or what they ask is not known",
                                          walk.path.empty() ? "there are none" : WayThrough(rules, walk)));
     if (walk.passes != Match::kMaybe) continue;
-    for (const Unevaluated& open : walk.unevaluated)
-      report.not_checked.push_back({rules.commands.Place(open.rule), open.why});
+    for (const Unevaluated& open : walk.unevaluated) {
+      const std::uint64_t packets = rules.Packets(open.rule).value_or(0);
+      report.not_checked.push_back({rules.commands.Place(open.rule),
+                                    open.why + (packets > 0 ? fmt::format("; it took {} packets", packets) : "")});
+    }
     if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
   }
   return outcome;
