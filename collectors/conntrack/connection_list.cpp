@@ -31,6 +31,7 @@ std::optional<Connection> DecodeConnection(Bytes message) {
   if (DecodeFlow(message, event) != DecodeOutcome::kFlow) return std::nullopt;
   Connection connection;
   connection.key = event.key;
+  if (const auto reply = DecodeReply(message)) connection.reply = *reply;
   connection.status = event.has_status ? event.status : 0;
   connection.tcp_state = event.has_tcp_state ? event.tcp_state : TcpState::kNone;
   connection.start_ns = event.start_ns;

@@ -16,6 +16,7 @@ namespace conntally {
 
 struct Connection {
   FlowKey key;                           // the original direction
+  FlowKey reply;                         // the other, as its packets are on the wire
   std::uint32_t status = 0;              // IPS_* bits: IPS_SEEN_REPLY, IPS_ASSURED, IPS_SRC_NAT, IPS_DST_NAT ...
   TcpState tcp_state = TcpState::kNone;  // of TCP
   bool has_helper = false;

@@ -16,6 +16,7 @@ struct Link {
   bool up = false;       // set up by whoever administers it
   bool carrier = false;  // and able to carry packets
   bool loopback = false;
+  std::uint32_t mtu = 0;
 };
 
 struct LocalAddress {

@@ -81,6 +81,8 @@ Result<std::vector<Link>> ReadLinks() {
     AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
       if (attribute.type == IFLA_IFNAME) link.name = AttributeText(attribute.payload);
+      if (attribute.type == IFLA_MTU && attribute.payload.size() == 4)
+        link.mtu = LoadHostOrder<std::uint32_t>(attribute.payload);
       if (attribute.type != IFLA_LINKINFO) continue;
       AttributeWalk inner(attribute.payload);
       for (Attribute part; inner.Next(part);) {
@@ -123,6 +125,7 @@ Result<Route> FindRoute(const RouteQuestion& question) {
   request.Put(RTA_DST, BytesOf(question.destination));
   if (question.source) request.Put(RTA_SRC, BytesOf(*question.source));
   if (question.in_link != 0) request.Put(RTA_IIF, question.in_link);
+  if (question.mark != 0) request.Put(RTA_MARK, question.mark);
 
   Route route;
   const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {

@@ -16,8 +16,9 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses();
 
 struct RouteQuestion {
   IpAddress destination;
-  std::optional<IpAddress> source;  // of the same family
-  std::uint32_t in_link = 0;        // by which the packet arrives; 0: this host sends it
+  std::optional<IpAddress> source = {};  // of the same family
+  std::uint32_t in_link = 0;             // by which the packet arrives; 0: this host sends it
+  std::uint32_t mark = 0;
 };
 
 // The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part

@@ -12,6 +12,7 @@ constexpr std::uint8_t kReset = 0x04;
 constexpr std::uint8_t kAck = 0x10;
 constexpr std::uint8_t kUnreachable4 = 3;  // ICMP
 constexpr std::uint8_t kUnreachable6 = 1;  // ICMPv6
+constexpr std::uint8_t kTooLong4 = 4;      // ICMP's code
 constexpr std::size_t kIcmpHeaderBytes = 8;
 
 std::uint8_t Byte(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
@@ -73,6 +74,8 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
     packet.unreachable = true;
     packet.icmp_type = Byte(header->payload, 0);
     packet.icmp_code = Byte(header->payload, 1);
+    // That a packet was too long is no answer to a request.
+    if (header->protocol == IPPROTO_ICMP && packet.icmp_code == kTooLong4) return std::nullopt;
     if (packet.icmp_type != (header->protocol == IPPROTO_ICMP ? kUnreachable4 : kUnreachable6)) return std::nullopt;
     packet.sender = header->source;
     header = ReadIpHeader(header->payload.subspan(kIcmpHeaderBytes));

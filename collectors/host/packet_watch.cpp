@@ -9,8 +9,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 
+#include "collectors/host/stream_filter.h"
 #include "collectors/system/file_descriptor.h"
 
 namespace conntally {
@@ -64,7 +68,7 @@ std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
   };
 }
 
-Result<FileDescriptor> OpenWatch(const WatchFilter& filter) {
+Result<FileDescriptor> OpenWatch(std::vector<sock_filter> program) {
   // Of no protocol, so that nothing arrives before the filter stands.
   FileDescriptor fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
@@ -72,7 +76,6 @@ Result<FileDescriptor> OpenWatch(const WatchFilter& filter) {
     if (error.code == EPERM) error.message += ": needs CAP_NET_RAW";
     return error;
   }
-  std::vector<sock_filter> program = FilterProgram(filter);
   const sock_fprog attached{static_cast<unsigned short>(program.size()), program.data()};
   if (setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) < 0) {
     return Error::FromErrno("cannot attach a packet filter", errno);
@@ -87,39 +90,83 @@ Result<FileDescriptor> OpenWatch(const WatchFilter& filter) {
   return fd;
 }
 
-}  // namespace
-
-Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::milliseconds duration) {
-  using Clock = std::chrono::steady_clock;
-  auto fd = OpenWatch(filter);
-  if (!fd) return fd.error();
-  PacketLedger ledger(filter);
-  const auto began = Clock::now();
-  const auto since = [&] { return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began); };
+// Reads what waits, in portions, so that a flood does not outlast the watch.
+template <typename Visitor>
+void ReadSome(const FileDescriptor& fd, const Visitor& visit) {
   std::array<std::byte, kSnapBytes> packet;
-  while (since() < duration) {
-    pollfd waiting{fd->get(), POLLIN, 0};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(duration - since());
-    if (poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 1))) <= 0) continue;
-    // In portions, so that a flood does not outlast the watch.
-    for (unsigned i = 0; i < 256; ++i) {
-      sockaddr_ll from{};
-      socklen_t from_length = sizeof from;
-      const ssize_t bytes =
-          recvfrom(fd->get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
-      if (bytes < 0) break;
-      const bool leaving = from.sll_pkttype == PACKET_OUTGOING;
-      // What goes over loopback is seen leaving, and then arriving.
-      if (from.sll_pkttype == PACKET_OTHERHOST || (leaving && from.sll_hatype == ARPHRD_LOOPBACK)) continue;
-      ledger.Take(Bytes(packet).first(static_cast<std::size_t>(bytes)),
-                  leaving ? PacketLedger::Way::kLeaving : PacketLedger::Way::kArriving,
-                  static_cast<std::uint32_t>(from.sll_ifindex), since());
-    }
+  for (unsigned i = 0; i < 256; ++i) {
+    sockaddr_ll from{};
+    socklen_t from_length = sizeof from;
+    const ssize_t bytes =
+        recvfrom(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
+    if (bytes < 0) return;
+    const bool leaving = from.sll_pkttype == PACKET_OUTGOING;
+    // What goes over loopback is seen leaving, and then arriving.
+    if (from.sll_pkttype == PACKET_OTHERHOST || (leaving && from.sll_hatype == ARPHRD_LOOPBACK)) continue;
+    visit(Bytes(packet).first(static_cast<std::size_t>(bytes)), leaving, static_cast<std::uint32_t>(from.sll_ifindex));
   }
+}
+
+std::uint64_t Lost(const FileDescriptor& fd) {
   tpacket_stats statistics{};
   socklen_t length = sizeof statistics;
-  const bool told = getsockopt(fd->get(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0;
-  return ledger.Close(since(), told ? statistics.tp_drops : 0);
+  return getsockopt(fd.get(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0 ? statistics.tp_drops : 0;
+}
+
+}  // namespace
+
+Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::milliseconds duration,
+                                    const WatchMeanwhile& meanwhile) {
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::milliseconds;
+  auto fd = OpenWatch(FilterProgram(filter));
+  if (!fd) return fd.error();
+  // On a socket of its own: a stream of data is not to cost the beginnings of connections their place.
+  std::optional<FileDescriptor> streams_fd;
+  if (IsNarrow(filter)) {
+    if (auto opened = OpenWatch(StreamProgram(filter, kSnapBytes))) streams_fd.emplace(std::move(*opened));
+  }
+  PacketLedger ledger(filter);
+  StreamLedger streams;
+  const auto began = Clock::now();
+  const auto since = [&] { return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began); };
+  const auto seen = [&] {
+    WatchedPackets watched = ledger.Close(since(), 0);
+    watched.stalled = streams.Stalled(since());
+    watched.too_long = streams.too_long();
+    watched.flows_left_out += streams.left_out();
+    return watched;
+  };
+  auto told_at = milliseconds(0);
+  bool early = false;
+  while (since() < duration && !early) {
+    pollfd waiting[2] = {{fd->get(), POLLIN, 0}, {streams_fd ? streams_fd->get() : -1, POLLIN, 0}};
+    const auto left = std::chrono::duration_cast<milliseconds>(duration - since());
+    const int ready = poll(waiting, 2, static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 250)));
+    early = meanwhile.is_over && meanwhile.is_over();
+    if (meanwhile.tell && since() - told_at >= std::chrono::seconds(1)) {
+      told_at = std::chrono::duration_cast<milliseconds>(since());
+      meanwhile.tell(seen(), left);
+    }
+    if (ready <= 0) continue;
+    ReadSome(*fd, [&](Bytes packet, bool leaving, std::uint32_t link) {
+      ledger.Take(packet, leaving ? PacketLedger::Way::kLeaving : PacketLedger::Way::kArriving, link, since());
+    });
+    if (!streams_fd) continue;
+    ReadSome(*streams_fd, [&](Bytes packet, bool leaving, std::uint32_t link) {
+      if (const auto segment = ReadSegment(packet); segment && IsAskedFor(filter, segment->ends))
+        streams.Take(*segment, leaving, link, since());
+      if (const auto said = ReadTooLong(packet); said && IsAskedFor(filter, said->ends))
+        streams.Take(*said, leaving, link);
+    });
+  }
+  WatchedPackets watched = seen();
+  const std::uint64_t streams_lost = streams_fd ? Lost(*streams_fd) : 0;
+  watched.packets_lost = Lost(*fd) + streams_lost;
+  // What was not read in time may have been the acknowledgement.
+  if (streams_lost > 0) watched.stalled.clear();
+  watched.ended_early = early;
+  return watched;
 }
 
 }  // namespace conntally

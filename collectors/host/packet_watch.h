@@ -10,10 +10,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
 
+#include "collectors/host/stream_ledger.h"
 #include "collectors/netlink/attributes.h"
 #include "collectors/system/result.h"
 #include "collectors/tally/address.h"
@@ -52,6 +54,10 @@ struct WatchedPackets {
   std::vector<WatchedFlow> flows;
   std::uint64_t flows_left_out = 0;  // beyond what is kept
   std::uint64_t packets_lost = 0;    // not read in time
+  bool ended_early = false;          // somebody did not want to wait
+  // Of what follows connections' first packets, where an address was asked about.
+  std::vector<StalledStream> stalled = {};
+  std::vector<TooLong> too_long = {};
 
   // Whether an answer would have come by now.
   bool IsUnanswered(const WatchedFlow& flow) const {
@@ -91,6 +97,14 @@ class PacketLedger {
   std::uint64_t left_out_ = 0;
 };
 
-Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::milliseconds duration);
+// What the caller wants meanwhile; either may be empty.
+struct WatchMeanwhile {
+  std::function<bool()> is_over;  // whether to end now; asked at least twice a second
+  // Once a second: what was seen so far, and how long it still takes.
+  std::function<void(const WatchedPackets&, std::chrono::milliseconds left)> tell;
+};
+
+Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::milliseconds duration,
+                                    const WatchMeanwhile& meanwhile = {});
 
 }  // namespace conntally

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <ostream>
-#include <thread>
 #include <variant>
 
 #include "collectors/nat/nat_census.h"
@@ -16,6 +15,7 @@
 #include "daemon/diagnose/facts/watched_text.h"
 #include "daemon/diagnose/fixes/namespace_commands.h"
 #include "daemon/diagnose/host/host_findings.h"
+#include "daemon/diagnose/observation.h"
 #include "daemon/diagnose/order.h"
 #include "daemon/diagnose/report/report_text.h"
 #include "daemon/diagnose/rules/rule_findings.h"
@@ -23,8 +23,6 @@
 
 namespace conntally::diagnose {
 namespace {
-
-constexpr std::chrono::milliseconds kReadingsApart{100};
 
 class RuleReaders {
  public:
@@ -47,22 +45,6 @@ class RuleReaders {
   LegacyReader iptables_legacy_{RuleBackend::kIptablesLegacy};
   LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
 };
-
-// Lets time pass between the two readings; watches packets meanwhile when that was asked for.
-std::optional<WatchedPackets> Observe(const Question& question, const HostFacts& host, Report& report) {
-  if (question.observe.count() == 0) {
-    std::this_thread::sleep_for(kReadingsApart);
-    return std::nullopt;
-  }
-  const WatchFilter filter{question.source, question.destination, question.destination_port, question.protocol};
-  const auto began = std::chrono::steady_clock::now();
-  auto watched = WatchPackets(filter, question.observe);
-  if (watched) return *std::move(watched);
-  report.not_checked.push_back(
-      {"packets on the wire", watched.error().message + (host.can_watch_packets ? "" : "; run it as root")});
-  std::this_thread::sleep_until(began + question.observe);
-  return std::nullopt;
-}
 
 // What could not be seen, and would have mattered. False: too much to say that nothing is wrong.
 bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
@@ -107,6 +89,7 @@ void Check(const Case& facts, Report& report) {
   CheckSources(facts, report);
   CheckSourceLimits(facts, report);
   CheckReversePath(facts, report);
+  CheckWhoseAddress(facts, report);
   CheckForwarding(facts, report);
   CheckListeners(facts, report);
   CheckTracking(facts, report);
@@ -148,9 +131,10 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   host.entered = command.netns_path.has_value();
   RuleReaders readers;
   const FirewallReading rules_before = readers.Read();
-  const auto watched = Observe(command.question, host, report);
+  const auto watched = Observe(command.question, host.can_watch_packets, report);
   const FirewallReading rules = readers.Read();
   host.last = ReadCounters(roots);
+  host.neighbours = ReadNeighbours();
   // What came meanwhile is what was to be watched.
   if (watched && host.connections) {
     if (auto connections = ListConnections(kConnectionsMax)) host.connections = std::move(connections);

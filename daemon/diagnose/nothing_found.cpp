@@ -8,6 +8,7 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr double kLostHereMax = 0.4;
+constexpr std::size_t kNotKnownMost = 3;  // that are named: the rest is told as not checked
 
 }  // namespace
 
@@ -25,6 +26,9 @@ Finding NothingFound(const Case& facts, const Report& report) {
   if (lost_here)
     finding.title = "The cause is not found: packets of " + Describe(facts.question) + " come here and go no further";
   TellWatched(facts, finding);
+  // What may stop it all the same, for all that is known.
+  for (std::size_t i = 0; i < std::min(report.not_checked.size(), kNotKnownMost); ++i)
+    finding.evidence.push_back("not known: " + report.not_checked[i].what + " (" + report.not_checked[i].why + ")");
   if (facts.daemon && facts.daemon->asked) {
     for (const std::string& drop : facts.daemon->asked->drops)
       finding.evidence.push_back("the daemon saw dropped of this source: " + drop);

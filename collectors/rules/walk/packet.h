@@ -21,7 +21,8 @@ inline constexpr NumberRange kClientPorts = {32768, 60999};
 
 struct PacketInterface {
   std::uint32_t index = 0;
-  std::string name;  // empty: the packet has none here (the way in of what this host sends)
+  std::string name;     // empty: the packet has none here (the way in of what this host sends)
+  bool bridge = false;  // rules of the bridge family see what passes it, by ports of it
 };
 
 struct Packet {

@@ -20,9 +20,10 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot, const FirewallReadin
       if (!chain.base) continue;
       const auto hook = std::find(kNames.begin(), kNames.end(), chain.hook);
       const bool of_devices = hook != kNames.end() && hook - kNames.begin() >= kIngress;
+      const bool of_bridge = chain.family == RuleFamily::kBridge;
       const bool of_packets = of_devices ? !chain.devices.empty()
                                          : chain.family == RuleFamily::kIp || chain.family == RuleFamily::kIp6 ||
-                                               chain.family == RuleFamily::kInet;
+                                               chain.family == RuleFamily::kInet || of_bridge;
       if (!of_packets || hook == kNames.end()) {
         if (chain.rule_count != 0 || chain.policy == Verdict::kDrop) not_walked_.push_back({backend, i});
         continue;
@@ -31,16 +32,18 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot, const FirewallReadin
       const bool nat = chain.type == "nat";
       const bool of_source = at == kInput || at == kPostrouting;
       const std::int32_t priority = nat ? (of_source ? kSourceNat : kDestinationNat) : chain.priority;
-      hooks_[at].push_back({{backend, i}, nat, priority, nat ? chain.priority : 0});
+      (of_bridge ? bridge_hooks_ : hooks_)[at].push_back({{backend, i}, nat, priority, nat ? chain.priority : 0});
     }
   }
   // Of equal priority, the one that was hooked in last comes first (nf_hook_entries_grow); among nftables' the list is
   // in the order in which they came.
-  for (std::vector<Hooked>& hooked : hooks_) {
-    std::reverse(hooked.begin(), hooked.end());
-    std::stable_sort(hooked.begin(), hooked.end(), [](const Hooked& a, const Hooked& b) {
-      return std::pair(a.priority, a.inner) < std::pair(b.priority, b.inner);
-    });
+  for (auto* const hooks : {&hooks_, &bridge_hooks_}) {
+    for (std::vector<Hooked>& hooked : *hooks) {
+      std::reverse(hooked.begin(), hooked.end());
+      std::stable_sort(hooked.begin(), hooked.end(), [](const Hooked& a, const Hooked& b) {
+        return std::pair(a.priority, a.inner) < std::pair(b.priority, b.inner);
+      });
+    }
   }
 }
 
@@ -64,6 +67,10 @@ Walk PacketWalker::Arrives(Packet packet, const WalkRouting& routing) const {
 
 Walk PacketWalker::Leaves(Packet packet, const WalkRouting& routing) const {
   return WalkRun(*this, std::move(packet), routing).Leaves();
+}
+
+Walk PacketWalker::Bridged(Packet packet, const WalkRouting& routing, bool meets_ip_rules) const {
+  return WalkRun(*this, std::move(packet), routing).Bridged(meets_ip_rules);
 }
 
 Walk PacketWalker::In(ChainRef base, const Packet& packet, Limits limits) const {

@@ -32,7 +32,7 @@ enum class Limits : std::uint8_t { kWithin, kReached, kNotKnown };
 // What rules do not tell: routing (either may be empty or answer nullopt: not known), and limits.
 struct WalkRouting {
   std::function<std::optional<bool>(const IpAddress&)> is_local;
-  std::function<std::optional<PacketInterface>(const IpAddress& destination)> way_out;
+  std::function<std::optional<PacketInterface>(const Packet&)> way_out;
   // This host's address on a link, which masquerading gives to what leaves by it.
   std::function<std::optional<IpAddress>(const PacketInterface& link, Family family)> address_of;
   // Whether a program listens at the queue.
@@ -106,12 +106,14 @@ class PacketWalker {
   Walk Arrives(Packet packet, const WalkRouting& routing) const;
   // A packet that this host sends; it comes in again when it is for the host itself.
   Walk Leaves(Packet packet, const WalkRouting& routing) const;
+  // A packet from one port of the bridge `packet.in` to another: it meets rules of the bridge family, and those of IP
+  // as if it were forwarded where `meets_ip_rules` (net.bridge.bridge-nf-call-iptables).
+  Walk Bridged(Packet packet, const WalkRouting& routing, bool meets_ip_rules) const;
   // A packet in one base chain alone, of which nothing need be known but that it came there: its stops, and whether it
   // passes. Nothing is told of what could not be evaluated, nor of late accepts.
   Walk In(ChainRef base, const Packet& packet, Limits limits) const;
 
-  // Base chains that hold rules or drop, and that no walk goes through: of bridges and ARP, and of devices that are not
-  // named.
+  // Base chains that hold rules or drop, and that no walk goes through: of ARP, and of devices that are not named.
   const std::vector<ChainRef>& not_walked() const { return not_walked_; }
   const Rule& rule(RuleRef ref) const;
   const RuleChain& chain(ChainRef ref) const;
@@ -134,6 +136,7 @@ class PacketWalker {
   ConditionMatcher matcher_;
   std::map<RuleBackend, ChainGraph> graphs_;
   std::array<std::vector<Hooked>, kHooks> hooks_;
+  std::array<std::vector<Hooked>, kHooks> bridge_hooks_;
   std::vector<ChainRef> not_walked_;
 };
 

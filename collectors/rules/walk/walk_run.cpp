@@ -16,65 +16,8 @@ WalkRun::WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& r
   walk_.packet = std::move(packet);
 }
 
-Walk WalkRun::Arrives() {
-  meant_out_ = std::exchange(walk_.packet.out, PacketInterface{});
-  ThroughHook(Hook::kIngress);
-  ThroughHook(Hook::kPrerouting);
-  Packet& packet = walk_.packet;
-  if (packet.destination && routing_.is_local && walk_.destination_nat)
-    packet.destination_is_local = routing_.is_local(*packet.destination);
-  walk_.forwarded = packet.destination_is_local == false;
-  if (!walk_.forwarded) {
-    ThroughHook(Hook::kInput);
-    return Finish();
-  }
-  Route();
-  ThroughHook(Hook::kForward);
-  ThroughHook(Hook::kPostrouting);
-  ThroughHook(Hook::kEgress);
-  return Finish();
-}
-
-Walk WalkRun::Leaves() {
-  Packet& packet = walk_.packet;
-  packet.in = PacketInterface{};
-  if (!packet.out) Route();
-  ThroughHook(Hook::kOutput);
-  if (walk_.destination_nat) Route();
-  ThroughHook(Hook::kPostrouting);
-  ThroughHook(Hook::kEgress);
-  if (packet.destination_is_local == true) {
-    packet.in = std::exchange(packet.out, PacketInterface{});
-    nat_settled_[0] = nat_settled_[1] = true;
-    ThroughHook(Hook::kIngress);
-    ThroughHook(Hook::kPrerouting);
-    ThroughHook(Hook::kInput);
-  }
-  return Finish();
-}
-
-Walk WalkRun::In(ChainRef base) {
-  explains_ = false;
-  BaseChain(base);
-  return Finish();
-}
-
-void WalkRun::Route() {
-  Packet& packet = walk_.packet;
-  packet.out = walk_.destination_nat ? std::nullopt : meant_out_;
-  if (!packet.destination || packet.out) return;
-  if (routing_.is_local) packet.destination_is_local = routing_.is_local(*packet.destination);
-  if (routing_.way_out) packet.out = routing_.way_out(*packet.destination);
-}
-
-Walk WalkRun::Finish() {
-  walk_.passes = alive_;
-  if (alive_ != Match::kNo) walk_.packet.state = true_state_;
-  return std::move(walk_);
-}
-
 bool WalkRun::OfFamily(RuleFamily family) const {
-  if (family == RuleFamily::kNetdev) return true;
+  if (family == RuleFamily::kNetdev || bridging_) return true;
   return family == RuleFamily::kInet ||
          family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
 }
@@ -88,8 +31,8 @@ bool WalkRun::IsOfDevice(const RuleChain& chain) const {
 
 void WalkRun::ThroughHook(Hook hook) {
   hook_ = hook;
-  const bool first = hook == Hook::kPrerouting || hook == Hook::kOutput;
-  for (const PacketWalker::Hooked& hooked : walker_.hooks_[hook]) {
+  const bool first = (hook == Hook::kPrerouting || hook == Hook::kOutput) && !bridging_;
+  for (const PacketWalker::Hooked& hooked : (bridging_ ? walker_.bridge_hooks_ : walker_.hooks_)[hook]) {
     if (alive_ == Match::kNo) return;
     const RuleChain& chain = walker_.chain(hooked.ref);
     if (!OfFamily(chain.family) || !IsOfDevice(chain)) continue;
@@ -97,10 +40,10 @@ void WalkRun::ThroughHook(Hook hook) {
     // nf_nat_inet_fn: only what makes a connection, and only until one chain has said something.
     const bool of_source = hook == Hook::kInput || hook == Hook::kPostrouting;
     if (hooked.nat && (true_state_ != kStateNew || untracked_ || nat_settled_[of_source ? 1 : 0])) continue;
-    walk_.packet.state = untracked_ ? kStateUntracked : tracked_ ? true_state_ : kStateInvalid;
+    walk_.packet.state = untracked_ ? kStateUntracked : tracked_ || bridging_ ? true_state_ : kStateInvalid;
     BaseChain(hooked.ref);
   }
-  if (hook != Hook::kIngress) tracked_ = true;
+  if (hook != Hook::kIngress && !bridging_) tracked_ = true;
 }
 
 void WalkRun::BaseChain(ChainRef ref) {

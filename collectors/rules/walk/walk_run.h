@@ -13,12 +13,14 @@ class WalkRun {
   WalkRun(const PacketWalker& walker, Packet packet, const WalkRouting& routing);
   Walk Arrives();
   Walk Leaves();
+  Walk Bridged(bool meets_ip_rules);
   Walk In(ChainRef base);
 
  private:
   using Hook = PacketWalker::Hook;
 
   void ThroughHook(Hook hook);
+  void ThroughBridge(Hook hook);
   void BaseChain(ChainRef ref);
   // How certainly the packet comes back from the chain, when it comes into it as certainly as `reached`.
   Match Chain(const RuleChain& chain, RuleBackend backend, Match reached);
@@ -61,6 +63,7 @@ class WalkRun {
   Answer jumped_;  // whether the packet takes all of the jumps
   bool explains_ = true;
   bool looking_back_ = false;  // the packet was stopped: the rest is looked at for a rule that would have accepted it
+  bool bridging_ = false;      // it is at hooks of the bridge family
   bool tracked_ = false;       // conntrack has seen it
   bool untracked_ = false;
   bool nat_settled_[2] = {false, false};  // destination, source: the kernel asks no further nat chain

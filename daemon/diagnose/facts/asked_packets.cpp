@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
 constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
 
+bool IsLoopback(const IpAddress& address) {
+  return address.family == Family::kIpv4 ? address.bytes[0] == IN_LOOPBACKNET : address == *IpAddress::Parse("::1");
+}
+
 }  // namespace
 
 AskedPacket RuleCase::Template(Family family) const {
@@ -59,24 +63,28 @@ std::vector<AskedPacket> RuleCase::Asked() const {
   std::vector<AskedPacket> asked;
   for (const Family family : families) {
     const AskedPacket base = Template(family);
-    const bool sends =
-        routes.source_is_local || (!question.source && question.destination && !routes.destination_is_local);
+    const bool to_loopback = question.destination && IsLoopback(*question.destination);
+    const bool sends = routes.source_is_local ||
+                       (!question.source && question.destination && (!routes.destination_is_local || to_loopback));
     if (sends) {
       AskedPacket own = base;
       own.leaves = true;
       own.packet.source_is_local = true;
       if (!own.packet.destination) own.packet.destination = own.packet.source;  // to itself
+      if (!own.packet.source && to_loopback) own.packet.source = own.packet.destination;
       asked.push_back(std::move(own));
     }
-    if (routes.source_is_local) continue;
+    if (routes.source_is_local || to_loopback) continue;
+    if (sends && !Forwards(family)) continue;
     std::vector<const Link*> links = OuterLinks();
     if (const Link* link = inputs.host.LinkOf(routes.in_link)) links = {link};
     if (links.empty()) links.push_back(nullptr);
     for (const Link* link : links) {
       AskedPacket arriving = base;
       if (link != nullptr) {
-        arriving.packet.in = PacketInterface{link->index, link->name};
-        arriving.packet.reverse_path = true;
+        arriving.packet.in = InterfaceOf(*link);
+        arriving.packet.reverse_path = question.source ? ComesBackBy(*question.source, link->index) : true;
+        arriving.bridged = routes.bridged && link->index == routes.in_link;
         if (!question.destination) arriving.packet.destination = AddressOn(link->index, family);
         if (!arriving.packet.destination && links.size() > 1) continue;
       }
@@ -131,7 +139,7 @@ std::vector<AskedPacket> RuleCase::SeenToFail() const {
     packet.destination_is_local = inputs.host.IsLocal(flow->destination);
     one.leaves = flow->in_link == 0;
     if (const Link* link = inputs.host.LinkOf(flow->in_link); link != nullptr && !one.leaves) {
-      packet.in = PacketInterface{link->index, link->name};
+      packet.in = InterfaceOf(*link);
       packet.reverse_path = ComesBackBy(flow->source, flow->in_link);
     }
   }

@@ -13,8 +13,10 @@
 #include "collectors/drops/kernel_log.h"
 #include "collectors/host/listening_sockets.h"
 #include "collectors/host/network_reader.h"
+#include "collectors/host/queue_drops.h"
 #include "collectors/system/capabilities.h"
 #include "collectors/system/proc_files.h"
+#include "daemon/diagnose/facts/refusal.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -24,8 +26,9 @@ constexpr std::size_t kLogLinesKept = 20;
 
 Sysctls ReadSettings(const std::string& proc) {
   Sysctls settings;
-  for (const char* path :
-       {"net/ipv4/ip_forward", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
+  for (const char* path : {"net/ipv4/ip_forward", "net/ipv4/ip_local_port_range", "net/ipv4/icmp_echo_ignore_all",
+                           "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables",
+                           "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
     if (auto value = ReadSysctl(proc, path)) settings[path] = *std::move(value);
   }
   ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
@@ -33,7 +36,7 @@ Sysctls ReadSettings(const std::string& proc) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(proc + "/sys/" + folder, error)) {
       const std::string link = folder + "/" + entry.path().filename().string();
-      for (const char* name : {"rp_filter", "forwarding", "log_martians"}) {
+      for (const char* name : {"rp_filter", "forwarding", "log_martians", "route_localnet", "disable_ipv6"}) {
         if (auto value = ReadSysctl(proc, link + "/" + name)) settings[link + "/" + name] = *std::move(value);
       }
     }
@@ -76,6 +79,15 @@ std::uint64_t InodeOf(const std::string& path) {
   return stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
+// A packet that arrives is refused with the same error as a source that no packet can have.
+Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
+  auto route = FindRoute(question);
+  if (route && route->kind == Route::Kind::kFiltered && route->error == EINVAL &&
+      (question.destination.family == Family::kIpv6 || FindRefusal(facts, question)))
+    route->kind = Route::Kind::kUnreachable;
+  return route;
+}
+
 AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
   AskedRoutes routes;
   if (question.destination) {
@@ -88,14 +100,20 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
     routes.source_is_local = facts.IsLocal(*question.source);
     const bool answers_as_destination =
         question.destination && routes.destination_is_local && question.destination->family == question.source->family;
-    routes.to_source = FindRoute({*question.source, answers_as_destination ? question.destination : std::nullopt, 0});
+    routes.to_source = FindRoute({*question.source, answers_as_destination ? question.destination : std::nullopt});
     const auto& way_back = *routes.to_source;
     if (!routes.source_is_local && way_back && way_back->kind == Route::Kind::kForward) routes.in_link = way_back->link;
   }
   if (question.destination) {
     const bool same_family = question.source && question.source->family == question.destination->family;
+    const auto plain = FindRoute({*question.destination});
+    routes.same_network = !routes.destination_is_local && routes.in_link != 0 && plain &&
+                          plain->kind == Route::Kind::kForward && plain->link == routes.in_link && !plain->gateway &&
+                          !(*routes.to_source)->gateway;
+    const Link* link = facts.LinkOf(routes.in_link);
+    routes.bridged = routes.same_network && link != nullptr && link->kind == "bridge";
     routes.to_destination =
-        FindRoute({*question.destination, same_family ? question.source : std::nullopt, routes.in_link});
+        FindWay({*question.destination, same_family ? question.source : std::nullopt, routes.in_link}, facts);
   }
   return routes;
 }
@@ -126,6 +144,13 @@ const Link* HostFacts::LinkOf(const std::string& name) const {
   if (!links) return nullptr;
   const auto found = std::find_if(links->begin(), links->end(), [&](const Link& link) { return link.name == name; });
   return found == links->end() ? nullptr : &*found;
+}
+
+const Neighbour* HostFacts::NeighbourOf(const IpAddress& address) const {
+  if (!neighbours) return nullptr;
+  const auto found = std::find_if(neighbours->begin(), neighbours->end(),
+                                  [&](const Neighbour& each) { return each.address == address; });
+  return found == neighbours->end() ? nullptr : &*found;
 }
 
 bool HostFacts::IsLocal(const IpAddress& address) const {
@@ -159,6 +184,7 @@ Reading ReadCounters(const FileRoots& roots) {
     reading.table = reader.error();
   }
   reading.network = ReadNetworkCounters(roots.proc);
+  if (reading.network) ReadQueueDrops(*reading.network);
   return reading;
 }
 
@@ -176,6 +202,7 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
 
   facts.links = ReadLinks();
   facts.addresses = ReadLocalAddresses();
+  facts.routing = ReadRoutingPolicy();
   facts.routes = FindAskedRoutes(question, facts);
   facts.sysctls = ReadSettings(roots.proc);
   facts.saved_sysctls = ReadSavedSysctls(roots.etc);

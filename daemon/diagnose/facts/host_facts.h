@@ -12,6 +12,7 @@
 
 #include "collectors/conntrack/connection_list.h"
 #include "collectors/host/network.h"
+#include "collectors/host/routing_policy.h"
 #include "collectors/system/result.h"
 #include "collectors/system/saved_sysctls.h"
 #include "collectors/table/table_reader.h"
@@ -38,6 +39,9 @@ struct AskedRoutes {
   // To the destination, for a packet that arrives by in_link (or that this host sends itself, when there is none).
   // Needs a destination.
   std::optional<Result<Route>> to_destination;
+  // Both are neighbours of one link of this host's: their packets pass by it, if at all by a bridge.
+  bool same_network = false;
+  bool bridged = false;
   bool source_is_local = false;      // this host itself is the one that connects
   bool destination_is_local = true;  // also when none was asked: this host
 };
@@ -74,6 +78,8 @@ struct HostFacts {
 
   Result<std::vector<Link>> links = Error{"not read"};
   Result<std::vector<LocalAddress>> addresses = Error{"not read"};
+  Result<RoutingPolicy> routing = Error{"not read"};
+  Result<std::vector<Neighbour>> neighbours = Error{"not read"};  // after the observation
   AskedRoutes routes;
   Sysctls sysctls;
   Result<std::vector<SavedSysctl>> saved_sysctls = Error{"not read"};
@@ -91,7 +97,8 @@ struct HostFacts {
   double HoursCounted() const;
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
   const Link* LinkOf(const std::string& name) const;
-  bool IsLocal(const IpAddress& address) const;  // one of this host's addresses, or of 127.0.0.0/8
+  const Neighbour* NeighbourOf(const IpAddress& address) const;  // nullptr: nobody asked for it
+  bool IsLocal(const IpAddress& address) const;                  // one of this host's addresses, or of 127.0.0.0/8
 };
 
 // More are left out, and counted.

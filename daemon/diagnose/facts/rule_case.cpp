@@ -73,16 +73,29 @@ bool RuleCase::narrowed() const {
   return question.source || question.destination || question.destination_port || question.protocol;
 }
 
+PacketInterface InterfaceOf(const Link& link) { return {link.index, link.name, link.kind == "bridge"}; }
+
+std::optional<PacketInterface> RuleCase::WayOut(const Packet& packet) const {
+  RouteQuestion question{*packet.destination};
+  const bool same_family = packet.source && packet.source->family == packet.destination->family;
+  const bool arrives = packet.in && packet.in->index != 0;
+  if (same_family && (arrives || packet.source_is_local == true)) question.source = packet.source;
+  if (same_family && arrives) question.in_link = packet.in->index;
+  question.mark = packet.mark.value_or(0);
+  auto route = inputs.find_route(question);
+  // What this host refuses to forward is followed all the same: that it does not is told elsewhere.
+  const bool leads = route && (route->kind == Route::Kind::kForward || route->kind == Route::Kind::kLocal);
+  if (!leads) route = inputs.find_route({*packet.destination});
+  if (!route || (route->kind != Route::Kind::kForward && route->kind != Route::Kind::kLocal)) return std::nullopt;
+  if (route->kind == Route::Kind::kLocal) return PacketInterface{1, "lo"};
+  const Link* link = inputs.host.LinkOf(route->link);
+  return link != nullptr ? std::optional(InterfaceOf(*link)) : std::nullopt;
+}
+
 WalkRouting RuleCase::Routing() const {
   WalkRouting routing;
   routing.is_local = [this](const IpAddress& address) -> std::optional<bool> { return inputs.host.IsLocal(address); };
-  routing.way_out = [this](const IpAddress& destination) -> std::optional<PacketInterface> {
-    const auto route = inputs.find_route({destination, std::nullopt, 0});
-    if (!route || (route->kind != Route::Kind::kForward && route->kind != Route::Kind::kLocal)) return std::nullopt;
-    if (route->kind == Route::Kind::kLocal) return PacketInterface{1, "lo"};
-    const Link* link = inputs.host.LinkOf(route->link);
-    return link != nullptr ? std::optional(PacketInterface{link->index, link->name}) : std::nullopt;
-  };
+  routing.way_out = [this](const Packet& packet) { return WayOut(packet); };
   routing.address_of = [this](const PacketInterface& link, Family family) { return AddressOn(link.index, family); };
   routing.has_listener = [this](std::uint32_t queue) -> std::optional<bool> {
     return inputs.host.queues ? std::optional(inputs.host.queues->contains(queue)) : std::nullopt;
@@ -93,6 +106,11 @@ WalkRouting RuleCase::Routing() const {
 Walk RuleCase::Through(const PacketWalker& rules, const AskedPacket& asked, Limits limits) const {
   WalkRouting routing = Routing();
   routing.limits = limits;
+  if (asked.bridged) {
+    const char* path = asked.packet.family == Family::kIpv4 ? "net/bridge/bridge-nf-call-iptables"
+                                                            : "net/bridge/bridge-nf-call-ip6tables";
+    return rules.Bridged(asked.packet, routing, NumberOf(inputs.host.sysctls, path).value_or(0) != 0);
+  }
   return asked.leaves ? rules.Leaves(asked.packet, routing) : rules.Arrives(asked.packet, routing);
 }
 
@@ -163,6 +181,7 @@ std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) 
 }
 
 bool RuleCase::Forwards(Family family) const {
+  if (inputs.host.routes.bridged) return true;  // no switch of IP holds for a bridge
   const char* path = family == Family::kIpv4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
   return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
 }

@@ -66,10 +66,13 @@ class RuleCase {
 
  private:
   AskedPacket Template(Family family) const;
+  std::optional<PacketInterface> WayOut(const Packet& packet) const;
   WalkRouting Routing() const;
   // Whether this host would answer the source by that link.
   std::optional<bool> ComesBackBy(const IpAddress& source, std::uint32_t link) const;
 };
+
+PacketInterface InterfaceOf(const Link& link);
 
 // Packets that the rule takes, as far as it says. Nobody was seen to send one: whose they are is known only where the
 // rule names one source.

@@ -6,16 +6,25 @@
 #include <string>
 #include <vector>
 
+#include "collectors/host/network_reader.h"
 #include "collectors/rules/walk/condition_match.h"
 
 namespace conntally::diagnose {
+
+// The way of a packet that rules have marked.
+struct MarkedRoute {
+  RouteQuestion question;
+  Route route;
+};
 
 struct RuleOutcome {
   Match passes = Match::kYes;            // the asked traffic; kMaybe: not all rules could be read, or be understood
   std::vector<std::string> unread = {};  // the rules that could not be read: "nftables" ...
   bool destination_translated = false;   // rules send the asked traffic to another address or port, or may
   bool sent_elsewhere = false;           // and that is not this host
-  std::optional<std::uint16_t> redirected_to;  // it is this port of this host
+  std::optional<std::uint16_t> redirected_to;   // it is this port of this host
+  std::optional<IpAddress> redirected_address;  // and this address
+  std::optional<MarkedRoute> marked_route = {};
 };
 
 }  // namespace conntally::diagnose

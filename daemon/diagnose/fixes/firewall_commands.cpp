@@ -121,13 +121,24 @@ std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFa
     if (name.starts_with("ufw-") || name.starts_with("ufw6-")) return "ufw";
     if (name.starts_with("DOCKER")) return "docker";
     if (name.starts_with("f2b-")) return "fail2ban";
-    if (name.starts_with("KUBE-") || name.starts_with("cali-")) return "kubernetes";
+    if (name.starts_with("KUBE-")) return "kubernetes";
+    if (name.starts_with("cali-")) return "calico";
+    if (name.starts_with("CILIUM_")) return "cilium";
+    if (name.starts_with("CNI-") || name.starts_with("NETAVARK")) return "podman or CNI";
+    for (const char* of_csf :
+         {"LOCALINPUT", "LOCALOUTPUT", "DENYIN", "DENYOUT", "LOGDROPIN", "LOGDROPOUT", "INVDROP"}) {
+      if (name == of_csf) return "csf";
+    }
+    if (name == "net-fw" || name == "net2fw" || name == "smurfs") return "shorewall";
     if (name.starts_with("LIBVIRT_")) return "libvirt";
     if (name == "nixos-fw") return "nixos";
     return {};
   };
   if (table == "firewalld") return "firewalld";
   if (table == "f2b-table") return "fail2ban";
+  if (table == "kube-proxy") return "kubernetes";
+  if (table == "docker-bridges") return "docker";
+  if (table == "libvirt_network") return "libvirt";
   if (std::string owner = of_chain(chain); !owner.empty()) return owner;
   // ufw's built-in chains and their policies are its own, too.
   const auto one = snapshot.backends.find(backend);

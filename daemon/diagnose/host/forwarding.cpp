@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "daemon/diagnose/facts/refusal.h"
 #include "daemon/diagnose/host/host_findings.h"
 
 namespace conntally::diagnose {
@@ -93,13 +94,24 @@ void AddForwardingOff(const Case& facts, const std::string& path, double certain
   report.findings.push_back(std::move(finding));
 }
 
-void AddNoRoute(const Case& facts, const IpAddress& to, int error, bool back, Report& report) {
+void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool back, Report& report) {
+  const IpAddress& to = way.destination;
   Finding finding;
   finding.id = FindingId::kNoRoute;
   finding.title = fmt::format("This host has no route {}to {}", back ? "back " : "", to.ToString());
   finding.certainty = back ? 0.93 : 0.96;
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
+  const auto refusal = FindRefusal(facts.host, way);
+  if (refusal && error != ENETUNREACH) {
+    finding.evidence.push_back("it is sent nowhere on purpose by " + refusal->what);
+    finding.fix.push_back({refusal->remove, "all whom it was meant for are reached again: a ban ends with it",
+                           refusal->restore, "take it out of where the network is configured, too"});
+    finding.certainty = 0.97;
+    if (!back) facts.HoldAgainstRules(finding);
+    report.findings.push_back(std::move(finding));
+    return;
+  }
   // fib_props (net/ipv4/fib_semantics.c): only where there is no route at all the network is unreachable.
   finding.decide = error == ENETUNREACH
                        ? "by which gateway and link " + to.ToString() +
@@ -129,7 +141,7 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     report.not_checked.push_back({"the route to " + facts.question.destination->ToString(), route.error().message});
     return true;
   }
-  if (!routes.destination_is_local && !routes.source_is_local && !forwards) {
+  if (!routes.destination_is_local && facts.question.source && !routes.source_is_local && !forwards) {
     std::vector<std::string> evidence = {facts.question.destination->ToString() + " is no address of this host"};
     if (routes.in_link != 0)
       evidence.push_back(
@@ -139,7 +151,14 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     return false;
   }
   if (route->kind == Route::Kind::kUnreachable && !routes.destination_is_local) {
-    AddNoRoute(facts, *facts.question.destination, route->error, false, report);
+    AddNoRoute(facts, {*facts.question.destination, facts.question.source, routes.in_link}, route->error, false,
+               report);
+    return false;
+  }
+  if (const auto& marked = facts.outcome.marked_route; marked && marked->route.kind == Route::Kind::kUnreachable) {
+    AddNoRoute(facts, marked->question, marked->route.error, false, report);
+    report.findings.back().evidence.push_back(
+        fmt::format("rules give the packet the mark {:#x}, by which it is routed", marked->question.mark));
     return false;
   }
   if (route->kind == Route::Kind::kForward) {
@@ -159,6 +178,7 @@ void CheckForwarding(const Case& facts, Report& report) {
         {"forwarding", "which addresses are this host's is not known: " + facts.host.addresses.error().message});
     return;
   }
+  if (report.Has(FindingId::kNoRoute) || routes.same_network) return;  // nothing of it is forwarded here
   const bool ipv6 = AskedIpv6(facts);
   std::string path = SwitchPath(facts, ipv6, true);
   // Without the link's own file, the whole host's.
@@ -176,7 +196,7 @@ void CheckForwarding(const Case& facts, Report& report) {
     const bool filtered = report.Has(FindingId::kRpFilter);
     // A host without any link to others is asked about nobody in particular.
     if (!filtered && HasLinks(facts))
-      AddNoRoute(facts, *facts.question.source, (*routes.to_source)->error, true, report);
+      AddNoRoute(facts, {*facts.question.source}, (*routes.to_source)->error, true, report);
   }
   const bool asked_elsewhere =
       facts.question.destination && (!routes.destination_is_local || !facts.outcome.sent_elsewhere);

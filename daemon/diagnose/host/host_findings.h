@@ -6,7 +6,9 @@
 
 namespace conntally::diagnose {
 
-void CheckForwarding(const Case& facts, Report& report);   // forwarding-off, no-route
+void CheckForwarding(const Case& facts, Report& report);  // forwarding-off, no-route
+void CheckWhoseAddress(const Case& facts,
+                       Report& report);                    // no-route: nobody has the address, or nobody answers for it
 void CheckReversePath(const Case& facts, Report& report);  // rp-filter
 void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full
 void CheckHelpers(const Case& facts, Report& report);      // helper-missing

@@ -2,6 +2,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <set>
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/diagnose/facts/watched_text.h"
@@ -33,11 +35,12 @@ struct Wanted {
   std::optional<IpAddress> address;  // absent: one of this host's
   std::optional<Family> family;
   bool from_here = false;  // loopback addresses are reached, too
+  std::uint32_t link = 0;  // by which it arrives; 0: not known
 };
 
 bool Takes(const ListeningSocket& socket, const Wanted& wanted) {
   const bool of_family = !wanted.family || socket.address.family == *wanted.family || socket.both_families;
-  if (!of_family) return false;
+  if (!of_family || (socket.link != 0 && wanted.link != 0 && socket.link != wanted.link)) return false;
   if (IsAny(socket.address)) return true;
   if (wanted.address) return socket.address == *wanted.address;
   return wanted.from_here || !IsLoopback(socket.address);
@@ -96,7 +99,11 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
   finding.title = fmt::format("{} is listened on at {} only{}", Kind(wanted), Place(others.front()),
                               only_loopback ? ", which others cannot reach" : "");
   finding.certainty = wanted.address || facts.question.source ? 0.95 : 0.85;
-  for (const ListeningSocket& socket : others) finding.evidence.push_back("listening: " + Place(socket));
+  for (const ListeningSocket& socket : others) {
+    const Link* bound = facts.host.LinkOf(socket.link);
+    finding.evidence.push_back("listening: " + Place(socket) + (bound ? ", bound to device " + bound->name : ""));
+    if (bound != nullptr && &socket == &others.front()) finding.title += " of device " + bound->name;
+  }
   if (wanted.address) finding.evidence.push_back("not listening: " + wanted.address->ToString());
   AddWatched(facts, finding);
   finding.cause =
@@ -113,7 +120,62 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
   report.findings.push_back(std::move(finding));
 }
 
+// Counted for the whole namespace: told where the asked datagrams were seen to have no answer.
+void CheckDatagrams(const Case& facts, const Wanted& wanted, Report& report) {
+  const std::uint64_t full = facts.Growth("Udp.RcvbufErrors") + facts.Growth("Udp6RcvbufErrors");
+  if (full == 0) return;
+  Finding finding;
+  finding.id = FindingId::kListenQueueFull;
+  finding.title = "Datagrams are dropped since a socket's buffer is full: perhaps that of " + Kind(wanted);
+  finding.certainty = facts.watched ? 0.85 : 0.7;
+  finding.evidence.push_back(
+      fmt::format("{} datagrams found no room in their socket's buffer in the last {} "
+                  "(UdpRcvbufErrors, of all sockets)",
+                  Grouped(full), Lasting(facts.ObservedSeconds())));
+  finding.cause =
+      "the service does not read them in time: it hangs, is too slow, or its buffer is too small for bursts";
+  Fix fix;
+  fix.command = fmt::format("ss -lunpm 'sport = :{}'  # Recv-Q, and d after skmem: what it dropped", wanted.port);
+  fix.risk = "none: it only looks";
+  finding.fix.push_back(std::move(fix));
+  report.findings.push_back(std::move(finding));
+}
+
+// Each port of this host's serves one connection to a place: where all are in use, connect(2) fails (EADDRNOTAVAIL).
+void CheckOwnPorts(const Case& facts, Report& report) {
+  const auto range = facts.host.sysctls.find("net/ipv4/ip_local_port_range");
+  if (range == facts.host.sysctls.end() || !facts.question.destination || !facts.host.connections) return;
+  unsigned first = 0, last = 0;
+  if (std::sscanf(range->second.c_str(), "%u %u", &first, &last) != 2 || last < first) return;
+  std::set<std::uint16_t> used;
+  for (const Connection& connection : facts.host.connections->connections) {
+    const FlowKey& key = connection.key;
+    const bool there = key.protocol == IPPROTO_TCP &&
+                       IpAddress{key.destination, key.family} == facts.question.destination &&
+                       facts.question.destination_port.value_or(key.destination_port) == key.destination_port;
+    const bool own = key.source_port >= first && key.source_port <= last && facts.host.IsLocal(key.SourceAddress());
+    if (there && own && connection.tcp_state != TcpState::kClose) used.insert(key.source_port);
+  }
+  const unsigned available = last - first + 1;
+  if (used.size() * 100 < std::size_t{available} * 95) return;
+  Finding finding;
+  finding.id = FindingId::kConnectionLeak;
+  finding.title = fmt::format("This host's own ports towards {} are used up", facts.question.destination->ToString());
+  finding.certainty = 0.93;
+  finding.evidence.push_back(
+      fmt::format("{} of {} ports are in connections to it (net.ipv4.ip_local_port_range is {} {})",
+                  Grouped(used.size()), Grouped(available), first, last));
+  finding.cause =
+      "each connection to one address and port needs a port of its own here; without one connect fails at "
+      "once (\"Cannot assign requested address\")";
+  finding.decide =
+      "why so many connections are open at a time: pool or close them; else a wider range, or a second "
+      "address to connect from";
+  report.findings.push_back(std::move(finding));
+}
+
 void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& socket, Report& report) {
+  if (socket.protocol == IPPROTO_UDP) return CheckDatagrams(facts, wanted, report);
   const std::uint64_t overflows = facts.Growth("TcpExt.ListenOverflows");
   if (socket.protocol != IPPROTO_TCP || socket.queued <= socket.queue_max) return;
   Finding finding;
@@ -162,7 +224,10 @@ void CheckBehind(const Case& facts, Report& report) {
 
 void CheckListeners(const Case& facts, Report& report) {
   const Question& question = facts.question;
-  if (!facts.host.routes.destination_is_local) return CheckBehind(facts, report);
+  if (!facts.host.routes.destination_is_local) {
+    if (!question.source || facts.host.routes.source_is_local) CheckOwnPorts(facts, report);
+    return CheckBehind(facts, report);
+  }
   const std::uint8_t protocol = question.protocol.value_or(std::uint8_t{IPPROTO_TCP});
   if (!question.destination_port || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)) return;
   const bool redirected = facts.outcome.redirected_to.has_value();
@@ -172,9 +237,10 @@ void CheckListeners(const Case& facts, Report& report) {
     return;
   }
   Wanted wanted{protocol, *question.destination_port, question.destination, {}, facts.host.routes.source_is_local};
+  wanted.link = facts.host.routes.in_link;
   if (redirected) {
     wanted.port = *facts.outcome.redirected_to;
-    wanted.address.reset();
+    wanted.address = facts.outcome.redirected_address;
   }
   if (question.destination || question.source)
     wanted.family = (question.destination ? question.destination : question.source)->family;
@@ -183,7 +249,11 @@ void CheckListeners(const Case& facts, Report& report) {
   const ListeningSocket* taker = nullptr;
   for (const ListeningSocket& socket : *facts.host.listeners) {
     if (socket.protocol != protocol || socket.port != wanted.port) continue;
-    if (Takes(socket, wanted)) {
+    // A VRF's socket takes what comes by the links that are in it.
+    const Link* bound = facts.host.LinkOf(socket.link);
+    Wanted by_device = wanted;
+    if (bound != nullptr && bound->kind == "vrf") by_device.link = 0;
+    if (Takes(socket, by_device)) {
       taker = &socket;
     } else {
       others.push_back(socket);

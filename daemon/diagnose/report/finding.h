@@ -29,7 +29,8 @@ struct Fix {
 // A packet that is asked about, or was seen.
 struct AskedPacket {
   Packet packet;
-  bool leaves = false;  // this host sends it
+  bool leaves = false;   // this host sends it
+  bool bridged = false;  // it passes from one port of a bridge to another
 };
 // What a finding's fixes are to let through.
 struct Cure {

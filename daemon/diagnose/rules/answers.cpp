@@ -137,7 +137,11 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   packet.state = kStateEstablished;
   packet.mark = 0;
   packet.reverse_path = true;
-  if (asked.leaves) {
+  answer.bridged = asked.bridged;
+  if (asked.bridged) {
+    packet.in = asked.packet.in;
+    packet.source_is_local = packet.destination_is_local = false;
+  } else if (asked.leaves) {
     packet.in = walk.packet.out;
     packet.out.reset();
     packet.source_is_local = false;
@@ -176,7 +180,7 @@ void CheckAnswers(const RuleCase& rules, Report& report) {
       own.packet.protocol = IPPROTO_TCP;
       own.packet.source_port = kClientPorts;
       own.packet.tcp_flags = 2;
-      own.packet.out = PacketInterface{link->index, link->name};
+      own.packet.out = InterfaceOf(*link);
       own.packet.source_is_local = true;
       own.packet.destination_is_local = false;
       CheckOne(rules, own, 0.6, report);

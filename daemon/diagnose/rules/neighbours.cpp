@@ -23,7 +23,7 @@ AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std:
   packet.icmp_code = 0;
   packet.state = kStateUntracked;
   packet.reverse_path = true;
-  (leaves ? packet.out : packet.in) = PacketInterface{link.index, link.name};
+  (leaves ? packet.out : packet.in) = InterfaceOf(link);
   packet.source_is_local = leaves;
   packet.destination_is_local = !leaves;
   const auto& back = rules.inputs.host.routes.to_source;

@@ -55,6 +55,11 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   if (!rules.narrowed()) CheckStoppingNow(rules, report);
   CheckNeighbours(rules, report);
   CheckAnswers(rules, report);
+  CheckLaterPackets(rules, report);
+  CheckRelated(rules, report);
+  CheckOtherWaysIn(rules, report);
+  CheckStaleEntries(rules, report);
+  CheckArp(rules, report);
   CheckTranslation(rules, report);
   CheckRuleLimits(rules, report);
   TryFixes(rules, report);

@@ -22,6 +22,16 @@ void CheckStoppingNow(const RuleCase& rules, Report& report);
 void CheckNeighbours(const RuleCase& rules, Report& report);
 // established-not-accepted
 void CheckAnswers(const RuleCase& rules, Report& report);
+// drop-rule, drop-policy, reject-rule: of packets of accepted connections that come here and go no further
+void CheckLaterPackets(const RuleCase& rules, Report& report);
+// related-dropped: ICMP without which long packets are lost
+void CheckRelated(const RuleCase& rules, Report& report);
+// drop-rule: of rules that ask by which link a source is reached, where it may arrive by another
+void CheckOtherWaysIn(const RuleCase& rules, Report& report);
+// stale-entry: entries that still lead to where no rule sends new ones
+void CheckStaleEntries(const RuleCase& rules, Report& report);
+// drop-rule, drop-policy: of ARP
+void CheckArp(const RuleCase& rules, Report& report);
 // no-masquerade, and dnat-not-forwarded of every DNAT rule there is
 void CheckTranslation(const RuleCase& rules, Report& report);
 // source-at-limit, by rules

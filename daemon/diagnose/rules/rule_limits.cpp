@@ -203,8 +203,7 @@ class LimitCheck {
     packet.source_is_local = false;
     packet.destination_is_local = true;
     const auto back = rules_.inputs.find_route({source, std::nullopt, 0});
-    if (const Link* link = back ? rules_.inputs.host.LinkOf(back->link) : nullptr)
-      packet.in = PacketInterface{link->index, link->name};
+    if (const Link* link = back ? rules_.inputs.host.LinkOf(back->link) : nullptr) packet.in = InterfaceOf(*link);
     return asked;
   }
 

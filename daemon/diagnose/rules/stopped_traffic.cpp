@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/diagnose/facts/refusal.h"
 #include "daemon/diagnose/rules/rule_findings.h"
 
 namespace conntally::diagnose {
@@ -18,14 +19,6 @@ std::string WayThrough(const RuleCase& rules, const Walk& walk) {
     way += fmt::format("{}{} {} {}", way.empty() ? "" : ", ", NameOf(chain.family), chain.table, chain.name);
   }
   return way;
-}
-
-void AddOwner(const RuleCase& rules, const Decision& stop, Finding& finding) {
-  const RuleChain& base = rules.walker.chain(stop.base);
-  const std::string owner = OwnerOf(rules.inputs.after, base.backend, base.family, base.table,
-                                    stop.rule ? rules.walker.rule(*stop.rule).chain : base.name);
-  if (!owner.empty())
-    finding.evidence.push_back(owner + " writes these rules: change them with it, or it undoes the change");
 }
 
 // Where one rule set lets a packet pass, another may still stop it, and the other way round.
@@ -146,8 +139,21 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
   for (const Decision& stop : walk.stops) {
     const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
-    if (growth > 0) AddStopped(rules, walk, stop, asked, 0.5 * scale, report);
+    if (growth > 0)
+      AddStopped(rules, walk, stop, asked, std::max(CertaintyOfGrowth(rules, growth), 0.5) * scale, report);
   }
+}
+
+std::optional<MarkedRoute> MarkedRouteOf(const RuleCase& rules, const Walk& walk) {
+  const Packet& packet = walk.packet;
+  if (!walk.forwarded || packet.mark.value_or(0) == 0 || !packet.destination || !packet.source || !packet.in) return {};
+  const RouteQuestion question{*packet.destination, packet.source, packet.in->index, *packet.mark};
+  auto route = rules.inputs.find_route(question);
+  if (!route) return {};
+  // A packet that arrives is refused with the same error as a source that no packet can have.
+  if (route->kind == Route::Kind::kFiltered && FindRefusal(rules.inputs.host, question))
+    route->kind = Route::Kind::kUnreachable;
+  return MarkedRoute{question, *route};
 }
 
 }  // namespace
@@ -213,7 +219,7 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
     finding.evidence.push_back(
         "/proc/net/netfilter/nfnetlink_queue lists no program at that queue, and the rule does not bypass it");
   }
-  AddOwner(rules, stop, finding);
+  TellOwner(rules, stop, packet, finding);
   finding.cause = Cause(rules, stop, packet);
   rules.commands.LetThrough(stop, packet, finding);
   return finding;
@@ -230,7 +236,7 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
                               stop.verdict == Verdict::kReject ? "rejects" : "drops");
   finding.evidence = {"accepts: " + rules.commands.Place(*walk.late_accept->rule), "stops: " + rules.Place(stop),
                       rules.Counted(stop)};
-  AddOwner(rules, stop, finding);
+  TellOwner(rules, stop, walk.packet, finding);
   finding.cause = "the first rule that takes a packet decides; " + Symptom(rules, stop, walk.packet);
   // To move the rule would let in all whom it accepts: that is for a person to want.
   rules.commands.LetThrough(stop, walk.packet, finding);
@@ -258,8 +264,12 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
       const std::optional<NumberRange>& port = walk.packet.destination_port;
       const bool to_here =
           walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
-      if (to_here && walk.passes == Match::kYes) outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+      if (to_here && walk.passes == Match::kYes) {
+        outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+        outcome.redirected_address = walk.packet.destination;
+      }
     }
+    if (walk.passes == Match::kYes) outcome.marked_route = MarkedRouteOf(rules, walk);
     TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
@@ -269,8 +279,11 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
                                              : "they stop some of it, or what they ask is not known",
                                          walk.path.empty() ? "there are none" : WayThrough(rules, walk)));
     if (walk.passes != Match::kMaybe) continue;
-    for (const Unevaluated& open : walk.unevaluated)
-      report.not_checked.push_back({rules.commands.Place(open.rule), open.why});
+    for (const Unevaluated& open : walk.unevaluated) {
+      const std::uint64_t packets = rules.Packets(open.rule).value_or(0);
+      report.not_checked.push_back({rules.commands.Place(open.rule),
+                                    open.why + (packets > 0 ? fmt::format("; it took {} packets", packets) : "")});
+    }
     if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
   }
   return outcome;

@@ -8,6 +8,10 @@ namespace conntally::diagnose {
 FindingId IdOf(const Decision& stop);
 // What a client hears of it.
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
+// Of a rule of which it is not known whether it takes this traffic, and which stopped so many packets meanwhile.
+double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth);
+// Adds who writes the rules of that place, if that is known.
+void TellOwner(const RuleCase& rules, const Decision& stop, const Packet& packet, Finding& finding);
 Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& packet, double certainty);
 // The findings that tell why the packet is stopped there, the likeliest first: what else explains it comes with it.
 void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,

@@ -30,9 +30,18 @@ Packet AnyOf(const Packet& asked) {
 bool MayFail(const RuleCase& rules) {
   const WatchedPackets* watched = rules.inputs.watched;
   if (watched == nullptr) return false;
-  if (!rules.SeenToFail().empty()) return true;
+  if (!rules.SeenToFail().empty() || !watched->stalled.empty()) return true;
   return std::none_of(watched->flows.begin(), watched->flows.end(),
                       [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+}
+
+std::uint64_t Failed(const WatchedPackets& watched) {
+  std::uint64_t failed = 0;
+  for (const WatchedFlow& flow : watched.flows) {
+    if (flow.answer != WatchedFlow::Answer::kAccepted) failed += flow.requests;
+  }
+  for (const StalledStream& stalled : watched.stalled) failed += stalled.times;
+  return failed;
 }
 
 void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, std::uint64_t growth, Report& report) {
@@ -40,7 +49,8 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
   Finding finding;
   finding.id = IdOf(stop);
   finding.rule = stop.rule;
-  finding.certainty = IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes() ? 0.5 : 0.4;
+  const bool as_likely = IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes();
+  finding.certainty = std::max(CertaintyOfGrowth(rules, growth), as_likely ? 0.5 : 0.4);
   finding.title = fmt::format("Rule {} of chain {} stopped {} packets meanwhile, perhaps of this traffic",
                               rule.position + 1, rule.chain, Grouped(growth));
   finding.evidence = {rules.Place(stop), rules.Counted(stop)};
@@ -52,6 +62,13 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
 }
 
 }  // namespace
+
+double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth) {
+  if (rules.inputs.watched == nullptr) return 0.5;
+  const std::uint64_t failed = Failed(*rules.inputs.watched);
+  // As often as attempts fail: that is more than chance.
+  return failed > 0 && growth <= 2 * failed && failed <= 2 * growth ? 0.65 : 0.4;
+}
 
 void CheckSuspects(const RuleCase& rules, Report& report) {
   if (!rules.narrowed() || !MayFail(rules)) return;

@@ -152,8 +152,7 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
     asked.packet.source_port = NumberRange{connection.key.source_port, connection.key.source_port};
     asked.packet.source_is_local = asked.packet.destination_is_local = false;
     const auto back = rules.inputs.find_route({from, std::nullopt, 0});
-    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr)
-      asked.packet.in = PacketInterface{link->index, link->name};
+    if (const Link* link = back ? rules.inputs.host.LinkOf(back->link) : nullptr) asked.packet.in = InterfaceOf(*link);
     const Walk walk = rules.Through(asked);
     if (walk.forwarded && walk.passes != Match::kNo && !walk.source_nat && !walk.source_nat_open) {
       TellNoMasquerade(rules, walk, from, seen, 0.7, report);
@@ -187,7 +186,7 @@ std::optional<AskedPacket> FromOutside(const RuleCase& rules, const Rule& rule) 
   for (const Link* link : rules.OuterLinks()) {
     if (link->index == inside->link) continue;
     if (packet.in && packet.in->name != link->name) continue;
-    packet.in = PacketInterface{link->index, link->name};
+    packet.in = InterfaceOf(*link);
     if (!packet.destination) packet.destination = rules.AddressOn(link->index, packet.family);
     return asked;
   }
@@ -228,11 +227,46 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
   }
 }
 
+// 127.0.0.0/8 is no address for what comes by a link, unless the link is told to route it (ip_route_input_slow).
+void CheckLoopbackTarget(const RuleCase& rules, const AskedPacket& asked, Report& report) {
+  const Walk walk = rules.Through(asked);
+  const auto& to = walk.packet.destination;
+  if (asked.leaves || !walk.destination_nat || !to || to->family != Family::kIpv4 || to->bytes[0] != 127) return;
+  const auto& in = asked.packet.in;
+  const auto on = [&](const std::string& link) {
+    return NumberOf(rules.inputs.host.sysctls, "net/ipv4/conf/" + link + "/route_localnet").value_or(0) != 0;
+  };
+  if (!in || in->name.empty() || on("all") || on(in->name) || report.Has(FindingId::kDnatNotForwarded)) return;
+  Finding finding;
+  finding.id = FindingId::kDnatNotForwarded;
+  finding.certainty = 0.96;
+  finding.title = fmt::format("A DNAT rule leads to {}, and route_localnet of {} is 0", to->ToString(), in->name);
+  finding.evidence = {rules.commands.Place(*walk.destination_nat),
+                      fmt::format("net.ipv4.conf.{}.route_localnet is 0, and that of all", in->name)};
+  finding.cause =
+      "the kernel drops what comes by a link for 127.0.0.0/8 as a martian, before the input hook: no rule "
+      "counts it, and the client waits until it times out";
+  if (CanNameLink(in->name)) {
+    const std::string key = "net/ipv4/conf/" + in->name + "/route_localnet";
+    const std::string guard = NftCommand(fmt::format(
+        "add table inet guard; add chain inet guard raw {{ type filter hook prerouting priority raw; }}; add rule inet "
+        "guard raw iifname \"{}\" ip daddr 127.0.0.0/8 drop",
+        in->name));
+    finding.fix.push_back(
+        {guard + " && sysctl -w " + ShellWord(key + "=1"),
+         "services of 127.0.0.1 are reached as the DNAT rule says; the guard's rule keeps all others out",
+         "sysctl -w " + ShellWord(key + "=0") + " && nft delete table inet guard",
+         "the setting in /etc/sysctl.d, the table in /etc/nftables.conf"});
+  }
+  report.findings.push_back(std::move(finding));
+}
+
 }  // namespace
 
 void CheckTranslation(const RuleCase& rules, Report& report) {
   const bool all_read = rules.unread.empty();  // that nothing translates is known of all rules only
   if (rules.narrowed()) {
+    for (const AskedPacket& asked : rules.Asked()) CheckLoopbackTarget(rules, asked, report);
     if (!all_read) return;
     for (const AskedPacket& asked : rules.Asked()) {
       if (!asked.leaves) CheckAskedSource(rules, asked, report);

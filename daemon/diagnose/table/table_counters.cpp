@@ -67,6 +67,12 @@ const Rule* FindInvalidDrop(const FirewallReading& rules, std::uint64_t& counted
   return nullptr;
 }
 
+bool IsSeenToWork(const Case& facts) {
+  if (!facts.watched || facts.watched->flows.empty() || !facts.watched->stalled.empty()) return false;
+  return std::all_of(facts.watched->flows.begin(), facts.watched->flows.end(),
+                     [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+}
+
 void CheckInvalid(const Case& facts, Report& report) {
   const std::uint64_t total = facts.Total(TableCounter::kInvalid);
   const std::uint64_t growth = facts.Growth(TableCounter::kInvalid);
@@ -78,6 +84,8 @@ void CheckInvalid(const Case& facts, Report& report) {
   finding.title = "Packets arrive that belong to no connection conntrack knows";
   finding.certainty = (growth >= 3 ? 0.45 : 0.25) + (rule != nullptr ? dropped > 0 ? 0.2 : 0.05 : 0);
   finding.when = growth >= 3 ? When::kNow : When::kPast;
+  // Where all that was asked about is seen to be answered, strays of others explain nothing.
+  if (IsSeenToWork(facts)) finding.certainty = std::min(finding.certainty, kHygieneMax - 0.05);
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInvalid, "invalid packets"));
   if (rule != nullptr)
     finding.evidence.push_back(fmt::format("a rule drops them, and has dropped {}: `{}` in chain {}", Grouped(dropped),

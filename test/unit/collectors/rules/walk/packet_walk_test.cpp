@@ -159,7 +159,7 @@ TEST_CASE("a destination that is translated is followed to where it goes") {
   firewall.Base("filter", "FORWARD", "forward", 0, Verdict::kDrop, {Does(Verdict::kAccept, {ToPort(443)})});
   WalkRouting routing;
   routing.is_local = [&](const IpAddress& address) -> std::optional<bool> { return address != inside; };
-  routing.way_out = [](const IpAddress&) -> std::optional<PacketInterface> { return PacketInterface{3, "lan0"}; };
+  routing.way_out = [](const Packet&) -> std::optional<PacketInterface> { return PacketInterface{3, "lan0"}; };
   const Walk walk = Of(firewall, Syn(8080), routing);
   CHECK(walk.forwarded);
   CHECK(walk.destination_nat);
@@ -239,7 +239,7 @@ TEST_CASE("what a host sends to itself goes out and comes in") {
   const PacketWalker walker(snapshot);
   WalkRouting routing;
   routing.is_local = [](const IpAddress&) -> std::optional<bool> { return true; };
-  routing.way_out = [](const IpAddress&) -> std::optional<PacketInterface> { return PacketInterface{1, "lo"}; };
+  routing.way_out = [](const Packet&) -> std::optional<PacketInterface> { return PacketInterface{1, "lo"}; };
   CHECK(walker.Leaves(Syn(80), routing).passes == Match::kYes);
   CHECK(RuleOf(walker.Leaves(Syn(81), routing)) == 0);
   CHECK(RuleOf(walker.Leaves(Syn(82), routing)) == 1);

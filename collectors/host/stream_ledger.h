@@ -1,0 +1,81 @@
+// What of a connection is not acknowledged, and how often it was sent: data that arrives here again and again and gets
+// no further is lost here, though the connection was accepted. And who says that a packet was too long for its way.
+// Pure; one owner.
+//
+// Sources: RFC 9293; RFC 1191 and RFC 8201.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "collectors/netlink/attributes.h"
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+struct StreamEnds {
+  IpAddress source;
+  IpAddress destination;
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  friend auto operator<=>(const StreamEnds&, const StreamEnds&) = default;
+  StreamEnds Reversed() const { return {destination, source, destination_port, source_port}; }
+};
+
+// Data of one direction that nobody acknowledged.
+struct StalledStream {
+  StreamEnds ends;             // of the packets that stall: from who sends them
+  std::uint32_t in_link = 0;   // they arrived by it; 0: this host's own
+  std::uint32_t out_link = 0;  // they left by it; 0: they did not
+  std::uint32_t times = 0;     // the first and its repetitions
+  std::chrono::microseconds first{0};
+};
+
+// "Fragmentation needed", "packet too big".
+struct TooLong {
+  StreamEnds ends;  // of the packet that was too long
+  IpAddress said_by;
+  IpAddress said_to;
+  std::uint32_t in_link = 0;   // it arrived by it; 0: this host's own
+  std::uint32_t out_link = 0;  // it left by it; 0: it did not
+  std::uint32_t mtu = 0;
+  std::uint32_t times = 0;
+};
+
+class StreamLedger {
+ public:
+  static constexpr std::size_t kStreamsMax = 16'384;
+  static constexpr std::size_t kTooLongMax = 64;
+
+  struct Segment {
+    StreamEnds ends;
+    std::uint32_t sequence = 0;
+    std::uint32_t acknowledged = 0;
+    std::uint32_t payload_bytes = 0;
+    bool acknowledges = false;
+    bool begins_or_ends = false;  // SYN or RST
+  };
+
+  void Take(const Segment& segment, bool leaving, std::uint32_t link, std::chrono::microseconds when);
+  void Take(const TooLong& said, bool leaving, std::uint32_t link);
+
+  // What was sent at least twice, or has waited for half a second.
+  std::vector<StalledStream> Stalled(std::chrono::microseconds now) const;
+  std::vector<TooLong> too_long() const;
+  std::uint64_t left_out() const { return left_out_; }
+
+ private:
+  struct Waiting {
+    std::uint32_t sequence = 0;
+    StalledStream stalled;
+  };
+  std::map<StreamEnds, std::optional<Waiting>> streams_;  // by direction
+  std::map<std::pair<StreamEnds, IpAddress>, TooLong> too_long_;
+  std::uint64_t left_out_ = 0;
+};
+
+}  // namespace conntally
