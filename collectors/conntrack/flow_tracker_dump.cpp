@@ -3,6 +3,15 @@
 #include "collectors/conntrack/flow_tracker.h"
 
 namespace conntally {
+namespace {
+
+bool OpenedSince(const Flow& flow, std::int32_t centiseconds) {
+  const std::uint32_t later =
+      static_cast<std::uint32_t>(flow.opened_centiseconds) - static_cast<std::uint32_t>(centiseconds);
+  return static_cast<std::int32_t>(later) >= 0;
+}
+
+}  // namespace
 
 void FlowTracker::BeginDump(DumpReason reason) {
   phase_ = Phase::kDumping;
@@ -83,6 +92,7 @@ bool FlowTracker::SweepStep(TallyWriter::Batch& batch, TrackerTime now) {
     const FlowPlace place{key, next_partition_};
     if (flow.generation != generation_) {
       ++corrections_.stale;
+      if (flow.opening_known && OpenedSince(flow, events_since_centiseconds_)) ++corrections_.stale_told_of;
       Leave(batch, flow, place, nullptr, now);
       return true;
     }

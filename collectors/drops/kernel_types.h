@@ -13,8 +13,6 @@
 
 namespace conntally {
 
-inline constexpr const char* kKernelTypesPath = "/sys/kernel/btf/vmlinux";
-
 struct KernelTypes {
   // The kernel's reasons to drop a packet, by their names without SKB_DROP_REASON_. Empty: it tells none.
   std::map<std::string, std::uint32_t> drop_reasons;
