@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "daemon/command_line/ask_daemon.h"
-
 namespace conntally::diagnose {
 namespace {
 
@@ -30,14 +28,14 @@ RunningDaemon::Source ReadSource(const Json& json) {
   return source;
 }
 
-Result<Json> AskJson(const std::string& listen_address, const std::string& path) {
-  const auto answer = AskDaemon(DaemonUrl(listen_address) + path, kTimeout);
+Result<Json> AskJson(const DaemonPeer& peer, const std::string& path) {
+  const auto answer = AskDaemon(peer, path, kTimeout);
   if (!answer) return answer.error();
   return Json::parse(*answer);
 }
 
-Result<RunningDaemon> Ask(const std::string& listen_address, const Question& question) {
-  const auto status = AskJson(listen_address, "/api/v1/status");
+Result<RunningDaemon> Ask(const DaemonPeer& peer, const Question& question) {
+  const auto status = AskJson(peer, "/api/v1/status");
   if (!status) return status.error();
   RunningDaemon daemon;
   daemon.synced = status->at("synced").get<bool>();
@@ -51,11 +49,11 @@ Result<RunningDaemon> Ask(const std::string& listen_address, const Question& que
   for (const auto& [name, collector] : status->at("collectors").items()) {
     if (!collector.at("success").get<bool>() && !collector.contains("off")) daemon.failing_collectors.push_back(name);
   }
-  const auto fastest = AskJson(listen_address, "/api/v1/sources?sort=new_rate&limit=5");
+  const auto fastest = AskJson(peer, "/api/v1/sources?sort=new_rate&limit=5");
   if (!fastest) return fastest.error();
   for (const Json& source : fastest->at("sources")) daemon.fastest.push_back(ReadSource(source));
   if (question.source) {
-    const auto asked = AskJson(listen_address, "/api/v1/sources?limit=1&source=" + question.source->ToString());
+    const auto asked = AskJson(peer, "/api/v1/sources?limit=1&source=" + question.source->ToString());
     if (!asked) return asked.error();
     for (const Json& source : asked->at("sources")) daemon.asked = ReadSource(source);
   }
@@ -64,11 +62,11 @@ Result<RunningDaemon> Ask(const std::string& listen_address, const Question& que
 
 }  // namespace
 
-Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question) {
+Result<RunningDaemon> AskRunningDaemon(const DaemonPeer& peer, const Question& question) {
   try {
-    return Ask(listen_address, question);
+    return Ask(peer, question);
   } catch (const Json::exception& error) {
-    return Error{"what answers at " + listen_address + " is not conntally, or of another version: " + error.what()};
+    return Error{"what answers at " + peer.url + " is not conntally, or of another version: " + error.what()};
   }
 }
 
