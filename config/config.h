@@ -27,8 +27,9 @@ struct Config {
   using Duration = std::chrono::milliseconds;
 
   struct Web {
-    std::string listen_address = "127.0.0.1:9105";
+    std::vector<std::string> listen_addresses = {"127.0.0.1:9105"};  // one at least
     std::vector<std::string> allowed_hosts;
+    std::string config_file;  // who may ask, and over what; absolute, by a flag also relative; empty: none
 
     friend bool operator==(const Web&, const Web&) = default;
   } web;
@@ -125,6 +126,14 @@ struct Config {
       friend bool operator==(const BasicAuth&, const BasicAuth&) = default;
     } basic_auth;
     std::string bearer_token_file;  // absolute; empty: none
+    struct Tls {
+      std::string ca_file;    // absolute; empty: whom this host trusts
+      std::string cert_file;  // ours, and its key: absolute; empty: none
+      std::string key_file;
+      bool insecure_skip_verify = false;
+
+      friend bool operator==(const Tls&, const Tls&) = default;
+    } tls;
 
     friend bool operator==(const Alertmanager&, const Alertmanager&) = default;
   } alertmanager;

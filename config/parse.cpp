@@ -9,10 +9,22 @@
 #include "config/schema.h"
 
 namespace conntally {
-namespace {
+
+std::string Describe(const ConfigFault& fault, std::string_view file) {
+  return std::string(file) + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) + ": " +
+         fault.message;
+}
+
+ConfigOrFaults ParseConfig(std::string_view yaml) { return config::ParseWith(config::ConfigSchema(), yaml); }
+
+ConfigOrFaults LoadConfigFile(const std::string& path) {
+  const auto text = ReadRegularFile(path, config::kDocumentBytesMax);
+  if (!text) return std::vector<ConfigFault>{{1, 1, "the file cannot be read: " + text.error().message}};
+  return ParseConfig(*text);
+}
 
 // yaml-cpp places what it misses behind the end of the text, or of a line. Nobody can go there.
-void KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
+void config::KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   std::vector<std::size_t> line_bytes;
   for (std::size_t end = text.find('\n'); end != text.npos; end = text.find('\n')) {
@@ -26,35 +38,6 @@ void KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
     const std::size_t column_max = line_bytes[fault.line - 1] + 1;
     fault.column = is_past_the_end ? column_max : std::min(fault.column, column_max);
   }
-}
-
-}  // namespace
-
-std::string Describe(const ConfigFault& fault, std::string_view file) {
-  return std::string(file) + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) + ": " +
-         fault.message;
-}
-
-ConfigOrFaults ParseConfig(std::string_view yaml) {
-  std::vector<ConfigFault> faults;
-  Config parsed;
-  const auto document = config::ParseDocument(yaml);
-  if (const auto* fault = std::get_if<ConfigFault>(&document)) {
-    faults.push_back(*fault);
-  } else {
-    config::Reading reading(ConfigKeys());
-    config::ConfigSchema().read(std::get<config::Node>(document), parsed, reading);
-    faults = reading.TakeFaultsInOrder();
-  }
-  if (faults.empty()) return parsed;
-  KeepWithin(yaml, faults);
-  return faults;
-}
-
-ConfigOrFaults LoadConfigFile(const std::string& path) {
-  const auto text = ReadRegularFile(path, config::kDocumentBytesMax);
-  if (!text) return std::vector<ConfigFault>{{1, 1, "the file cannot be read: " + text.error().message}};
-  return ParseConfig(*text);
 }
 
 const std::vector<std::string>& ConfigKeys() { return config::ConfigSchema().keys; }

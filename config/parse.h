@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/document.h"
 #include "config/fault.h"
+#include "config/reading.h"
 
 namespace conntally {
 
@@ -29,4 +31,28 @@ ConfigOrFaults LoadConfigFile(const std::string& path);
 // list's entries stand under the list ("limits.source").
 const std::vector<std::string>& ConfigKeys();
 
+namespace config {
+
+// Line and column of each within `yaml`, where yaml-cpp may have placed them behind it.
+void KeepWithin(std::string_view yaml, std::vector<ConfigFault>& faults);
+
+// As ParseConfig, for any file of ours.
+template <typename T>
+std::variant<T, std::vector<ConfigFault>> ParseWith(const Schema<T>& schema, std::string_view yaml) {
+  std::vector<ConfigFault> faults;
+  T parsed{};
+  const auto document = ParseDocument(yaml);
+  if (const auto* fault = std::get_if<ConfigFault>(&document)) {
+    faults.push_back(*fault);
+  } else {
+    Reading reading(schema.keys);
+    schema.read(std::get<Node>(document), parsed, reading);
+    faults = reading.TakeFaultsInOrder();
+  }
+  if (faults.empty()) return parsed;
+  KeepWithin(yaml, faults);
+  return faults;
+}
+
+}  // namespace config
 }  // namespace conntally

@@ -133,7 +133,7 @@ Schema<T> Map(std::vector<Field<T>> fields, std::optional<Check<T>> check = std:
 }
 
 // A list replaces the default one. No two elements may have the same `identity`, which is also how a message
-// calls them.
+// calls them; without one they may.
 template <typename T>
 Schema<std::vector<T>> List(Schema<T> element, std::size_t elements_max,
                             std::function<std::string(const T&)> identity) {
@@ -155,7 +155,8 @@ Schema<std::vector<T>> List(Schema<T> element, std::size_t elements_max,
         fits = false;
         continue;
       }
-      const auto [first, is_new] = lines.emplace(identity(value), node.items[i].place.line);
+      const auto [first, is_new] =
+          identity ? lines.emplace(identity(value), node.items[i].place.line) : std::pair(lines.end(), true);
       if (!is_new) {
         reading.Fault(node.items[i], first->first + " is given twice, first on line " + std::to_string(first->second) +
                                          "; allowed: once");

@@ -16,6 +16,7 @@ constexpr std::uint32_t kReceiveBufferBytesMax = std::numeric_limits<std::int32_
 constexpr std::uint32_t kCountMax = std::numeric_limits<std::int32_t>::max();  // nf_conntrack_max is an int
 constexpr std::uint32_t kTrackedMax = 1U << 26;
 constexpr std::uint32_t kSeriesMax = 1'000'000;
+constexpr std::size_t kListenAddressesMax = 64;
 constexpr std::size_t kAllowedHostsMax = 256;
 constexpr std::size_t kPrefixesMax = 10'000;
 constexpr std::size_t kGroupsMax = 100;
@@ -71,10 +72,26 @@ Schema<Tiers<T>> TiersOf(const Schema<T>& threshold, WorseWhen worse = WorseWhen
 
 std::string PrefixText(const Prefix& prefix) { return prefix.ToString(); }
 
+// A value, or a list of such.
+Schema<std::vector<std::string>> OneOrMore(const Schema<std::string>& one, std::size_t most) {
+  auto read = [one, list = List<std::string>(one, most, Quoted)](const Node& node, std::vector<std::string>& into,
+                                                                 Reading& reading) {
+    if (node.kind != Node::Kind::kSequence) {
+      into.assign(1, "");
+      return one.read(node, into.front(), reading);
+    }
+    if (!node.items.empty()) return list.read(node, into, reading);
+    reading.Fault(node, "an empty list; allowed: one at least");
+    return false;
+  };
+  return {std::move(read)};
+}
+
 Schema<Config::Web> WebSchema() {
   return Map<Config::Web>({
-      Key("listen_address", &Config::Web::listen_address, ListenAddressText()),
+      Key("listen_address", &Config::Web::listen_addresses, OneOrMore(ListenAddressText(), kListenAddressesMax)),
       Key("allowed_hosts", &Config::Web::allowed_hosts, List<std::string>(HostName(), kAllowedHostsMax, Quoted)),
+      Key("config_file", &Config::Web::config_file, FilePath()),
   });
 }
 
@@ -170,6 +187,18 @@ Schema<Config::Alerts> AlertsSchema() {
   });
 }
 
+Schema<Config::Alertmanager::Tls> AlertmanagerTlsSchema() {
+  using Tls = Config::Alertmanager::Tls;
+  const auto half_pair = [](const Tls& tls) -> std::optional<std::string> {
+    if (tls.cert_file.empty() == tls.key_file.empty()) return std::nullopt;
+    return "one without the other; allowed: cert_file and key_file, or neither";
+  };
+  return Map<Tls>(
+      {Key("ca_file", &Tls::ca_file, FilePath()), Key("cert_file", &Tls::cert_file, FilePath()),
+       Key("key_file", &Tls::key_file, FilePath()), Key("insecure_skip_verify", &Tls::insecure_skip_verify, Boolean())},
+      Check<Tls>{{"cert_file", "key_file"}, half_pair});
+}
+
 Schema<Config::Alertmanager> AlertmanagerSchema() {
   using Alertmanager = Config::Alertmanager;
   using BasicAuth = Alertmanager::BasicAuth;
@@ -193,6 +222,7 @@ Schema<Config::Alertmanager> AlertmanagerSchema() {
               List<Config::Severity>(OneOf(kSeverities), kSeverities.size(), WordOf(kSeverities))),
           Key("basic_auth", &Alertmanager::basic_auth, basic_auth),
           Key("bearer_token_file", &Alertmanager::bearer_token_file, FilePath()),
+          Key("tls_config", &Alertmanager::tls, AlertmanagerTlsSchema()),
       },
       Check<Alertmanager>{{"basic_auth", "bearer_token_file"}, two_ways});
 }

@@ -28,15 +28,6 @@ bool AreDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// from_chars would also take "inf", "nan" and a number with something behind it.
-std::optional<double> ParseDecimal(std::string_view text) {
-  double value = 0;
-  if (text.find_first_not_of("0123456789.eE+-") != text.npos) return std::nullopt;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
 std::string FormatDecimal(double value) {
   std::array<char, 32> text{};
   const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
@@ -137,6 +128,15 @@ bool ReadNetworks(const Node& node, std::map<std::string, std::vector<Prefix>>& 
 }
 
 }  // namespace
+
+// from_chars would also take "inf", "nan" and a number with something behind it.
+std::optional<double> ParseDecimal(std::string_view text) {
+  double value = 0;
+  if (text.find_first_not_of("0123456789.eE+-") != text.npos) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
 
 Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high) {
   if (text.size() > 1 && text.front() == '-' && AreDigits(text.substr(1))) return Error{Quoted(text) + " is negative"};

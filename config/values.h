@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -33,6 +34,7 @@ Schema<T> Scalar(std::string allowed, std::function<Result<T>(std::string_view)>
 }
 
 Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high);
+std::optional<double> ParseDecimal(std::string_view text);
 
 // Bounds belong to the range, here and below.
 template <typename T>

@@ -46,11 +46,13 @@
 #include "daemon/process/signals.h"
 #include "daemon/process/start_failure.h"
 #include "daemon/rules/rule_collector.h"
+#include "daemon/web_access.h"
 
 namespace conntally {
 namespace {
 
 using namespace std::chrono_literals;
+using http::WithoutParameters;
 using Clock = std::chrono::steady_clock;
 using http::WithoutParameters;
 
@@ -97,16 +99,17 @@ class Daemon {
     observer_.set_reload(true, std::chrono::system_clock::now());
     auto passed = TakePassedSocket();
     if (!passed) return passed.error();
-    const std::string listen_address = *passed ? (*passed)->address : config_.web.listen_address;
-    auto server = http::Server::Start({.listen_address = listen_address,
+    if (!web_access_.Take(config_.web.config_file)) return Error{"the web configuration has faults"};
+    const auto listen_addresses = *passed ? std::vector<std::string>{(*passed)->address} : config_.web.listen_addresses;
+    auto server = http::Server::Start({.listen_addresses = listen_addresses,
                                        .inherited_socket = *passed ? (*passed)->descriptor : -1,
+                                       .access = web_access_.control(),
                                        .allowed_hosts = config_.web.allowed_hosts},
                                       Routes());
     if (!server) return server.error();
     server_ = std::move(*server);
     serving_.store(server_.get(), std::memory_order_release);
-    spdlog::info("serving {}/metrics (listening on {}{})", DaemonUrl(listen_address, server_->port()), listen_address,
-                 *passed ? ", the socket that systemd passed; web.listen_address has no effect" : "");
+    web_access_.TellServing(listen_addresses, *server_, passed->has_value());
     for (Collector* collector : collectors_) collector->Start();
     alerts_.Start();
     source_details_.Start();
@@ -164,10 +167,7 @@ class Daemon {
     snapshot.trust.overflows.merge(report.overflows);
     const http::Server* server = serving_.load(std::memory_order_acquire);
     if (server == nullptr) return snapshot;  // the very first request, while the server is still being handed over
-    const http::ServerStatistics http = server->statistics();
-    snapshot.trust.overflows["http_connections"] = http.connections_turned_away;
-    snapshot.trust.overflows["http_responses"] = http.responses_turned_away;
-    snapshot.trust.overflows["http_deadlines"] = http.deadlines_missed;
+    snapshot.trust.overflows.merge(server->statistics().Overflows());
     snapshot.trust.overflows["log_lines"] = LogLinesLost();
     return snapshot;
   }
@@ -184,6 +184,7 @@ class Daemon {
       next_tick += 1s;
       if (next_tick < Clock::now()) next_tick = Clock::now() + 1s;  // the machine slept: no catching up
       observer_.Tick();
+      if (web_access_.TakeIfChanged()) NoteReload();
       service_.FeedWatchdog(conntrack_.health().heartbeat.load(std::memory_order_relaxed));
     }
   }
@@ -227,7 +228,9 @@ class Daemon {
     std::optional<Config> wanted;
     const auto loaded = Caught([&] { wanted = LoadConfigOrLog(command_); });
     if (!loaded) spdlog::error("reload: {}", loaded.error().message);
-    observer_.set_reload(wanted.has_value(), std::chrono::system_clock::now());
+    config_sound_ = wanted.has_value();
+    if (wanted) web_access_.Take(wanted->web.config_file);
+    NoteReload();
     if (wanted) {
       if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {
         spdlog::warn("reload: the change of {} needs a restart; all other changes apply now", fmt::join(keys, ", "));
@@ -243,7 +246,11 @@ class Daemon {
     service_.NotifyReloaded();
   }
 
+  void NoteReload() { observer_.set_reload(config_sound_ && web_access_.sound(), std::chrono::system_clock::now()); }
+
   const RunCommand command_;
+  bool config_sound_ = true;
+  WebAccess web_access_;
   const Config config_;  // as started with
   Tally tally_;
   ConntrackCollector conntrack_;

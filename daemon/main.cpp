@@ -19,7 +19,7 @@ namespace {
 struct Execute {
   int operator()(const conntally::RunCommand& command) const { return conntally::RunDaemon(command); }
   int operator()(const conntally::CheckConfigCommand& command) const {
-    return conntally::CheckConfig(command.path, std::cout, std::cerr);
+    return conntally::CheckConfig(command, std::cout, std::cerr);
   }
   int operator()(const conntally::StatusCommand& command) const {
     return conntally::ShowStatus(command, std::cout, std::cerr);

@@ -12,6 +12,7 @@
 #include "collectors/system/worker_thread.h"
 #include "daemon/alerts/alertmanager_outbox.h"
 #include "daemon/alerts/alertmanager_secret.h"
+#include "daemon/alerts/alertmanager_tls.h"
 
 namespace conntally {
 namespace {
@@ -102,6 +103,7 @@ struct AlertmanagerPush::Endpoint {
       curl_easy_setopt(handle, CURLOPT_USERNAME, config.basic_auth.username.c_str());
       curl_easy_setopt(handle, CURLOPT_PASSWORD, password->c_str());
     }
+    SetTls(handle, config.tls);
     curl_easy_setopt(handle, CURLOPT_URL, target.c_str());
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());

@@ -1,7 +1,5 @@
 #include "daemon/command_line/command_line.h"
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,100 +13,10 @@
 #include "config/notation.h"
 #include "daemon/command_line/completion.h"
 #include "daemon/command_line/flag_values.h"
-#include "daemon/process/build_info.h"
+#include "daemon/command_line/grammar.h"
 
 namespace conntally {
 namespace {
-
-// What CLI11 fills in. The names of flags and commands stand here only.
-struct Grammar {
-  Grammar();
-
-  CLI::App app{"Exact per-source conntrack tallies for Prometheus. Without a command: the daemon, in the foreground."};
-  std::string config_path;
-  std::string listen_address;
-  std::string log_level;
-  std::string log_format;
-  std::string netns;
-  std::string state_directory;
-  std::string checked_path;
-  bool json = false;
-  bool once = false;
-  std::string interval;
-  std::string source;
-  std::string destination;
-  std::string destination_port;
-  std::string protocol;
-  std::string observe;
-  std::string shell;
-  CLI::Option* config = nullptr;
-  CLI::Option* listen = nullptr;
-  CLI::Option* netns_option = nullptr;
-  CLI::Option* state = nullptr;
-  CLI::App* check_config = nullptr;
-  CLI::App* status = nullptr;
-  CLI::App* top = nullptr;
-  CLI::App* diagnose = nullptr;
-  CLI::App* completion = nullptr;
-
- private:
-  void AddDiagnose();
-};
-
-Grammar::Grammar() {
-  app.name("conntally");
-  app.set_help_flag("-h,--help", "Print this help and exit");
-  app.set_version_flag("--version", VersionText(), "Print the version and exit");
-  config = app.add_option("--config", config_path,
-                          "Configuration file [" + std::string(kDefaultConfigPath) + " if it exists]");
-  config->type_name("FILE");
-  listen = app.add_option("--web.listen-address", listen_address, "Where to serve metrics, the page and the API");
-  listen->type_name("HOST:PORT");
-  app.add_option("--log.level", log_level, "Least severe messages to log: " + DescribeChoices(kLogLevels))
-      ->type_name("LEVEL");
-  app.add_option("--log.format", log_format, "How to write log lines: " + DescribeChoices(kLogFormats))
-      ->type_name("FORMAT");
-  netns_option = app.add_option("--netns", netns, "Network namespace to watch: a name of `ip netns list`, or a path");
-  netns_option->type_name("NAME-or-PATH");
-  state = app.add_option("--state.directory", state_directory,
-                         "Where to keep alerts and baselines across restarts [$STATE_DIRECTORY, else nowhere]");
-  state->type_name("DIR");
-
-  check_config = app.add_subcommand("check-config", "Check a configuration file: print `OK` or every fault");
-  check_config->add_option("FILE", checked_path, "The file [" + std::string(kDefaultConfigPath) + "]")->type_name("");
-  status = app.add_subcommand("status", "Show the state of a running daemon");
-  status->add_flag("--json", json, "As JSON");
-  status->footer("Also takes --config and --web.listen-address, to find the daemon.");
-
-  top = app.add_subcommand("top", "Watch sources, rules and the table live in the terminal");
-  top->add_flag("--once", once, "Print one frame as plain text, for example into a pipe");
-  top->add_option("--interval", interval, "Time between two updates [2s]")->type_name("DURATION");
-  top->footer("Also takes --config and --web.listen-address, to find the daemon.");
-  AddDiagnose();
-  completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
-  completion->add_option("SHELL", shell)->type_name("");
-
-  // The flags above may also follow a command; what is left over is ours to explain.
-  app.require_subcommand(0, 1);
-  app.allow_extras();
-  for (CLI::App* command : {check_config, status, top, diagnose, completion}) command->fallthrough()->allow_extras();
-}
-
-void Grammar::AddDiagnose() {
-  diagnose = app.add_subcommand("diagnose", "Find out why packets are refused or lost; changes nothing");
-  diagnose->add_option("--source", source, "Source address of the packets")->type_name("IP");
-  diagnose->add_option("--destination", destination, "Destination address: this host, or a host behind it [this host]")
-      ->type_name("IP");
-  diagnose->add_option("--dport", destination_port, "Destination port")->type_name("PORT");
-  diagnose->add_option("--protocol", protocol, "Protocol, by name or number [tcp, if a port is given]")
-      ->type_name("PROTOCOL");
-  diagnose->add_option("--observe", observe, "How long to watch packets and counters, for example 10s")
-      ->type_name("DURATION");
-  diagnose->add_flag("--json", json, "As JSON");
-  diagnose->footer(
-      "Exit code: 0 nothing found, 1 a finding, 2 could not look.\n"
-      "Also takes --netns, and --config and --web.listen-address to find a running daemon, which it asks.");
-}
 
 PrintAndExit UsageError(const std::string& message) {
   return {"conntally: " + message + "\nTry `conntally --help`.\n", PrintAndExit::Stream::kError, 1};
@@ -179,11 +87,15 @@ auto ReadChoice(std::string_view flag, const std::string& word, const Choices& c
 Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
   Overrides overrides;
   if (grammar.listen->count() > 0) {
-    const auto parsed = ParseListenAddress(grammar.listen_address);
-    if (!parsed)
-      problem = "--web.listen-address: " + parsed.error().message + "; allowed: " + std::string(kListenAddressNotation);
-    overrides.listen_address = grammar.listen_address;
+    for (const std::string& address : grammar.listen_addresses) {
+      if (const auto parsed = ParseListenAddress(address); !parsed) {
+        problem =
+            "--web.listen-address: " + parsed.error().message + "; allowed: " + std::string(kListenAddressNotation);
+      }
+    }
+    overrides.listen_addresses = grammar.listen_addresses;
   }
+  if (grammar.web_config->count() > 0) overrides.web_config_file = grammar.web_config_file;
   if (grammar.app.count("--log.level") > 0) {
     overrides.log_level = ReadChoice("--log.level", grammar.log_level, kLogLevels, problem);
   }
@@ -191,6 +103,17 @@ Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
     overrides.log_format = ReadChoice("--log.format", grammar.log_format, kLogFormats, problem);
   }
   return overrides;
+}
+
+PeerFlags ReadPeer(const Grammar& grammar, const CLI::App& command, std::string& problem) {
+  PeerFlags flags;
+  if (command.count("--http.config.file") > 0) flags.client_config_path = grammar.client_config_file;
+  if (command.count("--url") == 0) return flags;
+  if (const auto wrong = FindUrlProblem(grammar.url)) {
+    problem = "--url: " + *wrong + "; allowed: " + std::string(kUrlNotation);
+  }
+  flags.url = grammar.url;
+  return flags;
 }
 
 ConfigFile ReadConfigFile(const Grammar& grammar, std::string& problem) {
@@ -210,29 +133,35 @@ std::optional<std::string> ReadNetnsPath(const Grammar& grammar, std::string& pr
 }
 
 Command ReadCheckConfig(const Grammar& grammar) {
-  if (auto error = FindForeignFlag(grammar, *grammar.check_config, {grammar.config})) return *std::move(error);
+  if (auto error = FindForeignFlag(grammar, *grammar.check_config, {grammar.config, grammar.web_config}))
+    return *std::move(error);
   std::string problem;
   const ConfigFile file = ReadConfigFile(grammar, problem);
   if (!problem.empty()) return UsageError(problem);
-  if (grammar.check_config->count("FILE") == 0) return CheckConfigCommand{file.path};
+  std::optional<std::string> web_config;
+  if (grammar.web_config->count() > 0) web_config = grammar.web_config_file;
+  if (grammar.check_config->count("FILE") == 0) return CheckConfigCommand{file, web_config};
   if (file.is_explicit) return UsageError("check-config takes FILE or --config, not both");
   if (grammar.checked_path.empty()) return UsageError("check-config: \"\" is not a file; allowed: a path");
-  return CheckConfigCommand{grammar.checked_path};
+  return CheckConfigCommand{{grammar.checked_path, true}, web_config};
 }
 
 Command ReadStatus(const Grammar& grammar) {
-  if (auto error = FindForeignFlag(grammar, *grammar.status, {grammar.config, grammar.listen}))
+  if (auto error = FindForeignFlag(grammar, *grammar.status, {grammar.config, grammar.listen, grammar.web_config}))
     return *std::move(error);
   std::string problem;
-  StatusCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), grammar.json};
+  StatusCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
+                        ReadPeer(grammar, *grammar.status, problem), grammar.json};
   if (!problem.empty()) return UsageError(problem);
   return command;
 }
 
 Command ReadTop(const Grammar& grammar) {
-  if (auto error = FindForeignFlag(grammar, *grammar.top, {grammar.config, grammar.listen})) return *std::move(error);
+  if (auto error = FindForeignFlag(grammar, *grammar.top, {grammar.config, grammar.listen, grammar.web_config}))
+    return *std::move(error);
   std::string problem;
-  TopCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), grammar.once};
+  TopCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
+                     ReadPeer(grammar, *grammar.top, problem), grammar.once};
   if (grammar.top->count("--interval") > 0) {
     const auto interval = ParseDuration(grammar.interval);
     if (!interval || *interval < std::chrono::milliseconds(100) || *interval > std::chrono::hours(1)) {
@@ -281,11 +210,13 @@ diagnose::Question ReadQuestion(const Grammar& grammar, std::string& problem) {
 }
 
 Command ReadDiagnose(const Grammar& grammar) {
-  if (auto error = FindForeignFlag(grammar, *grammar.diagnose, {grammar.config, grammar.listen, grammar.netns_option}))
+  if (auto error = FindForeignFlag(grammar, *grammar.diagnose,
+                                   {grammar.config, grammar.listen, grammar.web_config, grammar.netns_option}))
     return *std::move(error);
   std::string problem;
-  DiagnoseCommand command{ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem),
-                          ReadNetnsPath(grammar, problem), ReadQuestion(grammar, problem), grammar.json};
+  DiagnoseCommand command{
+      ReadConfigFile(grammar, problem), ReadOverrides(grammar, problem), ReadPeer(grammar, *grammar.diagnose, problem),
+      ReadNetnsPath(grammar, problem),  ReadQuestion(grammar, problem),  grammar.json};
   if (!problem.empty()) return UsageError(problem);
   return command;
 }
@@ -335,7 +266,8 @@ Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
 }  // namespace
 
 void Overrides::ApplyTo(Config& config) const {
-  if (listen_address) config.web.listen_address = *listen_address;
+  if (listen_addresses) config.web.listen_addresses = *listen_addresses;
+  if (web_config_file) config.web.config_file = *web_config_file;
   if (log_level) config.log.level = *log_level;
   if (log_format) config.log.format = *log_format;
 }

@@ -6,8 +6,10 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "config/config.h"
+#include "daemon/command_line/ask_daemon.h"
 #include "daemon/command_line/question.h"
 
 namespace conntally {
@@ -21,7 +23,8 @@ struct ConfigFile {
 
 // Flags that take the place of what the file says, at the start and at each reload.
 struct Overrides {
-  std::optional<std::string> listen_address;
+  std::optional<std::vector<std::string>> listen_addresses;
+  std::optional<std::string> web_config_file;
   std::optional<Config::LogLevel> log_level;
   std::optional<Config::LogFormat> log_format;
 
@@ -36,13 +39,15 @@ struct RunCommand {
 };
 
 struct CheckConfigCommand {
-  std::string path = kDefaultConfigPath;
+  ConfigFile config_file;
+  std::optional<std::string> web_config_file;  // absent: the one that the file names, if it does
 };
 
-// Asks the daemon at the address that the file and the overrides give.
+// Asks the daemon that the file, the overrides and the flags tell of.
 struct StatusCommand {
   ConfigFile config_file;
   Overrides overrides;
+  PeerFlags peer;
   bool json = false;
 };
 
@@ -50,15 +55,16 @@ struct StatusCommand {
 struct TopCommand {
   ConfigFile config_file;
   Overrides overrides;
+  PeerFlags peer;
   bool once = false;
   std::chrono::milliseconds interval{2000};  // 100 ms or more
 };
 
-// Looks into a refused or lost connection. The daemon, if one answers at the address that the file and the overrides
-// give, is asked, too.
+// Looks into a refused or lost connection. The daemon that these tell of is asked, too, if it answers.
 struct DiagnoseCommand {
   ConfigFile config_file;
   Overrides overrides;
+  PeerFlags peer;
   std::optional<std::string> netns_path;
   diagnose::Question question;
   bool json = false;

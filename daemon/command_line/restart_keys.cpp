@@ -7,7 +7,7 @@ std::vector<std::string> KeysThatNeedRestart(const Config& running, const Config
   const auto compare = [&](const char* key, auto section, auto member) {
     if (running.*section.*member != wanted.*section.*member) keys.emplace_back(key);
   };
-  compare("web.listen_address", &Config::web, &Config::Web::listen_address);
+  compare("web.listen_address", &Config::web, &Config::Web::listen_addresses);
   compare("web.allowed_hosts", &Config::web, &Config::Web::allowed_hosts);
   compare("conntrack.event_source", &Config::conntrack, &Config::Conntrack::event_source);
   compare("conntrack.receive_buffer_bytes", &Config::conntrack, &Config::Conntrack::receive_buffer_bytes);

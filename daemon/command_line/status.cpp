@@ -83,7 +83,9 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
     for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
     return 1;
   }
-  const auto answer = AskDaemon(DaemonUrl(std::get<Config>(loaded).web.listen_address) + "/api/v1/status");
+  const auto peer = FindDaemon(std::get<Config>(loaded), command.peer, errors);
+  if (!peer) return 1;
+  const auto answer = AskDaemon(*peer, "/api/v1/status");
   if (!answer) {
     errors << "conntally: " << answer.error().message
            << "; is the daemon running (systemctl status conntally), and at this "

@@ -11,6 +11,7 @@
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/system/network_namespace.h"
 #include "config/parse.h"
+#include "daemon/command_line/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/diagnose/facts/watched_text.h"
 #include "daemon/diagnose/fixes/namespace_commands.h"
@@ -97,8 +98,8 @@ void Check(const Case& facts, Report& report) {
   CheckSavedSysctls(facts, report);
 }
 
-std::optional<RunningDaemon> AskDaemonAbout(const Config& config, const Question& question, Report& report) {
-  auto daemon = AskRunningDaemon(config.web.listen_address, question);
+std::optional<RunningDaemon> AskDaemonAbout(const DaemonPeer& peer, const Question& question, Report& report) {
+  auto daemon = AskRunningDaemon(peer, question);
   if (daemon) return *std::move(daemon);
   report.checked.push_back("without a running daemon's history (" + daemon.error().message + ")");
   return std::nullopt;
@@ -176,9 +177,11 @@ int Diagnose(const DiagnoseCommand& command, std::ostream& output, std::ostream&
     return 2;
   }
   const Config& config = std::get<Config>(loaded);
+  const auto peer = FindDaemon(config, command.peer, errors);
+  if (!peer) return 2;
   Report report;
   // Before the namespace is entered: the daemon's port is in its own.
-  auto daemon = AskDaemonAbout(config, command.question, report);
+  auto daemon = AskDaemonAbout(*peer, command.question, report);
   if (command.netns_path) {
     if (const auto entered = EnterNetworkNamespace(*command.netns_path); !entered) {
       errors << "conntally: " << entered.error().message << '\n';

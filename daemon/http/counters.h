@@ -13,6 +13,8 @@ struct Counters {
   std::atomic<std::uint64_t> responses_turned_away{0};
   std::atomic<std::uint64_t> deadlines_missed{0};
   std::atomic<std::uint64_t> handler_failures{0};
+  std::atomic<std::uint64_t> over_rate_limit{0};
+  std::atomic<std::uint64_t> passwords_turned_away{0};
   std::atomic<unsigned> connections{0};
 };
 

@@ -4,6 +4,13 @@
 
 namespace conntally::http {
 
+Handler WithoutParameters(std::function<Response()> answer) {
+  return [answer = std::move(answer)](const Request& request) {
+    if (request.query.empty()) return answer();
+    return ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
+  };
+}
+
 Response ErrorResponse(int status, std::string_view message) {
   const nlohmann::json body{{"error", message}};
   Response response;

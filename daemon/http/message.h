@@ -60,6 +60,9 @@ struct Route {
   std::function<Lane(const Request&)> lane_of;  // quick: asked on the server's thread
 };
 
+// Refuses parameters, which would change nothing: who gives one expects it to.
+Handler WithoutParameters(std::function<Response()> answer);
+
 // `{"error": message}` as application/json: how every refusal of ours looks. Bytes of `message` that are no
 // UTF-8 are replaced.
 Response ErrorResponse(int status, std::string_view message);

@@ -7,8 +7,6 @@
 #include <functional>
 #include <utility>
 
-#include "daemon/command_line/ask_daemon.h"
-
 namespace conntally::top {
 namespace {
 
@@ -28,17 +26,17 @@ std::string InUrl(const std::string& name) {
 
 class Round {
  public:
-  Round(const std::string& url, const std::stop_token& stop, Model& model) : url_(url), stop_(stop), model_(model) {}
+  Round(const DaemonPeer& peer, const std::stop_token& stop, Model& model) : peer_(peer), stop_(stop), model_(model) {}
 
   // Once something has failed, or the round has taken its time, no more is asked: five seconds each would add up.
   void Get(const std::string& path, Taken (*take)(const std::string&, Model&), bool may_be_missing = false) {
     if (!trouble_.empty()) return;
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
     if (left.count() <= 0) {
-      trouble_ = "no answer from " + url_ + ": it took too long for one question after another";
+      trouble_ = "no answer from " + peer_.url + ": it took too long for one question after another";
       return;
     }
-    const auto answer = AskDaemon(url_ + path, std::min<std::chrono::milliseconds>(kAskPatience, left), stop_);
+    const auto answer = AskDaemon(peer_, path, std::min<std::chrono::milliseconds>(kAskPatience, left), stop_);
     if (!answer) {
       if (!may_be_missing || answer.error().code != kNotFound) trouble_ = answer.error().message;
       return;
@@ -48,7 +46,7 @@ class Round {
   const std::string& trouble() const { return trouble_; }
 
  private:
-  const std::string& url_;
+  const DaemonPeer& peer_;
   const std::stop_token& stop_;
   Model& model_;
   const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + kRoundPatience;
@@ -68,8 +66,8 @@ std::string NamesOfListed(const Question& question, const Model& model) {
 
 }  // namespace
 
-void Ask(const std::string& url, const Question& question, const std::stop_token& stop, Model& model) {
-  Round round(url, stop, model);
+void Ask(const DaemonPeer& peer, const Question& question, const std::stop_token& stop, Model& model) {
+  Round round(peer, stop, model);
   round.Get("/api/v1/status", TakeStatus);
   std::string sources =
       std::string("/api/v1/sources?sort=") + NameOf(question.sort) + "&limit=" + std::to_string(question.sources);
@@ -105,8 +103,8 @@ void Ask(const std::string& url, const Question& question, const std::stop_token
   model.answered_at = std::chrono::steady_clock::now();
 }
 
-Poller::Poller(std::string url, std::chrono::milliseconds interval)
-    : url_(std::move(url)), interval_(interval), fresh_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Poller::Poller(DaemonPeer peer, std::chrono::milliseconds interval)
+    : peer_(std::move(peer)), interval_(interval), fresh_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }
 
@@ -143,7 +141,7 @@ void Poller::Run(const std::stop_token& stop) {
       question = question_;
       changed_ = false;
     }
-    Ask(url_, question, stop, model);
+    Ask(peer_, question, stop, model);
     const bool pending = std::ranges::any_of(model.details, [](const auto& detail) { return detail.second.pending; });
     std::unique_lock lock(mutex_);
     model_ = model;

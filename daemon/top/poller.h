@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "collectors/system/file_descriptor.h"
+#include "daemon/command_line/ask_daemon.h"
 #include "daemon/top/model.h"
 #include "daemon/top/view.h"
 
@@ -30,11 +31,11 @@ struct Question {
 };
 
 // One round of questions on the calling thread; `model` keeps what is not answered, and says so.
-void Ask(const std::string& url, const Question& question, const std::stop_token& stop, Model& model);
+void Ask(const DaemonPeer& peer, const Question& question, const std::stop_token& stop, Model& model);
 
 class Poller {
  public:
-  Poller(std::string url, std::chrono::milliseconds interval);
+  Poller(DaemonPeer peer, std::chrono::milliseconds interval);
   ~Poller();
 
   // A question that differs is asked at once.
@@ -47,7 +48,7 @@ class Poller {
  private:
   void Run(const std::stop_token& stop);
 
-  const std::string url_;
+  const DaemonPeer peer_;
   const std::chrono::milliseconds interval_;
   FileDescriptor fresh_;  // an eventfd
   std::mutex mutex_;

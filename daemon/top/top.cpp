@@ -51,13 +51,13 @@ FileDescriptor CatchSignals() {
 }
 
 // One frame, for a pipe or a look: asked until the ports are known, or two seconds are over.
-int ShowOnce(const std::string& url, std::ostream& output, std::ostream& errors) {
+int ShowOnce(const DaemonPeer& peer, std::ostream& output, std::ostream& errors) {
   const Size size =
       TerminalSize(STDOUT_FILENO).value_or(Size{FromEnvironment("COLUMNS", 100), FromEnvironment("LINES", 40)});
   const auto end = Clock::now() + 2s;
   Model model;
   for (;;) {
-    Ask(url, {}, {}, model);
+    Ask(peer, {}, {}, model);
     if (!model.trouble.empty()) {
       errors << "conntally: " << model.trouble << "; is the daemon running (systemctl status conntally), and at this "
              << "address (--web.listen-address)?\n";
@@ -69,7 +69,7 @@ int ShowOnce(const std::string& url, std::ostream& output, std::ostream& errors)
   }
   View view;
   view.unicode = ShowsUnicode();
-  Frame frame = Render(model, view, size, {.now = Clock::now(), .address = url});
+  Frame frame = Render(model, view, size, {.now = Clock::now(), .address = peer.url});
   frame.pop_back();  // the keys
   while (!frame.empty() && frame.back().width() == 0) frame.pop_back();
   output << PlainText(frame, size) << std::flush;
@@ -78,10 +78,10 @@ int ShowOnce(const std::string& url, std::ostream& output, std::ostream& errors)
 
 class Live {
  public:
-  Live(Terminal& terminal, const FileDescriptor& signals, const std::string& url, std::chrono::milliseconds interval)
-      : terminal_(terminal), signals_(signals), poller_(url, interval) {
+  Live(Terminal& terminal, const FileDescriptor& signals, const DaemonPeer& peer, std::chrono::milliseconds interval)
+      : terminal_(terminal), signals_(signals), poller_(peer, interval) {
     moment_.interval = interval;
-    moment_.address = url;
+    moment_.address = peer.url;
     view_.unicode = ShowsUnicode();
     size_ = TerminalSize(STDOUT_FILENO).value_or(Size{});
   }
@@ -158,8 +158,9 @@ int ShowTop(const TopCommand& command, std::ostream& output, std::ostream& error
     for (const ConfigFault& fault : *faults) errors << Describe(fault, command.config_file.path) << '\n';
     return 1;
   }
-  const std::string url = DaemonUrl(std::get<Config>(loaded).web.listen_address);
-  if (command.once) return top::ShowOnce(url, output, errors);
+  const auto peer = FindDaemon(std::get<Config>(loaded), command.peer, errors);
+  if (!peer) return 1;
+  if (command.once) return top::ShowOnce(*peer, output, errors);
   const FileDescriptor signals = top::CatchSignals();
   top::ShowsUnicode();  // ncurses draws for the locale that it finds
   auto terminal = top::Terminal::Open();
@@ -167,7 +168,7 @@ int ShowTop(const TopCommand& command, std::ostream& output, std::ostream& error
     errors << "conntally: " << terminal.error().message << '\n';
     return 1;
   }
-  top::Live(*terminal, signals, url, command.interval).Run();
+  top::Live(*terminal, signals, *peer, command.interval).Run();
   return 0;
 }
 

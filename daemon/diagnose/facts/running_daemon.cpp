@@ -6,7 +6,6 @@
 
 #include "collectors/system/shown_text.h"
 #include "daemon/command_line/answer.h"
-#include "daemon/command_line/ask_daemon.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -74,14 +73,13 @@ Result<RunningDaemon> ReadRunningDaemon(const DaemonAnswers& answers) {
   }
 }
 
-Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question) {
-  const std::string url = DaemonUrl(listen_address) + "/api/v1/";
-  const auto status = AskDaemon(url + "status", kTimeout);
+Result<RunningDaemon> AskRunningDaemon(const DaemonPeer& peer, const Question& question) {
+  const auto status = AskDaemon(peer, "/api/v1/status", kTimeout);
   if (!status) return status.error();
-  const auto fastest = AskDaemon(url + "sources?sort=new_rate&limit=5", kTimeout);
+  const auto fastest = AskDaemon(peer, "/api/v1/sources?sort=new_rate&limit=5", kTimeout);
   if (!fastest) return fastest.error();
   if (!question.source) return ReadRunningDaemon({*status, *fastest, std::nullopt});
-  const auto asked = AskDaemon(url + "sources?limit=1&source=" + question.source->ToString(), kTimeout);
+  const auto asked = AskDaemon(peer, "/api/v1/sources?limit=1&source=" + question.source->ToString(), kTimeout);
   if (!asked) return asked.error();
   return ReadRunningDaemon({*status, *fastest, *asked});
 }

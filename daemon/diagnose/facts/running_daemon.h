@@ -8,6 +8,7 @@
 
 #include "collectors/system/result.h"
 #include "collectors/table/table_reader.h"
+#include "daemon/command_line/ask_daemon.h"
 #include "daemon/command_line/question.h"
 
 namespace conntally::diagnose {
@@ -41,8 +42,8 @@ struct DaemonAnswers {
 // They may be anything at all. Pure.
 Result<RunningDaemon> ReadRunningDaemon(const DaemonAnswers& answers);
 
-// At the address that the configuration gives; a short wait.
-Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question);
+// A short wait.
+Result<RunningDaemon> AskRunningDaemon(const DaemonPeer& peer, const Question& question);
 
 // Whether it watches the table that was read here, as far as the figures tell.
 bool WatchesTheSame(const RunningDaemon& daemon, const TableStatistics& table);

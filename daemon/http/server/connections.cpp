@@ -83,6 +83,7 @@ void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
   connection.body.reset();
   connection.rendering.reset();
   connection.request_seen = false;
+  connection.pass = Pass::kUnasked;
   if (connection.phase == &closing_) return;
   Enter(connection, idle_, now);
   connection.received_bytes = ReceivedBytes(connection.descriptor);

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/http/access/access.h"
 #include "daemon/http/counters.h"
 #include "daemon/http/message.h"
 #include "daemon/http/rendering.h"
@@ -31,12 +32,18 @@ namespace conntally::http {
 
 using Clock = std::chrono::steady_clock;
 
+// Whether a request may be answered.
+enum class Pass { kUnasked, kAsked, kGranted, kWrongPassword, kTurnedAway, kOverRateLimit };
+
 struct Connection {
   using List = std::list<Connection>;
 
   int descriptor = -1;                         // libmicrohttpd's
   MHD_Connection* handle = nullptr;            // likewise
   bool by_loopback = false;                    // its client asked a loopback address
+  std::string client;                          // its client's address; of IPv6 the network
+  std::shared_ptr<const Access> access;        // in force when it came: its TLS session is built on it
+  Pass pass = Pass::kUnasked;                  // of the request being read or answered
   Clock::time_point since{};                   // when the phase began
   Clock::time_point progressed{};              // answering: when the client last made room for more
   std::uint64_t received_bytes = 0;            // idle: what had come by then; more means that it asks again

@@ -1,6 +1,6 @@
 #include "daemon/http/server/exchange.h"
 
-#include <netinet/in.h>
+#include <gnutls/gnutls.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "daemon/http/accept_encoding.h"
+#include "daemon/http/server/addresses.h"
 #include "daemon/http/server/request_head.h"
 
 namespace conntally::http {
@@ -77,19 +78,6 @@ bool TakesGzip(MHD_Connection* handle) {
   return accepted != nullptr && AllowsGzip(std::string_view(accepted));
 }
 
-bool IsByLoopback(int descriptor) {
-  sockaddr_storage own{};
-  socklen_t size = sizeof(own);
-  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) return true;
-  constexpr unsigned char kLoopbackNetwork = 127;
-  if (own.ss_family == AF_INET) {
-    return reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(&own)->sin_addr)[0] ==
-           kLoopbackNetwork;
-  }
-  const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&own)->sin6_addr;
-  return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == kLoopbackNetwork);
-}
-
 ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
   const std::uint64_t size = reader->body->size();
   if (size == 0) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
@@ -113,7 +101,25 @@ void Exchange::OnConnection(void* exchange, MHD_Connection* handle, void** conte
   Connection& connection = self.connections_.Add(info->connect_fd, Clock::now());
   connection.handle = handle;
   connection.by_loopback = IsByLoopback(info->connect_fd);
+  connection.client = ClientOf(info->connect_fd);
+  connection.access = self.access_.current();
   *context = &connection;
+  const auto* tls = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  if (tls != nullptr) self.PrepareTls(connection, static_cast<gnutls_session_t>(tls->tls_session));
+}
+
+// Where the configuration has just given up TLS, who was accepted before that is served as was meant then.
+void Exchange::PrepareTls(Connection& connection, gnutls_session_t session) {
+  if (connection.access->tls) {
+    last_with_tls_ = connection.access;
+  } else {
+    connection.access = last_with_tls_;
+  }
+  if (connection.access && connection.access->tls) {
+    connection.access->tls->Prepare(session);
+  } else {
+    shutdown(connection.descriptor, SHUT_RDWR);
+  }
 }
 
 void* Exchange::OnRequestLine(void*, const char* target, MHD_Connection* handle) {
@@ -130,7 +136,9 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
   if (!std::exchange(connection->request_seen, true)) {
     Count(self.counters_.requests);
     self.connections_.StartWait(*connection, Clock::now());
-    RequestHead head{version, connection->target, {}, connection->by_loopback};
+    // Behind TLS or a password, another's name does not make us his site.
+    const bool is_protected = self.access_.current()->config.protects();
+    RequestHead head{version, connection->target, {}, connection->by_loopback && !is_protected};
     MHD_get_connection_values_n(handle, MHD_HEADER_KIND, &AddField, &head);
     if (auto fault = FindFault(head, self.options_.allowed_hosts)) {
       *upload_bytes = 0;
@@ -158,6 +166,7 @@ void Exchange::OnFinished(void* exchange, MHD_Connection* handle, void**, MHD_Re
 }
 
 void Exchange::Resume() {
+  for (Connection* connection : gate_.TakeDecided()) MHD_resume_connection(connection->handle);
   for (Connection* connection : answers_.Deliver()) {
     if (!connection->rendering) connection->rendering = RefuseForRoom();
     MHD_resume_connection(connection->handle);
@@ -165,6 +174,7 @@ void Exchange::Resume() {
 }
 
 void Exchange::GiveUp() {
+  for (const Connection* connection : gate_.GiveUp()) MHD_resume_connection(connection->handle);
   for (const Connection* connection : answers_.GiveUp()) MHD_resume_connection(connection->handle);
 }
 
@@ -192,6 +202,10 @@ std::shared_ptr<const Rendering> Exchange::Answer(MHD_Connection* handle, Connec
   if (info != nullptr && info->header_size > options_.header_bytes_max) {
     return RenderHere(ErrorResponse(MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "the request header is too long"));
   }
+  gate_.Ask(*access_.current(), connection, HeaderOf(handle, MHD_HTTP_HEADER_AUTHORIZATION),
+            has_body ? Gate::MayWait::kNo : Gate::MayWait::kYes, Clock::now());
+  if (connection.pass == Pass::kAsked) return nullptr;
+  if (auto refusal = gate_.Refusal(connection)) return RenderHere(*std::move(refusal));
   auto found = router_.Find(method, connection.target, has_body);
   if (auto* refusal = std::get_if<Response>(&found)) return RenderHere(std::move(*refusal));
   return Ask(connection, std::move(std::get<Router::Found>(found)));
@@ -221,10 +235,18 @@ MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const
   if (!reply) return MHD_NO;
   const auto add = [&reply](const char* name, const char* value) { MHD_add_response_header(reply.get(), name, value); };
   add(MHD_HTTP_HEADER_CONTENT_TYPE, rendering.content_type.c_str());
+  // What the administrator says of a header goes before what we think of it.
+  const auto access = access_.current();
+  const auto& wanted = access->config.http.headers;
   for (const auto& [name, value] : kOwnHeaders) {
-    if (!rendering.headers.contains(name)) add(name, value);
+    if (!rendering.headers.contains(name) && !wanted.contains(name)) add(name, value);
   }
-  for (const auto& [name, value] : rendering.headers) add(name.c_str(), value.c_str());
+  for (const auto& [name, value] : rendering.headers) {
+    if (!wanted.contains(name)) add(name.c_str(), value.c_str());
+  }
+  for (const auto& [name, value] : wanted) {
+    if (!value.empty()) add(name.c_str(), value.c_str());
+  }
   if (rendering.packed) {
     add(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
     if (gzip_allowed) add(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");

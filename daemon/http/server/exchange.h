@@ -13,9 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/http/access/access.h"
 #include "daemon/http/rendering.h"
 #include "daemon/http/router.h"
 #include "daemon/http/server/connections.h"
+#include "daemon/http/server/gate.h"
 #include "daemon/http/server/shared_answers.h"
 
 namespace conntally::http {
@@ -27,9 +29,11 @@ class Exchange {
     std::vector<std::string> allowed_hosts;
   };
   // `encoder` is the server's thread's own.
-  Exchange(Router& router, Connections& connections, SharedAnswers& answers, Encoder& encoder, Counters& counters,
-           Options options)
-      : router_(router),
+  Exchange(const AccessControl& access, Gate& gate, Router& router, Connections& connections, SharedAnswers& answers,
+           Encoder& encoder, Counters& counters, Options options)
+      : access_(access),
+        gate_(gate),
+        router_(router),
         connections_(connections),
         answers_(answers),
         encoder_(encoder),
@@ -44,7 +48,7 @@ class Exchange {
                               const char* version, const char* upload, std::size_t* upload_bytes, void** context);
   static void OnFinished(void* exchange, MHD_Connection* connection, void** context, MHD_RequestTerminationCode code);
 
-  // Goes on with those whose answer has been rendered.
+  // Goes on with those whose password has been looked at, or whose answer has been rendered.
   void Resume();
   // Goes on with all, so that libmicrohttpd can be stopped.
   void GiveUp();
@@ -52,6 +56,7 @@ class Exchange {
  private:
   enum class AfterIt { kKeepOpen, kClose };
 
+  void PrepareTls(Connection& connection, gnutls_session_t session);
   // Of what needs no lane: refusals, and what is answered at once.
   std::shared_ptr<const Rendering> RenderHere(Response response);
   std::shared_ptr<const Rendering> RefuseForRoom();
@@ -62,12 +67,15 @@ class Exchange {
   bool HasRoom(const Connection& connection, Clock::time_point now);
   MHD_Result Queue(MHD_Connection* handle, Connection& connection, const Rendering& rendering, AfterIt after_it);
 
+  const AccessControl& access_;
+  Gate& gate_;
   Router& router_;
   Connections& connections_;
   SharedAnswers& answers_;
   Encoder& encoder_;
   Counters& counters_;
   const Options options_;
+  std::shared_ptr<const Access> last_with_tls_;
 };
 
 }  // namespace conntally::http

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,10 +18,13 @@
 #include "collectors/system/worker_thread.h"
 #include "daemon/http/renderer.h"
 #include "daemon/http/router.h"
+#include "daemon/http/server/addresses.h"
 #include "daemon/http/server/connections.h"
 #include "daemon/http/server/descriptor_limit.h"
 #include "daemon/http/server/exchange.h"
+#include "daemon/http/server/gate.h"
 #include "daemon/http/server/listen.h"
+#include "daemon/http/server/protocols.h"
 #include "daemon/http/server/shared_answers.h"
 
 namespace conntally::http {
@@ -38,10 +42,6 @@ constexpr unsigned kLongAnswersMax = 64;
 constexpr std::size_t kGiveBackBytes = 8 * 1024 * 1024;
 constexpr std::size_t kConnectionBytes = 48 * 1024;
 
-struct StopDaemon {
-  void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
-};
-
 // `127.0.1.1 gw.example.com gw` is how Debian names a host. Nobody can rebind what its own file of hosts says.
 void AddLoopbackNames(std::vector<std::string>& names) {
   constexpr unsigned char kLoopbackNet = 127;
@@ -57,7 +57,9 @@ void AddLoopbackNames(std::vector<std::string>& names) {
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
   // Who was told to listen on a name is called so.
-  if (const auto listen = ListenAddress::Parse(options.listen_address)) options.allowed_hosts.push_back(listen->host);
+  for (const std::string& address : options.listen_addresses) {
+    if (const auto listen = ListenAddress::Parse(address)) options.allowed_hosts.push_back(listen->host);
+  }
   AddLoopbackNames(options.allowed_hosts);
   return options;
 }
@@ -93,21 +95,27 @@ class Server::Loop {
         connections_(LimitsFrom(options_), held_bytes_, counters_),
         renderer_(router_, held_bytes_, options_.held_bytes_max),
         answers_(renderer_),
-        exchange_(router_, connections_, answers_, encoder_, counters_,
-                  {options_.header_bytes_max, options_.allowed_hosts}) {}
+        gate_(counters_),
+        exchange_(*options_.access, gate_, router_, connections_, answers_, encoder_, counters_,
+                  {options_.header_bytes_max, options_.allowed_hosts}),
+        protocols_(exchange_, options_.connections_max, options_.header_bytes_max + kPoolSpareBytes) {}
   ~Loop();
 
   Status Start();
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return listening_.front().port; }
+  bool is_beyond_loopback() const {
+    return !std::ranges::all_of(listening_, [](const auto& each) { return IsOnLoopback(each.descriptor.get()); });
+  }
   const Counters& counters() const { return counters_; }
 
  private:
-  Status StartDaemon();
+  Status Listen();
   void Run();
+  std::vector<pollfd> Waits() const;
   bool Accepting() const;
-  void Accept();
-  bool AcceptOne();
-  int WaitMilliseconds() const;
+  void Accept(int listening);
+  bool AcceptOne(int listening);
+  std::chrono::milliseconds Wait() const;
   void Tick(Clock::time_point now);
 
   const Options options_;
@@ -119,47 +127,40 @@ class Server::Loop {
   Connections connections_;
   Renderer renderer_;
   SharedAnswers answers_;
+  Gate gate_;
   Exchange exchange_;
   Clock::time_point next_tick_{};
   std::size_t most_memory_bytes_ = 0;  // in use since some was given back
   FileDescriptor stop_;
-  FileDescriptor listening_;
-  Clock::time_point accept_again_{};                // out of descriptors until then
-  Clock::time_point tell_again_{};                  // that no connection can be accepted
-  std::unique_ptr<MHD_Daemon, StopDaemon> daemon_;  // its end calls back into all of the above
-  int epoll_descriptor_ = -1;                       // the daemon's
-  std::uint16_t port_ = 0;
+  std::vector<ListenSocket> listening_;
+  Clock::time_point accept_again_{};  // out of descriptors until then
+  Clock::time_point tell_again_{};    // that no connection can be accepted
+  Protocols protocols_;               // its end calls back into all of the above
   std::thread thread_;
 };
 
-Status Server::Loop::Start() {
-  auto socket = options_.inherited_socket >= 0 ? Adopt(FileDescriptor(options_.inherited_socket))
-                                               : Listen(options_.listen_address);
-  if (!socket) return socket.error();
-  port_ = socket->port;
-  listening_ = std::move(socket->descriptor);
-  stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
-  if (Status started = StartDaemon(); !started) return started;
-  renderer_.Start();
-  thread_ = StartThread("http", [this] { Run(); });
-  return Ok();
+Status Server::Loop::Listen() {
+  if (options_.inherited_socket >= 0) {
+    auto socket = Adopt(FileDescriptor(options_.inherited_socket));
+    if (!socket) return socket.error();
+    listening_.push_back(std::move(*socket));
+    return Ok();
+  }
+  for (const std::string& address : options_.listen_addresses) {
+    auto socket = http::Listen(address);
+    if (!socket) return socket.error();
+    listening_.push_back(std::move(*socket));
+  }
+  return listening_.empty() ? Error{"there is no address to listen on"} : Ok();
 }
 
-Status Server::Loop::StartDaemon() {
-  daemon_.reset(MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr,  //
-      &Exchange::OnRequest, &exchange_,                                                          // whole headers
-      MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,                         // accepted and closed
-      MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,                         // the raw target
-      MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,                            // response taken
-      // We keep to the limit. Its own count lags behind: those who are gone are in it until its round ends.
-      MHD_OPTION_CONNECTION_LIMIT, 2 * options_.connections_max,                        //
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.header_bytes_max + kPoolSpareBytes,  //
-      MHD_OPTION_END));
-  const auto* info = daemon_ ? MHD_get_daemon_info(daemon_.get(), MHD_DAEMON_INFO_EPOLL_FD) : nullptr;
-  if (info == nullptr) return Error::FromErrno("cannot start the HTTP server: libmicrohttpd", errno);
-  epoll_descriptor_ = info->epoll_fd;
+Status Server::Loop::Start() {
+  if (Status listening = Listen(); !listening) return listening;
+  stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop_) return Error::FromErrno("cannot start the HTTP server: eventfd", errno);
+  if (Status started = protocols_.Start(Protocols::KindFor(*options_.access->current())); !started) return started;
+  renderer_.Start();
+  thread_ = StartThread("http", [this] { Run(); });
   return Ok();
 }
 
@@ -175,16 +176,16 @@ void Server::Loop::Run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  std::array<pollfd, 4> waits{
-      {{stop_.get(), POLLIN, 0}, {epoll_descriptor_, POLLIN, 0}, {-1, POLLIN, 0}, {renderer_.descriptor(), POLLIN, 0}}};
   for (;;) {
-    waits[2].fd = Accepting() ? listening_.get() : -1;  // poll skips -1
-    poll(waits.data(), waits.size(), WaitMilliseconds());
+    auto waits = Waits();
+    poll(waits.data(), waits.size(), static_cast<int>(Wait().count()));
     if (waits[0].revents != 0) break;
     const auto woken = Clock::now();
-    if (waits[2].revents != 0) Accept();
-    if (waits[3].revents != 0) exchange_.Resume();
-    MHD_run(daemon_.get());
+    for (std::size_t i = 0; i < listening_.size(); ++i) {
+      if (waits[waits.size() - 1 - i].revents != 0) Accept(waits[waits.size() - 1 - i].fd);
+    }
+    if (waits[1].revents != 0 || waits[2].revents != 0) exchange_.Resume();
+    protocols_.Run();
     connections_.NoteRound(Clock::now() - woken);
     if (woken >= next_tick_) {
       exchange_.Resume();  // should the renderer's event be lost, all who share its answer would wait for ever
@@ -193,7 +194,19 @@ void Server::Loop::Run() {
   }
   // Here, so that the callbacks it makes run on the thread of all others.
   exchange_.GiveUp();
-  daemon_.reset();
+  protocols_.Stop();
+}
+
+// The listening sockets are the last.
+std::vector<pollfd> Server::Loop::Waits() const {
+  std::vector<pollfd> waits{
+      {stop_.get(), POLLIN, 0}, {renderer_.descriptor(), POLLIN, 0}, {gate_.descriptor(), POLLIN, 0}};
+  protocols_.AddWaits(waits);
+  const bool accepting = Accepting();
+  for (const ListenSocket& each : listening_) {
+    waits.push_back({accepting ? each.descriptor.get() : -1, POLLIN, 0});  // poll skips -1
+  }
+  return waits;
 }
 
 void Server::Loop::Tick(Clock::time_point now) {
@@ -214,19 +227,25 @@ bool Server::Loop::Accepting() const {
 // We accept ourselves since libmicrohttpd takes but 10 a round: behind a thousand connections a scrape would
 // wait a hundred rounds, each with its share of slow answers. A quarter of all at a time, so that nobody is
 // evicted for those behind him before his request has been looked at.
-void Server::Loop::Accept() {
-  for (unsigned count = 0; count < options_.connections_max / 4 && Accepting() && AcceptOne(); ++count) {
+void Server::Loop::Accept(int listening) {
+  for (unsigned count = 0; count < options_.connections_max / 4 && Accepting() && AcceptOne(listening); ++count) {
   }
 }
 
-bool Server::Loop::AcceptOne() {
+bool Server::Loop::AcceptOne(int listening) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   auto* const peer = reinterpret_cast<sockaddr*>(&address);
-  const int accepted = accept4(listening_.get(), peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int accepted = accept4(listening, peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted >= 0) {
+    MHD_Daemon* const daemon = protocols_.For(*options_.access->current());
     // It calls Exchange::OnConnection, and closes the socket should it not want it.
-    if (MHD_add_connection(daemon_.get(), accepted, peer, size) != MHD_YES) Count(counters_.connections_turned_away);
+    if (daemon == nullptr) {
+      close(accepted);
+    } else if (MHD_add_connection(daemon, accepted, peer, size) == MHD_YES) {
+      return true;
+    }
+    Count(counters_.connections_turned_away);
     return true;
   }
   const int error = errno;
@@ -243,12 +262,17 @@ bool Server::Loop::AcceptOne() {
   return false;
 }
 
-int Server::Loop::WaitMilliseconds() const {
+std::chrono::milliseconds Server::Loop::Wait() const {
   // With no connection nothing can be overdue, but we may have to try to accept again.
-  const auto longest = connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_;
-  unsigned long long wanted = 0;
-  if (MHD_get_timeout(daemon_.get(), &wanted) != MHD_YES) return static_cast<int>(longest.count());
-  return static_cast<int>(std::min<unsigned long long>(wanted, static_cast<unsigned long long>(longest.count())));
+  return protocols_.Wait(connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_);
+}
+
+std::map<std::string, std::uint64_t> ServerStatistics::Overflows() const {
+  return {{"http_connections", connections_turned_away},
+          {"http_responses", responses_turned_away},
+          {"http_deadlines", deadlines_missed},
+          {"http_rate_limit", over_rate_limit},
+          {"http_passwords", passwords_turned_away}};
 }
 
 Result<std::unique_ptr<Server>> Server::Start(Options options, std::map<std::string, Route> routes) {
@@ -261,6 +285,7 @@ Server::Server(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 Server::~Server() = default;
 
 std::uint16_t Server::port() const { return loop_->port(); }
+bool Server::is_beyond_loopback() const { return loop_->is_beyond_loopback(); }
 
 ServerStatistics Server::statistics() const {
   const Counters& counters = loop_->counters();
@@ -270,6 +295,8 @@ ServerStatistics Server::statistics() const {
           .responses_turned_away = load(counters.responses_turned_away),
           .deadlines_missed = load(counters.deadlines_missed),
           .handler_failures = load(counters.handler_failures),
+          .over_rate_limit = load(counters.over_rate_limit),
+          .passwords_turned_away = load(counters.passwords_turned_away),
           .connections = load(counters.connections)};
 }
 

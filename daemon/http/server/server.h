@@ -1,6 +1,7 @@
-// The one HTTP port. libmicrohttpd does the protocol on its own epoll instance; one thread of ours accepts, drives it,
-// and moves bytes, and does nothing else. Answers are rendered on other threads, one for each lane (message.h),
-// meanwhile their connections wait.
+// The one HTTP port, plain or over TLS as the web configuration in force says, at one address or several. libmicrohttpd
+// does the protocol on its own epoll instance, one for each of the two; one thread of ours accepts, drives it, and
+// moves bytes, and does nothing else. Answers are rendered on other threads, one for each lane (message.h), meanwhile
+// their connections wait.
 //
 // Who holds which bytes. A rendering is made once and shared by all who asked the same while it was being made; where
 // many ask, by those of the next second, too (shared_answers.h). A long one is held packed alone, and unpacked on its
@@ -28,13 +29,17 @@
 #include <vector>
 
 #include "collectors/system/result.h"
+#include "daemon/http/access/access.h"
 #include "daemon/http/message.h"
 
 namespace conntally::http {
 
 struct Options {
-  std::string listen_address = "127.0.0.1:9105";  // HOST:PORT, [V6]:PORT, :PORT; port 0 picks a free one
-  int inherited_socket = -1;  // one that listens already, by which `listen_address` is only named; becomes the server's
+  // HOST:PORT, [V6]:PORT, :PORT; port 0 picks a free one
+  std::vector<std::string> listen_addresses = {"127.0.0.1:9105"};
+  int inherited_socket = -1;  // listens already, so that `listen_addresses` only name it; becomes the server's
+  // Who is let in, and whether over TLS; may change while the server runs.
+  std::shared_ptr<const AccessControl> access = std::make_shared<const AccessControl>();
   // At least 4; lowered (and logged) to what RLIMIT_NOFILE, raised as far as it may be, leaves room for.
   unsigned connections_max = 1024;
   // From accept, or the first byte on a kept-alive connection, to a whole header. Seen to ten times a
@@ -60,7 +65,12 @@ struct ServerStatistics {
   std::uint64_t responses_turned_away = 0;    // 503 for want of memory
   std::uint64_t deadlines_missed = 0;         // header or response not done in time
   std::uint64_t handler_failures = 0;         // a handler or a stream threw
+  std::uint64_t over_rate_limit = 0;          // 429 for more than rate_limit allows
+  std::uint64_t passwords_turned_away = 0;    // 429 for want of room among those that wait to be checked
   unsigned connections = 0;                   // open now
+
+  // What bounds turned away, by their names in /metrics.
+  std::map<std::string, std::uint64_t> Overflows() const;
 };
 
 class Server {
@@ -77,7 +87,8 @@ class Server {
   // Closes every connection, whatever it is doing, as soon as the handler that runs has returned.
   ~Server();
 
-  std::uint16_t port() const;  // the one really bound
+  std::uint16_t port() const;       // the one really bound, of the first address
+  bool is_beyond_loopback() const;  // others than this host may reach it
   ServerStatistics statistics() const;
 
  private:

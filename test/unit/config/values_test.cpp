@@ -36,7 +36,7 @@ TEST_CASE("every kind of value reaches its member") {
       "critical: 1e3}, clear_ratio: 1}\n"
       "alertmanager: {urls: ['http://127.0.0.1:9093'], external_labels: {site: berlin, rack: 7}}\n"
       "log: {level: warn, format: json}\n");
-  CHECK(config.web.listen_address == "[::]:9105");
+  CHECK(config.web.listen_addresses == std::vector<std::string>{"[::]:9105"});
   CHECK(config.conntrack == Config::Conntrack{WantedEventSource::kBpf, 4096, 500ms, 7});
   CHECK(config.sources.ipv4_prefix == 0);
   CHECK(config.destinations.export_top == 3);

@@ -13,7 +13,6 @@ LONGER = {
     "collectors/rules/iptables/legacy_blob.cpp": 304,
     "collectors/rules/nft/nft_messages.cpp": 352,
     "collectors/rules/nft/nft_rule_decoder.cpp": 420,
-    "daemon/command_line/command_line.cpp": 351,
     "daemon/drops/drop_collector.cpp": 406,
     "daemon/limits/limits_in_rules.cpp": 305,
     "test/unit/collectors/conntrack/flow_tracker_model_test.cpp": 350,

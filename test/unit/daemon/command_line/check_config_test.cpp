@@ -19,7 +19,7 @@ struct Outcome {
 Outcome Check(const std::string& path) {
   std::ostringstream output;
   std::ostringstream errors;
-  const int exit_code = conntally::CheckConfig(path, output, errors);
+  const int exit_code = conntally::CheckConfig({{path, true}, std::nullopt}, output, errors);
   return {exit_code, output.str(), errors.str()};
 }
 

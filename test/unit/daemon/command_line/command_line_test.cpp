@@ -52,9 +52,10 @@ TEST_CASE("the daemon's flags override the file") {
   CHECK(run.config_file.is_explicit);
   Config config;
   run.overrides.ApplyTo(config);
-  CHECK(config.web.listen_address == "[::]:9105");
+  CHECK(config.web.listen_addresses == std::vector<std::string>{"[::]:9105"});
   CHECK(config.log == Config::Log{Config::LogLevel::kWarning, Config::LogFormat::kJson});
-  CHECK(Expect<RunCommand>({"--web.listen-address", "[::1]:0"}).overrides.listen_address == "[::1]:0");
+  CHECK(Expect<RunCommand>({"--web.listen-address", "[::1]:0"}).overrides.listen_addresses ==
+        std::vector<std::string>{"[::1]:0"});
 }
 
 TEST_CASE("the state's directory is a path, and none by default") {
@@ -73,16 +74,36 @@ TEST_CASE("a namespace is a name or a path") {
 }
 
 TEST_CASE("check-config takes its file from either place, and has a default") {
-  CHECK(Expect<CheckConfigCommand>({"check-config"}).path == kDefaultConfigPath);
-  CHECK(Expect<CheckConfigCommand>({"check-config", "a.yaml"}).path == "a.yaml");
-  CHECK(Expect<CheckConfigCommand>({"check-config", "status"}).path == "status");
-  CHECK(Expect<CheckConfigCommand>({"check-config", "--config", "b.yaml"}).path == "b.yaml");
-  CHECK(Expect<CheckConfigCommand>({"--config", "b.yaml", "check-config"}).path == "b.yaml");
+  CHECK(Expect<CheckConfigCommand>({"check-config"}).config_file.path == kDefaultConfigPath);
+  CHECK(Expect<CheckConfigCommand>({"check-config", "a.yaml"}).config_file.path == "a.yaml");
+  CHECK(Expect<CheckConfigCommand>({"check-config", "status"}).config_file.path == "status");
+  CHECK(Expect<CheckConfigCommand>({"check-config", "--config", "b.yaml"}).config_file.path == "b.yaml");
+  CHECK(Expect<CheckConfigCommand>({"--config", "b.yaml", "check-config"}).config_file.path == "b.yaml");
   CHECK(ErrorOf({"check-config", "a.yaml", "--config", "b.yaml"}).find("not both") != std::string::npos);
   CHECK(ErrorOf({"check-config", "a.yaml", "b.yaml"}) == "conntally: check-config does not take \"b.yaml\"");
   CHECK(ErrorOf({"check-config", ""}).find("is not a file") != std::string::npos);
   CHECK(ErrorOf({"check-config", "--log.level", "debug"}) ==
         "conntally: --log.level is a flag of the daemon; check-config does not take it");
+}
+
+TEST_CASE("addresses and the web configuration come from flags, too") {
+  const auto run = Expect<RunCommand>(
+      {"--web.listen-address", "a:1", "--web.listen-address=[::1]:2", "--web.config.file", "web.yaml"});
+  Config config;
+  run.overrides.ApplyTo(config);
+  CHECK(config.web.listen_addresses == std::vector<std::string>{"a:1", "[::1]:2"});
+  CHECK(config.web.config_file == "web.yaml");
+  CHECK(ErrorOf({"--web.listen-address", "a:1", "--web.listen-address", "b"}).find("\"b\"") != std::string::npos);
+  CHECK(ErrorOf({"--web.listen-address", "a:1", "b:2"}).find("unknown command \"b:2\"") != std::string::npos);
+  CHECK(Expect<CheckConfigCommand>({"check-config", "--web.config.file", "w"}).web_config_file == "w");
+}
+
+TEST_CASE("status asks whom and as whom it is told") {
+  const auto status = Expect<StatusCommand>({"status", "--url", "https://gw:9105", "--http.config.file", "c.yaml"});
+  CHECK(status.peer.url == "https://gw:9105");
+  CHECK(status.peer.client_config_path == "c.yaml");
+  CHECK(ErrorOf({"status", "--url", "gw:9105"}).find("allowed: http://HOST") != std::string::npos);
+  CHECK(ErrorOf({"--url", "https://gw:9105"}).find("unknown flag \"--url\"") != std::string::npos);
 }
 
 TEST_CASE("status knows where the daemon is") {
@@ -91,7 +112,7 @@ TEST_CASE("status knows where the daemon is") {
   CHECK(status.json);
   CHECK(status.config_file.path == "c.yaml");
   CHECK(status.config_file.is_explicit);
-  CHECK(status.overrides.listen_address == "h:1");
+  CHECK(status.overrides.listen_addresses == std::vector<std::string>{"h:1"});
   CHECK(ErrorOf({"status", "--netns", "blue"}).find("--netns is a flag of the daemon; status does not take it") !=
         std::string::npos);
   CHECK(ErrorOf({"status", "now"}) == "conntally: status does not take \"now\"");
@@ -161,7 +182,7 @@ TEST_CASE("an unknown command names the nearest one") {
 
 TEST_CASE("two dashes end the flags and are nothing themselves") {
   Expect<RunCommand>({"--"});
-  CHECK(Expect<CheckConfigCommand>({"check-config", "--", "a.yaml"}).path == "a.yaml");
+  CHECK(Expect<CheckConfigCommand>({"check-config", "--", "a.yaml"}).config_file.path == "a.yaml");
   CHECK(ErrorOf({"--", "foo"}).starts_with("conntally: unknown command \"foo\""));
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("what a reload takes over needs no restart") {
 
 TEST_CASE("a key that a flag overrides has not changed, whatever the file says") {
   Overrides overrides;
-  overrides.listen_address = "127.0.0.1:9200";
+  overrides.listen_addresses = {"127.0.0.1:9200"};
   Config running, wanted = Parsed("web: {listen_address: \"127.0.0.1:9106\"}");
   overrides.ApplyTo(running);
   overrides.ApplyTo(wanted);

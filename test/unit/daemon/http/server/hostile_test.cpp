@@ -16,7 +16,7 @@ namespace {
 constexpr char kRequestBig[] = "GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 std::unique_ptr<Server> StartServer(Options options, std::atomic<unsigned>* heavy_calls = nullptr) {
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   const auto text = [](std::size_t bytes) {
     return [body = SampleText(bytes)](const Request&) {
       Response response;
@@ -100,7 +100,7 @@ TEST_CASE("a header that drips is cut at its deadline") {
 TEST_CASE("a request that came in time is answered, however late we look at it") {
   Options options;
   options.header_deadline = 50ms;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   const auto busy = [](const Request&) {
     std::this_thread::sleep_for(300ms);
     return Response{};

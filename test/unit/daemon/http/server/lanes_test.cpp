@@ -18,7 +18,7 @@ TEST_CASE("a scrape waits for no other answer, nor that for a long list") {
   };
   const auto ok = [](const Request&) { return Response{}; };
   Options options;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   const auto server = Server::Start(options, {{"/metrics", {ok, Lane::kScrape}},
                                               {"/page", ok},
                                               {"/stuck", until_the_end},
@@ -53,7 +53,7 @@ TEST_CASE("who asks while the same is being rendered shares it, and parameters m
     return Response{};
   };
   Options options;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   const auto server = Server::Start(options, {{"/metrics", {slow, Lane::kScrape}}});
   REQUIRE(server);
   std::vector<Client> clients;
@@ -80,7 +80,7 @@ TEST_CASE("who asks while an answer is under way gets one that began after he as
     return Response{.body = std::to_string(number)};
   };
   Options options;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   const auto server = Server::Start(options, {{"/metrics", {numbered, Lane::kScrape}}});
   REQUIRE(server);
   Client first((*server)->port()), second((*server)->port());
@@ -106,7 +106,7 @@ TEST_CASE("stopping does not wait for those whose answer is still being made") {
     return response;
   };
   Options options;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   auto server = Server::Start(options, {{"/endless", {stream, Lane::kLong}}});
   REQUIRE(server);
   Client client((*server)->port());
@@ -133,7 +133,7 @@ TEST_CASE("a list beyond the memory for all answers is a 503, and ends there") {
     return response;
   };
   Options options;
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   options.held_bytes_max = 4'000'000;
   const auto server = Server::Start(options, {{"/list", {stream, Lane::kLong}}});
   REQUIRE(server);

@@ -15,7 +15,7 @@ using namespace conntally::http::test;
 namespace {
 
 std::unique_ptr<Server> StartServer(Options options = {}) {
-  options.listen_address = "127.0.0.1:0";
+  options.listen_addresses = {"127.0.0.1:0"};
   auto server = Server::Start(
       options, {{"/small", [](const Request&) { return Response{.body = "small\n"}; }},
                 {"/throws", [](const Request&) -> Response { throw std::runtime_error("a fault of ours"); }}});

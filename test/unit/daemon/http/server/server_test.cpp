@@ -68,7 +68,7 @@ std::map<std::string, Route> Routes() {
 }
 
 std::unique_ptr<Server> StartServer(Options options = {}, std::map<std::string, Route> routes = Routes()) {
-  if (options.listen_address == Options{}.listen_address) options.listen_address = "127.0.0.1:0";
+  if (options.listen_addresses == Options{}.listen_addresses) options.listen_addresses = {"127.0.0.1:0"};
   auto server = Server::Start(options, std::move(routes));
   if (!server) FAIL(server.error().message);
   return std::move(*server);
@@ -274,12 +274,12 @@ TEST_CASE("a port in use is an error that names it, and free again once the serv
   auto first = StartServer();
   Client left_open(first->port());
   REQUIRE(left_open.Get("/small"));
-  Options options;
-  options.listen_address = "127.0.0.1:" + std::to_string(first->port());
+  const std::string taken = "127.0.0.1:" + std::to_string(first->port());
+  const Options options{.listen_addresses = {taken}};
   {
     const auto second = Server::Start(options, {});
     REQUIRE_FALSE(second);
-    CHECK(second.error().message.find("cannot listen on " + options.listen_address + ": Address already in use") == 0);
+    CHECK(second.error().message.starts_with("cannot listen on " + taken + ": Address already in use"));
     CHECK(second.error().code == EADDRINUSE);
   }
   first.reset();
@@ -291,7 +291,7 @@ TEST_CASE("it listens where it is told") {
   for (const char* address : {"localhost:0", ":0", "[::]:0", "0.0.0.0:0"}) {
     INFO(address);
     Options options;
-    options.listen_address = address;
+    options.listen_addresses = {address};
     auto server = Server::Start(options, Routes());
     // A machine without IPv6 cannot tell us about [::].
     if (!server && server.error().code == EAFNOSUPPORT) continue;
@@ -300,7 +300,7 @@ TEST_CASE("it listens where it is told") {
   }
   for (const char* address : {"nonsense", "192.0.2.1:0", "no-such-host.invalid:0"}) {
     Options options;
-    options.listen_address = address;
+    options.listen_addresses = {address};
     const auto server = Server::Start(options, {});
     REQUIRE_FALSE(server);
     CHECK(server.error().message.find(address) != std::string::npos);
