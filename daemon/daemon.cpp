@@ -1,7 +1,5 @@
 #include "daemon/daemon.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <spdlog/fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
@@ -54,7 +52,6 @@ namespace {
 using namespace std::chrono_literals;
 using http::WithoutParameters;
 using Clock = std::chrono::steady_clock;
-using http::WithoutParameters;
 
 // nullopt after logging every fault.
 std::optional<Config> LoadConfigOrLog(const RunCommand& command) {
@@ -191,10 +188,7 @@ class Daemon {
 
   // Takes the next signal, if one comes within this time; true when it says stop. Needs no descriptor.
   bool AwaitStop(std::chrono::milliseconds at_most) {
-    const sigset_t signals = OurSignals();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
-    const timespec limit{seconds.count(), std::chrono::nanoseconds(at_most - seconds).count()};
-    const int taken = sigtimedwait(&signals, nullptr, &limit);
+    const int taken = TakeSignal(at_most);
     if (taken == SIGHUP) Reload();
     if (taken != SIGINT && taken != SIGTERM) return false;
     spdlog::info("stopping on {}", strsignal(taken));
@@ -208,8 +202,7 @@ class Daemon {
       LogWith({.collector = line.collector},
               line.kind == CollectorTransitions::Kind::kFails ? spdlog::level::err : spdlog::level::info, line.text);
     }
-    if (standing.trust.ready && !ready_told_) {
-      ready_told_ = true;
+    if (standing.trust.ready && !std::exchange(ready_told_, true)) {
       spdlog::info("ready: {} connections reconciled in {:.3f} s", standing.flows,
                    standing.trust.reconcile_duration_seconds);
     }
@@ -258,8 +251,8 @@ class Daemon {
   RuleCollector rules_;
   DropCollector drops_;
   NatCollector nat_;
-  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_,
-                                            &nat_};  // in the order of their start
+  // In the order of their start.
+  const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_, &nat_};
   Observer observer_;
   AlertService alerts_;
   SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
@@ -275,10 +268,8 @@ class Daemon {
 bool RunUntilStopped(const RunCommand& command) {
   Status ran = Ok();
   const auto started = Caught([&] {
-    Config::Log log;
-    log.level = command.overrides.log_level.value_or(log.level);
-    log.format = command.overrides.log_format.value_or(log.format);
-    ConfigureLog(log);
+    ConfigureLog({.level = command.overrides.log_level.value_or(Config::Log{}.level),
+                  .format = command.overrides.log_format.value_or(Config::Log{}.format)});
     const std::optional<Config> config = LoadConfigOrLog(command);
     if (!config) {
       ran = Error{"the configuration has faults"};

@@ -2,7 +2,6 @@
 
 #include <limits>
 #include <set>
-#include <sstream>
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/exposition/destination_exposition.h"

@@ -250,8 +250,8 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
 }
 
 bool Observer::synced() const {
-  const ConntrackHealth& health = conntrack_.health();
-  return health.synced.load(std::memory_order_relaxed) && !health.events_off.load(std::memory_order_relaxed);
+  return conntrack_.health().synced.load(std::memory_order_relaxed) &&
+         !conntrack_.health().events_off.load(std::memory_order_relaxed);
 }
 
 void Observer::ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit) {
@@ -276,10 +276,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
     visit(std::move(source));
   });
   for (auto& [address, drops] : dropped) {
-    SourceFigures figures;
-    figures.source = address;
-    figures.first_seen = drops.first_seen;
-    figures.last_seen = drops.last_seen;
+    const SourceFigures figures{.source = address, .first_seen = drops.first_seen, .last_seen = drops.last_seen};
     visit({figures, std::move(drops), exported_.Holds(address)});
   }
 }

@@ -1,5 +1,6 @@
 #include "daemon/http/server/addresses.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -48,6 +49,18 @@ std::string ClientOf(int descriptor) {
   if (!peer) return {};
   const auto* bytes = reinterpret_cast<const char*>(peer->s6_addr);
   return {bytes, IN6_IS_ADDR_V4MAPPED(&*peer) ? sizeof(in6_addr) : kNetworkBytes};
+}
+
+// `127.0.1.1 gw.example.com gw` is how Debian names a host. Nobody can rebind what its own file of hosts says.
+void AddLoopbackNames(std::vector<std::string>& names) {
+  sethostent(0);
+  while (const hostent* host = gethostent()) {
+    if (host->h_addrtype != AF_INET || static_cast<unsigned char>(host->h_addr_list[0][0]) != kLoopbackNetwork)
+      continue;
+    names.emplace_back(host->h_name);
+    for (char** alias = host->h_aliases; *alias != nullptr; ++alias) names.emplace_back(*alias);
+  }
+  endhostent();
 }
 
 }  // namespace conntally::http

@@ -1,6 +1,5 @@
 #include "daemon/http/server/server.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -41,18 +40,6 @@ constexpr unsigned kLongAnswersMax = 64;
 // some 48 kB.
 constexpr std::size_t kGiveBackBytes = 8 * 1024 * 1024;
 constexpr std::size_t kConnectionBytes = 48 * 1024;
-
-// `127.0.1.1 gw.example.com gw` is how Debian names a host. Nobody can rebind what its own file of hosts says.
-void AddLoopbackNames(std::vector<std::string>& names) {
-  constexpr unsigned char kLoopbackNet = 127;
-  sethostent(0);
-  while (const hostent* host = gethostent()) {
-    if (host->h_addrtype != AF_INET || static_cast<unsigned char>(host->h_addr_list[0][0]) != kLoopbackNet) continue;
-    names.emplace_back(host->h_name);
-    for (char** alias = host->h_aliases; *alias != nullptr; ++alias) names.emplace_back(*alias);
-  }
-  endhostent();
-}
 
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
