@@ -40,6 +40,8 @@ struct PortUse {
   std::uint32_t sources = 0;    // who hold any
 
   std::uint32_t available() const { return ports.last - ports.first + 1; }
+  // A rule that names one port means one connection: that it has it is no sign of anything.
+  bool can_run_out() const { return ports.first != ports.last; }
   double usage() const { return static_cast<double>(used) / available(); }
   // Without what the kernel would take again.
   double lasting_usage() const { return static_cast<double>(used - closed) / available(); }

@@ -36,11 +36,12 @@ class LossJudge {
     SteadyTime when;
     std::uint64_t by;
   };
-  static constexpr std::chrono::seconds kExplainedWithin{10};  // or it is a clash
+  // Or it is a clash: of a large table looks are far apart, and before the first one there may never be any.
+  static constexpr std::chrono::seconds kExplainedWithin{30}, kFirstLookWithin{10};
 
   void Explain(const AlertEvidence& evidence, std::uint64_t insert_failed);
 
-  std::deque<Unexplained> unexplained_;  // at most one a reading, for kExplainedWithin
+  std::deque<Unexplained> unexplained_;  // at most one a reading, for kExplainedWithin at most
   std::uint64_t clashed_ = 0;
   std::optional<Counters> last_;
   double away_seconds_ = 0;  // how long nobody had looked when the daemon started

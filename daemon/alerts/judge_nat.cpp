@@ -16,7 +16,7 @@ std::string NatJudge::NameOf(const PortUse& use) {
 bool NatJudge::AnyExhausted(const NatFigures& figures) {
   constexpr double kExhausted = 0.98;
   return std::any_of(figures.uses.begin(), figures.uses.end(),
-                     [](const PortUse& use) { return use.usage() >= kExhausted; });
+                     [](const PortUse& use) { return use.can_run_out() && use.usage() >= kExhausted; });
 }
 
 void NatJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
@@ -24,7 +24,7 @@ void NatJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Read
   const AlertRule& rule = rules[AlertKind::kNatPortsNearlyExhausted];
   for (const PortUse& use : evidence.nat->uses) {
     const double usage = use.lasting_usage();
-    if (rule.Quiet(usage)) continue;
+    if (!use.can_run_out() || rule.Quiet(usage)) continue;
     std::vector<std::pair<std::int64_t, std::string>> holders;
     for (const PortUse::Holder& holder : use.holders) {
       const Prefix group{holder.source, static_cast<std::uint8_t>(evidence.grouping.Of(holder.source.family))};

@@ -112,6 +112,25 @@ def translated_connections_clash(stage):
     return gateway
 
 
+@fault("nat-ports-exhausted")
+def translated_connections_find_no_port(stage):
+    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
+                                            "meta l4proto tcp snat to 10.0.1.1:5000-5019; } }")
+    server.nft(on_lines("table inet mute { chain input { type filter hook input priority 0; meta l4proto tcp drop; } }"))
+    raw_tcp(client, [("10.0.0.2", 1000 + i, "10.0.1.2", 80, SYN) for i in range(60)])
+    stage.expected_texts = ["10.0.1.1", "10.0.1.2:80", "10.0.0.2 (20)", "wider range than 5000-5019"]
+    return gateway
+
+
+@healthy
+def one_connection_through_a_rule_that_names_one_port(stage):
+    gateway, client, server = stage.gateway("table ip nat { chain out { type nat hook postrouting priority 100; "
+                                            "meta l4proto tcp snat to 10.0.1.1:5000; } }")
+    stage.listen(server, 80)
+    stage.hold(client, "10.0.1.2", 80)
+    return gateway
+
+
 @fault("invalid-packets")
 def packets_of_no_connection(stage):
     host, client = stage.pair("table inet filter { chain input { type filter hook input priority 0; ct state invalid counter drop; } }")

@@ -144,7 +144,7 @@ void CheckNatPorts(const Case& facts, Report& report) {
   for (const PortUse& use : facts.nat->uses) {
     // What the kernel takes again is not lost, unless it fails to.
     const double usage = growing ? use.usage() : use.lasting_usage();
-    if (usage < kExhausted || told == kNamed) continue;
+    if (!use.can_run_out() || usage < kExhausted || told == kNamed) continue;
     const Meant meant = IsMeant(facts, use);
     if (asked && meant == Meant::kNo) continue;
     report.findings.push_back(Describe(facts, use, meant));

@@ -57,6 +57,13 @@ TEST_CASE("ports that run out are told before, with who holds them") {
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("a rule that names one port alarms nobody by its one connection") {
+  Host host;
+  Look(host, 1, 0, 1);
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("ports that the kernel takes again alarm nobody") {
   Host host;
   Look(host, 100, 60);
