@@ -12,7 +12,7 @@ namespace {
 
 using Networks = std::vector<std::pair<const char*, GroupIndex>>;
 
-FlowGroups::Networks Of(const Networks& texts) {
+FlowGroups::Networks Laid(const Networks& texts) {
   std::vector<NetworkGroups::Network> networks;
   for (const auto& [text, group] : texts) networks.push_back({*Prefix::Parse(text), group});
   return std::make_shared<const NetworkGroups>(networks);
@@ -21,7 +21,7 @@ FlowGroups::Networks Of(const Networks& texts) {
 struct Grouped : TrackedTally {
   using TrackedTally::TrackedTally;
 
-  void Ask(const Networks& texts) { tracker.groups().Ask(Of(texts)); }
+  void Ask(const Networks& texts) { tracker.groups().Ask(Laid(texts)); }
   bool MoveStep() {
     TallyWriter::Batch batch(writer);
     return tracker.groups().Step(batch, tracker.flows());
@@ -178,7 +178,7 @@ TEST_CASE("networks hold what the table holds of them, and never more than all, 
     const TotalFigures totals = t.Totals();
     std::array<std::int64_t, 5> connections{};
     std::int64_t unreplied = 0;
-    const FlowGroups::Networks networks = last != nullptr ? Of(*last) : Of({});
+    const FlowGroups::Networks networks = last != nullptr ? Laid(*last) : Laid({});
     for (std::size_t partition = 0; partition < FlowTable::kPartitions; ++partition) {
       t.tracker.flows().Visit(partition, [&](const FlowKey& flow_key, const Flow& flow) {
         ++connections[networks->Of(flow_key.SourceAddress())];
