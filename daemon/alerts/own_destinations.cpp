@@ -1,6 +1,7 @@
 #include "daemon/alerts/own_destinations.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace conntally {
 namespace {

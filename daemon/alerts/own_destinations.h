@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/alerts/judge.h"
+#include "daemon/alerts/rate_windows.h"
 
 namespace conntally {
 
