@@ -3,10 +3,11 @@
 import socket
 
 from diagnosis import *
+from namespaces import SLOWNESS
 
 WEB = ["--source", "10.0.0.2", "--dport", "80"]
 THROUGH = ["--source", "10.0.0.2", "--destination", "10.0.1.2", "--dport", "80"]
-WATCH = ["--observe", "1500ms"]
+WATCH = ["--observe", f"{int(1500 * SLOWNESS)}ms"]
 
 
 def iptables(namespace, *lines, tool="iptables-nft"):
@@ -18,7 +19,7 @@ def knocks(client, address="10.0.0.1", port=80, times=3, source=None):
     """Tries again and again; each attempt of its own."""
     for _ in range(times):
         sock = client.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        sock.settimeout(0.3)
+        sock.settimeout(0.3 * SLOWNESS)
         if source:
             sock.bind((source, 0))
         with contextlib.suppress(OSError):

@@ -206,7 +206,7 @@ def commands_of(said):
 
 def is_valid(namespace, command):
     """Whether nft would take it, for those that are nft's; nothing is changed."""
-    if not command.startswith("nft '"):
+    if not command.startswith("nft '") or " && " in command:  # what follows may need what stands before
         return True
     return namespace.run("nft", "-c", command.removeprefix("nft '").removesuffix("'"), check=False).returncode == 0
 

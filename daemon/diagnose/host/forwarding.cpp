@@ -102,6 +102,14 @@ void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool bac
   finding.certainty = back ? 0.93 : 0.96;
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
+  // The routes of a link go with it when it is set down.
+  if (const Link* link = LinkTo(facts, to); link != nullptr && !link->up) {
+    finding.evidence.push_back(fmt::format("it is of the network of {}, and that link is down", link->name));
+    finding.decide = fmt::format("whether {} is to be up: `ip link set {} up`", link->name, link->name);
+    if (!back) facts.HoldAgainstRules(finding);
+    report.findings.push_back(std::move(finding));
+    return;
+  }
   const auto refusal = FindRefusal(facts.host, way);
   if (refusal && error != ENETUNREACH) {
     finding.evidence.push_back("it is sent nowhere on purpose by " + refusal->what);

@@ -90,7 +90,11 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
     return true;
   }
   if (neighbour == nullptr || !neighbour->failed || neighbour->link != route.link) return false;
-  Add(facts, fmt::format("Nobody answers for {} on {}", next.ToString(), link->name), 0.94,
+  // A rule that stops neighbour discovery, or the packets themselves, is told first: this may come of it.
+  const bool stopped = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) {
+    return each.rule.has_value() || each.policy.has_value();
+  });
+  Add(facts, fmt::format("Nobody answers for {} on {}", next.ToString(), link->name), stopped ? 0.6 : 0.94,
       {fmt::format("neighbour {} by {}: it was asked for, and does not answer (ARP or neighbour discovery)",
                    next.ToString(), link->name)},
       "without its link address no packet can be sent to it: the host is down, has another address, or is in another "

@@ -77,6 +77,9 @@ void CheckInvalid(const Case& facts, Report& report) {
   const std::uint64_t total = facts.Total(TableCounter::kInvalid);
   const std::uint64_t growth = facts.Growth(TableCounter::kInvalid);
   if (growth < 3 && !IsMany(facts, total, 20, 15)) return;
+  // Where all that was asked about is seen to be answered, strays of others explain nothing.
+  const bool asked = facts.question.source || facts.question.destination || facts.question.destination_port;
+  if (asked && IsSeenToWork(facts)) return;
   std::uint64_t dropped = 0;
   const Rule* rule = FindInvalidDrop(facts.rules, dropped);
   Finding finding;
@@ -84,8 +87,6 @@ void CheckInvalid(const Case& facts, Report& report) {
   finding.title = "Packets arrive that belong to no connection conntrack knows";
   finding.certainty = (growth >= 3 ? 0.45 : 0.25) + (rule != nullptr ? dropped > 0 ? 0.2 : 0.05 : 0);
   finding.when = growth >= 3 ? When::kNow : When::kPast;
-  // Where all that was asked about is seen to be answered, strays of others explain nothing.
-  if (IsSeenToWork(facts)) finding.certainty = std::min(finding.certainty, kHygieneMax - 0.05);
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInvalid, "invalid packets"));
   if (rule != nullptr)
     finding.evidence.push_back(fmt::format("a rule drops them, and has dropped {}: `{}` in chain {}", Grouped(dropped),

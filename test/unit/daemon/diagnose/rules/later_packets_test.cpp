@@ -9,6 +9,10 @@ using namespace conntally::test;
 
 namespace {
 
+Firewall Input(Verdict policy, std::vector<BuiltRule> rules) {
+  return Firewall().Base("filter", "INPUT", "input", 0, policy, std::move(rules));
+}
+
 WatchedPackets Stalling() {
   WatchedPackets watched;
   StalledStream stalled;
