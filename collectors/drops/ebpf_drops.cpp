@@ -4,8 +4,6 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/btf.h>
-#include <linux/capability.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -13,39 +11,24 @@
 #include <utility>
 #include <vector>
 
+#include "collectors/bpf/loading.h"
 #include "collectors/drops/ebpf/drop_record.h"
 #include "collectors/drops/ebpf/object.h"
-#include "collectors/system/capabilities.h"
 
 namespace conntally {
 namespace {
 
-constexpr const char* kKernelTypes = "/sys/kernel/btf/vmlinux";
 constexpr std::uint32_t kBatchRecords = 4096;
 
-template <typename T, void (*kFree)(T*)>
-struct Free {
-  void operator()(T* handle) const { kFree(handle); }
+struct FreeTypes {
+  void operator()(btf* types) const { btf__free(types); }
 };
-void DestroyLink(bpf_link* link) { bpf_link__destroy(link); }
-using Object = std::unique_ptr<bpf_object, Free<bpf_object, bpf_object__close>>;
-using Link = std::unique_ptr<bpf_link, Free<bpf_link, DestroyLink>>;
-using KernelTypes = std::unique_ptr<btf, Free<btf, btf__free>>;
+using KernelTypes = std::unique_ptr<btf, FreeTypes>;
 
-std::string MissingCapabilities() {
-  if (HasCapability(CAP_SYS_ADMIN)) return {};
-  std::string missing;
-  const auto need = [&](unsigned capability, const char* name) {
-    if (!HasCapability(capability)) missing += (missing.empty() ? "" : " and ") + std::string(name);
-  };
-  need(CAP_BPF, "CAP_BPF");
-  need(CAP_PERFMON, "CAP_PERFMON");
-  return missing;
-}
-
+// So, too, where nothing is told of types: then that is the reason.
 bool TellsDropReasons() {
   const KernelTypes types(btf__load_vmlinux_btf());
-  if (!types) return false;
+  if (!types) return true;
   const int reasons = btf__find_by_name_kind(types.get(), "skb_drop_reason", BTF_KIND_ENUM);
   if (reasons < 0) return false;
   const btf_type* type = btf__type_by_id(types.get(), static_cast<std::uint32_t>(reasons));
@@ -57,24 +40,11 @@ bool TellsDropReasons() {
 
 // Why it could not be loaded, as far as that can be found out.
 Error Explain(const char* doing, int code) {
-  if (const std::string missing = MissingCapabilities(); !missing.empty()) {
-    return {"needs CAP_BPF and CAP_PERFMON, and lacks " + missing, code};
-  }
-  // What follows would want some, too, and blame the kernel.
-  if (code == EMFILE || code == ENFILE || code == ENOMEM) return Error::FromErrno(doing, code);
-  struct stat types {};
-  if (stat(kKernelTypes, &types) != 0) {
-    return {std::string("the kernel does not describe its types: no ") + kKernelTypes + " (CONFIG_DEBUG_INFO_BTF)",
-            code};
-  }
-  if (!TellsDropReasons()) return {"the kernel does not tell why it drops packets: Linux 5.17 or later does", code};
-  Error error = Error::FromErrno(doing, code);
-  if (code == EPERM) error.message += ": a user namespace, kernel lockdown or a system call filter forbids bpf(2)";
-  return error;
+  const Error error = ExplainBpf(doing, code);
+  const bool of_the_kernel = MissingBpfCapabilities().empty() && code != EMFILE && code != ENFILE && code != ENOMEM;
+  if (!of_the_kernel || TellsDropReasons()) return error;
+  return {"the kernel does not tell why it drops packets: Linux 5.17 or later does", code};
 }
-
-// libbpf's own words would go to stderr, beside the log.
-int Silence(libbpf_print_level, const char*, va_list) { return 0; }
 
 CountedDrop ToCountedDrop(const drop_record_key& record, std::uint64_t packets) {
   CountedDrop drop;
@@ -92,8 +62,8 @@ CountedDrop ToCountedDrop(const drop_record_key& record, std::uint64_t packets) 
 }  // namespace
 
 struct EbpfDrops::Loaded {
-  Object object;
-  Link link;
+  BpfObject object;
+  BpfLink link;
   bpf_program* program = nullptr;
   std::array<int, 2> records{};  // file descriptors, owned by the object
   int current = -1;
@@ -114,14 +84,12 @@ EbpfDrops& EbpfDrops::operator=(EbpfDrops&&) noexcept = default;
 EbpfDrops::~EbpfDrops() = default;
 
 Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
-  libbpf_set_print(Silence);
-  if (!MissingCapabilities().empty()) return Explain("", EPERM);
+  if (!MissingBpfCapabilities().empty()) return Explain("", EPERM);
   auto loaded = std::make_unique<Loaded>();
-  const auto bytes = NetfilterDropsObject();
-  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "conntally");
-  loaded->object.reset(bpf_object__open_mem(bytes.data(), bytes.size(), &options));
+  auto opened = OpenBpfObject(NetfilterDropsObject());
+  if (!opened) return opened.error();
+  loaded->object = std::move(*opened);
   bpf_object* object = loaded->object.get();
-  if (object == nullptr) return Explain("cannot open the eBPF program", errno);
 
   const drop_settings settings{.namespace_inode = namespace_inode};
   bpf_map* settings_map = bpf_object__find_map_by_name(object, ".rodata.settings");

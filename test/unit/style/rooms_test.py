@@ -10,12 +10,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # In the order of the flow: a room names only rooms that stand before it, so there is no cycle.
 MAY_INCLUDE = {
     "collectors/system": "",
+    "collectors/bpf/events": "",
+    "collectors/bpf": "collectors/system collectors/bpf/events",
     "collectors/netlink": "collectors/system",
     "collectors/tally": "",
-    "collectors/conntrack": "collectors/system collectors/netlink collectors/tally",
+    "collectors/conntrack": "collectors/system collectors/bpf collectors/bpf/events collectors/netlink collectors/tally",
     "collectors/table": "collectors/system collectors/netlink",
     "collectors/drops/ebpf": "",
-    "collectors/drops": "collectors/system collectors/netlink collectors/tally collectors/drops/ebpf",
+    "collectors/drops": "collectors/system collectors/bpf collectors/netlink collectors/tally collectors/drops/ebpf",
     "collectors/host": "collectors/system collectors/netlink collectors/tally",
     "collectors/rules": "collectors/tally",
     "collectors/rules/text": "collectors/system collectors/netlink collectors/rules",
