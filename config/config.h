@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "collectors/system/event_source.h"
 #include "collectors/tally/address.h"
 
 namespace conntally {
@@ -33,6 +34,7 @@ struct Config {
   } web;
 
   struct Conntrack {
+    WantedEventSource event_source = WantedEventSource::kAuto;
     std::uint32_t receive_buffer_bytes = 33'554'432;
     Duration reconcile_interval = std::chrono::seconds(60);
     std::uint32_t connections_max = 0;  // 0: follow nf_conntrack_max

@@ -35,6 +35,12 @@ constexpr std::array kBackends = {
     Choice<Config::RuleBackend>{"ip6tables-legacy", Config::RuleBackend::kIp6tablesLegacy},
 };
 
+constexpr std::array kEventSources = {
+    Choice<WantedEventSource>{"auto", WantedEventSource::kAuto},
+    Choice<WantedEventSource>{"netlink", WantedEventSource::kNetlink},
+    Choice<WantedEventSource>{"bpf", WantedEventSource::kBpf},
+};
+
 // `on` and `off` are booleans to half of the world's YAML writers, which turn them into these.
 constexpr std::array kSwitches = {
     Choice<Config::Switch>{"auto", Config::Switch::kAuto},
@@ -74,6 +80,7 @@ Schema<Config::Web> WebSchema() {
 Schema<Config::Conntrack> ConntrackSchema() {
   using Conntrack = Config::Conntrack;
   return Map<Conntrack>({
+      Key("event_source", &Conntrack::event_source, OneOf(kEventSources)),
       Key("receive_buffer_bytes", &Conntrack::receive_buffer_bytes,
           Integer<std::uint32_t>(4096, kReceiveBufferBytesMax)),
       Key("reconcile_interval", &Conntrack::reconcile_interval, Duration(100ms, 24h)),

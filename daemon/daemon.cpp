@@ -9,7 +9,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -67,7 +66,8 @@ class Daemon {
       : command_(std::move(command)),
         config_(std::move(config)),
         tally_(config_.sources.tracked_max, KeyedHash::WithRandomSecret()),
-        conntrack_({.receive_buffer_bytes = config_.conntrack.receive_buffer_bytes,
+        conntrack_({.event_source = config_.conntrack.event_source,
+                    .receive_buffer_bytes = config_.conntrack.receive_buffer_bytes,
                     .reconcile_interval = config_.conntrack.reconcile_interval,
                     .connections_max = config_.conntrack.connections_max,
                     .grouping = {config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 
-#include "collectors/conntrack/decode.h"
+#include "collectors/conntrack/decode_record.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/proc_files.h"
@@ -17,11 +17,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned kReadingsPerLossCheck = 16;   // while the queue is not drained
-constexpr auto kHeartbeat = 500ms;               // the longest wait
-constexpr auto kRetry = 5s;                      // after the kernel refused
-constexpr auto kRetryNamespace = 1s;             // while the namespace is not there
-constexpr std::size_t kLimitUntold = 4'194'304;  // where nf_conntrack_max cannot be read
+constexpr unsigned kReadingsPerLossCheck = 16;  // while the queue is not drained
+constexpr auto kHeartbeat = 500ms;              // the longest wait
+constexpr auto kRetry = 5s;                     // after the kernel refused
+constexpr auto kRetryNamespace = 1s;            // while the namespace is not there
 // Messages decoded together and then applied together: enough that fetching their places in the tables overlaps, few
 // enough that all of them stay in the first-level cache.
 constexpr std::size_t kStride = 64;
@@ -56,6 +55,7 @@ ConntrackCollector::ConntrackCollector(Options options, Tally& tally)
                tally_),
       census_(options_.grouping, KeyedHash::WithRandomSecret()),
       answers_(options_.grouping, KeyedHash::WithRandomSecret()),
+      source_(options_.event_source, options_.receive_buffer_bytes),
       prepared_(kStride),
       reconcile_interval_ms_(options_.reconcile_interval.count()) {}
 
@@ -71,6 +71,10 @@ void ConntrackCollector::Describe(CollectorReport& report) const {
   report.overflows["connections"] = load(health_.connections_turned_away);
   report.overflows["sources"] = load(health_.sources_turned_away);
   report.overflows["limited_sources"] = census_.sources_turned_away();
+  report.figures.push_back({.name = "conntally_event_source_fallbacks_total",
+                            .help = "Times that events by bpf proved wrong, so that they come by netlink.",
+                            .kind = CollectorFigure::Kind::kCounter,
+                            .value = static_cast<double>(source_.fallbacks())});
   report.figures.push_back({.name = "conntally_flow_table_bytes",
                             .help = "Memory of the tables that hold them.",
                             .value = static_cast<double>(load(health_.memory_bytes))});
@@ -109,40 +113,31 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
                                                                       FollowedNamespace& network_namespace,
                                                                       const std::stop_token& stop) {
   ReadKernelSettings();
-  auto opened = EventStream::Open(options_.receive_buffer_bytes);
+  auto opened = OpenStream();
   if (!opened) return opened.error();
-  EventStream& stream = *opened;
-  health_.receive_buffer_bytes.store(stream.receive_buffer_bytes(), std::memory_order_relaxed);
+  std::unique_ptr<EventStream>& stream = *opened;
   // After a failure it works only once the table has been read as well: else it would be said of each attempt that
   // fails there.
   if (health_.failure().empty()) health_.subscribed.store(true, std::memory_order_relaxed);
   const std::uint64_t comparisons = reconciler.comparisons();
-  if (buffer_told_ != stream.receive_buffer_bytes() &&
-      stream.receive_buffer_bytes() / 2 < options_.receive_buffer_bytes) {
-    spdlog::warn(
-        "conntrack: asked for a receive buffer of {} bytes, granted {}: raise net.core.rmem_max, or grant "
-        "CAP_NET_ADMIN in the initial user namespace",
-        options_.receive_buffer_bytes, stream.receive_buffer_bytes() / 2);
-  }
-  buffer_told_ = stream.receive_buffer_bytes();
-
   Clock::time_point settings_read = Clock::now();
-  GatherPace pace(stream.receive_buffer_bytes(), settings_read);
+  GatherPace pace(stream->capacity_events(), settings_read);
   unsigned readings_since_losses_were_taken = 0;
   for (;;) {
     health_.heartbeat.fetch_add(1, std::memory_order_relaxed);
-    const auto received = stream.Receive();
+    const auto received = stream->Receive();
     if (!received) return received.error();
     ApplyEvents(*received.value());
-    const bool drained = received.value()->drained();
+    const bool drained = received.value()->drained;
     const Clock::time_point now = Clock::now();
-    pace.NoteEvents(now, received.value()->datagrams);
+    pace.NoteEvents(now, received.value()->events);
     if (drained || ++readings_since_losses_were_taken >= kReadingsPerLossCheck) {
       readings_since_losses_were_taken = 0;
-      if (const auto taken = TakeLosses(stream, reconciler); !taken) return taken.error();
+      if (const auto taken = TakeLosses(*stream, reconciler); !taken) return taken.error();
     }
-    reconciler.set_interval(std::chrono::milliseconds(reconcile_interval_ms_.load(std::memory_order_relaxed)));
+    reconciler.set_interval(ComparisonInterval(*stream));
     if (const auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped.error();
+    if (const auto proved = Prove(stream, reconciler); !proved) return proved.error();
     if (!health_.subscribed.load(std::memory_order_relaxed) && reconciler.comparisons() != comparisons) {
       health_.set_failure("");
       health_.subscribed.store(true, std::memory_order_relaxed);
@@ -157,6 +152,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       if (!followed) return followed.error();
       if (*followed == FollowedNamespace::Outcome::kEntered) return SessionEnd::kOtherNamespace;
       ReadKernelSettings();
+      if (events_sysctl_ == "2" && !stream->listens()) return Error{"nf_conntrack_events was set to 2", EAGAIN};
       settings_read = now;
     }
     for (const auto& refused : tracker_.refused())
@@ -170,13 +166,19 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       if (stop.stop_requested()) return SessionEnd::kStopped;
       continue;
     }
-    if (Wait(stream, reconciler, pace)) return SessionEnd::kStopped;
+    if (Wait(*stream, reconciler, pace)) return SessionEnd::kStopped;
   }
 }
 
 void ConntrackCollector::ApplyEvents(const EventStream::Received& received) {
-  for (std::size_t at = 0; at < received.messages.size(); at += kStride) {
-    ApplyMessages(std::span(received.messages).subspan(at, std::min(kStride, received.messages.size() - at)));
+  ApplyInStrides(std::span<const Bytes>(received.messages));
+  ApplyInStrides(received.records);
+}
+
+template <typename Raw>
+void ConntrackCollector::ApplyInStrides(std::span<const Raw> events) {
+  for (std::size_t at = 0; at < events.size(); at += kStride) {
+    ApplyStride(events.subspan(at, std::min(kStride, events.size() - at)));
   }
 }
 
@@ -193,14 +195,15 @@ Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconcile
   return Ok();
 }
 
-void ConntrackCollector::ApplyMessages(std::span<const std::span<const std::byte>> messages) {
+template <typename Raw>
+void ConntrackCollector::ApplyStride(std::span<const Raw> events) {
   // The limit may have been raised a moment ago, by somebody who saw it coming.
-  if (!tracker_.HasRoomFor(messages.size())) ReadKernelSettings();
+  if (!tracker_.HasRoomFor(events.size())) ReadKernelSettings();
   std::array<std::uint64_t, 3> kinds{};
   std::size_t count = 0;
-  for (const std::span<const std::byte> message : messages) {
+  for (const Raw& event : events) {
     FlowTracker::Prepared& prepared = prepared_[count];
-    switch (DecodeFlow(message, prepared.event)) {
+    switch (DecodeFlow(event, prepared.event)) {
       case DecodeOutcome::kFlow:
         tracker_.Prepare(prepared);
         ++kinds[static_cast<std::size_t>(prepared.event.kind)];
@@ -228,7 +231,7 @@ bool ConntrackCollector::Attribute() {
 
 bool ConntrackCollector::Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace) {
   const Clock::time_point now = Clock::now();
-  if (!pace.idle(now)) return WaitForStop(pace.Pause(now));
+  if (!pace.idle(now) || stream.fd() < 0) return WaitForStop(pace.Pause(now));
   const Clock::duration until_due = reconciler.due() > now ? reconciler.due() - now : Clock::duration::zero();
   return WaitForStop(std::min<Clock::duration>(kHeartbeat, until_due), stream.fd());
 }
@@ -252,31 +255,6 @@ void ConntrackCollector::PublishTables() {
   health_.flows.store(tracker_.flow_count(), std::memory_order_relaxed);
   health_.connections_turned_away.store(tracker_.connections_turned_away(), std::memory_order_relaxed);
   health_.sources_turned_away.store(tracker_.sources_turned_away(), std::memory_order_relaxed);
-}
-
-// nf_conntrack_max may be changed at any time, and so may whether there are events at all.
-void ConntrackCollector::ReadKernelSettings() {
-  health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
-  if (options_.connections_max == 0) {
-    // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
-    const std::size_t limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_max").value_or(kLimitUntold);
-    tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
-  }
-  const std::string events = ReadSysctl("/proc", "net/netfilter/nf_conntrack_events").value_or("");
-  if (events == events_sysctl_) return;
-  events_sysctl_ = events;
-  health_.events_off.store(events == "0", std::memory_order_relaxed);
-  if (events == "0") {
-    spdlog::warn(
-        "conntrack: net.netfilter.nf_conntrack_events is 0: the kernel sends no events, so the tallies are only as "
-        "fresh "
-        "as the last comparison with its table; set it to 1");
-  } else if (events == "2") {
-    spdlog::info(
-        "conntrack: net.netfilter.nf_conntrack_events is 2: the kernel sends no event when an entry older than the "
-        "daemon ends, so such entries leave the tallies up to one reconcile_interval late; set it to 1 before the "
-        "network comes up");
-  }
 }
 
 TrackerTime ConntrackCollector::Now() const {

@@ -1,5 +1,5 @@
-// The conntrack collector: one thread that subscribes to the kernel's events, applies them to the tallies and keeps
-// them reconciled with the kernel's table. Events gather in the receive buffer for some milliseconds
+// The conntrack collector: one thread that subscribes to the kernel's events, by netlink or by BPF, applies them to the
+// tallies and keeps them reconciled with the kernel's table. Events gather in the receive buffer for some milliseconds
 // and are taken many at once: that costs a third of receiving each as it comes, and spares the sender, which is the
 // packet path, the waking.
 //
@@ -20,6 +20,8 @@
 #include "collectors/conntrack/answer_survey.h"
 #include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
+#include "collectors/conntrack/event_proof.h"
+#include "collectors/conntrack/event_source_choice.h"
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/conntrack/gather_pace.h"
@@ -35,6 +37,7 @@ class Reconciler;
 class ConntrackCollector : public Collector {
  public:
   struct Options {
+    WantedEventSource event_source = WantedEventSource::kAuto;
     std::uint32_t receive_buffer_bytes = 0;
     std::chrono::milliseconds reconcile_interval{0};
     std::uint32_t connections_max = 0;  // 0: what the kernel allows
@@ -70,8 +73,15 @@ class ConntrackCollector : public Collector {
   Result<SessionEnd> RunSession(Reconciler& reconciler, FollowedNamespace& network_namespace,
                                 const std::stop_token& stop);
   void ApplyEvents(const EventStream::Received& received);
+  Result<std::unique_ptr<EventStream>> OpenStream();
+  Status Prove(std::unique_ptr<EventStream>& stream, Reconciler& reconciler);
+  void TakeUp(const EventStream& stream);
+  std::chrono::milliseconds ComparisonInterval(const EventStream& stream) const;
   Status TakeLosses(EventStream& stream, Reconciler& reconciler);
-  void ApplyMessages(std::span<const std::span<const std::byte>> messages);
+  template <typename Raw>
+  void ApplyInStrides(std::span<const Raw> events);
+  template <typename Raw>
+  void ApplyStride(std::span<const Raw> events);
   bool Attribute();
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
   void Fail(const Error& error);
@@ -86,6 +96,10 @@ class ConntrackCollector : public Collector {
   ConntrackHealth health_;
   ConnectionCensus census_;
   AnswerSurvey answers_;
+  EventSourceChoice source_;
+  EventProof proof_;
+  std::uint64_t proved_at_ = 0;  // comparisons
+  unsigned proofs_ = 0;          // since the stream was opened
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();

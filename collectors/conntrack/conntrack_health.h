@@ -8,15 +8,17 @@
 #include <cstdint>
 #include <string>
 
+#include "collectors/system/event_source.h"
 #include "collectors/system/guarded.h"
 
 namespace conntally {
 
 struct ConntrackHealth {
-  std::atomic<bool> subscribed{false};                 // the collector works
-  std::atomic<bool> reconciled{false};                 // the first dump has been
-  std::atomic<bool> synced{false};                     // no loss is known that no dump has mended
-  std::atomic<bool> events_off{false};                 // by nf_conntrack_events: only dumps tell what is
+  std::atomic<bool> subscribed{false};  // the collector works
+  std::atomic<bool> reconciled{false};  // the first dump has been
+  std::atomic<bool> synced{false};      // no loss is known that no dump has mended
+  std::atomic<bool> events_off{false};  // by nf_conntrack_events: only dumps tell what is
+  std::atomic<EventSource> event_source{EventSource::kNetlink};
   std::atomic<std::uint32_t> receive_buffer_bytes{0};  // granted
 
   std::array<std::atomic<std::uint64_t>, 3> events{};  // by EventKind

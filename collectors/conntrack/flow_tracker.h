@@ -39,8 +39,9 @@ enum class DumpReason { kStart, kInterval, kOverrun };
 
 // What a whole comparison with the kernel's table set right.
 struct DumpCorrections {
-  std::uint64_t missed = 0;  // in the kernel, not in ours
-  std::uint64_t stale = 0;   // in ours, not in the kernel
+  std::uint64_t missed = 0;         // in the kernel, not in ours
+  std::uint64_t stale = 0;          // in ours, not in the kernel
+  std::uint64_t stale_told_of = 0;  // of them, those that opened since events come as they do now
 };
 
 class FlowTracker {
@@ -93,6 +94,9 @@ class FlowTracker {
   std::span<const Refused> refused() const { return refused_; }
   void ForgetRefused() { refused_.clear(); }
 
+  // Events come by another way from now on.
+  void set_events_since(TrackerTime now) { events_since_centiseconds_ = now.centiseconds; }
+
   DumpCorrections corrections() const { return corrections_; }  // since the start
   // More was destroyed during the dump than should be remembered: begin it again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
@@ -141,6 +145,7 @@ class FlowTracker {
   std::size_t next_partition_ = 0;
   std::unordered_set<FlowHash> destroyed_;  // since the dump began
   DumpCorrections corrections_;
+  std::int32_t events_since_centiseconds_ = 0;
 
   // Connections beyond connections_max: in the totals by state, in no table. Each dump counts them afresh.
   using OverflowCounts = std::array<std::int64_t, FlowStateIndex::kCount>;

@@ -3,6 +3,15 @@
 #include "collectors/conntrack/flow_tracker.h"
 
 namespace conntally {
+namespace {
+
+bool OpenedSince(const Flow& flow, std::int32_t centiseconds) {
+  const std::uint32_t later =
+      static_cast<std::uint32_t>(flow.opened_centiseconds) - static_cast<std::uint32_t>(centiseconds);
+  return static_cast<std::int32_t>(later) >= 0;
+}
+
+}  // namespace
 
 void FlowTracker::BeginDump(DumpReason reason) {
   phase_ = Phase::kDumping;
@@ -81,6 +90,7 @@ bool FlowTracker::SweepStep(TallyWriter::Batch& batch, TrackerTime now) {
   flows_.Sweep(next_partition_, [&](Flow& flow, std::uint16_t destination_port) {
     if (flow.generation != generation_) {
       ++corrections_.stale;
+      if (flow.opening_known && OpenedSince(flow, events_since_centiseconds_)) ++corrections_.stale_told_of;
       Leave(batch, flow, destination_port, nullptr, now);
       return true;
     }

@@ -21,10 +21,9 @@ class GatherPace {
   static constexpr std::chrono::milliseconds kPauseMax{40};
   static constexpr std::chrono::milliseconds kIdleAfter{100};
 
-  // `receive_buffer_bytes` as granted.
-  GatherPace(std::uint32_t receive_buffer_bytes, Time now)
-      : quarter_fill_(std::chrono::nanoseconds(std::uint64_t{receive_buffer_bytes} / kBytesPerEvent * 1'000'000'000 /
-                                               (4 * kBurstEventsPerSecond))),
+  // `capacity_events`: as many may wait.
+  GatherPace(std::uint64_t capacity_events, Time now)
+      : quarter_fill_(std::chrono::nanoseconds(capacity_events * 1'000'000'000 / (4 * kBurstEventsPerSecond))),
         last_event_(now),
         last_pause_(now) {}
 
@@ -47,7 +46,6 @@ class GatherPace {
   }
 
  private:
-  static constexpr std::uint64_t kBytesPerEvent = 1280;            // of receive buffer, measured for the smallest event
   static constexpr std::uint64_t kBurstEventsPerSecond = 400'000;  // one core's worth of new connections
 
   Duration quarter_fill_;

@@ -1,4 +1,4 @@
-#include "collectors/conntrack/event_stream.h"
+#include "collectors/conntrack/netlink_event_stream.h"
 
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
@@ -7,7 +7,7 @@
 
 namespace conntally {
 
-struct EventStream::Buffers {
+struct NetlinkEventStream::Buffers {
   std::array<mmsghdr, kBatch> headers{};
   std::array<iovec, kBatch> slices{};
   std::array<std::array<std::byte, kDatagramBytes + kPaddingBytes>, kBatch> datagrams{};
@@ -22,14 +22,14 @@ struct EventStream::Buffers {
   }
 };
 
-void EventStream::BuffersDeleter::operator()(Buffers* buffers) const { delete buffers; }
-
-EventStream::EventStream(NetlinkSocket socket, std::uint32_t granted_bytes)
-    : socket_(std::move(socket)), granted_bytes_(granted_bytes), buffers_(std::make_unique<Buffers>().release()) {
+NetlinkEventStream::NetlinkEventStream(NetlinkSocket socket, std::uint32_t granted_bytes)
+    : socket_(std::move(socket)), granted_bytes_(granted_bytes), buffers_(std::make_unique<Buffers>()) {
   received_.messages.reserve(kBatch);
 }
 
-Result<EventStream> EventStream::Open(std::uint32_t receive_buffer_bytes) {
+NetlinkEventStream::~NetlinkEventStream() = default;
+
+Result<std::unique_ptr<EventStream>> NetlinkEventStream::Open(std::uint32_t receive_buffer_bytes) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
   // The buffer first: the first event may come as soon as a group is joined.
@@ -39,19 +39,21 @@ Result<EventStream> EventStream::Open(std::uint32_t receive_buffer_bytes) {
   for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY}) {
     if (const auto joined = socket->Join(group); !joined) return joined.error();
   }
-  return EventStream(std::move(*socket), granted.value());
+  return std::unique_ptr<EventStream>(new NetlinkEventStream(std::move(*socket), granted.value()));
 }
 
-Result<const EventStream::Received*> EventStream::Receive() {
+Result<const EventStream::Received*> NetlinkEventStream::Receive() {
   received_.messages.clear();
-  received_.datagrams = 0;
+  received_.events = 0;
+  received_.drained = true;
   const int count = recvmmsg(socket_.fd(), buffers_->headers.data(), kBatch, MSG_DONTWAIT, nullptr);
   if (count < 0) {
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return &received_;
     return Error::FromErrno("cannot receive conntrack events", errno);
   }
-  received_.datagrams = static_cast<unsigned>(count);
-  for (std::size_t i = 0; i < received_.datagrams; ++i) {
+  received_.events = static_cast<unsigned>(count);
+  received_.drained = received_.events < kBatch;
+  for (std::size_t i = 0; i < received_.events; ++i) {
     const mmsghdr& header = buffers_->headers[i];
     if ((header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
       ++truncated_;
@@ -62,7 +64,7 @@ Result<const EventStream::Received*> EventStream::Receive() {
   return &received_;
 }
 
-Result<std::uint32_t> EventStream::TakeLosses() {
+Result<std::uint32_t> NetlinkEventStream::TakeLosses() {
   const auto drops = socket_.Drops();
   if (!drops) return drops.error();
   return std::exchange(truncated_, 0) + (drops.value() - std::exchange(drops_seen_, drops.value()));

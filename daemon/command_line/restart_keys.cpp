@@ -9,6 +9,7 @@ std::vector<std::string> KeysThatNeedRestart(const Config& running, const Config
   };
   compare("web.listen_address", &Config::web, &Config::Web::listen_address);
   compare("web.allowed_hosts", &Config::web, &Config::Web::allowed_hosts);
+  compare("conntrack.event_source", &Config::conntrack, &Config::Conntrack::event_source);
   compare("conntrack.receive_buffer_bytes", &Config::conntrack, &Config::Conntrack::receive_buffer_bytes);
   compare("conntrack.connections_max", &Config::conntrack, &Config::Conntrack::connections_max);
   compare("sources.ipv4_prefix", &Config::sources, &Config::Sources::ipv4_prefix);

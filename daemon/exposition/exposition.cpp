@@ -194,7 +194,7 @@ void AddTrust(List& list, const Snapshot& snapshot) {
   list.Counter("conntally_netlink_overruns_total", "Deprecated: the same as conntally_netlink_events_lost_total.")
       .Add(trust.events_lost);
   list.Gauge("conntally_event_source_info", "Always 1; where conntrack events come from, as a label.")
-      .Add(1, {{"source", "netlink"}});
+      .Add(1, {{"source", WordOf(trust.event_source)}});
   auto skipped =
       list.Counter("conntally_netlink_messages_skipped_total", "Netlink messages that could not be used, by reason.");
   for (const auto& [reason, count] : trust.messages_skipped) skipped.Add(count, {{"reason", reason}});

@@ -196,6 +196,7 @@ void Observer::DescribeConntrack(Snapshot& snapshot) const {
   trust.ready = load(health.reconciled);
   trust.events_off = load(health.events_off);
   trust.synced = synced();
+  trust.event_source = load(health.event_source);
   trust.events = LoadAll(health.events);
   trust.events_lost = load(health.events_lost);
   trust.messages_skipped = {{"malformed", load(health.messages_malformed)},

@@ -14,6 +14,7 @@
 #include "collectors/drops/drop_tally.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector_report.h"
+#include "collectors/system/event_source.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert.h"
@@ -44,6 +45,7 @@ struct Trust {
   bool ready = false;   // the first dump is reconciled
   bool synced = false;  // nothing is known to be stale
   bool events_off = false;
+  EventSource event_source = EventSource::kNetlink;
   std::array<std::uint64_t, 3> events{};  // by EventKind
   std::uint64_t events_lost = 0;
   std::map<std::string, std::uint64_t> messages_skipped;  // by reason

@@ -24,7 +24,7 @@ bool Contains(const std::string& text, const std::string& part) {
 TEST_CASE("every kind of value reaches its member") {
   const Config config = Accepted(
       "web: {listen_address: '[::]:9105'}\n"
-      "conntrack: {receive_buffer_bytes: 4096, reconcile_interval: 500ms, connections_max: 7}\n"
+      "conntrack: {event_source: bpf, receive_buffer_bytes: 4096, reconcile_interval: 500ms, connections_max: 7}\n"
       "sources: {ipv4_prefix: 0, ipv6_prefix: 64, tracked_max: 1, export_top: 0, export_hold: 0s, "
       "export_new_max_per_hour: 1, exclude: "
       "['10.0.0.0/8', '::1']}\n"
@@ -36,7 +36,7 @@ TEST_CASE("every kind of value reaches its member") {
       "alertmanager: {urls: ['http://127.0.0.1:9093'], external_labels: {site: berlin, rack: 7}}\n"
       "log: {level: warn, format: json}\n");
   CHECK(config.web.listen_address == "[::]:9105");
-  CHECK(config.conntrack == Config::Conntrack{4096, 500ms, 7});
+  CHECK(config.conntrack == Config::Conntrack{WantedEventSource::kBpf, 4096, 500ms, 7});
   CHECK(config.sources.ipv4_prefix == 0);
   CHECK(config.sources.ipv6_prefix == 64);
   CHECK(config.sources.idle_retention == Config{}.sources.idle_retention);

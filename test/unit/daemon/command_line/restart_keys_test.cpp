@@ -19,8 +19,8 @@ TEST_CASE("just the keys that changed and need a restart are named") {
   CHECK(Changed("{}").empty());
   CHECK(Changed("web: {listen_address: \"127.0.0.1:9106\", allowed_hosts: [gw.example]}") ==
         Keys{"web.listen_address", "web.allowed_hosts"});
-  CHECK(Changed("conntrack: {receive_buffer_bytes: 65536, reconcile_interval: 5s}") ==
-        Keys{"conntrack.receive_buffer_bytes"});
+  CHECK(Changed("conntrack: {event_source: netlink, receive_buffer_bytes: 65536, reconcile_interval: 5s}") ==
+        Keys{"conntrack.event_source", "conntrack.receive_buffer_bytes"});
   CHECK(Changed("conntrack: {connections_max: 7}\nsources: {ipv4_prefix: 24, ipv6_prefix: 64, tracked_max: 9}\n"
                 "drops: {ebpf: off, nflog_groups: [5], kernel_log: false, tracked_max: 3}") ==
         Keys{"conntrack.connections_max", "sources.ipv4_prefix", "sources.ipv6_prefix", "sources.tracked_max",

@@ -1,0 +1,62 @@
+#include "collectors/conntrack/event_source_choice.h"
+
+#include <spdlog/spdlog.h>
+
+#include "collectors/conntrack/bpf_event_stream.h"
+#include "collectors/conntrack/netlink_event_stream.h"
+
+namespace conntally {
+namespace {
+
+// As many as netlink's buffer would hold, of which the kernel grants twice what is asked for.
+std::uint64_t CapacityEvents(std::uint32_t receive_buffer_bytes) {
+  return std::uint64_t{receive_buffer_bytes} * 2 / NetlinkEventStream::kBytesPerEvent;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EventStream>> EventSourceChoice::Open() {
+  if (wanted_ == WantedEventSource::kNetlink || distrusted_) return OpenNetlink();
+  auto by_bpf = BpfEventStream::Open(CapacityEvents(receive_buffer_bytes_));
+  if (by_bpf) {
+    Tell("events come by bpf (" + (*by_bpf)->way() + ")");
+    return by_bpf;
+  }
+  if (wanted_ == WantedEventSource::kBpf) {
+    return Error{"conntrack.event_source is bpf, which cannot be had: " + by_bpf.error().message +
+                     "; conntally.yaml(5) says what it needs, and auto takes netlink instead",
+                 ENOTSUP};
+  }
+  Tell("events come by netlink; not by bpf: " + by_bpf.error().message);
+  return OpenNetlink();
+}
+
+Result<std::unique_ptr<EventStream>> EventSourceChoice::OpenNetlink() {
+  return NetlinkEventStream::Open(receive_buffer_bytes_);
+}
+
+Result<std::unique_ptr<EventStream>> EventSourceChoice::FallBack(std::uint64_t wrong_connections) {
+  auto netlink = OpenNetlink();
+  if (!netlink) return netlink;
+  distrusted_ = true;
+  fallbacks_.fetch_add(1, std::memory_order_relaxed);
+  spdlog::warn(
+      "conntrack: events by bpf left {} connections wrong that no loss explains: they come by netlink from now on, and "
+      "the tallies are compared with the kernel's table; please report it with the kernel's version",
+      wrong_connections);
+  told_.clear();
+  // What is queued there by now came by bpf, too, and before.
+  for (;;) {
+    const auto received = (*netlink)->Receive();
+    if (!received) return received.error();
+    if ((*received)->drained) return netlink;
+  }
+}
+
+void EventSourceChoice::Tell(std::string what) {
+  if (what == told_) return;
+  spdlog::info("conntrack: {}", what);
+  told_ = std::move(what);
+}
+
+}  // namespace conntally

@@ -1,0 +1,16 @@
+// Where conntrack events come from, and where the configuration wants them from, each with its words. Pure; any thread.
+#pragma once
+
+namespace conntally {
+
+enum class EventSource { kNetlink, kBpf };
+
+constexpr const char* WordOf(EventSource source) { return source == EventSource::kBpf ? "bpf" : "netlink"; }
+
+enum class WantedEventSource {
+  kAuto,  // BPF where it attaches, else netlink
+  kNetlink,
+  kBpf,
+};
+
+}  // namespace conntally
