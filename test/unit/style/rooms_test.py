@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "config": "collectors/system collectors/tally",
     "daemon/process": "collectors/system",
     "daemon/log": "collectors/system config",
-    "daemon/command_line": "collectors/system collectors/tally config daemon/process",
+    "daemon/command_line": "collectors/system collectors/bpf collectors/netlink collectors/tally config daemon/process",
     "daemon/http": "collectors/system",
     "daemon/http/server": "collectors/system daemon/http",
     "daemon/rules": "COLLECTORS config",
