@@ -208,6 +208,13 @@ def test_without_the_administrators_capability():
             assert corrections(daemon) == {"missed": 0, "stale": 0}
 
 
+class Inside(Namespace):
+    """Whose commands see the machine's own /sys, which `ip netns exec` hides."""
+
+    def command(self, *command):
+        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, command)]
+
+
 def pinned():
     return sorted(path.name for path in PINS.iterdir()) if PINS.exists() else []
 
@@ -216,7 +223,7 @@ def test_what_root_pinned_is_opened_by_who_may_load_nothing():
     run("systemd-sysusers", "--inline", "g conntally-bpf -")
     reader = nobody_with("net_admin")
     reader[reader.index("--clear-groups")] = "--groups=conntally-bpf"
-    with Namespace() as namespace:
+    with Inside() as namespace:
         namespace.sysctl("net.netfilter.nf_conntrack_events", 1)
         run(BINARY, "bpf-events", "pin", "--config", "/dev/null")
         try:
