@@ -3,12 +3,14 @@
 
 #include <iostream>
 #include <span>
+#include <string_view>
 #include <variant>
 
 #include "collectors/system/shown_text.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/command_line/check_config.h"
 #include "daemon/command_line/command_line.h"
+#include "daemon/command_line/pin_events.h"
 #include "daemon/command_line/status.h"
 #include "daemon/daemon.h"
 #include "daemon/diagnose/diagnose.h"
@@ -50,7 +52,12 @@ int main(int argc, char** argv) {
   const conntally::ShownStream output(std::cout), errors(std::cerr);
   int exit_code = 2;  // of diagnose: could not look
   const auto done = conntally::Caught([&] {
-    const auto command = conntally::ParseCommandLine(std::span(argv, static_cast<std::size_t>(argc)));
+    const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
+    if (argc > 1 && std::string_view(argv[1]) == conntally::kPinEventsCommand) {
+      exit_code = conntally::PinOrUnpinEvents(arguments, std::cerr);
+      return;
+    }
+    const auto command = conntally::ParseCommandLine(arguments);
     if (!std::holds_alternative<conntally::DiagnoseCommand>(command)) exit_code = 1;
     exit_code = std::visit(Execute{}, command);
   });

@@ -6,29 +6,21 @@
 #include "collectors/conntrack/netlink_event_stream.h"
 
 namespace conntally {
-namespace {
-
-// As many as netlink's buffer would hold, of which the kernel grants twice what is asked for.
-std::uint64_t CapacityEvents(std::uint32_t receive_buffer_bytes) {
-  return std::uint64_t{receive_buffer_bytes} * 2 / NetlinkEventStream::kBytesPerEvent;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<EventStream>> EventSourceChoice::Open() {
   if (wanted_ == WantedEventSource::kNetlink || distrusted_) return OpenNetlink();
-  auto by_bpf = BpfEventStream::Open(CapacityEvents(receive_buffer_bytes_));
+  auto by_bpf = BpfEventStream::Open(EventsHeldBy(receive_buffer_bytes_));
   if (by_bpf) {
     Tell("events come by bpf (" + (*by_bpf)->way() + ")");
     return by_bpf;
   }
   if (wanted_ == WantedEventSource::kBpf) {
     return Error{"conntrack.event_source is bpf, which cannot be had: " + by_bpf.error().message +
-                     "; conntally.yaml(5) says what it needs, and auto takes netlink instead",
-                 ENOTSUP};
+                     "; conntally(8) says what it needs, and auto takes netlink instead",
+                 0};
   }
-  Tell("events come by netlink; not by bpf: " + by_bpf.error().message);
-  return OpenNetlink();
+  auto by_netlink = OpenNetlink();
+  if (by_netlink) Tell("events come by netlink; not by bpf: " + by_bpf.error().message);
+  return by_netlink;
 }
 
 Result<std::unique_ptr<EventStream>> EventSourceChoice::OpenNetlink() {

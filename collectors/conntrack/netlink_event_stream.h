@@ -16,6 +16,7 @@
 
 #include "collectors/conntrack/event_stream.h"
 #include "collectors/netlink/socket.h"
+#include "collectors/system/event_capacity.h"
 
 namespace conntally {
 
@@ -30,10 +31,8 @@ class NetlinkEventStream : public EventStream {
 
   EventSource source() const override { return EventSource::kNetlink; }
   std::uint32_t buffer_bytes() const override { return granted_bytes_; }
-  std::uint64_t capacity_events() const override { return granted_bytes_ / kBytesPerEvent; }
+  std::uint64_t capacity_events() const override { return granted_bytes_ / kNetlinkBytesPerEvent; }
   int fd() const override { return socket_.fd(); }
-
-  static constexpr std::uint32_t kBytesPerEvent = 1280;  // of receive buffer, measured for the smallest event
 
  private:
   static constexpr std::size_t kDatagramBytes = 2048;  // the largest of events, with every extension, stays below 1 kB

@@ -18,6 +18,7 @@ FIRST_START = ["test/kernels/inside/first_start_test.py"]
 # Of test/netns, what takes seconds in an emulated machine.
 SHORT = [
     FIRST_START,
+    ["test/kernels/inside/events_by_bpf_test.py"],
     ["test/netns/entries_older_than_the_daemon_test.py", "test_entries_on_both_sides_of_the_start_are_told_apart"],
     ["test/netns/rule_counters_match_the_tools_test.py", "test_native_rules", "test_iptables_over_nftables", "test_iptables_legacy"],
     ["test/netns/drops_are_attributed_to_their_source_test.py", "test_each_form_of_drop_and_reject_is_exact_by_ebpf",
@@ -45,7 +46,7 @@ CAPABILITIES = {
     "ten diagnoses": ["diagnose findings: each staged cause is named first and healthy hosts accuse nobody"],
     "unit as shipped": ["shipped unit: it is enabled and started", "shipped unit: it is quiet for two minutes"],
 }
-SHORT_SECONDS, SCRIPT_SECONDS, NETNS_SECONDS, UNIT_SECONDS = (int(seconds * HOST_SLOWNESS) for seconds in (700, 1_500, 15_000, 900))
+SHORT_SECONDS, SCRIPT_SECONDS, NETNS_SECONDS, UNIT_SECONDS = (int(seconds * HOST_SLOWNESS) for seconds in (900, 1_500, 15_000, 900))
 
 # Boots systemd as the machine's first process, over what `cmake --install` made.
 UNIT_START = """

@@ -54,7 +54,11 @@ struct nf_conntrack_tuple {
     __u8 protonum;
   } dst;
 } KERNEL_TYPE;
+struct hlist_nulls_node {
+  struct hlist_nulls_node** pprev;
+} KERNEL_TYPE;
 struct nf_conntrack_tuple_hash {
+  struct hlist_nulls_node hnnode; /* in the table of tuples */
   struct nf_conntrack_tuple tuple;
 } KERNEL_TYPE;
 struct nf_conntrack_zone {
@@ -78,10 +82,8 @@ struct nf_conn {
   struct nf_ct_ext* ext;
   union nf_conntrack_proto proto;
 } KERNEL_TYPE;
-enum nf_ct_ext_id { NF_CT_EXT_ECACHE = 1, NF_CT_EXT_TSTAMP = 2 /* any; replaced at load */ };
-struct nf_conntrack_ecache {
-  __u32 missed; /* events that no listener got, and that are told again */
-} KERNEL_TYPE;
+/* These two are described in modules alone, so only the program whose loader may look there reads them. */
+enum nf_ct_ext_id { NF_CT_EXT_TSTAMP = 1 /* any; replaced at load */ };
 struct nf_conn_tstamp {
   __u64 start;
   __u64 stop;
@@ -128,28 +130,24 @@ static __always_inline int wanted(struct nf_conn* ct, const int typed) {
   return inode == RING_LOAD(counters.namespace_inode);
 }
 
-/* The extension's place, by its number, or 0. It is of variable size behind nf_ct_ext, so it is always copied. */
-static __always_inline const char* extension(struct nf_ct_ext* ext, int id) {
-  __u8 offset;
-  if (bpf_probe_read_kernel(&offset, 1, (const char*)ext + bpf_core_field_offset(ext->offset) + id) != 0) return 0;
-  return offset ? (const char*)ext + offset : 0;
-}
-
 /* A listener that asked for it (NETLINK_BROADCAST_SEND_ERROR) is told a DESTROY again that it could not take. By then
- * the tuple may be another connection's. */
-static __always_inline int told_before(struct nf_ct_ext* ext) {
-  const char* at = extension(ext, bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_ECACHE));
-  __u32 missed = 0;
-  if (at) bpf_core_read(&missed, sizeof missed, &((struct nf_conntrack_ecache*)at)->missed);
-  return (missed & (1U << IPCT_DESTROY)) != 0;
+ * the tuple may be another connection's. The first time the connection is still in the table; what was taken out has
+ * LIST_POISON2 there, which is no pointer: those end in three zero bits. (The original direction's place serves a list
+ * of those that wait to be told again.) */
+static __always_inline int told_before(struct nf_conn* ct, const int typed) {
+  return ((unsigned long)READ(typed, ct, tuplehash[1].hnnode.pprev) & 7) != 0;
 }
 
-static __always_inline void note_duration(struct conntrack_event_record* record, struct nf_ct_ext* ext) {
-  record->lasted_known = 0;
+/* How long it lasted, where nf_conntrack_timestamp is on. An extension's place is variable, so it is copied. */
+static __always_inline void note_duration(struct conntrack_event_record* record, struct nf_conn* ct) {
   if (!bpf_core_enum_value_exists(enum nf_ct_ext_id, NF_CT_EXT_TSTAMP)) return;
-  struct nf_conn_tstamp* at =
-      (struct nf_conn_tstamp*)extension(ext, bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_TSTAMP));
-  if (!at) return;
+  struct nf_ct_ext* ext = ct->ext;
+  if (!ext) return;
+  __u8 offset = 0;
+  const int number = bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_TSTAMP);
+  bpf_probe_read_kernel(&offset, 1, (const char*)ext + bpf_core_field_offset(ext->offset) + number);
+  if (!offset) return;
+  struct nf_conn_tstamp* at = (struct nf_conn_tstamp*)((const char*)ext + offset);
   __u64 start = 0;
   __u64 stop = 0;
   bpf_core_read(&start, sizeof start, &at->start);
@@ -191,22 +189,15 @@ static __always_inline int hand_over(struct nf_conn* ct, unsigned int events, co
   const __u32 kind = ends                                                        ? EVENT_DESTROY
                      : (events & ((1U << IPCT_NEW) | (1U << IPCT_RELATED))) != 0 ? EVENT_NEW
                                                                                  : EVENT_UPDATE;
-  struct nf_ct_ext* ext = 0;
-  if (ends) {
-    ext = READ(typed, ct, ext);
-    if (ext && told_before(ext)) return 0;
-  }
+  if (ends && told_before(ct, typed)) return 0;
   const unsigned long long ticket_and_1 = ring_take(&counters);
   if (ticket_and_1 == RING_FULL) return 0;
   const __u32 at = (__u32)(ticket_and_1 - 1) & RING_LOAD(counters.mask);
   struct conntrack_event_record* record = bpf_map_lookup_elem(&records, &at);
   if (!record) return 0; /* never: the mask is of the array's length */
   fill(record, ct, kind, typed);
-  if (ext) {
-    note_duration(record, ext);
-  } else {
-    record->lasted_known = 0;
-  }
+  record->lasted_known = 0;
+  if (ends && typed) note_duration(record, ct);
   ring_publish(record, ticket_and_1);
   return 0;
 }

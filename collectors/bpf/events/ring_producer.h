@@ -4,11 +4,13 @@
 
 #include "collectors/bpf/events/event_ring.h"
 
-/* BPF of the kernels at hand has no atomic loads; a volatile one is what they would be. */
+/* What is loaded is known before the slot is written: in the kernel by the full barrier of the add behind it, since BPF
+ * has no loads with an order; here by acquire. Whoever adds has seen what all who added before it saw, so that also who
+ * looked long ago writes only what was consumed. */
 #ifdef __bpf__
 #define RING_LOAD(field) (*(volatile __typeof__(field)*)&(field))
 #else
-#define RING_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define RING_LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #endif
 
 enum { RING_FULL = 0 };

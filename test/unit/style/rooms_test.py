@@ -32,7 +32,7 @@ MAY_INCLUDE = {
     "daemon/http": "collectors/system",
     "daemon/http/access": "collectors/system config config/web",
     "daemon/http/server": "collectors/system daemon/http daemon/http/access",
-    "daemon/command_line": "collectors/system collectors/tally config config/web daemon/process daemon/http/access",
+    "daemon/command_line": "collectors/system collectors/bpf collectors/netlink collectors/tally config config/web daemon/process daemon/http/access",
     "daemon/rules": "COLLECTORS config",
     "daemon/drops": "COLLECTORS config daemon/rules",
     "daemon/limits": "COLLECTORS config",

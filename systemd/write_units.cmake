@@ -1,4 +1,4 @@
-# At installation: writes `unit_to`, the unit `unit_from` with the places that this prefix gives. What is staged by DESTDIR will be at
+# At installation: writes to the folder `units_to` the units of `units_from`, with the places that this prefix gives. What is staged by DESTDIR will be at
 # the prefix itself in the end, so DESTDIR is in none of them.
 set(prefix "${CMAKE_INSTALL_PREFIX}")
 cmake_path(ABSOLUTE_PATH prefix NORMALIZE)
@@ -12,10 +12,13 @@ if(program MATCHES "[ \t]")
 endif()
 string(REPLACE " " "%%20" documentation "file://${docdir}/README.md")
 
-file(READ "${unit_from}" unit)
-string(REPLACE "ExecStart=/usr/bin/conntally" "ExecStart=${program}" unit "${unit}")
-string(REPLACE "file:///usr/share/doc/conntally/README.md" "${documentation}" unit "${unit}")
-file(WRITE "${unit_to}" "${unit}")
+foreach(name conntally.service conntally-bpf.service)
+  file(READ "${units_from}/${name}" unit)
+  # Of ExecStart, ExecStop and what comes after it.
+  string(REPLACE "=/usr/bin/conntally " "=${program} " unit "${unit}")
+  string(REPLACE "file:///usr/share/doc/conntally/README.md" "${documentation}" unit "${unit}")
+  file(WRITE "${units_to}/${name}" "${unit}")
+endforeach()
 
 if(NOT prefix MATCHES "^(/|/usr(/local)?/*)$")
   message(STATUS "systemd does not look below ${prefix}: enable the unit by its path there, with systemctl enable, and link "
