@@ -67,7 +67,7 @@ def rows(folder):
         ("mistyped key", "tls_server_config:\n  cert_filse: server.crt\n", 2, "the nearest is tls_server_config.cert_file"),
         ("mistyped section", "\nbasic_auth_user: {}\n", 2, "the nearest is basic_auth_users"),
         ("no certificate", TLS.replace("server.crt", '""'), 4, "there is no certificate"),
-        ("an empty certificate", f"tls_server_config:\n  cert: ''\n  key_file: server.key\n", 3, "there is no certificate"),
+        ("an empty certificate", "tls_server_config:\n  cert: ''\n  key_file: server.key\n", 3, "there is no certificate"),
         ("no key", TLS.replace("server.key", '""'), 4, "there is no key"),
         ("an empty key", "tls_server_config:\n  cert_file: server.crt\n  key: ''\n", 3, "there is no key"),
         ("neither, and no policy", "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: x\n", 4, "\"x\" is unknown"),
@@ -315,9 +315,7 @@ def test_our_own_commands_ask_over_tls_with_a_password():
 
 def test_it_serves_at_several_addresses_and_warns_where_strangers_reach_it():
     with Namespace() as namespace:
-        namespace.ip("link add dummy0 type dummy")
-        namespace.ip("addr add 192.0.2.1/24 dev dummy0")
-        namespace.ip("link set dummy0 up")
+        namespace.ip("address", "add", "192.0.2.1/24", "dev", "lo")
         warning = "others than this host may reach the port"
         with Daemon(namespace, arguments=["--web.listen-address", "127.0.0.1:9105", "--web.listen-address", "192.0.2.1:9106"]) as daemon:
             daemon.wait_ready()
