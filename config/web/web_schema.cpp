@@ -138,12 +138,12 @@ Schema<Tls> TlsSchema() {
   return Map<Tls>(
       {
           Key("cert", &Tls::certificate, Text()),
-          Key("key", &Tls::key, Text()),
-          Key("client_ca", &Tls::client_ca, Text()),
           Key("cert_file", &Tls::certificate_file, Text()),
+          Key("key", &Tls::key, Text()),
           Key("key_file", &Tls::key_file, Text()),
-          Key("client_auth_type", &Tls::client_auth, ClientAuthPolicy()),
+          Key("client_ca", &Tls::client_ca, Text()),
           Key("client_ca_file", &Tls::client_ca_file, Text()),
+          Key("client_auth_type", &Tls::client_auth, ClientAuthPolicy()),
           Key("client_allowed_sans", &Tls::client_allowed_sans, Given(List<std::string>(line, kListMax, {}))),
           Key("min_version", &Tls::min_version, OneOf(kTlsVersions)),
           Key("max_version", &Tls::max_version, OneOf(kTlsVersions)),

@@ -182,8 +182,8 @@ Result<std::string> AskDaemon(const DaemonPeer& peer, const std::string& path, s
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   const int error = code == CURLE_ABORTED_BY_CALLBACK ? ECANCELED : status >= 400 ? static_cast<int>(status) : 0;
-  return Error{"no answer from " + peer.url + path + ": " + curl_easy_strerror(code) + HintFor(code, status, peer),
-               error};
+  const std::string what = status >= 400 ? "HTTP status " + std::to_string(status) : curl_easy_strerror(code);
+  return Error{"no answer from " + peer.url + path + ": " + what + HintFor(code, status, peer), error};
 }
 
 }  // namespace conntally

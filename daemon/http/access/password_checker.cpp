@@ -15,7 +15,8 @@
 namespace conntally::http {
 namespace {
 
-constexpr int kLeastUrgent = 19;
+// A flood leaves the processors to the others, and a first scrape still gets one on a host that is full of work.
+constexpr int kLessUrgent = 5;
 
 }  // namespace
 
@@ -124,7 +125,7 @@ std::vector<PasswordChecker::Asker> PasswordChecker::GiveUp() {
 
 void PasswordChecker::Run(State& state) {
   // Refused in some sandboxes, where it competes as others do.
-  static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLeastUrgent));
+  static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLessUrgent));
   std::unique_lock lock(state.mutex);
   for (;;) {
     state.woken.wait(lock, [&] { return state.stopping || state.jobs.job_count > 0; });

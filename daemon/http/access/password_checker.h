@@ -1,5 +1,5 @@
 // Tells right passwords from wrong ones. bcrypt takes tens of milliseconds on purpose, so a thread of its own does
-// that, at the lowest priority, while the connection waits; what it found is remembered, under a keyed digest, so that
+// that, at a lower priority, while the connection waits; what it found is remembered, under a keyed digest, so that
 // a scrape pays once. A right password stays known however many wrong ones are tried.
 //
 // Who floods it with wrong passwords delays himself: clients have turns, and where there is no room it is the client
