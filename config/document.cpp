@@ -12,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "collectors/system/shown_text.h"
 #include "config/notation.h"
 
 namespace conntally::config {

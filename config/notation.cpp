@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "collectors/system/shown_text.h"
 #include "collectors/tally/address.h"
 
 namespace conntally {
@@ -177,24 +178,6 @@ std::string Quoted(std::string_view text) {
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return quoted + "\"";
-}
-
-std::size_t Utf8Length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and what lies past U+10FFFF.
-  if (first == 0xE0 && byte(1) < 0xA0) return 0;
-  if (first == 0xED && byte(1) > 0x9F) return 0;
-  if (first == 0xF0 && byte(1) < 0x90) return 0;
-  if (first == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
 }
 
 }  // namespace conntally

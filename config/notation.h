@@ -86,7 +86,4 @@ std::string Quoted(std::string_view text);
 
 constexpr bool IsControl(char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F; }
 
-// Bytes in the UTF-8 character at the front of `text` (RFC 3629), 0 when there is none.
-std::size_t Utf8Length(std::string_view text);
-
 }  // namespace conntally

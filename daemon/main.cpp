@@ -5,6 +5,7 @@
 #include <span>
 #include <variant>
 
+#include "collectors/system/shown_text.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/command_line/check_config.h"
 #include "daemon/command_line/command_line.h"
@@ -46,6 +47,7 @@ void KeepStandardDescriptorsOpen() {
 
 int main(int argc, char** argv) {
   KeepStandardDescriptorsOpen();
+  const conntally::ShownStream output(std::cout), errors(std::cerr);
   int exit_code = 2;  // of diagnose: could not look
   const auto done = conntally::Caught([&] {
     const auto command = conntally::ParseCommandLine(std::span(argv, static_cast<std::size_t>(argc)));

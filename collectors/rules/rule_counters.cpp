@@ -2,28 +2,12 @@
 
 #include <algorithm>
 
+#include "collectors/system/shown_text.h"
+
 namespace conntally {
 namespace {
 
 constexpr std::size_t kLabelBytesMax = 200;
-
-// The bytes of the UTF-8 sequence that `text` begins with; 0 when it begins with none.
-std::size_t Utf8Length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = at(0);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xc2 && first < 0xe0 ? 2
-                             : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xf0 && first < 0xf5 ? 4
-                                                             : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  if (length == 3 && ((first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) >= 0xa0))) return 0;
-  if (length == 4 && ((first == 0xf0 && at(1) < 0x90) || (first == 0xf4 && at(1) >= 0x90))) return 0;
-  return length;
-}
 
 // Of a Rule, or of one that passed.
 template <typename AnyRule>

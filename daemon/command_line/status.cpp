@@ -2,52 +2,65 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 
+#include "collectors/system/shown_text.h"
+#include "daemon/command_line/answer.h"
 #include "daemon/command_line/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 
 namespace conntally {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+
+constexpr std::size_t kValueBytesMax = 400;
+constexpr std::size_t kRowsMax = 200;  // of one kind; conntally has fewer
+
+// A number as it came; anything else is no figure.
+std::string Figure(const Json& json, const char* key) {
+  static_cast<void>(json.at(key).get<double>());
+  return json.at(key).dump();
+}
 
 std::string ForPeople(const Json& status) {
-  std::string text = fmt::format("conntally {}\n", status.at("version").get<std::string>());
+  std::string text = fmt::format("conntally {}\n", ShownLine(status.at("version").get<std::string>(), kValueBytesMax));
   const auto line = [&](std::string_view name, const std::string& value) {
-    text += fmt::format("{:<13} {}\n", name, value);
+    text += fmt::format("{:<13} {}\n", name, ShownLine(value, kValueBytesMax));
   };
   line("synced", status.at("verdict").get<std::string>());
   if (const Json& table = status.at("table"); !table.is_null()) {
     const Json& until_full = table.at("seconds_until_full");
     line("table",
-         fmt::format("{} of {} entries, {}", table.at("entries").dump(), table.at("limit").dump(),
+         fmt::format("{} of {} entries, {}", Figure(table, "entries"), Figure(table, "limit"),
                      until_full.is_null() ? "not growing" : fmt::format("full in {:.0f} s", until_full.get<double>())));
-    line("kernel losses", fmt::format("{} dropped, {} dropped early, {} insertions failed", table.at("drops").dump(),
-                                      table.at("early_drops").dump(), table.at("insert_failed").dump()));
+    line("kernel losses", fmt::format("{} dropped, {} dropped early, {} insertions failed", Figure(table, "drops"),
+                                      Figure(table, "early_drops"), Figure(table, "insert_failed")));
   }
   line("tallied",
-       fmt::format("{} connections of {} sources", status.at("connections").dump(), status.at("sources").dump()));
+       fmt::format("{} connections of {} sources", Figure(status, "connections"), Figure(status, "sources")));
   if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
     const auto facts = alerts.value("info", 0);
-    line("alerts", fmt::format("{} firing, {} of them critical; {} pending{}", alerts.at("firing").dump(),
-                               alerts.at("critical").dump(), alerts.at("pending").dump(),
+    line("alerts", fmt::format("{} firing, {} of them critical; {} pending{}", Figure(alerts, "firing"),
+                               Figure(alerts, "critical"), Figure(alerts, "pending"),
                                facts == 0 ? "" : fmt::format("; {} for information", facts)));
   }
+  std::size_t rows = 0;
   for (const auto& [name, collector] : status.at("collectors").items()) {
+    if (++rows > kRowsMax) break;
     line("collector", name + ": " +
                           (collector.at("success").get<bool>() ? "works"
                            : collector.contains("off")         ? "off: " + collector.at("off").get<std::string>()
                                                                : collector.value("failure", "fails")));
   }
   const Json& losses = status.at("losses");
-  line("losses", fmt::format("{} events; comparisons found {} missed, {} stale", losses.at("netlink_overruns").dump(),
-                             losses.at("reconcile_corrections").at("missed").dump(),
-                             losses.at("reconcile_corrections").at("stale").dump()));
+  line("losses", fmt::format("{} events; comparisons found {} missed, {} stale", Figure(losses, "netlink_overruns"),
+                             Figure(losses.at("reconcile_corrections"), "missed"),
+                             Figure(losses.at("reconcile_corrections"), "stale")));
+  rows = 0;
   for (const auto& [what, count] : losses.at("overflow").items()) {
-    if (count != 0) line("turned away", fmt::format("{}: {}", what, count.dump()));
+    if (count.get<double>() > 0 && ++rows <= kRowsMax) line("turned away", fmt::format("{}: {}", what, count.dump()));
   }
   return text;
 }
@@ -67,10 +80,16 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
            << "address (--web.listen-address)?\n";
     return 1;
   }
+  const auto status = ParseAnswer(*answer);
+  if (!status) {
+    errors << "conntally: " << status.error().message << '\n';
+    return 1;
+  }
   try {
-    output << (command.json ? *answer : ForPeople(Json::parse(*answer)));
+    const std::string people = ForPeople(*status);  // also where it is not shown: whether it is a status at all
+    output << (command.json ? ShownJson(*answer) : people);
   } catch (const Json::exception& error) {
-    errors << "conntally: the answer is not from conntally, or from another version of it: " << error.what() << '\n';
+    errors << "conntally: " << StrangeAnswer(error.what()).message << '\n';
     return 1;
   }
   return 0;

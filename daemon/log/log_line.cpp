@@ -6,6 +6,8 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "collectors/system/shown_text.h"
+
 namespace conntally {
 namespace {
 
@@ -17,19 +19,6 @@ std::string Timestamp(std::chrono::system_clock::time_point when) {
   gmtime_r(&seconds, &utc);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
                      utc.tm_hour, utc.tm_min, utc.tm_sec, (since_epoch - whole_seconds).count());
-}
-
-// Control characters as question marks: C0, DEL, and C1, which UTF-8 writes as C2 80 to C2 9F.
-std::string Printable(std::string_view text) {
-  std::string printable;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-    const bool c1 = byte == 0xC2 && next >= 0x80 && next <= 0x9F;
-    printable += byte < ' ' || byte == 0x7F || c1 ? '?' : text[i];
-    if (c1) ++i;
-  }
-  return printable;
 }
 
 std::string_view LevelName(const LogEntry& entry) {
@@ -59,7 +48,7 @@ constexpr NamedField kFields[] = {{"SOURCE", "source", &LogFields::source},
                                   {"COLLECTOR", "collector", &LogFields::collector}};
 
 std::string Text(const LogEntry& entry) {
-  std::string text = Printable(entry.text);
+  std::string text = ShownLine(entry.text);
   if (entry.held_back > 0) text += fmt::format(" ({} like it held back)", entry.held_back);
   return text;
 }
@@ -70,7 +59,7 @@ std::string Json(const LogEntry& entry) {
     if (const std::string& value = entry.fields.*field.value; !value.empty()) line[field.json] = value;
   }
   if (entry.held_back > 0) line["held_back"] = entry.held_back;
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return ShownJson(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace
@@ -85,7 +74,7 @@ std::string JournalEntry(const LogEntry& entry, Config::LogFormat format) {
                                    format == Config::LogFormat::kJson ? Json(entry) : Text(entry));
   for (const NamedField& field : kFields) {
     const std::string& value = entry.fields.*field.value;
-    if (!value.empty()) fields += fmt::format("{}={}\n", field.journal, Printable(value));
+    if (!value.empty()) fields += fmt::format("{}={}\n", field.journal, ShownLine(value));
   }
   return fields;
 }

@@ -5,9 +5,9 @@
 #include <ctime>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "daemon/command_line/answer.h"
 #include "daemon/top/text.h"
 
 namespace conntally::top {
@@ -146,13 +146,13 @@ Series ReadSeries(const Json& json, const char* key) {
 
 // Parses the answer and checks that it is an object with this member, as every answer of conntally is.
 Taken Take(const std::string& answer, const char* member, const std::function<void(const Json&)>& take) {
+  const auto json = ParseAnswer(answer);
+  if (!json) return json.error();
+  if (!json->is_object() || !json->contains(member)) return StrangeAnswer(std::string("it has no ") + member);
   try {
-    const Json json = Json::parse(answer);
-    if (!json.is_object() || !json.contains(member))
-      return Error{"the answer is not from conntally, or from another version of it"};
-    take(json);
+    take(*json);
   } catch (const Json::exception& error) {
-    return Error{std::string("the answer is not from conntally, or from another version of it: ") + error.what()};
+    return StrangeAnswer(error.what());
   }
   return Ok();
 }

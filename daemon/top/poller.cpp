@@ -15,6 +15,7 @@ namespace {
 // Of those listed, whose most used port is asked for: what the daemon looks at for one question.
 constexpr std::size_t kPortsMax = 60;
 constexpr int kNotFound = 404;
+constexpr std::chrono::seconds kRoundPatience{10};
 
 // Without characters that a URL gives a meaning; names of sources and prefixes have none.
 std::string InUrl(const std::string& name) {
@@ -29,10 +30,15 @@ class Round {
  public:
   Round(const std::string& url, const std::stop_token& stop, Model& model) : url_(url), stop_(stop), model_(model) {}
 
-  // Once something has failed no more is asked: five seconds each would add up.
+  // Once something has failed, or the round has taken its time, no more is asked: five seconds each would add up.
   void Get(const std::string& path, Taken (*take)(const std::string&, Model&), bool may_be_missing = false) {
     if (!trouble_.empty()) return;
-    const auto answer = AskDaemon(url_ + path, kAskPatience, stop_);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
+    if (left.count() <= 0) {
+      trouble_ = "no answer from " + url_ + ": it took too long for one question after another";
+      return;
+    }
+    const auto answer = AskDaemon(url_ + path, std::min<std::chrono::milliseconds>(kAskPatience, left), stop_);
     if (!answer) {
       if (!may_be_missing || answer.error().code != kNotFound) trouble_ = answer.error().message;
       return;
@@ -45,6 +51,7 @@ class Round {
   const std::string& url_;
   const std::stop_token& stop_;
   Model& model_;
+  const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + kRoundPatience;
   std::string trouble_;
 };
 

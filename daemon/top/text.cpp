@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "config/notation.h"
+#include "collectors/system/shown_text.h"
 
 namespace conntally::top {
 namespace {
@@ -126,7 +126,7 @@ std::string Percent(double share) {
 
 std::string Age(double seconds) {
   if (!std::isfinite(seconds)) return "never";
-  const auto whole = static_cast<std::uint64_t>(std::max(0.0, seconds));
+  const auto whole = static_cast<std::uint64_t>(std::clamp(seconds, 0.0, 1e15));
   if (whole < 100) return fmt::format("{} s", whole);
   if (whole < 100 * 60) return fmt::format("{} min", whole / 60);
   if (whole < 48 * 3600) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);

@@ -3,8 +3,9 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "collectors/system/shown_text.h"
+#include "daemon/command_line/answer.h"
 #include "daemon/command_line/ask_daemon.h"
 
 namespace conntally::diagnose {
@@ -13,19 +14,24 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::chrono::milliseconds kTimeout{1000};
+// Whatever answers: of what it says this much is repeated.
+constexpr std::size_t kTextBytesMax = 300;
+constexpr std::size_t kRowsMax = 50;
+
+std::string Told(const Json& json) { return ShownLine(json.get_ref<const std::string&>(), kTextBytesMax); }
 
 RunningDaemon::Source ReadSource(const Json& json) {
   RunningDaemon::Source source;
-  source.source = json.at("source").get<std::string>();
+  source.source = Told(json.at("source"));
   source.connections = json.at("connections").get<std::uint64_t>();
   source.new_rate = json.at("new_rate").get<double>();
   source.drop_rate = json.value("drop_rate", 0.0);
   for (const Json& drop : json.at("drops")) {
+    if (source.drops.size() == kRowsMax) break;
     const Json rule = drop.value("rule", Json(nullptr));
-    source.drops.push_back(
-        fmt::format("{} packets, by {} (seen by {})", drop.at("packets").get<std::uint64_t>(),
-                    rule.is_string() ? "`" + rule.get<std::string>() + "`" : "a rule that is not known",
-                    drop.at("via").get<std::string>()));
+    source.drops.push_back(fmt::format("{} packets, by {} (seen by {})", drop.at("packets").get<std::uint64_t>(),
+                                       rule.is_string() ? "`" + Told(rule) + "`" : "a rule that is not known",
+                                       Told(drop.at("via"))));
   }
   return source;
 }
@@ -33,7 +39,7 @@ RunningDaemon::Source ReadSource(const Json& json) {
 Result<Json> AskJson(const std::string& listen_address, const std::string& path) {
   const auto answer = AskDaemon(DaemonUrl(listen_address) + path, kTimeout);
   if (!answer) return answer.error();
-  return Json::parse(*answer);
+  return ParseAnswer(*answer);
 }
 
 Result<RunningDaemon> Ask(const std::string& listen_address, const Question& question) {
@@ -49,11 +55,15 @@ Result<RunningDaemon> Ask(const std::string& listen_address, const Question& que
       daemon.seconds_until_full = until.get<double>();
   }
   for (const auto& [name, collector] : status->at("collectors").items()) {
-    if (!collector.at("success").get<bool>() && !collector.contains("off")) daemon.failing_collectors.push_back(name);
+    const bool fails = !collector.at("success").get<bool>() && !collector.contains("off");
+    if (fails && daemon.failing_collectors.size() < kRowsMax)
+      daemon.failing_collectors.push_back(ShownLine(name, kTextBytesMax));
   }
   const auto fastest = AskJson(listen_address, "/api/v1/sources?sort=new_rate&limit=5");
   if (!fastest) return fastest.error();
-  for (const Json& source : fastest->at("sources")) daemon.fastest.push_back(ReadSource(source));
+  for (const Json& source : fastest->at("sources")) {
+    if (daemon.fastest.size() < kRowsMax) daemon.fastest.push_back(ReadSource(source));
+  }
   if (question.source) {
     const auto asked = AskJson(listen_address, "/api/v1/sources?limit=1&source=" + question.source->ToString());
     if (!asked) return asked.error();
@@ -68,7 +78,7 @@ Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const 
   try {
     return Ask(listen_address, question);
   } catch (const Json::exception& error) {
-    return Error{"what answers at " + listen_address + " is not conntally, or of another version: " + error.what()};
+    return StrangeAnswer(error.what());
   }
 }
 

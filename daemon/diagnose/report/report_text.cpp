@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "collectors/system/shown_text.h"
 #include "collectors/tally/protocol_names.h"
 
 namespace conntally::diagnose {
@@ -36,25 +37,17 @@ std::string Wrapped(const std::string& head, const std::string& text) {
   return result + line + '\n';
 }
 
-// Texts of rules, logs and links come from others: no control bytes reach a terminal.
-std::string Printable(std::string text) {
-  for (char& letter : text) {
-    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f) letter = letter == '\n' ? ' ' : '?';
-  }
-  return text;
-}
-
 std::string TextOf(const Finding& finding, std::size_t number) {
-  std::string text = Wrapped(fmt::format("{}. ", number), Printable(finding.title)) +
+  std::string text = Wrapped(fmt::format("{}. ", number), ShownLine(finding.title)) +
                      fmt::format("   {}, certainty {:.2f}\n", WordOf(finding.id), finding.certainty);
-  for (const std::string& line : finding.evidence) text += Wrapped("     - ", Printable(line));
-  if (!finding.cause.empty()) text += Wrapped("   why:     ", Printable(finding.cause));
-  if (!finding.decide.empty()) text += Wrapped("   decide:  ", Printable(finding.decide));
+  for (const std::string& line : finding.evidence) text += Wrapped("     - ", ShownLine(line));
+  if (!finding.cause.empty()) text += Wrapped("   why:     ", ShownLine(finding.cause));
+  if (!finding.decide.empty()) text += Wrapped("   decide:  ", ShownLine(finding.decide));
   for (const Fix& fix : finding.fix) {
-    text += "   try:     " + Printable(fix.command) + '\n';
-    if (!fix.risk.empty()) text += Wrapped("   risk:    ", Printable(fix.risk));
-    if (!fix.undo.empty()) text += "   undo:    " + Printable(fix.undo) + '\n';
-    if (!fix.persist.empty()) text += "   to keep: " + Printable(fix.persist) + '\n';
+    text += "   try:     " + ShownLine(fix.command) + '\n';
+    if (!fix.risk.empty()) text += Wrapped("   risk:    ", ShownLine(fix.risk));
+    if (!fix.undo.empty()) text += "   undo:    " + ShownLine(fix.undo) + '\n';
+    if (!fix.persist.empty()) text += "   to keep: " + ShownLine(fix.persist) + '\n';
   }
   return text + '\n';
 }
@@ -79,19 +72,19 @@ std::string TextOf(const Report& report, const Question& question) {
   // First of all: whoever reads a cause is to know what it was found without.
   std::string unseen;
   for (const Unchecked& each : report.not_checked) {
-    if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", Printable(each.what + ": " + each.why));
+    if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", ShownLine(each.what + ": " + each.why));
   }
   if (!unseen.empty()) text += "Could not be seen, and what follows knows nothing of it:\n" + unseen + "\n";
   for (std::size_t i = 0; i < report.findings.size(); ++i) text += TextOf(report.findings[i], i + 1);
   if (!report.checked.empty()) {
     text += "Checked:\n";
-    for (const std::string& line : report.checked) text += Wrapped("  - ", Printable(line));
+    for (const std::string& line : report.checked) text += Wrapped("  - ", ShownLine(line));
   }
   if (std::any_of(report.not_checked.begin(), report.not_checked.end(),
                   [](const Unchecked& each) { return each.weight == Weight::kDetail; })) {
     text += "Not checked:\n";
     for (const Unchecked& each : report.not_checked) {
-      if (each.weight == Weight::kDetail) text += Wrapped("  - ", Printable(each.what + ": " + each.why));
+      if (each.weight == Weight::kDetail) text += Wrapped("  - ", ShownLine(each.what + ": " + each.why));
     }
   }
   return text;
@@ -116,7 +109,7 @@ std::string JsonOf(const Report& report) {
   for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});
   const Json json = {
       {"findings", std::move(findings)}, {"checked", report.checked}, {"not_checked", std::move(not_checked)}};
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return ShownJson(json.dump(1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace conntally::diagnose

@@ -97,17 +97,6 @@ TEST_CASE("a text in a message stays on one line, and short") {
   CHECK(Quoted(std::string(100'000, 'x')).size() < 100);
 }
 
-TEST_CASE("UTF-8 is what RFC 3629 says") {
-  CHECK(Utf8Length("a") == 1);
-  CHECK(Utf8Length("é!") == 2);
-  CHECK(Utf8Length("€") == 3);
-  CHECK(Utf8Length("\xF0\x9F\x98\x80") == 4);
-  for (const char* text : {"", "\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
-                           "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82"}) {
-    CHECK(Utf8Length(text) == 0);
-  }
-}
-
 TEST_CASE("choices are listed without their aliases") {
   CHECK(DescribeChoices(kLogLevels) == "debug, info, warning or error");
   CHECK(DescribeChoices(kLogFormats) == "text or json");
