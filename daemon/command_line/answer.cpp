@@ -22,6 +22,7 @@ Error StrangeAnswer(std::string_view why) {
 }
 
 Result<Json> ParseAnswer(const std::string& text) {
+  if (text.find('\0') != text.npos) return StrangeAnswer("it has a NUL");  // which the parser takes for its end
   std::size_t values = 0;
   const auto within_bounds = [&](int depth, Json::parse_event_t, const Json&) {
     if (depth > kDepthMax) throw OutOfBounds{"it is nested too deeply"};

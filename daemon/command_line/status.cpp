@@ -67,6 +67,16 @@ std::string ForPeople(const Json& status) {
 
 }  // namespace
 
+Result<std::string> StatusForPeople(const std::string& answer) {
+  const auto status = ParseAnswer(answer);
+  if (!status) return status.error();
+  try {
+    return ForPeople(*status);
+  } catch (const Json::exception& error) {
+    return StrangeAnswer(error.what());
+  }
+}
+
 int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream& errors) {
   const ConfigOrFaults loaded = LoadConfig(command.config_file, command.overrides);
   if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&loaded)) {
@@ -80,18 +90,12 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
            << "address (--web.listen-address)?\n";
     return 1;
   }
-  const auto status = ParseAnswer(*answer);
-  if (!status) {
-    errors << "conntally: " << status.error().message << '\n';
+  const auto people = StatusForPeople(*answer);  // also where it is not shown: whether it is a status at all
+  if (!people) {
+    errors << "conntally: " << people.error().message << '\n';
     return 1;
   }
-  try {
-    const std::string people = ForPeople(*status);  // also where it is not shown: whether it is a status at all
-    output << (command.json ? ShownJson(*answer) : people);
-  } catch (const Json::exception& error) {
-    errors << "conntally: " << StrangeAnswer(error.what()).message << '\n';
-    return 1;
-  }
+  output << (command.json ? ShownJson(*answer) : *people);
   return 0;
 }
 

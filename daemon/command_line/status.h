@@ -2,10 +2,15 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
 
+#include "collectors/system/result.h"
 #include "daemon/command_line/command_line.h"
 
 namespace conntally {
+
+// An answer of /api/v1/status, which may be anything at all, as lines. Pure; any thread.
+Result<std::string> StatusForPeople(const std::string& answer);
 
 // The answer of /api/v1/status on `output`, for people or as it came; 0. No daemon, or no sense in its answer: a line
 // on `errors` that says what to try; 1.

@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "collectors/netlink/messages.h"
+#include "test/fuzz/netlink_mutator.h"
 #include "test/support/conntrack_oracle.h"
+
+CONNTALLY_MUTATES_NETFILTER_MESSAGES;
 
 namespace {
 

@@ -10,6 +10,9 @@
 
 #include "collectors/drops/nflog_message.h"
 #include "collectors/drops/packet_header.h"
+#include "test/fuzz/netlink_mutator.h"
+
+CONNTALLY_MUTATES_NETFILTER_MESSAGES;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const conntally::Bytes bytes = std::as_bytes(std::span(data, size));

@@ -1,7 +1,7 @@
-// Any bytes as nftables' messages and as a legacy table.
+// Any bytes as messages of nftables and of ipset.
 //
 //   cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_rules
-//   build/fuzz/test/fuzz/fuzz_rules -max_len=4096 test/golden/rules
+//   build/fuzz/test/fuzz/fuzz_rules -max_len=8192 build/fuzz/test/fuzz/corpus/rules
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -9,14 +9,13 @@
 
 #include "collectors/netlink/messages.h"
 #include "collectors/rules/iptables/ipset_reader.h"
-#include "collectors/rules/iptables/legacy_blob.h"
 #include "collectors/rules/nft/nft_changes.h"
 #include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_texts.h"
-#include "collectors/rules/rule_counters.h"
 #include "collectors/rules/ruleset_finish.h"
-#include "collectors/rules/text/described_rule.h"
-#include "collectors/rules/text/rule_texts.h"
+#include "test/fuzz/netlink_mutator.h"
+
+CONNTALLY_MUTATES_NETFILTER_MESSAGES;
 
 namespace {
 
@@ -55,38 +54,15 @@ void Message(Bytes message, NftSetContents& sets, Ruleset& ruleset, NftChanges& 
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes bytes = std::as_bytes(std::span(data, size));
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
   NftSetContents sets;
   Ruleset ruleset;
   NftChanges changes;
   changes.Begin(std::make_shared<Ruleset>(), 0);
-  // Messages, or a recording of them, each after its length.
-  for (const std::size_t skip : {std::size_t{0}, std::size_t{4}}) {
-    if (size < skip) break;
-    MessageWalk walk(bytes.subspan(skip));
-    for (Bytes message; walk.Next(message);) Message(message, sets, ruleset, changes);
-  }
+  MessageWalk walk(bytes);
+  for (Bytes message; walk.Next(message);) Message(message, sets, ruleset, changes);
   Message(bytes, sets, ruleset, changes);
   (void)changes.Take(ruleset, {});
   FinishRuleset(ruleset);
 
-  if (size >= sizeof(LegacyInfo)) {
-    LegacyInfo info;
-    std::memcpy(&info, data, sizeof info);
-    for (const RuleFamily family : {RuleFamily::kIp, RuleFamily::kIp6}) {
-      const Bytes entries = bytes.subspan(sizeof info);
-      for (const std::size_t offset : LegacyCounterOffsets(family, entries)) (void)LoadLegacyCounter(entries, offset);
-      if (auto table = DecodeLegacyTable("filter", family, info, entries)) {
-        ruleset = {};
-        ruleset.chains = std::move(table->chains);
-        ruleset.rules = std::move(table->rules);
-        FinishRuleset(ruleset);
-        for (const Rule& rule : ruleset.rules) (void)DescribeLegacyRule(rule, entries);
-      }
-    }
-  }
-  (void)ParseNftListing(text);
-  (void)ParseSaveListing(text);
-  (void)RuleLabel(std::string(text));
   return 0;
 }

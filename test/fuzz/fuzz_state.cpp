@@ -8,6 +8,9 @@
 
 #include "daemon/alerts/alert_engine.h"
 #include "daemon/state/state_document.h"
+#include "test/fuzz/json_mutator.h"
+
+CONNTALLY_MUTATES_JSON;
 
 using namespace conntally;
 

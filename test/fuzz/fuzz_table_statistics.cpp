@@ -9,6 +9,9 @@
 
 #include "collectors/netlink/messages.h"
 #include "collectors/table/table_reader.h"
+#include "test/fuzz/netlink_mutator.h"
+
+CONNTALLY_MUTATES_NETFILTER_MESSAGES;
 
 namespace {
 

@@ -36,50 +36,54 @@ RunningDaemon::Source ReadSource(const Json& json) {
   return source;
 }
 
-Result<Json> AskJson(const std::string& listen_address, const std::string& path) {
-  const auto answer = AskDaemon(DaemonUrl(listen_address) + path, kTimeout);
-  if (!answer) return answer.error();
-  return ParseAnswer(*answer);
-}
-
-Result<RunningDaemon> Ask(const std::string& listen_address, const Question& question) {
-  const auto status = AskJson(listen_address, "/api/v1/status");
-  if (!status) return status.error();
+RunningDaemon Read(const Json& status, const Json& fastest, const Json* asked) {
   RunningDaemon daemon;
-  daemon.synced = status->at("synced").get<bool>();
-  if (const Json& table = status->at("table"); !table.is_null()) {
+  daemon.synced = status.at("synced").get<bool>();
+  if (const Json& table = status.at("table"); !table.is_null()) {
     daemon.entries = table.at("entries").get<std::uint64_t>();
     daemon.drops = table.at("drops").get<std::uint64_t>();
     daemon.insert_failed = table.at("insert_failed").get<std::uint64_t>();
     if (const Json& until = table.at("seconds_until_full"); until.is_number())
       daemon.seconds_until_full = until.get<double>();
   }
-  for (const auto& [name, collector] : status->at("collectors").items()) {
+  for (const auto& [name, collector] : status.at("collectors").items()) {
     const bool fails = !collector.at("success").get<bool>() && !collector.contains("off");
     if (fails && daemon.failing_collectors.size() < kRowsMax)
       daemon.failing_collectors.push_back(ShownLine(name, kTextBytesMax));
   }
-  const auto fastest = AskJson(listen_address, "/api/v1/sources?sort=new_rate&limit=5");
-  if (!fastest) return fastest.error();
-  for (const Json& source : fastest->at("sources")) {
+  for (const Json& source : fastest.at("sources")) {
     if (daemon.fastest.size() < kRowsMax) daemon.fastest.push_back(ReadSource(source));
   }
-  if (question.source) {
-    const auto asked = AskJson(listen_address, "/api/v1/sources?limit=1&source=" + question.source->ToString());
-    if (!asked) return asked.error();
-    for (const Json& source : asked->at("sources")) daemon.asked = ReadSource(source);
-  }
+  if (asked == nullptr) return daemon;
+  for (const Json& source : asked->at("sources")) daemon.asked = ReadSource(source);
   return daemon;
 }
 
 }  // namespace
 
-Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question) {
+Result<RunningDaemon> ReadRunningDaemon(const DaemonAnswers& answers) {
+  const auto status = ParseAnswer(answers.status), fastest = ParseAnswer(answers.fastest);
+  const auto asked = ParseAnswer(answers.asked.value_or("null"));
+  for (const auto* document : {&status, &fastest, &asked}) {
+    if (!*document) return document->error();
+  }
   try {
-    return Ask(listen_address, question);
+    return Read(*status, *fastest, answers.asked ? &*asked : nullptr);
   } catch (const Json::exception& error) {
     return StrangeAnswer(error.what());
   }
+}
+
+Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question) {
+  const std::string url = DaemonUrl(listen_address) + "/api/v1/";
+  const auto status = AskDaemon(url + "status", kTimeout);
+  if (!status) return status.error();
+  const auto fastest = AskDaemon(url + "sources?sort=new_rate&limit=5", kTimeout);
+  if (!fastest) return fastest.error();
+  if (!question.source) return ReadRunningDaemon({*status, *fastest, std::nullopt});
+  const auto asked = AskDaemon(url + "sources?limit=1&source=" + question.source->ToString(), kTimeout);
+  if (!asked) return asked.error();
+  return ReadRunningDaemon({*status, *fastest, *asked});
 }
 
 bool WatchesTheSame(const RunningDaemon& daemon, const TableStatistics& table) {

@@ -31,6 +31,16 @@ struct RunningDaemon {
   std::optional<Source> asked;  // the source of the question
 };
 
+// As they came: of /api/v1/status, and of /api/v1/sources twice.
+struct DaemonAnswers {
+  std::string status;
+  std::string fastest;
+  std::optional<std::string> asked;
+};
+
+// They may be anything at all. Pure.
+Result<RunningDaemon> ReadRunningDaemon(const DaemonAnswers& answers);
+
 // At the address that the configuration gives; a short wait.
 Result<RunningDaemon> AskRunningDaemon(const std::string& listen_address, const Question& question);
 

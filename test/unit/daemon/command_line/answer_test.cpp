@@ -13,7 +13,7 @@ TEST_CASE("what is no such answer is told in one short line that a terminal can 
   for (const std::string& text :
        {std::string(), std::string("nonsense"), deep, deep + std::string(1'000'000, ']'), many + "]",
         std::string("{\"a\": NaN}"), std::string("{\"a\": 1e999}"), "\"" + std::string(1'000'000, 'x'),
-        std::string("\"\xc2\x9b\u202e\x1b"), std::string("\xff")}) {
+        std::string("\"\xc2\x9b\u202e\x1b"), std::string("\xff"), std::string("{}\0\0", 4)}) {
     const auto answer = ParseAnswer(text);
     REQUIRE_FALSE(answer);
     const std::string& why = answer.error().message;
