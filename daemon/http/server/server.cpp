@@ -4,11 +4,13 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -28,6 +30,7 @@ namespace {
 // connection's pool, and a stream's chunks are cut to what is left.
 constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
+constexpr std::chrono::minutes kTellEvery{1};
 // Each whose client takes no gzip keeps an unpacker.
 constexpr unsigned kLongAnswersMax = 64;
 // Memory that has been let go of is given back to the kernel from here on; what a connection takes besides its body is
@@ -122,6 +125,7 @@ class Server::Loop {
   FileDescriptor stop_;
   FileDescriptor listening_;
   Clock::time_point accept_again_{};                // out of descriptors until then
+  Clock::time_point tell_again_{};                  // that no connection can be accepted
   std::unique_ptr<MHD_Daemon, StopDaemon> daemon_;  // its end calls back into all of the above
   int epoll_descriptor_ = -1;                       // the daemon's
   std::uint16_t port_ = 0;
@@ -182,7 +186,10 @@ void Server::Loop::Run() {
     if (waits[3].revents != 0) exchange_.Resume();
     MHD_run(daemon_.get());
     connections_.NoteRound(Clock::now() - woken);
-    if (woken >= next_tick_) Tick(woken);
+    if (woken >= next_tick_) {
+      exchange_.Resume();  // should the renderer's event be lost, all who share its answer would wait for ever
+      Tick(woken);
+    }
   }
   // Here, so that the callbacks it makes run on the thread of all others.
   exchange_.GiveUp();
@@ -222,11 +229,16 @@ bool Server::Loop::AcceptOne() {
     if (MHD_add_connection(daemon_.get(), accepted, peer, size) != MHD_YES) Count(counters_.connections_turned_away);
     return true;
   }
+  const int error = errno;
   // accept(2): errors of the connection that was waiting come this way too.
-  if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) return true;
-  if (errno != EAGAIN && errno != EWOULDBLOCK) {
+  if (error == EINTR || error == ECONNABORTED || error == EPROTO) return true;
+  if (error != EAGAIN && error != EWOULDBLOCK) {
     connections_.EvictOne(Clock::now());
     accept_again_ = Clock::now() + tick_;
+    if (Clock::now() >= tell_again_) {
+      tell_again_ = Clock::now() + kTellEvery;
+      spdlog::error("no HTTP connection can be accepted: {}; trying again", std::generic_category().message(error));
+    }
   }
   return false;
 }
