@@ -22,8 +22,30 @@ SHORT = [
     ["test/netns/rule_counters_match_the_tools_test.py", "test_native_rules", "test_iptables_over_nftables", "test_iptables_legacy"],
     ["test/netns/drops_are_attributed_to_their_source_test.py", "test_each_form_of_drop_and_reject_is_exact_by_ebpf",
      "test_nflog_is_exact_with_its_prefix", "test_the_kernels_log_tells_who_was_dropped"],
+    ["test/netns/overrun_is_repaired_test.py", "test_an_overrun_amid_traffic_is_repaired_while_the_traffic_goes_on"],
+    ["test/netns/diagnose_findings_test.py", "test_each_staged_cause_is_named_first_and_healthy_hosts_accuse_nobody"],
 ]
-SHORT_SECONDS, SCRIPT_SECONDS, NETNS_SECONDS, UNIT_SECONDS = (int(seconds * HOST_SLOWNESS) for seconds in (400, 1_500, 15_000, 900))
+# Of the stages of diagnosis, what is short enough.
+TEN_STAGES = """table_full_of_one_source far_too_few_buckets gateway_does_not_forward gateway_knows_no_way_on no_route_back
+strict_reverse_path_filter_has_dropped nobody_listens_on_tcp packets_of_no_connection one_client_never_closes ended_connections_kept_for_an_hour"""
+# What a kernel must give, and the tests that show it: as they are named in the results.
+CAPABILITIES = {
+    "no module loaded before": ["first start: with no module loaded it loads what it listens to"],
+    "events": ["first start: under the kernels default each end is told"],
+    "exactness": ["first start: spoken connections rules and drops are the kernels",
+                  "entries older than the daemon: entries on both sides of the start are told apart"],
+    "overrun": ["overrun is repaired: an overrun amid traffic is repaired while the traffic goes on"],
+    "full table": ["first start: a full table is told"],
+    "nft": ["rule counters match the tools: native rules"],
+    "iptables-nft": ["rule counters match the tools: iptables over nftables"],
+    "iptables-legacy": ["rule counters match the tools: iptables legacy"],
+    "eBPF": ["drops are attributed to their source: each form of drop and reject is exact by ebpf"],
+    "NFLOG": ["drops are attributed to their source: nflog is exact with its prefix"],
+    "kernel log": ["drops are attributed to their source: the kernels log tells who was dropped"],
+    "ten diagnoses": ["diagnose findings: each staged cause is named first and healthy hosts accuse nobody"],
+    "unit as shipped": ["shipped unit: it is enabled and started", "shipped unit: it is quiet for two minutes"],
+}
+SHORT_SECONDS, SCRIPT_SECONDS, NETNS_SECONDS, UNIT_SECONDS = (int(seconds * HOST_SLOWNESS) for seconds in (700, 1_500, 15_000, 900))
 
 # Boots systemd as the machine's first process, over what `cmake --install` made.
 UNIT_START = """
@@ -95,11 +117,24 @@ class Results:
         print(f"\n{'':{width}}  " + "  ".join(f"{kernel:24}" for kernel in kernels))
         for test in tests:
             print(f"{test:{width}}  " + "  ".join(f"{cells.get(test, '-'):24.24}" for cells in kernels.values()))
+        print(f"\n{'':24}  " + "  ".join(f"{kernel:24}" for kernel in kernels))
+        for capability, shown_by in CAPABILITIES.items():
+            print(f"{capability:24}  " + "  ".join(f"{capability_of(cells, shown_by):24}" for cells in kernels.values()))
+
+
+def capability_of(cells, tests):
+    """One word for it: shown, not shown, or the part that shows it was not run (CONNTALLY_FULL=1 runs all)."""
+    results = [cells.get(test) for test in tests]
+    if None in results:
+        return "not run"
+    return "shown" if all(result.startswith("ok") for result in results) else "FAILED"
 
 
 def in_namespaces(machine, results, scripts, seconds):
     """One boot, the scripts one after another."""
     lines = [f"export CONNTALLY_TEST_SLOWNESS={SLOWNESS} PATH=$PATH:/host"]
+    if scripts is SHORT:
+        lines.append(f"export CONNTALLY_STAGES='{' '.join(TEN_STAGES.split())}'")
     for script in scripts:
         command = " ".join(script)
         lines.append(f"echo === {command} >>/host/report")

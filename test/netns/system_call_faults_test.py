@@ -156,15 +156,16 @@ def test_every_system_call_that_it_makes_is_among_those_that_are_failed():
 
 
 def try_start(case, outcomes, prefix, transient):
+    """`prefix` of the command, given the folder of its state."""
     with Namespace() as namespace, tempfile.TemporaryDirectory() as state:
-        daemon = Daemon(namespace, CONFIG, [f"--state.directory={state}"], prefix)
+        daemon = Daemon(namespace, CONFIG, [f"--state.directory={state}"], prefix(state))
         daemon.start()
         process, end = daemon.process, time.monotonic() + START_SECONDS * SLOWNESS
         try:
-            while time.monotonic() < end and process.poll() is None and not is_well(daemon):
+            well = False
+            while time.monotonic() < end and process.poll() is None and not (well := is_well(daemon)):
                 time.sleep(0.05)
             seconds = time.monotonic() - daemon.started_at
-            well = process.poll() is None and is_well(daemon)
             if process.poll() is None:
                 daemon.signal(signal.SIGTERM)
                 try:
@@ -221,7 +222,13 @@ def test_at_its_start_each_error_is_survived_or_told():
     def work(waiting):
         for case in taken_from(waiting):
             name, error, when = case
-            prefix = ["strace", "--daemonize=grandchild", "-f", "-qq", "-o", "/dev/null", f"--inject={name}:error={error}:when={when}"]
+            inject = f"--inject={name}:error={error}:when={when}"
+
+            # Of files: an eventfd takes every write, and the threads are told by one to end.
+            def prefix(state):
+                files = [f"--trace-path={state}/state.json.new"] if name == "write" else []
+                return ["strace", "--daemonize=grandchild", "-f", "-qq", "-o", "/dev/null", *files, inject]
+
             try_start(case, outcomes, prefix, transient=when != "1+")
 
     in_parallel(sample(cases, 16), work, outcomes)
@@ -349,7 +356,7 @@ def test_whichever_allocation_of_its_start_fails_it_is_survived_or_told():
 
     def work(waiting):
         for number in taken_from(waiting):
-            try_start(f"allocation {number}", outcomes, ["env", f"LD_PRELOAD={library}", f"FAILING_ALLOCATION={number}"], transient=True)
+            try_start(f"allocation {number}", outcomes, lambda _: ["env", f"LD_PRELOAD={library}", f"FAILING_ALLOCATION={number}"], transient=True)
 
     in_parallel(sample(range(1, most + 1), 40), work, outcomes)
     outcomes.tell()
