@@ -95,6 +95,18 @@ void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapse
   MakeRoom(now, idle_retention);
 }
 
+void Tally::FollowClock(View&, WallSeconds now, std::chrono::seconds step, std::chrono::seconds elapsed) {
+  // What was seen since the last call may have been written by the clock as it is now.
+  const auto is_present = [&](WallSeconds seen) { return seen <= now && now - seen <= elapsed; };
+  const auto follow = [&](std::uint32_t& seen) {
+    if (const WallSeconds at = WallOf(seen); !is_present(at)) seen = SecondsOf(std::min(at + step, now));
+  };
+  for (Ledger& ledger : ledger_) {
+    follow(ledger.first_seen);
+    follow(ledger.last_seen);
+  }
+}
+
 std::size_t Tally::PlaceOf(const Ledger& ledger) {
   const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(ledger.connections, 0, kWeights - 1));
   return weight + (ledger.proof == Proof::kProven ? kWeights : 0);

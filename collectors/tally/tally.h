@@ -91,6 +91,10 @@ class Tally {
   // connections that were replied to, goes on showing it.
   void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
+  // The clock was set by `step` within the last `elapsed`, and it is `now`: sources stay as old as they are, and as
+  // long idle. Before the Advance of that moment.
+  void FollowClock(View& view, WallSeconds now, std::chrono::seconds step, std::chrono::seconds elapsed);
+
  private:
   friend class TallyWriter;
 

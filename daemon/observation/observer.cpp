@@ -94,6 +94,7 @@ void Observer::Tick() {
   const WallSeconds wall = WallNow();
   const Clock::time_point now = Clock::now();
   Tally::View view = tally_.Take(wall);
+  FollowClock(view, wall, now - last_tick_);
   tally_.Advance(view, wall, now - last_tick_, idle_retention);
   last_tick_ = now;
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
@@ -102,6 +103,15 @@ void Observer::Tick() {
   exported_nat_.Update(nat_.figures().get(), now);
   exported_destinations_.Update(Destinations(), now);
   Remember(view, table, wall, now);
+}
+
+// An hour forward would make every idle source an hour older, and forget it with its counters.
+void Observer::FollowClock(Tally::View& view, WallSeconds wall, Clock::duration elapsed) {
+  constexpr std::chrono::seconds kUnset{5};  // rounding, and what NTP slews
+  const auto passed = std::chrono::ceil<std::chrono::seconds>(elapsed);
+  const auto step = wall - last_wall_ - passed;
+  if (std::chrono::abs(step) > kUnset) tally_.FollowClock(view, wall, step, passed + kUnset);
+  last_wall_ = wall;
 }
 
 // What charts and rates are made of.

@@ -36,6 +36,7 @@ CAPABILITIES = {
     "exactness": ["first start: spoken connections rules and drops are the kernels",
                   "entries older than the daemon: entries on both sides of the start are told apart"],
     "overrun": ["overrun is repaired: an overrun amid traffic is repaired while the traffic goes on"],
+    "clock set by an hour": ["first start: a clock that is set by an hour changes no tally and wakes nobody"],
     "full table": ["first start: a full table is told"],
     "nft": ["rule counters match the tools: native rules"],
     "iptables-nft": ["rule counters match the tools: iptables over nftables"],

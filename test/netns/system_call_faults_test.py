@@ -5,18 +5,13 @@ reason. What it counted never falls, no alert is false, no thread dies silently.
 In short a sample that is another one every day (CONNTALLY_SEED chooses it); all with CONNTALLY_FULL=1.
 """
 
-import collections
-import datetime
 import functools
 import http.client
-import queue
-import random
 import subprocess
 import tempfile
-import threading
 
+from fault_outcomes import SEED, Outcomes, in_parallel, is_well, reason_in, sample, taken_from
 from harness import *
-from metrics import Metrics
 
 # The errors of each that a kernel under pressure, another program or an administrator can bring about.
 FAULTS = {name: errors.split() for name, errors in {
@@ -47,85 +42,14 @@ CONFIG = "conntrack: {reconcile_interval: 3s}\nrules: {poll_interval: 300ms}\n"
 FAULT_SECONDS = 1.5
 RECOVERY_SECONDS = 15  # a round of the slowest collector, and the pause after a failure
 START_SECONDS = 12
-WORKERS = 4
 # Of an alert on what was done to the daemon itself there is nothing false.
 DUE = {"ConntallyDegraded"}
-# The last words of the dynamic linker, and of libmicrohttpd, which ends the process where epoll_ctl takes nothing away (it never fails so).
-LIBRARIES = ("error while loading shared libraries", "cannot allocate", "libc fatal error", "cannot create", "Cannot allocate memory", "Fatal error in GNU libmicrohttpd")
-
-SEED = os.environ.get("CONNTALLY_SEED", datetime.date.today().isoformat())
 
 
 def require_strace():
     if not shutil.which("strace"):
         raise Skip("needs the command strace")
     print(f"  CONNTALLY_SEED={SEED}")
-
-
-class Outcomes:
-    """Of all cases: how many of each, the slowest recovery, and what must not be."""
-
-    def __init__(self):
-        self.counts, self.wrong, self.slowest, self.lock = collections.Counter(), [], (0, None), threading.Lock()
-
-    def add(self, case, outcome, seconds=0.0):
-        with self.lock:
-            self.counts[outcome] += 1
-            self.slowest = max(self.slowest, (seconds, str(case)))
-
-    def fail(self, case, why):
-        with self.lock:
-            self.counts["wrong"] += 1
-            self.wrong.append(f"{case}: {why}")
-            print(f"  WRONG {case}: {why}")
-
-    def tell(self):
-        tried = sum(self.counts.values())
-        print(f"  {tried} tried: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items())) +
-              f"; slowest {self.slowest[0]:.1f} s ({self.slowest[1]})")
-        assert not self.wrong, "\n".join(self.wrong)
-
-
-def in_parallel(cases, work, outcomes):
-    """`work(queue)` in several threads, until none is left."""
-    waiting = queue.Queue()
-    for case in cases:
-        waiting.put(case)
-
-    def run_all():
-        try:
-            work(waiting)
-        except BaseException as error:  # told with the others, at the end
-            outcomes.fail("a worker", f"{type(error).__name__}: {error}")
-
-    threads = [threading.Thread(target=run_all) for _ in range(WORKERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def taken_from(waiting):
-    while True:
-        try:
-            yield waiting.get_nowait()
-        except queue.Empty:
-            return
-
-
-def sample(cases, count):
-    """All of those whose call CONNTALLY_FAULT names, when it does."""
-    if chosen := os.environ.get("CONNTALLY_FAULT"):
-        return [case for case in cases if str(case[0] if isinstance(case, tuple) else case) == chosen]
-    return cases if FULL else random.Random(SEED).sample(cases, min(count, len(cases)))
-
-
-def reason_in(log):
-    """Why it ended, in its own words, the loader's, or those of the libraries that end a process themselves."""
-    for line in log.splitlines():
-        if " error " in line or line.startswith("conntally:") or any(words in line for words in LIBRARIES):
-            return line
-    return None
 
 
 @functools.cache
@@ -195,17 +119,6 @@ def try_start(case, outcomes, prefix, transient):
             if process.poll() is None:
                 process.kill()
             process.wait()
-
-
-def is_well(daemon):
-    """Ready, in step, and none of its collectors fails."""
-    try:
-        if daemon.get("/readyz", timeout=2.0).status != 200:
-            return False
-        metrics = Metrics(daemon.get("/metrics", timeout=2.0).text)
-        return metrics.value("conntally_synced") == 1 and 0 not in metrics.series("conntally_collector_success").values()
-    except (OSError, http.client.HTTPException, LookupError, AssertionError):
-        return False
 
 
 def test_at_its_start_each_error_is_survived_or_told():

@@ -139,6 +139,19 @@ def test_quiet_on_a_healthy_host():
     assert not failed, f"collectors that fail: {failed}"
 
 
+def test_a_clock_that_is_set_by_an_hour_changes_no_tally_and_wakes_nobody():
+    """The machine's own, which a test in namespaces may not touch."""
+    before = daemon.metrics()
+    for step in (3600, -7200, 3600):
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
+        ct_load(here, "create", "--count", 500, "--sources", 50)
+        daemon.wait_equal(10)
+        ct_load(here, "delete", "--count", 500, "--sources", 50)
+        daemon.wait_equal(10)
+    check_invariants(daemon.metrics(), before)
+    assert not firing(daemon), firing(daemon)
+
+
 def test_a_full_table_is_told():
     with machine_sysctls(net__netfilter__nf_conntrack_max=50):
         for _ in range(100):
