@@ -190,8 +190,8 @@ TEST_CASE("a LOG rule whose prefix speaks of debugging is told last") {
 
 TEST_CASE("chains that no walk goes through are said") {
   AskedRules asked;
-  asked.firewall.Base("b", "forward", "forward", 0, Verdict::kDrop, {}, RuleFamily::kBridge);
+  asked.firewall.Base("b", "forward", "forward", 0, Verdict::kDrop, {}, RuleFamily::kArp);
   const auto report = asked.Look();
   REQUIRE(report.not_checked.size() == 1);
-  CHECK(report.not_checked[0].what == "table bridge b, chain forward");
+  CHECK(report.not_checked[0].what == "table arp b, chain forward");
 }
