@@ -63,7 +63,9 @@ def test_groups_add_up_under_load_while_prefixes_move():
                                                           "--source-offset", 300, "--live", 3_000, "--protocol", "udp"))
             load.start()
             ct_load(namespace, "create", *bulk, "--rate", 3_000)
-            for groups in (SECOND, {}, FIRST, SECOND, FIRST):
+            reload(daemon, SECOND)
+            ct_load(namespace, "create", *bulk, "--first", 6_000, "--rate", 6_000)
+            for groups in ({}, FIRST, SECOND, FIRST):
                 reload(daemon, groups)
                 time.sleep(0.5)
             load.join()
@@ -74,7 +76,6 @@ def test_groups_add_up_under_load_while_prefixes_move():
             assert metrics.value("conntally_group_opened_total", group="vpn") > 0, "what was counted is gone"
             reload(daemon, SECOND)
             claim("moved", wait_equal(daemon, SECOND, 20), 2)
-            ct_load(namespace, "delete", *bulk)
             namespace.run("conntrack", "-F")
             claim("back to none", wait_equal(daemon, SECOND, 20), 4)
         metrics = daemon.metrics()
