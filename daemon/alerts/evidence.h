@@ -39,6 +39,16 @@ struct AlertEvidence {
     SourceFigures figures = {};  // of its connections; all zero where none are known
     bool own = false;
   };
+  // What was dropped of late of this host's own packets, whose destination is known.
+  struct OwnDrop {
+    std::string source;
+    IpAddress destination;
+    std::uint8_t protocol = 0;
+    std::uint16_t port = 0;
+    std::string rule;  // empty: not known
+    std::uint64_t packets = 0;
+    std::chrono::steady_clock::time_point last;
+  };
   // One that most failing connections are of.
   struct Failing {
     std::string name;
@@ -75,7 +85,8 @@ struct AlertEvidence {
 
   std::vector<Source> sources;                   // by name; none that is excluded from export
   std::vector<DroppedSource> dropped;            // likewise
-  std::vector<SourceFigures> regulars;           // likewise: sources that lately proved themselves
+  std::vector<OwnDrop> own_drops;                // the most packets first, kDroppedMax of them
+  std::vector<SourceFigures> regulars;           // none that is excluded: sources that lately proved themselves
   std::uint64_t opened = 0;                      // connections, since the start
   std::uint64_t dropped_packets = 0;             // likewise
   std::shared_ptr<const AnswerFigures> answers;  // null before the first survey

@@ -47,6 +47,7 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   }
   std::erase_if(episodes_, [&](const auto& entry) { return evidence.now - entry.second.last > kOver; });
   ReadRegulars(rules, into);
+  ReadOwn(evidence, into);
   std::erase_if(drop_rates_,
                 [&](const auto& entry) { return evidence.now - entry.second.last_seen > 2 * BatchedRate::kWindow; });
   if (drop_rates_.size() <= kDropRatesMax) return;
@@ -244,6 +245,24 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   told_ = std::move(told);
 }
 
+// By a rule of which regulars are told already it is one alert, which names the rule.
+void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
+  std::map<std::string, std::vector<OwnDestinations::CutOff>> by_rule;
+  for (auto& each : own_destinations_.Follow(evidence)) by_rule[each.rule].push_back(std::move(each));
+  for (const auto& [label, cut_off] : by_rule) {
+    if (told_.contains(label) || invalid_.contains(label)) continue;
+    std::vector<std::pair<std::int64_t, std::string>> most;
+    for (const auto& each : cut_off) most.emplace_back(static_cast<std::int64_t>(each.packets), each.destination);
+    into.push_back(
+        {{AlertKind::kRegularSourcesDropped, {}, label},
+         kTold,
+         fmt::format("This host's own packets ({}) to {} of its regular destinations are dropped or rejected by "
+                     "{}, and none of these has answered since. Most: {}.",
+                     cut_off.front().source, cut_off.size(), NameOfRule(label), FirstOf(std::move(most), 5)),
+         {{"destinations", static_cast<double>(cut_off.size())}}});
+  }
+}
+
 nlohmann::json DropJudge::Save() const {
   auto services = nlohmann::json::array();
   for (const auto& [service, last] : services_) services.push_back({service.first, service.second});
@@ -268,7 +287,7 @@ std::string DropJudge::Restore(const nlohmann::json& saved) {
 
 std::size_t DropJudge::bytes() const {
   return regulars_.bytes() + drop_rates_.size() * 300 + episodes_.size() * (sizeof(Episode) + 128) +
-         services_.size() * 64;
+         services_.size() * 64 + own_destinations_.bytes();
 }
 
 }  // namespace conntally

@@ -16,6 +16,9 @@
 // more is enough by itself. Several began to fail within kOnsetTogether (a ban that finds one source after another is
 // at its work), and for kDroppedFor, or kRejectedFor where the rule rejects: a rollout refuses its regulars for 40 s.
 //
+// It tells as well of the host's own regular destinations that are cut off (own_destinations.h), by the rule that does
+// it.
+//
 // Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports. Threads: one owner.
 #pragma once
 
@@ -27,6 +30,7 @@
 #include <vector>
 
 #include "daemon/alerts/judge.h"
+#include "daemon/alerts/own_destinations.h"
 #include "daemon/alerts/rate_windows.h"
 #include "daemon/alerts/regulars.h"
 
@@ -95,12 +99,14 @@ class DropJudge {
   void ReadSource(const AlertRules& rules, const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source,
                   Readings& into);
   void ReadRegulars(const AlertRules& rules, Readings& into);
+  void ReadOwn(const AlertEvidence& evidence, Readings& into);
   static double WeightOf(const Episode& episode);
 
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
   std::uint64_t drop_rates_forgotten_ = 0;  // before their time
   std::map<std::string, RuleDrops> by_rule_;
   Regulars regulars_;
+  OwnDestinations own_destinations_;
   std::map<std::pair<std::uint8_t, std::uint16_t>, SteadyTime> services_;  // protocol and port: when they last answered
   std::map<std::string, Episode> episodes_;                                // by source
   std::map<std::string, double> rates_;                                    // of the sources, at this look

@@ -1,5 +1,6 @@
 // Observer::GatherEvidence: all sources are looked at, each second, and few are kept.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -140,8 +141,26 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   for (const IpAddress& address : rules_.own_addresses())
     own_addresses_.insert(Masked(address, GroupOf(address).length));
   GatherDropped(evidence);
+  GatherOwnDrops(evidence);
   GatherSources(rules, evidence);
+  std::set<IpAddress> regulars;
+  for (const SourceFigures& figures : evidence.regulars) regulars.insert(figures.source);
+  drops_.set_regulars(std::move(regulars));
   return evidence;
+}
+
+void Observer::GatherOwnDrops(AlertEvidence& evidence) {
+  constexpr std::chrono::minutes kLately{1};
+  auto drops = drops_.Recent([&](const RecentDrop& drop) {
+    return drop.ends.destination && drop.ends.destination_port != 0 && evidence.now - drop.last <= kLately &&
+           IsOwn(Masked(drop.ends.source, GroupOf(drop.ends.source).length));
+  });
+  std::ranges::sort(drops, std::greater{}, &RecentDrop::packets);
+  drops.resize(std::min(drops.size(), AlertEvidence::kDroppedMax));
+  for (const RecentDrop& drop : drops) {
+    evidence.own_drops.push_back({drop.ends.source.ToString(), *drop.ends.destination, drop.protocol,
+                                  drop.ends.destination_port, drop.rule, drop.packets, drop.last});
+  }
 }
 
 void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {

@@ -28,7 +28,7 @@ std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint6
 }  // namespace
 
 Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-                   RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors)
+                   RuleCollector& rules, DropCollector& drops, std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
       ipv4_prefix_(config.sources.ipv4_prefix),
       ipv6_prefix_(config.sources.ipv6_prefix),

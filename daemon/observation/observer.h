@@ -37,7 +37,7 @@ class Observer {
  public:
   // All outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
-           RuleCollector& rules, const DropCollector& drops, std::vector<const Collector*> collectors);
+           RuleCollector& rules, DropCollector& drops, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
@@ -89,6 +89,7 @@ class Observer {
   void DescribeConntrack(Snapshot& snapshot) const;
   void GatherSources(const AlertRules& rules, AlertEvidence& evidence);
   void GatherDropped(AlertEvidence& evidence);
+  void GatherOwnDrops(AlertEvidence& evidence);
   bool IsOwn(const IpAddress& source) const { return own_addresses_.contains(source); }
 
   mutable std::mutex config_mutex_;
@@ -99,7 +100,7 @@ class Observer {
   ConntrackCollector& conntrack_;
   TableCollector& table_;
   RuleCollector& rules_;
-  const DropCollector& drops_;
+  DropCollector& drops_;
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped

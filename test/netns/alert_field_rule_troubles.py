@@ -132,8 +132,7 @@ async def a_reload_of_a_gateway_loses_an_accept_rule(net):
     await net.nft(GATEWAY_RULES % accept)
 
 
-@trouble(Told("RegularSourcesDropped", rule="tcp dport 5432 drop", mentions=(HOST,)), also=("DropRuleSpike", "ConnectionsUnanswered"),
-         not_yet="a dropped packet is known by its port, not yet by whom it was for: blocked sites on 443 look the same")
+@trouble(Told("RegularSourcesDropped", rule="tcp dport 5432 drop", mentions=(HOST, server(0))), also=("DropRuleSpike", "ConnectionsUnanswered"))
 async def an_output_rule_cuts_a_host_off_its_database(net):
     await net.nft(OPEN)
     net.serve_tcp("outside", 5432)
