@@ -11,6 +11,7 @@ function openDetail(name) {
   byId("detail-facts").known = undefined;
   byId("kind-table").hidden = true;
   byId("detail-pending").hidden = false;
+  showDrops([]);
   setText(byId("detail-pending"), "asking the kernel …");
   drawHour({ times: [], connections: [], new_rate: [], drop_rate: [] });
   setText(byId("detail-history"), "");
@@ -53,12 +54,22 @@ function showKinds(survey, failure) {
     (row, kind) => fillRow(row, [kind.protocol, kind.destination_port ? String(kind.destination_port) : "–", kind.state, count(kind.connections)]));
 }
 
+function showDrops(drops) {
+  byId("no-drops").hidden = drops.length > 0;
+  byId("drop-table").hidden = drops.length === 0;
+  const key = (drop) => [drop.source, drop.destination, drop.port, drop.icmp_type, drop.protocol, drop.interface, drop.hook, drop.rule, drop.via].join(" ");
+  keepInStep(byId("drop-rows"), drops, key, () => makeRow(["", "", "number", "", "", "", "number", "rule"]),
+    (row, drop) => fillRow(row, [drop.last.slice(11, 19), drop.destination || "–", drop.port ? String(drop.port) : "–", drop.protocol || "–",
+      drop.interface || "–", drop.hook || "–", count(drop.packets), drop.rule || "–"]));
+}
+
 async function refreshDetail(all) {
   const name = detail.name;
   if (!byId("detail").open) return;
   const query = encodeURIComponent(name);
-  const [sources, history, surveys] = await Promise.all([
-    ask(`api/v1/sources?limit=2&source=${query}`), ask(`api/v1/history?source=${query}`), ask(`api/v1/sources/detail?rows=200&source=${query}`)]);
+  const [sources, history, surveys, recent] = await Promise.all([
+    ask(`api/v1/sources?limit=2&source=${query}`), ask(`api/v1/history?source=${query}`), ask(`api/v1/sources/detail?rows=200&source=${query}`),
+    ask(`api/v1/drops?limit=50&source=${query}`)]);
   if (name !== detail.name) return;
   const source = sources.sources.find((one) => one.source === name);
   if (!source) {
@@ -73,5 +84,6 @@ async function refreshDetail(all) {
   drawHour(history);
   setText(byId("detail-history"), history.times.length ? "" : "The last hour is kept only for the sources at the top of a ranking; this one has not been there.");
   showKinds(surveys.sources[0], surveys.failure);
+  showDrops(recent.drops);
   detail.pending = surveys.sources[0].pending;
 }

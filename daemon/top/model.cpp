@@ -203,6 +203,18 @@ Taken TakeAlerts(const std::string& answer, Model& model) {
   });
 }
 
+Taken TakeDrops(const std::string& answer, Model& model) {
+  return Take(answer, "drops", [&](const Json& json) {
+    std::vector<LateDrop> drops;
+    for (const Json& drop : json.at("drops")) {
+      drops.push_back({Text(drop, "last"), Text(drop, "source"), Text(drop, "destination"), Text(drop, "protocol"),
+                       Text(drop, "interface"), Text(drop, "hook"), Text(drop, "rule"), Count(drop, "port"),
+                       Count(drop, "packets")});
+    }
+    model.late_drops = std::move(drops);
+  });
+}
+
 Taken TakeDetails(const std::string& answer, Model& model) {
   return Take(answer, "sources", [&](const Json& json) {
     for (const Json& source : json.at("sources")) {

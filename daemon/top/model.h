@@ -124,6 +124,15 @@ struct PortKind {
   std::uint64_t connections = 0;
 };
 
+// Packets of one source to one destination.
+struct LateDrop {
+  std::string last;  // when
+  std::string source, destination, protocol, interface, hook;
+  std::string rule;  // empty: not known
+  std::uint64_t port = 0;
+  std::uint64_t packets = 0;
+};
+
 // The connections of one source by port and state.
 struct Detail {
   bool pending = true;  // nobody has looked yet
@@ -147,6 +156,7 @@ struct Model {
   bool alerts_known = false;
   std::vector<Alert> alerts;
   std::map<std::string, Detail> details;  // by source's name; of those that are shown
+  std::vector<LateDrop> late_drops;       // newest first; while they are shown
   Series entries;
   std::string opened_source;  // whose these are:
   std::optional<Source> opened;
@@ -160,6 +170,7 @@ Taken TakeStatus(const std::string& answer, Model& model);
 Taken TakeSources(const std::string& answer, Model& model);
 Taken TakeOpenedSource(const std::string& answer, Model& model);
 Taken TakeAlerts(const std::string& answer, Model& model);
+Taken TakeDrops(const std::string& answer, Model& model);
 Taken TakeDetails(const std::string& answer, Model& model);
 Taken TakeHistory(const std::string& answer, Model& model);
 Taken TakeOpenedHistory(const std::string& answer, Model& model);

@@ -80,6 +80,12 @@ void Ask(const std::string& url, const Question& question, const std::stop_token
     round.Get("/api/v1/sources?source=" + name, TakeOpenedSource);
     round.Get("/api/v1/history?source=" + name, TakeOpenedHistory, true);
   }
+  if (question.drops) {
+    const std::string of = !question.drops_of.empty() ? question.drops_of
+                           : question.filter          ? question.filter->ToString()
+                                                      : "";
+    round.Get("/api/v1/drops?limit=200" + (of.empty() ? "" : "&source=" + InUrl(of)), TakeDrops, true);
+  }
   const std::string names = NamesOfListed(question, model);
   if (!names.empty()) {
     model.details.clear();

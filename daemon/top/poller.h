@@ -23,6 +23,8 @@ struct Question {
   std::optional<Prefix> filter;
   std::string opened;  // a source's name; empty: none
   std::size_t sources = 64;
+  bool drops = false;    // what was dropped of late
+  std::string drops_of;  // of this source alone; empty: of those that `filter` has
 
   friend bool operator==(const Question&, const Question&) = default;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "daemon/top/drops_screen.h"
 #include "daemon/top/head.h"
 #include "daemon/top/source_list.h"
 #include "daemon/top/source_screen.h"
@@ -57,6 +58,7 @@ Frame HelpScreen() {
       {"Esc", "back; in the list: no filter"},
       {"space f", "freeze, and go on"},
       {"a r", "alerts; the rules that drop or reject the most"},
+      {"x", "what was dropped of late, of whom and for whom; in an opened source: of it"},
       {"? h", "this help"},
       {"q", "quit"},
   };
@@ -80,9 +82,10 @@ Row Foot(const View& view, Size size) {
   if (view.prompt)
     return Row().Add("filter by address or CIDR: ", Style::kBold).Add(*view.prompt).Add(view.unicode ? "█" : "_");
   if (!view.message.empty()) return Row().Add(view.message, Style::kWarning);
-  const std::string keys = view.screen == Screen::kSources
-                               ? "quit q  help ?  sort c n u d  filter /  open Enter  freeze f  alerts a  rules r"
-                               : "quit q  help ?  back Esc  scroll up down  freeze f";
+  const std::string keys =
+      view.screen == Screen::kSources
+          ? "quit q  help ?  sort c n u d  filter /  open Enter  freeze f  alerts a  rules r  drops x"
+          : "quit q  help ?  back Esc  scroll up down  freeze f  drops x";
   Row row;
   if (view.filter && view.screen == Screen::kSources) row.Add("within " + view.filter->ToString() + "  ", Style::kBold);
   return row.Add(Cut(keys, size.columns - std::min(size.columns, row.width())), Style::kDim);
@@ -122,6 +125,7 @@ Frame Render(const Model& model, const View& view, Size size, const Moment& mome
     case Screen::kSource: body = Scrolled(SourceScreen(model, view, size), view.scroll, rows); break;
     case Screen::kAlerts: body = Scrolled(AlertsScreen(model), view.scroll, rows); break;
     case Screen::kRules: body = Scrolled(RulesScreen(model), view.scroll, rows); break;
+    case Screen::kDrops: body = Scrolled(DropsScreen(model, view), view.scroll, rows); break;
     case Screen::kHelp: body = Scrolled(HelpScreen(), view.scroll, rows); break;
   }
   body.resize(rows);

@@ -101,7 +101,9 @@ class Live {
       poller_.set_question({.sort = view_.sort,
                             .filter = view_.filter,
                             .opened = view_.screen == Screen::kSource ? view_.opened : "",
-                            .sources = std::max<std::size_t>(64, size_.rows)});
+                            .sources = std::max<std::size_t>(64, size_.rows),
+                            .drops = view_.screen == Screen::kDrops,
+                            .drops_of = view_.drops_of});
     }
   }
 

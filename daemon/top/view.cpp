@@ -99,6 +99,7 @@ void ApplyCharacter(char character, const Model& model, View& view) {
     case '/': view.prompt = ""; return;
     case 'a': return Show(Screen::kAlerts, view);
     case 'r': return Show(Screen::kRules, view);
+    case 'x': view.drops_of = view.screen == Screen::kSource ? view.opened : ""; return Show(Screen::kDrops, view);
     case '?':
     case 'h': return Show(Screen::kHelp, view);
     case 'j': return Move(1, model, view);

@@ -10,7 +10,7 @@
 
 namespace conntally::top {
 
-enum class Screen : std::uint8_t { kSources, kSource, kAlerts, kRules, kHelp };
+enum class Screen : std::uint8_t { kSources, kSource, kAlerts, kRules, kDrops, kHelp };
 enum class Sort : std::uint8_t { kConnections, kNewRate, kUnreplied, kDrops };
 const char* NameOf(Sort sort);  // as the API names it
 
@@ -41,6 +41,7 @@ struct View {
   std::string selected;               // a source's name
   std::size_t selected_row = 0;       // where it was last: who leaves the list hands its place to its successor
   std::string opened;                 // a source's name
+  std::string drops_of;               // likewise, whose drops are shown; empty: all
   std::size_t scroll = 0;             // of any other screen than the sources
   std::optional<std::string> prompt;  // the filter as it is being typed
   std::string message;                // until the next key
