@@ -20,11 +20,4 @@ Response ErrorResponse(int status, std::string_view message) {
   return response;
 }
 
-Handler WithoutParameters(std::function<Response()> answer) {
-  return [answer = std::move(answer)](const Request& request) {
-    if (request.query.empty()) return answer();
-    return ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
-  };
-}
-
 }  // namespace conntally::http

@@ -67,7 +67,4 @@ Handler WithoutParameters(std::function<Response()> answer);
 // UTF-8 are replaced.
 Response ErrorResponse(int status, std::string_view message);
 
-// A handler that takes none. A parameter that would change nothing is refused: who gives one expects it to.
-Handler WithoutParameters(std::function<Response()> answer);
-
 }  // namespace conntally::http
