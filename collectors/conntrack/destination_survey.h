@@ -23,6 +23,7 @@
 #include <mutex>
 #include <vector>
 
+#include "collectors/conntrack/endpoint.h"
 #include "collectors/conntrack/flow_tracker.h"
 #include "collectors/conntrack/hashed_numbers.h"
 #include "collectors/conntrack/survey_pace.h"
@@ -31,13 +32,7 @@
 
 namespace conntally {
 
-struct Destination {
-  IpAddress address;
-  std::uint16_t port = 0;  // 0 where the protocol has none
-  std::uint8_t protocol = 0;
-
-  friend auto operator<=>(const Destination&, const Destination&) = default;
-};
+using Destination = Endpoint;
 
 struct DestinationFigures {
   static constexpr std::chrono::seconds kRateWindow{10};

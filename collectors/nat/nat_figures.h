@@ -3,23 +3,14 @@
 #pragma once
 
 #include <chrono>
-#include <compare>
 #include <cstdint>
 #include <vector>
 
+#include "collectors/conntrack/endpoint.h"
 #include "collectors/tally/address.h"
 #include "collectors/tally/ranges.h"
 
 namespace conntally {
-
-// One end of connections. `port` is in host order, and 0 where the protocol has none.
-struct Endpoint {
-  IpAddress address;
-  std::uint16_t port = 0;
-  std::uint8_t protocol = 0;  // IANA number
-
-  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
-};
 
 // The ports of one translated address towards one destination. No two connections share one there: that is how the
 // kernel tells their answers apart.

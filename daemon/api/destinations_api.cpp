@@ -27,8 +27,22 @@ double ValueOf(const OfDestination& destination, DestinationsQuery::Sort sort) {
   return 0;
 }
 
+// Where its connections go, where that is elsewhere.
+std::string TranslatedJson(const NatFigures* nat, const Destination& destination) {
+  if (nat == nullptr) return {};
+  std::string translated;
+  const auto [first, last] =
+      std::ranges::equal_range(nat->destinations, destination, {}, &DestinationTranslation::before);
+  for (auto each = first; each != last; ++each) {
+    translated +=
+        fmt::format(R"({}{{"destination": "{}", "port": {}, "connections": {}}})", translated.empty() ? "" : ", ",
+                    each->after.address.ToString(), each->after.port, each->connections);
+  }
+  return translated.empty() ? "" : fmt::format(R"(, "translated": [{}])", translated);
+}
+
 // Nothing in it needs escaping.
-std::string RowJson(const Observer& observer, const OfDestination& row) {
+std::string RowJson(const Observer& observer, const NatFigures* nat, const OfDestination& row) {
   std::string sources;
   for (const DestinationFigures::Source& source : row.sources) {
     if (source.connections == 0) break;
@@ -37,14 +51,15 @@ std::string RowJson(const Observer& observer, const OfDestination& row) {
   }
   const Destination& to = row.destination;
   return fmt::format(R"({{"destination": "{}", "port": {}, "protocol": "{}", "connections": {}, "unreplied": {}, )"
-                     R"("new_rate": {:.1f}, "sources": [{}]}})",
+                     R"("new_rate": {:.1f}, "sources": [{}]{}}})",
                      to.address.ToString(), to.port, ProtocolName(to.protocol), row.connections, row.unreplied,
-                     row.new_rate(), sources);
+                     row.new_rate(), sources, TranslatedJson(nat, to));
 }
 
 // What an answer is written from.
 struct RankedDestinations {
   std::shared_ptr<const DestinationFigures> survey;  // that the rows are of
+  std::shared_ptr<const NatFigures> nat;             // null: nothing is known yet
   std::vector<const OfDestination*> rows;
   std::size_t total = 0;
   bool synced = false;
@@ -54,7 +69,7 @@ struct RankedDestinations {
     if (next > rows.size()) return {};
     std::string piece = next == 0 ? "{\"destinations\": [" : "";
     const std::size_t end = std::min(next + kRowsPerPiece, rows.size());
-    for (; next < end; ++next) piece += (next > 0 ? ",\n" : "") + RowJson(observer, *rows[next]);
+    for (; next < end; ++next) piece += (next > 0 ? ",\n" : "") + RowJson(observer, nat.get(), *rows[next]);
     if (next < rows.size()) return piece;
     ++next;
     return piece + fmt::format("], \"total\": {}, \"complete\": {}, \"synced\": {}}}\n", total, survey->whole, synced);
@@ -113,6 +128,7 @@ http::Response AnswerDestinations(Observer& observer, const http::Request& reque
   auto ranked = std::make_shared<RankedDestinations>();
   ranked->survey = observer.Destinations();
   if (ranked->survey == nullptr) ranked->survey = std::make_shared<const DestinationFigures>();
+  ranked->nat = observer.Nat();
   ranked->synced = observer.synced();
   ranked->rows = RankDestinations(*ranked->survey, *query, ranked->total);
   return {.content_type = http::kJsonContentType,

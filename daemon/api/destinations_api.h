@@ -1,6 +1,6 @@
 // /api/v1/destinations?sort=connections|unreplied|new_rate&limit=50&destination=CIDR: whom the connections want, before
-// any translation, and the sources that hold most of them. Every destination that the last survey has a place for; its
-// rows are written piece by piece.
+// any translation and, where they go elsewhere, after it, and the sources that hold most of them. Every destination
+// that the last survey has a place for; its rows are written piece by piece.
 //
 // Threads: any.
 #pragma once

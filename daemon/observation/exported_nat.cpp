@@ -3,35 +3,23 @@
 #include <map>
 
 namespace conntally {
-namespace {
 
-ExportedNat::Key KeyOf(const PortUse& use) { return {use.nat_address, use.destination}; }
-
-SeriesBudget::Class ClassOf(const PortUse& use) {
-  constexpr double kMuch = 0.5, kSome = 0.1;
-  const double usage = use.usage();
-  return usage >= kMuch   ? SeriesBudget::Class::kProven
-         : usage >= kSome ? SeriesBudget::Class::kHeavy
-                          : SeriesBudget::Class::kOther;
-}
-
-}  // namespace
-
-void ExportedNat::Update(const NatFigures* figures, Keys::Clock::time_point now) {
-  std::vector<Keys::Ranked> ranked;
+void ExportedNat::Update(const NatFigures* figures, Clock::time_point now) {
+  constexpr double kMuch = 0.5;  // goes first
+  std::map<Key, Set::Candidate> ranked;
   std::map<Key, const PortUse*> uses;
   if (figures != nullptr) {
     for (const PortUse& use : figures->uses) {
-      ranked.push_back({KeyOf(use), ClassOf(use)});
-      uses.emplace(KeyOf(use), &use);
+      const Key key{use.nat_address, use.destination};
+      if (ranked.size() < options_.top) ranked.emplace(key, Set::Candidate{use.usage() >= kMuch, use.usage()});
+      uses.emplace(key, &use);
     }
   }
-  keys_.Update(std::move(ranked), now);
-  std::erase_if(last_, [&](const auto& each) { return !keys_.exported().contains(each.first); });
-  for (const auto& [key, last_ranked] : keys_.exported()) {
-    PortUse& last = last_[key];
-    const auto use = uses.find(key);
+  exported_.Update(ranked, now);
+  for (auto& [key, held] : exported_.held()) {
+    PortUse& last = held.kept;
     last.used = last.closed = 0;
+    const auto use = uses.find(key);
     if (use == uses.end()) continue;
     last = *use->second;
     last.holders.clear();
@@ -40,7 +28,7 @@ void ExportedNat::Update(const NatFigures* figures, Keys::Clock::time_point now)
 
 std::vector<PortUse> ExportedNat::exported() const {
   std::vector<PortUse> uses;
-  for (const auto& [key, use] : last_) uses.push_back(use);
+  for (const auto& [key, held] : exported_.held()) uses.push_back(held.kept);
   return uses;
 }
 

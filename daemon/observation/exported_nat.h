@@ -5,28 +5,41 @@
 #include <vector>
 
 #include "collectors/nat/nat_figures.h"
-#include "daemon/observation/exported_keys.h"
+#include "daemon/observation/exported_set.h"
 
 namespace conntally {
 
 class ExportedNat {
  public:
-  using Key = std::pair<IpAddress, Endpoint>;  // the translated address, and the destination
-  using Keys = ExportedKeys<Key>;
+  using Clock = std::chrono::steady_clock;
 
-  explicit ExportedNat(Keys::Options options) : keys_(options) {}
-  void set_options(Keys::Options options) { keys_.set_options(options); }
+  struct Options {
+    std::uint32_t top = 10;
+    std::chrono::milliseconds hold{0};
+    std::uint32_t new_max_per_hour = 600;
+  };
+
+  explicit ExportedNat(Options options) : options_(options), exported_(SetOptions()) {}
+  void set_options(Options options) {
+    options_ = options;
+    exported_.set_options(SetOptions());
+  }
 
   // `figures` may be null: nothing is known yet.
-  void Update(const NatFigures* figures, Keys::Clock::time_point now);
+  void Update(const NatFigures* figures, Clock::time_point now);
 
   // By key, without who holds them. One that left the figures has nothing in use.
   std::vector<PortUse> exported() const;
-  const Keys& keys() const { return keys_; }
+  std::uint64_t holds_turned_away() const { return exported_.holds_turned_away(); }
+  std::uint64_t held_back() const { return exported_.held_back(); }
 
  private:
-  Keys keys_;
-  std::map<Key, PortUse> last_;  // of those exported
+  using Key = std::pair<IpAddress, Endpoint>;  // the translated address, and the destination
+  using Set = ExportedSet<Key, PortUse>;
+  Set::Options SetOptions() const { return {options_.hold, options_.top, options_.new_max_per_hour}; }
+
+  Options options_;
+  Set exported_;
 };
 
 }  // namespace conntally

@@ -16,7 +16,7 @@ ExportedSources::Options ExportOptions(const Config& config) {
           config.sources.export_new_max_per_hour};
 }
 
-ExportedNat::Keys::Options NatOptions(const Config& config) {
+ExportedNat::Options NatOptions(const Config& config) {
   return {config.nat.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
 }
 

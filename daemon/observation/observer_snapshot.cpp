@@ -83,8 +83,8 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   snapshot.nat = nat_.figures();
   exported_nat_.Update(snapshot.nat.get(), now);
   snapshot.nat_exported = exported_nat_.exported();
-  snapshot.trust.overflows["nat_export_hold"] = exported_nat_.keys().holds_turned_away();
-  snapshot.trust.overflows["nat_export_new"] = exported_nat_.keys().held_back();
+  snapshot.trust.overflows["nat_export_hold"] = exported_nat_.holds_turned_away();
+  snapshot.trust.overflows["nat_export_new"] = exported_nat_.held_back();
   snapshot.trust.overflows["export_hold"] = exported_.holds_turned_away();
   snapshot.trust.overflows["export_new"] = exported_.held_back();
   snapshot.trust.overflows["destination_export_hold"] = exported_destinations_.holds_turned_away();

@@ -1,7 +1,5 @@
 #include "daemon/process/signals.h"
 
-#include <signal.h>
-
 #include <initializer_list>
 
 namespace conntally {

@@ -1,6 +1,8 @@
 // The signals that the daemon acts on, which stay pending until it takes them. Main thread.
 #pragma once
 
+#include <signal.h>
+
 #include <chrono>
 
 namespace conntally {

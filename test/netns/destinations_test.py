@@ -141,10 +141,17 @@ def test_a_translated_destination_is_the_one_that_was_asked_for():
         assert rows["203.0.113.9", 53, "udp"]["connections"] == 9
         assert rows["2001:db8:3::1", 80, "tcp"]["connections"] == 1
         assert rows[SERVER, ECHO_PORT, "tcp"]["connections"] == 7  # those that asked for it itself
+        wait_until(lambda: translated(daemon).get(("203.0.113.9", 80, "tcp")) == [{"destination": SERVER, "port": ECHO_PORT, "connections": 9}], 10,
+                   "where they go is told as well")
+        assert (SERVER, ECHO_PORT, "tcp") not in translated(daemon)
         metrics = daemon.metrics()
         assert metrics.value("conntally_destination_connections", destination="203.0.113.9", port="80", protocol="tcp") == 9
         for connection in held:
             connection.close()
+
+
+def translated(daemon):
+    return {key_of(row): row["translated"] for row in ask(daemon, limit=1000)["destinations"] if "translated" in row}
 
 
 def test_many_connections_to_thousands_of_destinations():

@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <set>
+
 #include "test/support/catch.h"
 
 using namespace conntally;
@@ -36,7 +38,7 @@ Used UsedOf(const ExportedNat& exported) {
 
 TEST_CASE("the fullest have series, and keep them for a while when they are it no more") {
   ExportedNat exported({.top = 2, .hold = 10s, .new_max_per_hour = 600});
-  auto now = ExportedNat::Keys::Clock::time_point{} + 1h;
+  auto now = ExportedNat::Clock::time_point{} + 1h;
   const auto look = [&](std::vector<PortUse> uses) {
     now += 1s;
     const NatFigures figures = Figures(std::move(uses));
@@ -55,7 +57,7 @@ TEST_CASE("the fullest have series, and keep them for a while when they are it n
 
 TEST_CASE("series are bounded, whoever comes and goes") {
   ExportedNat exported({.top = 3, .hold = 5min, .new_max_per_hour = 20});
-  auto now = ExportedNat::Keys::Clock::time_point{} + 1h;
+  auto now = ExportedNat::Clock::time_point{} + 1h;
   std::set<IpAddress> ever;
   for (int i = 0; i < 1800; ++i) {
     now += 1s;
