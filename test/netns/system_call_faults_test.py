@@ -2,7 +2,7 @@
 """Every system call that the daemon makes fails with each error that it can, at its start and while it runs: it recovers, or it ends with a
 reason. What it counted never falls, no alert is false, no thread dies silently. And the n-th allocation of its start fails.
 
-In short a sample that is another one every day (CONNTALLY_SEED chooses it); all with CONNTALLY_FULL=1.
+In short a sample, which CONNTALLY_SEED chooses; all with CONNTALLY_FULL=1.
 """
 
 import functools
@@ -29,6 +29,7 @@ FAULTS = {name: errors.split() for name, errors in {
     "sysinfo": "EFAULT", "unlink": "EACCES EROFS", "write": "EIO ENOSPC EAGAIN EINTR EPIPE", "writev": "EAGAIN EPIPE",
     "wait4": "EINTR", "pipe2": "EMFILE", "vfork": "EAGAIN ENOMEM", "getcwd": "ENOENT", "ftruncate": "EIO", "readlink": "EACCES",
     "memfd_create": "EMFILE", "clock_nanosleep": "EINTR", "sched_getaffinity": "EINVAL", "readlinkat": "EACCES", "access": "EACCES", "timerfd_create": "EMFILE",
+    "setpriority": "EACCES", "unshare": "EPERM ENOSPC ENOMEM",
 }.items()}
 # Of one call: nothing is interrupted, or given up by its client, for ever.
 FLEETING = {"EINTR", "ECONNABORTED"}
@@ -79,6 +80,11 @@ def test_every_system_call_that_it_makes_is_among_those_that_are_failed():
     print(f"  {len(made)} system calls made, {len(set(made) & set(FAULTS))} of them can fail")
 
 
+def out_of_memory(daemon):
+    """A destructor that finds no memory, such as the JSON library's, ends the process: no exception may leave it."""
+    return daemon.process.returncode == -signal.SIGABRT and "ends by a fault of its own: out of memory" in daemon.log
+
+
 def try_start(case, outcomes, prefix, transient):
     """`prefix` of the command, given the folder of its state."""
     with Namespace() as namespace, tempfile.TemporaryDirectory() as state:
@@ -98,6 +104,8 @@ def try_start(case, outcomes, prefix, transient):
                     if transient:
                         return outcomes.fail(case, f"does not end on SIGTERM\n{daemon.log}")
                     return outcomes.add(case, "not to be ended while it lasted")
+                if out_of_memory(daemon):
+                    return outcomes.add(case, "ended with a reason", seconds)
                 if process.returncode < 0 and "libmicrohttpd" not in daemon.log:
                     return outcomes.fail(case, f"ended by signal {-process.returncode} on SIGTERM\n{daemon.log}")
                 if well:
@@ -110,6 +118,8 @@ def try_start(case, outcomes, prefix, transient):
                 return outcomes.add(case, "ran without, and told it")
             if process.returncode == -signal.SIGSEGV and not daemon.log and case[0] == "mmap":
                 return outcomes.add(case, "ended in the dynamic linker", seconds)
+            if out_of_memory(daemon):
+                return outcomes.add(case, "ended with a reason", seconds)
             if process.returncode <= 0 and "libmicrohttpd" not in daemon.log:
                 return outcomes.fail(case, f"ended with {process.returncode}\n{daemon.log}")
             if not reason_in(daemon.log):
