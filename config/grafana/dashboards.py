@@ -78,6 +78,16 @@ def host():
                *[query(f"histogram_quantile({q}, sum by (le) (rate(conntally_connection_duration_seconds_bucket{HOST}{RATE})))", name)
                  for q, name in ((0.5, "half"), (0.9, "9 of 10"), (0.99, "99 of 100"))]),
 
+        row("Whom they want, and from which network"),
+        table("Destinations", "As they were addressed, before any translation: those that hold most connections.", 12, {
+            "connections": (query(f"topk(20, conntally_destination_connections{HOST})"), "short"),
+            "unreplied": (query(f"conntally_destination_unreplied_connections{HOST} and on (destination, port, protocol) topk(20, conntally_destination_connections{HOST})"), "short"),
+        }, ["destination", "port", "protocol"], "connections", alert="ConnectionsUnanswered"),
+        series("Named networks", "Connections by network of `sources.groups`; together they are all.", "short", 6,
+               query(f"conntally_group_connections{HOST}", "{{group}}"), stacked=True),
+        series("Ports of translated addresses", "Of the fullest address towards one destination; 0 where nothing is translated.", "percentunit", 6,
+               query(f"max(conntally_nat_ports_used{HOST} / conntally_nat_ports_available{HOST}) or vector(0)", "used"), alert="NatPortsNearlyExhausted"),
+
         row("Rules"),
         table("Who is dropped by which rule", "Packets a second; without a rule where it could not be told with certainty.", 12, {
             "packets": (query(f"topk(50, sum by (source, rule, via) (rate(conntally_source_dropped_packets_total{SOURCE}{RATE})) > 0)"), "pps"),
