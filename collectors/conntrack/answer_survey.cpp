@@ -58,7 +58,7 @@ IpAddress AnswerSurvey::Grouped(const IpAddress& address) const {
 
 bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
   if (figures_ == nullptr) {
-    if (!pace_.due(now)) return false;
+    if (!pace_.due(now, kRestFactor)) return false;
     Begin(tracked);
   }
   return !pace_.Step(

@@ -144,7 +144,7 @@ class AnswerSurvey {
   SpaceSaving<char> failing_;  // sources by their failing connections, in the survey under way
   SpaceSaving<char> refused_;  // likewise by their refused ones, since refused_since_
   TrackerTime refused_since_{};
-  SurveyPace pace_{kRestFactor};
+  SurveyPace pace_;
 };
 
 }  // namespace conntally

@@ -62,7 +62,7 @@ std::shared_ptr<const Census> ConnectionCensus::last() const {
 
 bool ConnectionCensus::Step(const FlowTable& flows, Clock::time_point now) {
   if (census_ == nullptr) {
-    if (!asked_.load(std::memory_order_relaxed) || !pace_.due(now)) return false;
+    if (!asked_.load(std::memory_order_relaxed) || !pace_.due(now, kRestFactor)) return false;
     Begin();
   }
   return !pace_.Step(

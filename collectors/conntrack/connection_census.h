@@ -114,7 +114,7 @@ class ConnectionCensus {
   std::size_t sources_ = 0;
   std::unordered_set<std::uint64_t> left_out_;  // by the hash of limit, zone and group
   TurnedAway turned_away_;
-  SurveyPace pace_{kRestFactor};
+  SurveyPace pace_;
 };
 
 }  // namespace conntally

@@ -229,7 +229,7 @@ bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
   const bool answers = reconciled && answers_.Step(tracker_.flows(), Now(), now);
   const bool counting = census_.Step(tracker_.flows(), now);
   // A slice for each time that events have gathered: to read them one by one meanwhile would cost more than the survey.
-  const bool destinations = reconciled && destinations_.Step(tracker_.flows(), Now(), now);
+  const bool destinations = reconciled && destinations_.Step(tracker_.flows(), Now(), now, idle);
   return answers || counting || (destinations && idle);
 }
 

@@ -58,9 +58,9 @@ std::shared_ptr<const DestinationFigures> DestinationSurvey::last() const {
   return last_;
 }
 
-bool DestinationSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
+bool DestinationSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now, bool idle) {
   if (figures_ == nullptr) {
-    if (!pace_.due(now)) return false;
+    if (!pace_.due(now, idle ? kRestFactor : kBusyRestFactor)) return false;
     Begin();
   }
   return !pace_.Step(

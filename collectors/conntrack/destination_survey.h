@@ -1,8 +1,9 @@
 // Whom the connections want: how many there are to each destination, port and protocol, before any translation, and
 // the sources that hold most of them.
 //
-// No event pays for this: a survey goes through the flow table at SurveyPace, and takes no more than a hundredth of the
-// time, some 40 to 80 ns a connection. Its figures are a second or two old, some with a million connections. A
+// No event pays for this: a survey goes through the flow table at SurveyPace, some 40 to 80 ns a connection, and takes
+// no more than a hundredth of the time, a five-hundredth while events come. Its figures are a second or two old, some
+// ten with 200,000 connections that come and go. A
 // connection that lives throughout a survey is counted exactly once, so those of a still table are exact.
 //
 // Bounds: kDestinationsMax destinations are told apart, and kPairsMax pairs of one and a source. What has a place is
@@ -71,11 +72,12 @@ class DestinationSurvey {
   std::uint64_t destinations_turned_away() const { return destinations_left_out_.load(std::memory_order_relaxed); }
   std::uint64_t sources_turned_away() const { return pairs_left_out_.load(std::memory_order_relaxed); }
 
-  // A slice, where one is due. True while a survey is under way.
-  bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now);
+  // A slice, where one is due; surveys are fewer while events come. True while a survey is under way.
+  bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now, bool idle = true);
 
  private:
   static constexpr int kRestFactor = 100;
+  static constexpr int kBusyRestFactor = 500;        // while events come
   static constexpr std::size_t kPartitionStep = 23;  // from where one survey begins to where the next does
 
   using OfDestination = DestinationFigures::OfDestination;
@@ -119,7 +121,7 @@ class DestinationSurvey {
   std::uint64_t without_pair_ = 0;
   TurnedAway turned_away_;
   TurnedAway pairs_turned_away_;
-  SurveyPace pace_{kRestFactor};
+  SurveyPace pace_;
 };
 
 }  // namespace conntally

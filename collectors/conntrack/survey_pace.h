@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 
 #include "collectors/conntrack/flow_table.h"
 
@@ -19,9 +20,9 @@ class SurveyPace {
   static constexpr std::chrono::microseconds kSlice{500};
 
   // A survey is followed by a rest of `rest_factor` times what it took.
-  explicit SurveyPace(int rest_factor) : rest_factor_(rest_factor) {}
-
-  bool due(Clock::time_point now) const { return now >= next_; }
+  bool due(Clock::time_point now, int rest_factor) const {
+    return !ended_ || now >= *ended_ + std::max<Clock::duration>(kPeriod, spent_ * rest_factor);
+  }
   void Begin() {
     visited_ = 0;
     spent_ = {};
@@ -34,15 +35,14 @@ class SurveyPace {
     const bool ended = visited_ == FlowTable::kPartitions;
     if (ended) end();
     spent_ += Clock::now() - began;
-    if (ended) next_ = now + std::max<Clock::duration>(kPeriod, spent_ * rest_factor_);
+    if (ended) ended_ = now;
     return ended;
   }
 
  private:
-  const int rest_factor_;
   std::size_t visited_ = 0;
   Clock::duration spent_{};
-  Clock::time_point next_{};
+  std::optional<Clock::time_point> ended_;  // the last one
 };
 
 }  // namespace conntally
