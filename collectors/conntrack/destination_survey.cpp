@@ -24,7 +24,7 @@ std::uint64_t Folded(std::uint64_t a, std::uint64_t b) {
 
 std::array<std::uint64_t, 4> Secrets(const KeyedHash& hash) {
   std::array<std::uint64_t, 4> secrets;
-  for (std::uint8_t i = 0; i < secrets.size(); ++i) secrets[i] = hash(std::as_bytes(std::span(&i, 1))) | 1;
+  for (std::size_t i = 0; i < secrets.size(); ++i) secrets[i] = hash(std::as_bytes(std::span(&i, 1))) | 1;
   return secrets;
 }
 

@@ -86,7 +86,7 @@ void AddConnections(List& list, const TotalFigures& totals) {
   list.Histogram("conntally_connection_duration_seconds",
                  "How long connections were in the table, from their opening to their removal: the idle timeout that "
                  "ended them is included.")
-      .Add(std::move(histogram));
+      .Add(histogram);
 }
 
 // One of each origin: the most used.
