@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "daemon/alerts/judge_nat.h"
+
 namespace conntally {
 namespace {
 
@@ -46,6 +48,7 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     drops.most.erase(most, drops.most.end());
   }
   std::erase_if(episodes_, [&](const auto& entry) { return evidence.now - entry.second.last > kOver; });
+  if (evidence.nat && NatJudge::AnyExhausted(*evidence.nat)) ports_exhausted_until_ = evidence.now + kOver;
   ReadRegulars(rules, into);
   ReadOwn(evidence, into);
   std::erase_if(drop_rates_,
@@ -191,6 +194,8 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   for (const auto& [name, episode] : episodes_) {
     if (episode.fails) failing[episode.rule].emplace_back(name, &episode);
   }
+  // Packets for which there was no port are dropped by no rule: NatPortsNearlyExhausted tells of them.
+  if (last_look_ < ports_exhausted_until_) failing.erase("");
   std::set<std::string> told;
   for (auto& [label, sources] : failing) {
     std::sort(sources.begin(), sources.end(),

@@ -116,6 +116,7 @@ class DropJudge {
   std::shared_ptr<const RuleFigures> last_rules_;
   SteadyTime last_look_{};
   bool just_restored_ = false;
+  SteadyTime ports_exhausted_until_{};
 };
 
 }  // namespace conntally

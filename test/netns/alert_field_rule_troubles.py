@@ -132,7 +132,8 @@ async def a_reload_of_a_gateway_loses_an_accept_rule(net):
     await net.nft(GATEWAY_RULES % accept)
 
 
-@trouble(Told("RegularSourcesDropped", rule="tcp dport 5432 drop", mentions=(HOST, server(0))), also=("DropRuleSpike", "ConnectionsUnanswered"))
+# In the long form: a destination is regular once it has answered in three minutes.
+@trouble(Told("RegularSourcesDropped", rule="tcp dport 5432 drop", mentions=(HOST, server(0))), also=("DropRuleSpike", "ConnectionsUnanswered"), long=True)
 async def an_output_rule_cuts_a_host_off_its_database(net):
     await net.nft(OPEN)
     net.serve_tcp("outside", 5432)

@@ -76,7 +76,7 @@ async def one_source_fills_the_table_steadily(net):
     await _emptied(net)
 
 
-@trouble(Told("ConntrackInsertFailed"), also=("ConntrackTableFull", "NatPortsNearlyExhausted", "ConnectionsUnanswered"), gateway=True)
+@trouble(Told("NatPortsNearlyExhausted", rule="192.0.2.1 to"), also=("ConntrackInsertFailed", "ConntrackTableFull", "ConnectionsUnanswered"), gateway=True)
 async def the_ports_of_a_translated_address_run_out(net):
     await net.nft(TRACKED + 'table ip nat { chain postrouting { type nat hook postrouting priority 100; oifname "wan" meta l4proto { tcp, udp } snat to 192.0.2.1:20000-20063; }; }')
     net.serve_tcp("outside", 443)

@@ -79,6 +79,20 @@ TEST_CASE("eight of forty customers that a rule begins to drop are told within 4
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("packets for which a translated address has no port left are no rule's doing") {
+  Served host(40);
+  auto nat = std::make_shared<NatFigures>();
+  PortUse use;
+  use.ports = {20'000, 20'063};
+  use.used = 64;
+  nat->uses.push_back(use);
+  host.evidence.nat = nat;
+  host.Lose(1, 8, 0.5, 40s);
+  CHECK(host.Find(AlertKind::kRegularSourcesDropped) == nullptr);
+  host.Lose(1, 8, 0.5, 40s, "tcp dport 443 drop");
+  CHECK(host.Find(AlertKind::kRegularSourcesDropped, "", "tcp dport 443 drop") != nullptr);
+}
+
 TEST_CASE("200 clients that lose a packet each three seconds are critical, and the rule is named") {
   Served host(200, 1);
   host.Lose(1, 200, 0.3, 45s, "tcp dport 443 drop");
