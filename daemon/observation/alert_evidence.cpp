@@ -134,8 +134,8 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
     if (status.failing()) evidence.failing.emplace(name, status.failure);
   }
   evidence.rules = snapshot.rules;
-  evidence.dropped_packets =
-      std::accumulate(snapshot.dropped_packets.begin(), snapshot.dropped_packets.end(), std::uint64_t{0});
+  const auto dropped_packets = drops_.tally().figures().packets;
+  evidence.dropped_packets = std::accumulate(dropped_packets.begin(), dropped_packets.end(), std::uint64_t{0});
   evidence.answers = conntrack_.answers();
   evidence.nat = nat_.figures();
   evidence.grouping = {ipv4_prefix_, ipv6_prefix_};

@@ -190,7 +190,7 @@ def test_every_trouble_is_told_once_by_its_name():
         for first in range(0, len(troubles), 20):
             _judged(troubles[first : first + 20], warm_up=300, seconds=200, tail=150)
     else:
-        _judged(troubles, warm_up=75, seconds=75, tail=50)  # a baseline is known after 60 to 65 s
+        _judged(troubles, warm_up=60, seconds=75, tail=50)
 
 
 main()
