@@ -194,8 +194,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   for (const auto& [name, episode] : episodes_) {
     if (episode.fails) failing[episode.rule].emplace_back(name, &episode);
   }
-  // Packets for which there was no port are dropped by no rule: NatPortsNearlyExhausted tells of them.
-  if (last_look_ < ports_exhausted_until_) failing.erase("");
+  if (ports_exhausted()) failing.erase("");
   std::set<std::string> told;
   for (auto& [label, sources] : failing) {
     std::sort(sources.begin(), sources.end(),

@@ -50,6 +50,8 @@ class DropJudge {
 
   // As of the last look, by the rule's label; "" has those of no known rule.
   const std::map<std::string, RuleDrops>& by_rule() const { return by_rule_; }
+  // Packets for which a translated address had no port are dropped, by no rule: NatPortsNearlyExhausted tells of them.
+  bool ports_exhausted() const { return last_look_ < ports_exhausted_until_; }
 
   nlohmann::json Save() const;
   std::string Restore(const nlohmann::json& saved);

@@ -69,6 +69,7 @@ void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, 
   dropped_past_.Add(evidence.now, left, spikes);
   if (!spikes || told_rate >= rate / 2) return;
   const std::string label = most->second.rate >= rate / 2 ? most->first : "";
+  if (label.empty() && drops.ports_exhausted()) return;
   if (std::any_of(into.begin(), into.end(), [&](const AlertReading& reading) {
         return reading.subject == AlertSubject{AlertKind::kDropRuleSpike, {}, label};
       }))
