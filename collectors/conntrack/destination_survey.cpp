@@ -43,7 +43,7 @@ DestinationSurvey::DestinationSurvey(SourceGrouping grouping, KeyedHash hash, st
 
 std::uint64_t DestinationSurvey::HashOf(const Destination& destination) const {
   const auto [high, low] = Halves(destination.address);
-  const std::uint64_t rest = std::uint64_t{destination.port} << 16 | destination.protocol << 8 |
+  const std::uint64_t rest = std::uint64_t{destination.port} << 16 | std::uint64_t{destination.protocol} << 8 |
                              static_cast<std::uint8_t>(destination.address.family);
   return Folded(Folded(high ^ secrets_[0], low ^ secrets_[1]) ^ rest, secrets_[2]);
 }

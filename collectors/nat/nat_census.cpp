@@ -233,7 +233,7 @@ NatFigures NatCensus::Finish(const SourceNatRules& rules) {
 
   NatFigures figures;
   for (auto& [use, group] : uses) {
-    WithEntries(*group, [&, of = &use](auto entries) { AddHolders(entries, group->family, *of); });
+    WithEntries(*group, [this, of = &use, family = group->family](auto entries) { AddHolders(entries, family, *of); });
     figures.uses.push_back(std::move(use));
   }
   for (const auto& [ends, connections] : destinations_)

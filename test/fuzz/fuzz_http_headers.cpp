@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "daemon/api/query_values.h"
 #include "daemon/api/sources_query.h"
 #include "daemon/http/accept_encoding.h"
 #include "daemon/http/server/listen.h"
@@ -24,7 +25,7 @@ void Query(std::string_view target) {
   if (!request->path.starts_with('/') || request->path.find('\0') != std::string::npos) std::abort();
   if (request->query.size() > kQueryPairsMax) std::abort();
   const auto query = conntally::ParseSourcesQuery(*request);
-  if (query && (query->limit < 1 || query->limit > conntally::SourcesQuery::kLimitMax)) std::abort();
+  if (query && (query->limit < 1 || query->limit > conntally::kLimitMax)) std::abort();
 }
 
 // As libmicrohttpd hands it over: the request line, then a field a line.

@@ -28,7 +28,9 @@ void Check(const std::string& text, std::size_t listing_bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view listing(reinterpret_cast<const char*>(data), size);
-  for (const auto& [handle, text] : ParseNftListing(listing)) Check(text, size);
+  for (const auto& [table, texts] : ParseNftListing(listing)) {
+    for (const auto& [handle, text] : texts) Check(text, size);
+  }
   std::size_t bytes = 0;
   for (const auto& [place, texts] : ParseSaveListing(listing)) {
     for (const std::string& text : texts) {
