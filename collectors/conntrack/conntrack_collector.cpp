@@ -71,6 +71,7 @@ void ConntrackCollector::Describe(CollectorReport& report) const {
   report.statuses["conntrack"] = {load(health_.subscribed), seconds, health_.failure()};
   report.overflows["connections"] = load(health_.connections_turned_away);
   report.overflows["sources"] = load(health_.sources_turned_away);
+  report.overflows["refused_connections"] = load(health_.refused_turned_away);
   report.overflows["limited_sources"] = census_.sources_turned_away();
   report.overflows["destinations"] = destinations_.destinations_turned_away();
   report.overflows["destination_sources"] = destinations_.sources_turned_away();
@@ -265,6 +266,7 @@ void ConntrackCollector::PublishTables() {
   health_.flows.store(tracker_.flow_count(), std::memory_order_relaxed);
   health_.connections_turned_away.store(tracker_.connections_turned_away(), std::memory_order_relaxed);
   health_.sources_turned_away.store(tracker_.sources_turned_away(), std::memory_order_relaxed);
+  health_.refused_turned_away.store(tracker_.refused_turned_away(), std::memory_order_relaxed);
 }
 
 TrackerTime ConntrackCollector::Now() const {

@@ -36,6 +36,7 @@ struct ConntrackHealth {
   std::atomic<std::uint64_t> memory_bytes{0};  // of the collector's tables
   std::atomic<std::uint64_t> connections_turned_away{0};
   std::atomic<std::uint64_t> sources_turned_away{0};
+  std::atomic<std::uint64_t> refused_turned_away{0};
 
   // Moves on with each turn of the collector's loop, at least once a second while it works.
   std::atomic<std::uint64_t> heartbeat{0};

@@ -189,8 +189,13 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, c
   // Only DESTROY tells how it ended.
   const bool failed = destroy != nullptr && destroy->has_status && ProofOf(*destroy) == Proof::kUnanswered;
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
-  if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known && refused_.size() < kRefusedMax)
-    refused_.push_back({destroy->key, flow.opened_centiseconds});
+  if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known) {
+    if (refused_.size() < kRefusedMax) {
+      refused_.push_back({destroy->key, flow.opened_centiseconds});
+    } else {
+      ++refused_turned_away_;
+    }
+  }
   Withdraw(batch, flow, place, {.closed = 1});
 }
 

@@ -87,8 +87,8 @@ class FlowTracker {
     return attribution_.Step(batch, flows_, ports_, now);
   }
 
-  // TCP connections that ended without an answer since the last call, as many as kRefusedMax: what an RST refuses the
-  // kernel forgets at once, so that the flow table never shows it for long.
+  // TCP connections that ended without an answer since ForgetRefused, as many as kRefusedMax, the others counted: what
+  // an RST refuses the kernel forgets at once, so that the flow table never shows it for long.
   struct Refused {
     FlowKey key;
     std::int32_t opened_centiseconds = 0;
@@ -96,6 +96,7 @@ class FlowTracker {
   static constexpr std::size_t kRefusedMax = 4096;
   std::span<const Refused> refused() const { return refused_; }
   void ForgetRefused() { refused_.clear(); }
+  std::uint64_t refused_turned_away() const { return refused_turned_away_; }
 
   // The named networks that connections are counted by.
   FlowGroups& groups() { return groups_; }
@@ -163,6 +164,7 @@ class FlowTracker {
   std::uint64_t connections_turned_away_ = 0;
   std::uint64_t sources_turned_away_ = 0;
   std::vector<Refused> refused_;
+  std::uint64_t refused_turned_away_ = 0;
 };
 
 }  // namespace conntally

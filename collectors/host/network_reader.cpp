@@ -17,14 +17,6 @@ namespace {
 
 using Wants = NetlinkRequest::Wants;
 
-template <typename Header>
-std::optional<Header> HeaderOf(Bytes message) {
-  Header header{};
-  if (message.size() < MessageHeader::kBytes + sizeof header) return std::nullopt;
-  std::memcpy(&header, message.data() + MessageHeader::kBytes, sizeof header);
-  return header;
-}
-
 std::optional<IpAddress> AddressOf(Bytes payload) {
   if (payload.size() != 4 && payload.size() != 16) return std::nullopt;
   IpAddress address;

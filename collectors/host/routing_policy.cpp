@@ -15,14 +15,6 @@ namespace {
 
 using Wants = NetlinkRequest::Wants;
 
-template <typename Header>
-std::optional<Header> HeaderOf(Bytes message) {
-  Header header{};
-  if (message.size() < MessageHeader::kBytes + sizeof header) return std::nullopt;
-  std::memcpy(&header, message.data() + MessageHeader::kBytes, sizeof header);
-  return header;
-}
-
 std::optional<Family> FamilyOf(std::uint8_t number) {
   if (number == AF_INET) return Family::kIpv4;
   return number == AF_INET6 ? std::optional(Family::kIpv6) : std::nullopt;

@@ -7,6 +7,9 @@
 
 #include <linux/netfilter/nfnetlink.h>
 
+#include <cstring>
+#include <optional>
+
 #include "collectors/netlink/attributes.h"
 
 namespace conntally {
@@ -31,6 +34,15 @@ constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
   header = {length, LoadHostOrder<std::uint16_t>(bytes.subspan(4)), LoadHostOrder<std::uint16_t>(bytes.subspan(6)),
             LoadHostOrder<std::uint32_t>(bytes.subspan(8)), LoadHostOrder<std::uint32_t>(bytes.subspan(12))};
   return true;
+}
+
+// What follows the netlink header: a struct of the kernel's, such as rtmsg. nullopt where the message is too short.
+template <typename Header>
+std::optional<Header> HeaderOf(Bytes message) {
+  Header header{};
+  if (message.size() < MessageHeader::kBytes + sizeof header) return std::nullopt;
+  std::memcpy(&header, message.data() + MessageHeader::kBytes, sizeof header);
+  return header;
 }
 
 //   MessageWalk walk(datagram);

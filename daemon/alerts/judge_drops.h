@@ -56,7 +56,7 @@ class DropJudge {
   nlohmann::json Save() const;
   std::string Restore(const nlohmann::json& saved);
   std::size_t bytes() const;
-  std::uint64_t turned_away() const { return drop_rates_forgotten_; }
+  std::uint64_t turned_away() const { return drop_rates_forgotten_ + own_destinations_.turned_away(); }
 
  private:
   static constexpr std::size_t kDropRatesMax = 40'000;

@@ -24,6 +24,7 @@ void OwnDestinations::NoteAnswers(const AlertEvidence& evidence) {
   }
   std::erase_if(known_, [&](const auto& entry) { return evidence.now - entry.second.answered > kForgottenAfter; });
   while (known_.size() > kMax) {
+    ++turned_away_;
     known_.erase(std::min_element(known_.begin(), known_.end(), [](const auto& one, const auto& other) {
       return one.second.answered < other.second.answered;
     }));

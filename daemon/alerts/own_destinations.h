@@ -37,6 +37,7 @@ class OwnDestinations {
   // Those that are cut off now.
   std::vector<CutOff> Follow(const AlertEvidence& evidence);
 
+  std::uint64_t turned_away() const { return turned_away_; }
   std::size_t bytes() const { return known_.size() * (sizeof(Key) + sizeof(Known) + 64); }
 
  private:
@@ -52,6 +53,7 @@ class OwnDestinations {
   void NoteAnswers(const AlertEvidence& evidence);
 
   std::map<Key, Known> known_;
+  std::uint64_t turned_away_ = 0;  // that made room
 };
 
 }  // namespace conntally

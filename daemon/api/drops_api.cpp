@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,8 +9,8 @@
 #include <utility>
 
 #include "collectors/tally/protocol_names.h"
-#include "config/address_notation.h"
 #include "config/notation.h"
+#include "daemon/api/query_values.h"
 #include "daemon/api/timestamp.h"
 
 namespace conntally {
@@ -21,13 +20,6 @@ using Json = nlohmann::ordered_json;
 using Time = std::chrono::steady_clock::time_point;
 
 constexpr std::size_t kRowsPerPiece = 128;
-constexpr std::size_t kShortRowsMax = 1000;
-
-Result<Prefix> ParseWithin(const std::string& name, const std::string& value) {
-  auto within = ParsePrefix(value, HostBits::kRefused);
-  if (within) return within;
-  return Error{name + " is an address, or a prefix without host bits such as 192.0.2.0/24; " + within.error().message};
-}
 
 Status Take(DropsQuery& query, const std::string& name, const std::string& value) {
   if (name == "since") {
@@ -42,10 +34,9 @@ Status Take(DropsQuery& query, const std::string& name, const std::string& value
   } else if (name == "rule") {
     query.rule = value;
   } else if (name == "limit") {
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.limit);
-    const bool whole = error == std::errc{} && end == value.data() + value.size();
-    if (!whole || query.limit < 1 || query.limit > DropsQuery::kLimitMax)
-      return Error{"limit is a number from 1 to 1000000"};
+    const auto limit = ParseLimit(value);
+    if (!limit) return limit.error();
+    query.limit = *limit;
   } else {
     return Error{"no parameter '" + name + "'; there are since, source, destination, rule, limit"};
   }

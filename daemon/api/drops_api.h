@@ -16,8 +16,6 @@
 namespace conntally {
 
 struct DropsQuery {
-  static constexpr std::size_t kLimitMax = 1'000'000;
-
   std::chrono::milliseconds since = RecentDrops::kFor;  // 1 s .. RecentDrops::kFor
   std::optional<Prefix> source;                         // all, when absent; so all of these
   std::optional<Prefix> destination;

@@ -1,10 +1,10 @@
 #include "daemon/api/nat_api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "collectors/tally/protocol_names.h"
+#include "daemon/api/query_values.h"
 
 namespace conntally {
 namespace {
@@ -12,7 +12,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kLimit = 50;
-constexpr std::size_t kLimitMax = 1'000'000;
 
 }  // namespace
 
@@ -33,10 +32,9 @@ http::Response AnswerNat(const NatFigures* figures, const NameOfSource& name_of,
   for (const auto& [name, value] : request.query) {
     if (name != "limit") return http::ErrorResponse(400, "no parameter '" + name + "'; there is limit");
     if (request.query.count(name) > 1) return http::ErrorResponse(400, "'limit' is given twice");
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), limit);
-    const bool whole = error == std::errc{} && end == value.data() + value.size();
-    if (!whole || limit < 1 || limit > kLimitMax)
-      return http::ErrorResponse(400, "limit is a number from 1 to 1000000");
+    const auto parsed = ParseLimit(value);
+    if (!parsed) return http::ErrorResponse(400, parsed.error().message);
+    limit = *parsed;
   }
   const std::size_t total = figures != nullptr ? figures->uses.size() : 0;
   Json uses = Json::array();

@@ -1,7 +1,6 @@
 #include "daemon/api/query_values.h"
 
 #include <charconv>
-#include <utility>
 
 #include "config/address_notation.h"
 
@@ -19,13 +18,6 @@ Result<Prefix> ParseWithin(const std::string& name, std::string_view value) {
   auto within = ParsePrefix(value, HostBits::kRefused);
   if (within) return within;
   return Error{name + " is an address, or a prefix without host bits such as 192.0.2.0/24; " + within.error().message};
-}
-
-http::Handler WithoutParameters(std::function<http::Response()> answer) {
-  return [answer = std::move(answer)](const http::Request& request) {
-    if (request.query.empty()) return answer();
-    return http::ErrorResponse(400, "no parameter '" + request.query.begin()->first + "'; there is none here");
-  };
 }
 
 }  // namespace conntally

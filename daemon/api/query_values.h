@@ -3,13 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <string_view>
 
 #include "collectors/system/result.h"
 #include "collectors/tally/address.h"
-#include "daemon/http/message.h"
 
 namespace conntally {
 
@@ -19,8 +17,5 @@ inline constexpr std::size_t kShortRowsMax = 1000;   // a longer list must not k
 Result<std::size_t> ParseLimit(std::string_view value);  // 1 to kLimitMax
 // An address, or all of a prefix. `name` is the parameter's.
 Result<Prefix> ParseWithin(const std::string& name, std::string_view value);
-
-// Answers a question that has none. A parameter that would change nothing is refused: who gives one expects it to.
-http::Handler WithoutParameters(std::function<http::Response()> answer);
 
 }  // namespace conntally

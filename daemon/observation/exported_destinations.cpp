@@ -17,7 +17,7 @@ void ExportedDestinations::Rank(const DestinationFigures& survey) {
   std::vector<const OfDestination*> first;
   first.reserve(survey.destinations.size());
   for (const OfDestination& each : survey.destinations) first.push_back(&each);
-  const std::size_t count = std::min<std::size_t>(options_.top, first.size());
+  const std::size_t count = std::min<std::size_t>(top_, first.size());
   std::partial_sort(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(count), first.end(),
                     [](const OfDestination* a, const OfDestination* b) {
                       return a->connections != b->connections ? a->connections > b->connections

@@ -25,16 +25,10 @@ class ExportedDestinations {
  public:
   using Clock = std::chrono::steady_clock;
 
-  struct Options {
-    std::uint32_t top = 20;
-    std::chrono::milliseconds hold{0};
-    std::uint32_t new_max_per_hour = 600;
-  };
-
-  explicit ExportedDestinations(Options options) : options_(options), exported_(SetOptions()) {}
-  void set_options(Options options) {
-    options_ = options;
-    exported_.set_options(SetOptions());
+  explicit ExportedDestinations(TopOptions options) : top_(options.top), exported_(Set::Options::Of(options)) {}
+  void set_options(TopOptions options) {
+    top_ = options.top;
+    exported_.set_options(Set::Options::Of(options));
     ranked_ = nullptr;
   }
 
@@ -61,11 +55,10 @@ class ExportedDestinations {
   };
   using Set = ExportedSet<Destination, Counted>;
 
-  Set::Options SetOptions() const { return {options_.hold, options_.top, options_.new_max_per_hour}; }
   void Rank(const DestinationFigures& survey);
   void TakeCounts(const DestinationFigures& survey);
 
-  Options options_;
+  std::uint32_t top_;
   Set exported_;
   std::shared_ptr<const DestinationFigures> ranked_;
   std::map<Destination, Set::Candidate> candidates_;  // of ranked_

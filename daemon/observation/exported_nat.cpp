@@ -11,7 +11,7 @@ void ExportedNat::Update(const NatFigures* figures, Clock::time_point now) {
   if (figures != nullptr) {
     for (const PortUse& use : figures->uses) {
       const Key key{use.nat_address, use.destination};
-      if (ranked.size() < options_.top) ranked.emplace(key, Set::Candidate{use.usage() >= kMuch, use.usage()});
+      if (ranked.size() < top_) ranked.emplace(key, Set::Candidate{use.usage() >= kMuch, use.usage()});
       uses.emplace(key, &use);
     }
   }

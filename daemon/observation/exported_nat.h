@@ -13,16 +13,10 @@ class ExportedNat {
  public:
   using Clock = std::chrono::steady_clock;
 
-  struct Options {
-    std::uint32_t top = 10;
-    std::chrono::milliseconds hold{0};
-    std::uint32_t new_max_per_hour = 600;
-  };
-
-  explicit ExportedNat(Options options) : options_(options), exported_(SetOptions()) {}
-  void set_options(Options options) {
-    options_ = options;
-    exported_.set_options(SetOptions());
+  explicit ExportedNat(TopOptions options) : top_(options.top), exported_(Set::Options::Of(options)) {}
+  void set_options(TopOptions options) {
+    top_ = options.top;
+    exported_.set_options(Set::Options::Of(options));
   }
 
   // `figures` may be null: nothing is known yet.
@@ -36,9 +30,8 @@ class ExportedNat {
  private:
   using Key = std::pair<IpAddress, Endpoint>;  // the translated address, and the destination
   using Set = ExportedSet<Key, PortUse>;
-  Set::Options SetOptions() const { return {options_.hold, options_.top, options_.new_max_per_hour}; }
 
-  Options options_;
+  std::uint32_t top_;
   Set exported_;
 };
 

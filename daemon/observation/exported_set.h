@@ -21,6 +21,13 @@
 
 namespace conntally {
 
+// Of an owner whose ranking is the first `top`: as many are held besides.
+struct TopOptions {
+  std::uint32_t top = 0;
+  std::chrono::milliseconds hold{0};
+  std::uint32_t new_max_per_hour = 600;
+};
+
 // `Kept` is what the owner keeps with one that is exported.
 template <typename Key, typename Kept>
 class ExportedSet {
@@ -32,6 +39,8 @@ class ExportedSet {
     std::chrono::milliseconds hold{0};
     std::size_t held_max = 0;  // of those that left the ranking
     std::uint32_t new_max_per_hour = 600;
+
+    static Options Of(const TopOptions& options) { return {options.hold, options.top, options.new_max_per_hour}; }
   };
   struct Candidate {
     bool proven = false;

@@ -16,11 +16,11 @@ ExportedSources::Options ExportOptions(const Config& config) {
           config.sources.export_new_max_per_hour};
 }
 
-ExportedNat::Options NatOptions(const Config& config) {
+TopOptions NatOptions(const Config& config) {
   return {config.nat.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
 }
 
-ExportedDestinations::Options DestinationExportOptions(const Config& config) {
+TopOptions DestinationExportOptions(const Config& config) {
   return {config.destinations.export_top, config.sources.export_hold, config.sources.export_new_max_per_hour};
 }
 

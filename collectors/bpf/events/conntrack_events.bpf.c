@@ -18,21 +18,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "collectors/bpf/events/kernel_namespace.h"
 #include "collectors/bpf/events/ring_producer.h"
 
 char LICENSE[] SEC("license") = "GPL"; /* which bpf_probe_read_kernel asks for */
 
-#define KERNEL_TYPE __attribute__((preserve_access_index))
-
-struct ns_common {
-  unsigned int inum;
-} KERNEL_TYPE;
-struct net {
-  struct ns_common ns;
-} KERNEL_TYPE;
-typedef struct {
-  struct net* net;
-} possible_net_t;
 union nf_inet_addr {
   __u32 all[4];
 } KERNEL_TYPE;

@@ -6,17 +6,8 @@
  */
 #pragma once
 
-#define KERNEL_TYPE __attribute__((preserve_access_index))
+#include "collectors/bpf/events/kernel_namespace.h"
 
-struct ns_common {
-  unsigned int inum;
-} KERNEL_TYPE;
-struct net {
-  struct ns_common ns;
-} KERNEL_TYPE;
-typedef struct {
-  struct net* net;
-} possible_net_t;
 struct net_device {
   int ifindex;
   possible_net_t nd_net;

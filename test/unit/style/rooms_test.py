@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "collectors/tally": "",
     "collectors/conntrack": "collectors/system collectors/bpf collectors/bpf/events collectors/netlink collectors/tally",
     "collectors/table": "collectors/system collectors/netlink",
-    "collectors/drops/ebpf": "",
+    "collectors/drops/ebpf": "collectors/bpf/events",
     "collectors/drops": "collectors/system collectors/bpf collectors/netlink collectors/tally collectors/drops/ebpf",
     "collectors/host": "collectors/system collectors/netlink collectors/tally",
     "collectors/rules": "collectors/system collectors/tally",
