@@ -128,6 +128,7 @@ void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
     CountUnattributed(named, unattributed, Intern(rule->text), now);
     (key.destination ? unattributed_ : unattributed_sources_).erase(waiting);
   }
+  recent_.EndRound(now.monotonic);
 }
 
 void DropTally::CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Moment now) {

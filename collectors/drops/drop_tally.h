@@ -146,7 +146,8 @@ class DropTally {
   };
   std::vector<Rated> Rates(std::chrono::steady_clock::time_point now) const;
 
-  // What was dropped of late, as far as `wanted` says so (without the rule's text), in no order.
+  // What was dropped of late, as far as `wanted` says so (without the rule's text), in no order: kRowsMax rows of
+  // RecentDrops, and besides those that wait for a rule, kUnattributedMax at most.
   std::vector<RecentDrop> Recent(const std::function<bool(const RecentDrop&)>& wanted) const;
   // Whose rows stay longest where there is no room for all.
   void set_regulars(std::set<IpAddress> regulars);
