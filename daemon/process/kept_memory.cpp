@@ -10,6 +10,9 @@ void LimitKeptMemory() {
   // one long list.
   mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
   mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
+  // Of each heap 64 MiB of addresses are reserved: one for each thread would not fit where RLIMIT_AS is 600 MiB.
+  constexpr int kHeapsMax = 4;
+  mallopt(M_ARENA_MAX, kHeapsMax);
 }
 
 }  // namespace conntally

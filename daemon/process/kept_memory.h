@@ -1,4 +1,4 @@
-// How much freed memory each thread's heap keeps. Once, before threads are started.
+// How many heaps threads share, and how much freed memory each keeps. Once, before threads are started.
 #pragma once
 
 namespace conntally {
