@@ -1,6 +1,7 @@
 """Packages and user spaces of Debian's releases, from the mirror that this machine uses, signed by Debian's archive keys. apt runs with
 settings and lists of its own: this machine's are only read, and nothing is installed."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -73,11 +74,18 @@ def mirrors():
     return sorted(found, key=lambda mirror: mirror[1])
 
 
-def made_once(made, make):
-    """The folder `made`, which make(folder) fills where there is none; half of one is never left."""
+@contextlib.contextmanager
+def alone():
+    """With what is kept for the other kernels, which may be tested at the same time."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def made_once(made, make):
+    """The folder `made`, which make(folder) fills where there is none; half of one is never left."""
+    with alone():
         if not made.exists():
             start = time.monotonic()
             folder = made.with_name("new")

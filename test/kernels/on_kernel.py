@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 
-from debian import CACHE, ROOT, Missing, require, run
+from debian import CACHE, ROOT, Missing, alone, require, run
 from machine import BINARY, CT_LOAD, Machine
 
 FULL = os.environ.get("CONNTALLY_FULL") == "1"
@@ -111,9 +111,10 @@ class Results:
         return [test for test, what in self.cells.items() if not what.startswith("ok")]
 
     def print_table(self):
-        kernels = json.loads(self._file.read_text()) if self._file.exists() else {}
-        kernels.setdefault(self.kernel, {}).update(self.cells)
-        self._file.write_text(json.dumps(kernels))
+        with alone():
+            kernels = json.loads(self._file.read_text()) if self._file.exists() else {}
+            kernels.setdefault(self.kernel, {}).update(self.cells)
+            self._file.write_text(json.dumps(kernels))
         tests = dict.fromkeys(test for cells in kernels.values() for test in cells)
         width = max(map(len, tests), default=0)
         print(f"\n{'':{width}}  " + "  ".join(f"{kernel:24}" for kernel in kernels))
