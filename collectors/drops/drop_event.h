@@ -66,6 +66,7 @@ struct DropKey {
   std::uint32_t out_interface = 0;  // index; 0: none, or not decided yet
   std::optional<IpAddress> destination = std::nullopt;
   std::optional<std::uint8_t> icmp_type = std::nullopt;
+  std::uint8_t state = 0;  // of the connection, a bit of NF_CT_STATE_*; 0: not known
   // Of the connection's original direction, where that is not what the packet says: behind NAT, or of a reply.
   std::optional<DropEnds> original = std::nullopt;
 

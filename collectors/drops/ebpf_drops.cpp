@@ -46,6 +46,7 @@ CountedDrop ToCountedDrop(const drop_record_key& record, std::uint64_t packets) 
   drop.key.destination_port = record.destination_port;
   if ((record.flags & DROP_HAS_ICMP_TYPE) != 0) drop.key.icmp_type = record.icmp_type;
   drop.key.hooks = HookSet(record.hooks);
+  drop.key.state = record.state;
   drop.key.in_interface = record.in_interface;
   drop.key.out_interface = record.out_interface;
   if ((record.flags & DROP_HAS_ORIGINAL) != 0) {

@@ -64,7 +64,7 @@ Packet PacketOf(const DropKey& key, const DropInterfaces& interfaces) {
   if (key.destination_port != 0) packet.destination_port = NumberRange{key.destination_port, key.destination_port};
   packet.in = Interface(key.in_interface, interfaces.in);
   packet.out = Interface(key.out_interface, interfaces.out);
-  packet.state = kAnyState;
+  packet.state = key.state != 0 ? key.state : kAnyState;
   packet.status.reset();
   packet.mark.reset();
   return packet;

@@ -310,7 +310,7 @@ void DropCollector::FollowRules(Ways& ways) {
 
 void DropCollector::AttributeToRules(Ways& ways) {
   ReadingsAttributor attributor(*ways.readings.front().figures, *ways.readings.back().figures);
-  tally_.set_attributes(CountsDrops(attributor.last()));
+  tally_.set_attributes(HasDropRules(attributor.last()));
   if (ways.readings.size() < 2) return;
   const std::uint64_t rules = attributor.rules();
   std::uint64_t looks = 0;

@@ -69,12 +69,12 @@ FirewallReading SnapshotOf(const RuleFigures& reading) {
   return snapshot;
 }
 
-bool CountsDrops(const FirewallReading& snapshot) {
+bool HasDropRules(const FirewallReading& snapshot) {
   return std::any_of(snapshot.backends.begin(), snapshot.backends.end(), [](const auto& backend) {
     const BackendReading& read = backend.second;
     if (!read.present || !read.ruleset) return false;
     return std::any_of(read.ruleset->rules.begin(), read.ruleset->rules.end(), [](const Rule& rule) {
-      return rule.has_counter && (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject);
+      return rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject || !rule.map.empty();
     });
   });
 }

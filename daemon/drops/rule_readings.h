@@ -17,8 +17,8 @@ namespace conntally {
 
 FirewallReading SnapshotOf(const RuleFigures& reading);
 
-// Whether some rule drops and counts: else no drop can be attributed.
-bool CountsDrops(const FirewallReading& snapshot);
+// Whether some rule drops or rejects, also by an element of its map: else no drop can be attributed.
+bool HasDropRules(const FirewallReading& snapshot);
 
 class ReadingsAttributor {
  public:

@@ -114,6 +114,46 @@ def test_the_rule_that_dropped_is_named_when_it_alone_can_have_been():
         assert daemon.metrics().value("conntally_source_dropped_packets_total", **labels) == 30
 
 
+def test_rules_that_count_nothing_are_named_in_an_ordinary_firewall():
+    config = "rules: {poll_interval: 1s}\ndrops: {kernel_log: false}\n"
+    with client_and_host() as (client, host), Daemon(host, config) as daemon:
+        host.ip("route", "add", "198.51.100.0/24", "dev", "to-client")
+        client.ip("route", "add", "198.51.100.0/24", "via", HOST)
+        host.nft("""
+            table inet filter {
+              set banned { type ipv4_addr; }
+              chain input {
+                type filter hook input priority 0; policy drop;
+                iif lo accept
+                ct state established,related accept
+                ct state invalid drop
+                ip saddr @banned reject
+                meta l4proto ipv6-icmp accept
+                udp dport 7101 drop
+                udp dport 7102 accept
+              }
+              chain forward {
+                type filter hook forward priority 0;
+                ct state invalid drop
+                ip daddr 198.51.100.9 udp dport 9000 reject
+              }
+            }
+        """)
+        daemon.wait_ready()
+        daemon.wait_for_log("eBPF counts")
+        host.run("nft", "add", "element", "inet", "filter", "banned", "{ 10.9.0.1 }")
+        wait_for_polls(daemon)
+        for source, packets, port, to in (("10.9.0.1", 20, 7102, HOST), ("10.9.0.2", 21, 7101, HOST), ("10.9.0.3", 22, 7103, HOST),
+                                          ("10.9.0.4", 23, 7102, HOST), ("10.9.0.5", 24, 9000, "198.51.100.9")):
+            send(client, source, packets, port, to)
+        wait_for(daemon, {
+            ("10.9.0.1", "ip saddr @banned reject with icmp port-unreachable", "ebpf"): 20,
+            ("10.9.0.2", "udp dport 7101 drop", "ebpf"): 21,
+            ("10.9.0.3", None, "ebpf"): 22,  # the policy
+            ("10.9.0.5", "ip daddr 198.51.100.9 udp dport 9000 reject with icmp port-unreachable", "ebpf"): 24,
+        }, 20)
+
+
 def named_drops(load, sends):
     """`sends`: {source: (port, the rule that drops it)}, in the order of the rules that `load` loads."""
     with client_and_host() as (client, host):

@@ -29,7 +29,8 @@ struct drop_record_key {
   unsigned char hooks;  /* bits of HookSet */
   unsigned char icmp_type;
   unsigned char flags;
-  unsigned char zero[3];
+  unsigned char state; /* a bit as nft and iptables know the connection's (NF_CT_STATE_BIT); 0: not known */
+  unsigned char zero[2];
 };
 
 /* Fixed before the program is loaded. */

@@ -61,6 +61,7 @@ enum {
   IP_CT_RELATED = 1,
   IP_CT_IS_REPLY = 3,
   IP_CT_RELATED_REPLY = 4,
+  IP_CT_UNTRACKED = 7,
   IPS_NAT_MASK = 1 << 4 | 1 << 5,
   IPS_TEMPLATE = 1 << 11,
   PROTOCOL_ICMP = 1,

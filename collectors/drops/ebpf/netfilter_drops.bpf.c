@@ -124,6 +124,14 @@ static __always_inline void place(struct drop_record_key* key, struct sk_buff* s
   }
 }
 
+/* As nft_ct.c and xt_conntrack.c see it. Where conntrack has yet to see the packet it may be conntrack itself that drops
+ * it, which no rule about invalid packets did. */
+static __always_inline unsigned char state_of(const struct drop_record_key* key, unsigned int info, int has_connection) {
+  if (has_connection) return (unsigned char)(1 << (info % IP_CT_IS_REPLY + 1));
+  if (info == IP_CT_UNTRACKED) return 1 << 6;
+  return key->hooks & (HOOK_PREROUTING | HOOK_OUTPUT) ? 0 : 1;
+}
+
 /* A packet of a connection whose addresses are its own needs no look at the tuple. An ICMP error is the connection's
  * that it tells of, and comes from anywhere. */
 static __always_inline void follow_connection(struct drop_record_key* key, struct sk_buff* skb) {
@@ -132,8 +140,13 @@ static __always_inline void follow_connection(struct drop_record_key* key, struc
   const unsigned int info = both & NFCT_INFOMASK;
   const char* connection = (const char*)(both & ~(unsigned long)NFCT_INFOMASK);
   unsigned long status = 0;
-  if (!connection || bpf_probe_read_kernel(&status, sizeof status, connection + layout.status) != 0) return;
+  if (!connection) {
+    key->state = state_of(key, info, 0);
+    return;
+  }
+  if (bpf_probe_read_kernel(&status, sizeof status, connection + layout.status) != 0) return;
   if (status & IPS_TEMPLATE) return;
+  key->state = state_of(key, info, 1);
   const int is_error = (info == IP_CT_RELATED || info == IP_CT_RELATED_REPLY) && is_icmp(key->protocol);
   if (info < IP_CT_IS_REPLY && !(status & IPS_NAT_MASK) && !is_error) return;
   struct tuple original;

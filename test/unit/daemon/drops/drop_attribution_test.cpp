@@ -131,6 +131,19 @@ TEST_CASE("a rule that counts nothing is named when it matches for certain, and 
   CHECK(firewall.Of(Key("10.0.0.1", 443)) == "dport 443 drop");
 }
 
+TEST_CASE("the connection's state, where it is known, decides which rule can have been it") {
+  Firewall firewall("input", Verdict::kDrop);
+  firewall.Add(Rule_("established accept", Verdict::kAccept, {Number(Kind::kConntrackState, 2)}), std::nullopt);
+  firewall.Add(Rule_("invalid drop", Verdict::kDrop, {Number(Kind::kConntrackState, 1)}), std::nullopt);
+  firewall.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), std::nullopt);
+  DropKey key = Key("10.0.0.1", 22);
+  CHECK_FALSE(firewall.Of(key));
+  key.state = 8;
+  CHECK(firewall.Of(key) == "dport 22 drop");
+  key.state = 1;
+  CHECK(firewall.Of(key) == "invalid drop");
+}
+
 TEST_CASE("of two that may have dropped it neither is named") {
   Firewall firewall("input");
   Rule unknown = Rule_("something drop", Verdict::kDrop, {});
