@@ -99,6 +99,7 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
     value = std::max(value, of_service);
   }
   if (rule.Quiet(value)) return;
+  unanswered_until_ = evidence.now + kUnansweredKept;
   std::string services;
   for (std::size_t i = 0; i < broken_.size() && i < 3; ++i) {
     const Broken& broken = broken_[i];
@@ -123,10 +124,16 @@ void AnswersJudge::ReadHalfOpen(const AlertRules& rules, const AlertEvidence& ev
   const std::uint64_t without_row = evidence.answers->half_open_without_row;
   const auto half_open = static_cast<double>(attempts.half_open + without_row);
   const double usual = std::max(half_open_.High(), kHalfOpenUsual);
-  const double times = half_open / usual;
+  // A survey's attempts are those of kAttemptAge - kAnswerWait.
+  constexpr double kLeftOpen =
+      kRetriesMost * kUnansweredKept.count() / (AnswerSurvey::kAttemptAge - AnswerSurvey::kAnswerWait);
+  const double unanswered = evidence.now < unanswered_until_ ? attempts_.High() * kLeftOpen : 0;
+  const double times = std::max(half_open - unanswered, 0.0) / usual;
   const AlertRule& rule = rules[AlertKind::kHalfOpenFlood];
   const bool many = attempts.half_open_sources + without_row >= kHalfOpenSourcesMin;
-  half_open_.Add(evidence.now, half_open, many && rule.Past(times, rule.least_threshold()));
+  const bool unusual = unanswered > 0 || (many && rule.Past(times, rule.least_threshold()));
+  half_open_.Add(evidence.now, half_open, unusual);
+  attempts_.Add(evidence.now, static_cast<double>(evidence.answers->attempts), unusual);
   if (!many || rule.Quiet(times)) return;
   into.push_back(
       {{AlertKind::kHalfOpenFlood, {}, {}},
@@ -144,7 +151,10 @@ nlohmann::json AnswersJudge::Save() const {
     services.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered,
                         service.share, service.part, service.sources});
   }
-  return {{"share", share_.Save()}, {"half_open", half_open_.Save()}, {"services", services}};
+  return {{"share", share_.Save()},
+          {"half_open", half_open_.Save()},
+          {"attempts", attempts_.Save()},
+          {"services", services}};
 }
 
 std::string AnswersJudge::Restore(const nlohmann::json& saved) {
@@ -165,7 +175,8 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
         each[3].get<double>(), each[4].get<double>(), each[5].get<double>(), each[6].get<double>(), {}, {}, {}};
   }
   if (!share_.Restore(saved.value("share", nlohmann::json::array())) ||
-      !half_open_.Restore(saved.value("half_open", nlohmann::json::array())))
+      !half_open_.Restore(saved.value("half_open", nlohmann::json::array())) ||
+      !attempts_.Restore(saved.value("attempts", nlohmann::json::array())))
     return "the past of what is answered is not readable";
   services_ = std::move(services);
   just_restored_ = true;
@@ -173,7 +184,7 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
 }
 
 std::size_t AnswersJudge::bytes() const {
-  return share_.bytes() + half_open_.bytes() + services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
+  return share_.bytes() + half_open_.bytes() + attempts_.bytes() + services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
 }
 
 }  // namespace conntally

@@ -8,7 +8,9 @@
 // held against this host's own past.
 //
 // Half open: TCP connections of sources that proved nothing, without a completed handshake after three seconds, far
-// more than in the past, from kHalfOpenSourcesMin sources or more (fewer are a scan, or one source's trouble).
+// more than in the past, from kHalfOpenSourcesMin sources or more (fewer are a scan, or one source's trouble). Where
+// connections are unanswered, or were within kUnansweredKept, as many as all the usual attempts and kRetriesMost times
+// as many would leave half open are no flood.
 //
 // Bounded: kServicesMax services.
 #pragma once
@@ -34,6 +36,8 @@ class AnswersJudge {
   static constexpr double kAnsweredOnce = 0.3;  // the past share of unanswered, at most, of what used to answer
   static constexpr double kHalfOpenUsual = 20;  // at least that many are taken to be usual
   static constexpr std::uint64_t kHalfOpenSourcesMin = 50;
+  static constexpr double kRetriesMost = 4;
+  static constexpr std::chrono::seconds kUnansweredKept{120};  // nf_conntrack_tcp_timeout_syn_sent's default
 
   void Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);
 
@@ -65,6 +69,8 @@ class AnswersJudge {
   SteadyTime last_at_{};
   Baseline share_;
   Baseline half_open_;
+  Baseline attempts_;             // of TCP, in a survey
+  SteadyTime unanswered_until_{};  // some may be half open for want of an answer
   std::map<ServiceKey, Service> services_;
   bool just_restored_ = false;
   struct Broken {

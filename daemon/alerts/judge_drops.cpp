@@ -140,7 +140,8 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
                            const AlertEvidence::DroppedSource& source, Readings& into) {
   const AlertRule& of_kind = rules[AlertKind::kSourceMatchesDropRule];
   const auto episode = episodes_.find(source.name);
-  const bool fails = episode != episodes_.end() && episode->second.fails && episode->second.minutes >= kRegularMinutes;
+  const bool regular_fails =
+      episode != episodes_.end() && episode->second.fails && episode->second.minutes >= kRegularMinutes;
   const Standing standing = episode != episodes_.end() && episode->second.minutes >= kRegularMinutes
                                 ? Standing::kRegular
                                 : StandingOf(source.figures);
@@ -165,6 +166,8 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
       ++of_rule.sources;
       rates_[source.name] += rate;
     }
+    const bool fails = regular_fails && (!rejecting_.contains(label) ||
+                                         episode->second.last - episode->second.onset >= kRejectedFor);
     const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
     if (rule.Quiet(rate)) continue;
     std::string target;

@@ -2,7 +2,7 @@
 //
 // A stranger's dropped packets are weather: SourceMatchesDropRule is a fact (info) past the warning threshold of
 // source_drop_rate, and a warning once it has been past the critical one for kStrangerFor. Those of a regular that
-// fails are a warning, and critical.
+// fails are a warning, and critical, by a rule that rejects once it has done so for kRejectedFor.
 //
 // A regular fails when the packets that it loses are for a service that answers here (or, of one that answers nothing
 // any more, any TCP port), and they are more than half as many as the connections it still opens. So a printer's

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <map>
 
+#include "daemon/alerts/rate_windows.h"
+
 namespace conntally {
 namespace {
 
@@ -46,7 +48,9 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     of_source.lately.failed -= failing.contacts.refused - static_cast<std::uint32_t>(refused);
   }
   for (const auto& dropped : evidence.dropped) {
-    if (dropped.own || dropped.drops.distinct_ports < 1) continue;
+    const bool dated = dropped.drops.last_dropped != SteadyTime{};
+    const bool over = dated && evidence.now - dropped.drops.last_dropped > kOver;
+    if (dropped.own || over || dropped.drops.distinct_ports < 1) continue;
     Contacts& of_source = contacts[dropped.name];
     if (of_source.figures == nullptr) of_source.figures = &dropped.figures;
     of_source.dropped_ports = std::round(dropped.drops.distinct_ports);

@@ -102,6 +102,26 @@ TEST_CASE("half-open connections of many unproven sources are a flood, those of 
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("what stays half open for want of an answer is no flood, and what is more than that is one") {
+  Host host;
+  const auto tries = [&](std::uint64_t unanswered, std::chrono::seconds duration) {
+    if (!host.evidence.answers) host.Answers(443, 20, 0);
+    auto answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
+    answers->attempts = 100;  // 5 a second
+    host.evidence.answers = answers;
+    Try(host, 40, unanswered, duration);
+  };
+  tries(1, 120s);
+  host.evidence.attempts.half_open_sources = 60;
+  host.evidence.attempts.half_open = GENERATE(600U, 9000U);
+  tries(36, 120s);
+  const bool flood = host.evidence.attempts.half_open > 1000;
+  CHECK((host.Find(AlertKind::kHalfOpenFlood) != nullptr) == flood);
+  if (flood) return;
+  tries(1, 100s);  // some are half open for two minutes more
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("what is usual of a busy host's half-open connections is no flood") {
   Host host;
   host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 150;

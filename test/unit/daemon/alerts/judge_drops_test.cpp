@@ -156,6 +156,15 @@ TEST_CASE("a regular that a rule stops, and that goes on, is a warning by its so
   CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.1"});
 }
 
+TEST_CASE("one client that waits 40 s for a service which rejects it is healthy as well") {
+  Served host(40);
+  host.Reject("reject");
+  host.Lose(1, 1, 3, 41s, "reject");
+  CHECK(std::ranges::none_of(host.Firing(), [](const std::string& told) { return told.find("warning") != told.npos; }));
+  host.Lose(1, 1, 3, 60s, "reject");
+  CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.1"});
+}
+
 TEST_CASE("who was regular is remembered over a restart, in bounded memory") {
   Served host(40);
   auto saved = host.reader.Save();

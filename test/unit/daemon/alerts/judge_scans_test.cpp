@@ -49,13 +49,18 @@ TEST_CASE("one of ours that scans is a warning, and critical") {
 
 TEST_CASE("a scan whose packets are dropped is one by its ports") {
   Host host;
-  SourceDrops& drops = host.Dropped("198.51.100.9", "policy drop", 22, 400);
-  drops.distinct_ports = 350;
-  drops.rate = 20;
-  host.Run(35s);
+  for (std::uint64_t packets = 400; packets < 1100; packets += 20) {
+    SourceDrops& drops = host.Dropped("198.51.100.9", "policy drop", 22, packets);
+    drops.distinct_ports = 350;
+    drops.rate = 20;
+    host.Run(1s);
+  }
   REQUIRE(host.Find(AlertKind::kSourceScanning, "198.51.100.9") != nullptr);
   CHECK(host.Find(AlertKind::kSourceScanning, "198.51.100.9")->value == Approx(350));
-  host.evidence.dropped[0].drops.distinct_ports = 3;
+  SECTION("of which fewer are left") { host.evidence.dropped[0].drops.distinct_ports = 3; }
+  SECTION("of which the last was dropped a while ago") {
+    host.evidence.dropped[0].drops.last_dropped = host.evidence.now - 15s;
+  }
   host.Run(10s);
   CHECK(host.Find(AlertKind::kSourceScanning, "198.51.100.9") == nullptr);
 }
