@@ -119,6 +119,7 @@ def test_rules_that_count_nothing_are_named_in_an_ordinary_firewall():
     with client_and_host() as (client, host), Daemon(host, config) as daemon:
         host.ip("route", "add", "198.51.100.0/24", "dev", "to-client")
         client.ip("route", "add", "198.51.100.0/24", "via", HOST)
+        host.sysctl("net.ipv4.ip_forward", 1)
         host.nft("""
             table inet filter {
               set banned { type ipv4_addr; }
