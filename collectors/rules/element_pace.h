@@ -1,6 +1,6 @@
 // How often the elements of sets are read: a set of 100,000 takes the kernel a second to list, and most of what rules
-// do is known without. Reading them takes at most kShare of a core, in the long run: what was not used for kSaved may be
-// used at once, so that small sets, whose first reading decides from when they count, wait for nothing. One owner.
+// do is known without. Reading them takes at most kShare of a core, in the long run: what was not used for kSaved may
+// be used at once, so that small sets, whose first reading decides from when they count, wait for nothing. One owner.
 #pragma once
 
 #include <algorithm>
