@@ -2,8 +2,7 @@
 
 import json
 
-HOST = '{job="$job", instance="$instance"}'
-FLEET = '{job=~"$job", instance=~"$instance"}'
+CHOSEN = '{job=~"$job", instance=~"$instance"}'
 RUNBOOK = "https://github.com/conntally/conntally/blob/main/config/prometheus/RUNBOOK.md#"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
@@ -66,7 +65,8 @@ def table(title, description, width, columns, labels, sort_by, alert=None, drill
     return panel
 
 
-def dashboard(uid, title, description, selector, panels):
+def dashboard(uid, title, description, panels, of_all=False):
+    """`of_all`: shows all hosts until some are chosen; else the first one."""
     _place(panels)
     whole = {
         "uid": uid,
@@ -84,7 +84,7 @@ def dashboard(uid, title, description, selector, panels):
             {"type": "dashboards", "title": "conntally", "tags": ["conntally"], "asDropdown": False, "includeVars": True, "keepTime": True},
             {"type": "link", "title": "Runbook", "url": RUNBOOK.rstrip("#"), "icon": "doc", "targetBlank": True},
         ],
-        "templating": {"list": _variables(selector)},
+        "templating": {"list": _variables(of_all)},
         "annotations": {"list": []},
         "panels": panels,
     }
@@ -121,19 +121,17 @@ def _place(panels):
         x, tallest = x + width, max(tallest, height)
 
 
-def _variables(selector):
-    several = selector == FLEET
-
-    def variable(name, asked, many):
+def _variables(of_all):
+    def variable(name, asked, with_all):
         made = {
-            "name": name, "label": name, "type": "query", "datasource": DATASOURCE, "definition": asked,
-            "query": {"query": asked, "refId": name}, "refresh": 2, "sort": 7, "multi": many, "includeAll": many, "hide": 0,
+            "name": name, "label": name.capitalize(), "type": "query", "datasource": DATASOURCE, "definition": asked,
+            "query": {"query": asked, "refId": name}, "refresh": 2, "sort": 7, "multi": True, "includeAll": with_all, "allValue": ".+", "hide": 0,
         }
-        return {**made, "allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else made
+        return {**made, "current": {"text": "All", "value": "$__all"}} if with_all else made
 
     return [
-        {"name": "datasource", "label": "datasource", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0},
-        variable("job", "label_values(conntally_up, job)", several),
-        variable("instance", 'label_values(conntally_up{job=~"$job"}, instance)', several),
-        variable("source", f"label_values(conntally_source_connections{selector}, source)", True),
+        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0},
+        variable("job", "label_values(conntally_up, job)", of_all),
+        variable("instance", 'label_values(conntally_up{job=~"$job"}, instance)', of_all),
+        variable("source", f"label_values(conntally_source_connections{CHOSEN}, source)", True),
     ]

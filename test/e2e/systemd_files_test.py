@@ -48,7 +48,8 @@ def test_with_any_prefix_the_unit_names_what_was_installed():
             document = urllib.parse.unquote(told["Documentation"].split("file://")[1].replace("%%", "%"))
             assert pathlib.Path(stage + document).is_file(), document
             for name in ("doc/conntally/conntally.yaml", "conntally/systemd/ebpf.conf", "conntally/prometheus/alerts.yaml",
-                         "conntally/grafana/conntally-host.json", "conntally/alertmanager/alertmanager.yml",
+                         "conntally/grafana/conntally-host.json", "conntally/mixin.libsonnet", "conntally/alertmanager/alertmanager.yml",
+                         "conntally/prometheus/otel-collector.yml", "conntally/logs/loki.alloy",
                          "bash-completion/completions/conntally", "zsh/vendor-completions/_conntally"):
                 assert (staged / "share" / name).is_file(), name
 

@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
-"""The dashboards keep to the conventions of good ones, ask for metrics that there are, and lead to the runbook."""
+"""The dashboards ask for metrics that there are, and lead to the runbook. dashboard_linter_test.py holds them to conventions."""
 
 import json
-import re
 import subprocess
 import sys
-import tempfile
 import unittest
 
 import yaml
 from shipped import *
 
 UIDS = {"conntally-host", "conntally-fleet"}
-VARIABLES = ["datasource", "job", "instance", "source"]
 
 
 def panels_of(dashboard):
@@ -38,30 +35,12 @@ class Dashboards(unittest.TestCase):
         done = subprocess.run([sys.executable, "-B", "-c", program, str(GRAFANA)], text=True, capture_output=True, check=True)
         self.assertEqual(done.stdout, self.files["conntally-host"] + self.files["conntally-fleet"], "run config/grafana/dashboards.py")
 
-    def test_are_found_by_stable_names_and_read_only(self):
+    def test_are_found_by_stable_names(self):
         self.assertEqual(set(self.dashboards), UIDS)
         for name, dashboard in self.dashboards.items():
             self.assertEqual(dashboard["uid"], name)
-            self.assertIs(dashboard["editable"], False)
             self.assertNotIn("id", dashboard)
             self.assertTrue(dashboard["title"] and dashboard["description"])
-
-    def test_have_the_variables(self):
-        for dashboard in self.dashboards.values():
-            variables = dashboard["templating"]["list"]
-            self.assertEqual([variable["name"] for variable in variables], VARIABLES)
-            self.assertEqual((variables[0]["type"], variables[0]["query"]), ("datasource", "prometheus"))
-            for variable in variables[1:]:
-                self.assertEqual(variable["datasource"]["uid"], "${datasource}")
-
-    def test_have_panels_with_title_description_and_unit(self):
-        for panel in self.each_panel():
-            self.assertGreater(len(panel["title"]), 3, panel)
-            self.assertGreater(len(panel["description"]), 8, panel["title"])
-            self.assertTrue(panel["fieldConfig"]["defaults"]["unit"], panel["title"])
-            if panel["type"] == "table":
-                units = [p for o in panel["fieldConfig"]["overrides"] for p in o["properties"] if p["id"] == "unit" and p["value"]]
-                self.assertEqual(len(units), len(panel["targets"]), panel["title"])
 
     def test_have_panels_that_stand_apart(self):
         for name, dashboard in self.dashboards.items():
@@ -74,40 +53,11 @@ class Dashboards(unittest.TestCase):
                     self.assertNotIn(cell, taken, f"{name}: {panel['title']} stands upon {taken.get(cell)}")
                     taken[cell] = panel["title"]
 
-    def test_ask_the_chosen_datasource(self):
-        for panel in self.each_panel():
-            for asked in [panel, *panel["targets"]]:
-                self.assertEqual(asked["datasource"], {"type": "prometheus", "uid": "${datasource}"}, panel["title"])
-
-    def test_ask_for_the_chosen_job_and_instance_everywhere(self):
-        for name, dashboard in self.dashboards.items():
-            for panel in panels_of(dashboard):
-                for target in panel["targets"]:
-                    for found in re.finditer(r"([a-zA-Z_:]\w*(?::[\w:]+)?)\{([^}]*)\}", target["expr"]):
-                        with self.subTest(dashboard=name, panel=panel["title"], metric=found[1]):
-                            self.assertRegex(found[2], r'job=~?"\$job"')
-                            # What is recorded over all instances has none.
-                            if not found[1].startswith("job"):
-                                self.assertRegex(found[2], r'instance=~?"\$instance"')
-
-    def test_let_grafana_choose_the_window_of_rates(self):
-        for expression in self.each_query():
-            for window in re.findall(r"\[([^\]]*)\]", expression):
-                self.assertEqual(window, "$__rate_interval", expression)
-
     def test_ask_for_metrics_that_there_are(self):
         known = exposed_metrics() | OWN_METRICS | {rule["record"] for rule in rules_of("rules.yaml", "record")}
         for expression in self.each_query():
             self.assertTrue(metrics_in(expression))
             self.assertLessEqual(metrics_in(expression), known, expression)
-
-    def test_ask_what_prometheus_understands(self):
-        asked = [expression.replace("$__rate_interval", "1m") for expression in self.each_query()]
-        rules = [{"record": f"test:test:query{number}", "expr": expression} for number, expression in enumerate(asked)]
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}, file)
-            file.flush()
-            self.assertIn(f"{len(asked)} rules found", tool("promtool", "check", "rules", file.name))
 
     def test_lead_to_the_runbook_from_every_alerts_panel(self):
         anchors = headings((PROMETHEUS / "RUNBOOK.md").read_text())
