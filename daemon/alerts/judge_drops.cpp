@@ -166,8 +166,8 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
       ++of_rule.sources;
       rates_[source.name] += rate;
     }
-    const bool fails = regular_fails && (!rejecting_.contains(label) ||
-                                         episode->second.last - episode->second.onset >= kRejectedFor);
+    const bool fails =
+        regular_fails && (!rejecting_.contains(label) || episode->second.last - episode->second.onset >= kRejectedFor);
     const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
     if (rule.Quiet(rate)) continue;
     std::string target;

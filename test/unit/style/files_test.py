@@ -19,7 +19,6 @@ LONGER = {
     "test/unit/collectors/conntrack/flow_tracker_test.cpp": 405,
     "test/unit/collectors/drops/drop_tally_test.cpp": 320,
     "test/unit/daemon/alerts/alert_reader_test.cpp": 312,
-    "test/unit/daemon/drops/drop_attribution_test.cpp": 345,
     "test/unit/daemon/http/server/hostile_test.cpp": 306,
     "test/unit/daemon/http/server/server_test.cpp": 320,
 }
