@@ -184,7 +184,8 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
 }
 
 std::size_t AnswersJudge::bytes() const {
-  return share_.bytes() + half_open_.bytes() + attempts_.bytes() + services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
+  return share_.bytes() + half_open_.bytes() + attempts_.bytes() +
+         services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
 }
 
 }  // namespace conntally

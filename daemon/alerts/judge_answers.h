@@ -69,7 +69,7 @@ class AnswersJudge {
   SteadyTime last_at_{};
   Baseline share_;
   Baseline half_open_;
-  Baseline attempts_;             // of TCP, in a survey
+  Baseline attempts_;              // of TCP, in a survey
   SteadyTime unanswered_until_{};  // some may be half open for want of an answer
   std::map<ServiceKey, Service> services_;
   bool just_restored_ = false;

@@ -124,9 +124,10 @@ static __always_inline void place(struct drop_record_key* key, struct sk_buff* s
   }
 }
 
-/* As nft_ct.c and xt_conntrack.c see it. Where conntrack has yet to see the packet it may be conntrack itself that drops
- * it, which no rule about invalid packets did. */
-static __always_inline unsigned char state_of(const struct drop_record_key* key, unsigned int info, int has_connection) {
+/* As nft_ct.c and xt_conntrack.c see it. Where conntrack has yet to see the packet it may be conntrack itself that
+ * drops it, which no rule about invalid packets did. */
+static __always_inline unsigned char state_of(const struct drop_record_key* key, unsigned int info,
+                                              int has_connection) {
   if (has_connection) return (unsigned char)(1 << (info % IP_CT_IS_REPLY + 1));
   if (info == IP_CT_UNTRACKED) return 1 << 6;
   return key->hooks & (HOOK_PREROUTING | HOOK_OUTPUT) ? 0 : 1;
