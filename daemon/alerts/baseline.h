@@ -28,6 +28,11 @@ class Baseline {
   static constexpr std::chrono::minutes kUnusualMax{30};
   static constexpr std::size_t kBucketsMax = 240;
 
+  Baseline() = default;
+  // As if it had been 0 for so long already.
+  explicit Baseline(std::chrono::seconds at_nothing)
+      : past_(std::min(kBucketsMax, static_cast<std::size_t>(at_nothing / kBucket)), 0) {}
+
   void Add(SteadyTime now, double value, bool unusual) {
     if (!unusual) unusual_since_.reset();
     if (unusual && !unusual_since_) unusual_since_ = now;

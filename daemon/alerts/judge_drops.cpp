@@ -33,6 +33,8 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   const double elapsed =
       last_look_ == SteadyTime{} ? 0 : std::chrono::duration<double>(evidence.now - last_look_).count();
   last_look_ = evidence.now;
+  if (first_look_ == SteadyTime{}) first_look_ = evidence.now;
+  news_.clear();
   FollowServices(evidence);
   FollowRules(evidence);
   regulars_.Add(evidence.regulars, evidence.now);
@@ -74,12 +76,13 @@ void DropJudge::FollowServices(const AlertEvidence& evidence) {
 
 void DropJudge::FollowRules(const AlertEvidence& evidence) {
   if (!evidence.rules || evidence.rules == last_rules_) return;
-  last_rules_ = evidence.rules;
+  const bool first = std::exchange(last_rules_, evidence.rules) == nullptr;
   rejecting_.clear();
   invalid_.clear();
   for (const auto& [backend, figures] : evidence.rules->backends) {
     if (!figures.snapshot.ruleset) continue;
     for (const Rule& rule : figures.snapshot.ruleset->rules) {
+      if (first) first_rules_.insert(RuleLabel(rule.text));
       if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
       if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
     }
@@ -134,14 +137,41 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
   episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
+  if (!episode.fails) {
+    episode.news.reset();
+  } else if (episode.minutes >= kRegularMinutes) {
+    const Baseline& past = PastOf(episode.rule);
+    if (!episode.news) episode.news = past.known() && past.High() < kUsuallyNone;
+    if (*episode.news) news_.insert(episode.rule);
+  }
+}
+
+Baseline& DropJudge::PastOf(const std::string& label) {
+  const auto found = pasts_.find(label);
+  if (found != pasts_.end()) return found->second;
+  if (pasts_.size() >= kRulesMax) {
+    const auto least = std::min_element(pasts_.begin(), pasts_.end(), [](const auto& one, const auto& other) {
+      return one.second.High() < other.second.High();
+    });
+    pasts_.erase(least);
+  }
+  const bool known = past_is_known_ || (!label.empty() && !first_rules_.contains(label));
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(last_look_ - first_look_) - Baseline::kLag;
+  return pasts_.emplace(label, std::max(since, known ? Baseline::kPastMin : std::chrono::seconds(0))).first->second;
+}
+
+void DropJudge::FollowPasts(const std::map<std::string, double>& weights) {
+  for (auto& [label, past] : pasts_) {
+    const auto weight = weights.find(label);
+    past.Add(last_look_, weight == weights.end() ? 0 : weight->second, told_.contains(label) || news_.contains(label));
+  }
 }
 
 void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidence,
                            const AlertEvidence::DroppedSource& source, Readings& into) {
   const AlertRule& of_kind = rules[AlertKind::kSourceMatchesDropRule];
   const auto episode = episodes_.find(source.name);
-  const bool regular_fails =
-      episode != episodes_.end() && episode->second.fails && episode->second.minutes >= kRegularMinutes;
+  const bool regular_fails = episode != episodes_.end() && episode->second.news.value_or(false);
   const Standing standing = episode != episodes_.end() && episode->second.minutes >= kRegularMinutes
                                 ? Standing::kRegular
                                 : StandingOf(source.figures);
@@ -199,7 +229,18 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   }
   if (ports_exhausted()) failing.erase("");
   std::set<std::string> told;
+  std::map<std::string, double> weights;
   for (auto& [label, sources] : failing) {
+    double& all = weights[label];
+    for (const auto& [name, episode] : sources) all += WeightOf(*episode);
+    const Baseline& past = PastOf(label);
+    const bool is_told = told_.contains(label);
+    const bool many = past.known() && all >= kTold + kTimesUsual * past.High();
+    const bool lone = std::any_of(sources.begin(), sources.end(), [](const auto& source) {
+      return source.second->news.value_or(false) && source.second->minutes >= kLongMinutes;
+    });
+    if (!is_told && !many && !lone) continue;
+    news_.insert(label);
     std::sort(sources.begin(), sources.end(),
               [](const auto& one, const auto& other) { return one.second->onset < other.second->onset; });
     const auto lasts = rejecting_.contains(label)
@@ -220,11 +261,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
       if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
     }
     // Once told it stays while they fail, however they began.
-    if (told_.contains(label)) {
-      double all = 0;
-      for (const auto& [name, episode] : sources) all += WeightOf(*episode);
-      weight = std::max(weight, all);
-    }
+    if (is_told) weight = std::max(weight, all);
     if (weight < kTold * rules[AlertKind::kRegularSourcesDropped].clear_ratio) continue;
     told.insert(label);
     std::vector<std::pair<std::int64_t, std::string>> most;
@@ -250,6 +287,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
           {"rate", rate}}});
   }
   told_ = std::move(told);
+  FollowPasts(weights);
 }
 
 // By a rule of which regulars are told already it is one alert, which names the rule.
@@ -273,7 +311,11 @@ void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
 nlohmann::json DropJudge::Save() const {
   auto services = nlohmann::json::array();
   for (const auto& [service, last] : services_) services.push_back({service.first, service.second});
-  return {{"regulars", regulars_.Save()}, {"services", services}};
+  auto pasts = nlohmann::json::array();
+  for (const auto& [label, past] : pasts_) {
+    if (past.High() > 0) pasts.push_back({label, past.Save(kBucketsSaved)});
+  }
+  return {{"regulars", regulars_.Save()}, {"services", services}, {"rules", pasts}};
 }
 
 std::string DropJudge::Restore(const nlohmann::json& saved) {
@@ -286,15 +328,26 @@ std::string DropJudge::Restore(const nlohmann::json& saved) {
       return "a port that answered is not readable";
     known[{each[0].get<std::uint8_t>(), each[1].get<std::uint16_t>()}] = {};
   }
+  std::map<std::string, Baseline> pasts;
+  const auto rules = saved.value("rules", nlohmann::json());
+  if (!rules.is_null() && (!rules.is_array() || rules.size() > kRulesMax)) return "what rules did is no such list";
+  for (const auto& each : rules) {
+    if (!each.is_array() || each.size() != 2 || !each[0].is_string() ||
+        !pasts[each[0].get<std::string>()].Restore(each[1]))
+      return "what a rule did is not readable";
+  }
   if (std::string why = regulars_.Restore(saved.value("regulars", nlohmann::json::object())); !why.empty()) return why;
   services_ = std::move(known);
+  pasts_ = std::move(pasts);
+  past_is_known_ = !rules.is_null();
   just_restored_ = true;
   return {};
 }
 
 std::size_t DropJudge::bytes() const {
   return regulars_.bytes() + drop_rates_.size() * 300 + episodes_.size() * (sizeof(Episode) + 128) +
-         services_.size() * 64 + own_destinations_.bytes();
+         services_.size() * 64 + own_destinations_.bytes() + pasts_.size() * (sizeof(Baseline) + 1024) +
+         first_rules_.size() * 128;
 }
 
 }  // namespace conntally

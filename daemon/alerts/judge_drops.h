@@ -16,19 +16,27 @@
 // more is enough by itself. Several began to fail within kOnsetTogether (a ban that finds one source after another is
 // at its work), and for kDroppedFor, or kRejectedFor where the rule rejects: a rollout refuses its regulars for 40 s.
 //
+// And it is news: what a rule does to regulars all day is its work (advertisers that a gateway blocks, a limit on new
+// connections, guests that may not see the office). Of each rule the weight is held against its own past, over which it
+// must be kTold and kTimesUsual; of a rule that has stopped regulars at all, single ones are no news. A rule's past
+// begins with the daemon, or with the rule; until it is known nothing is told of it.
+//
 // It tells as well of the host's own regular destinations that are cut off (own_destinations.h), by the rule that does
 // it.
 //
-// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports. Threads: one owner.
+// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, kRulesMax rules' past.
+// Threads: one owner.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "daemon/alerts/baseline.h"
 #include "daemon/alerts/judge.h"
 #include "daemon/alerts/own_destinations.h"
 #include "daemon/alerts/rate_windows.h"
@@ -63,6 +71,10 @@ class DropJudge {
   static_assert(kDropRatesMax > AlertEvidence::kDroppedMax * (RuleShares::kNamesMax + 1));
   static constexpr std::size_t kEpisodesMax = 4096;
   static constexpr std::size_t kServicesMax = 1024;
+  static constexpr std::size_t kRulesMax = 256;
+  static constexpr std::size_t kBucketsSaved = 40;
+  static constexpr double kTimesUsual = 3;
+  static constexpr double kUsuallyNone = 0.5;  // weight
   static constexpr std::uint8_t kLongMinutes = 10;
   static constexpr double kTold = 3;  // weight, to be told
   static constexpr std::chrono::minutes kStrangerFor{3};
@@ -93,6 +105,7 @@ class DropJudge {
     bool known_service = false;
     std::string rule;  // that most of its packets are dropped by
     bool fails = false;
+    std::optional<bool> news;  // while it fails: of a rule that does not usually stop regulars
   };
 
   void FollowServices(const AlertEvidence& evidence);
@@ -103,6 +116,9 @@ class DropJudge {
   void ReadRegulars(const AlertRules& rules, Readings& into);
   void ReadOwn(const AlertEvidence& evidence, Readings& into);
   static double WeightOf(const Episode& episode);
+  // The weight of the regulars that a rule stops.
+  Baseline& PastOf(const std::string& label);
+  void FollowPasts(const std::map<std::string, double>& weights);
 
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
   std::uint64_t drop_rates_forgotten_ = 0;  // before their time
@@ -113,8 +129,13 @@ class DropJudge {
   std::map<std::string, Episode> episodes_;                                // by source
   std::map<std::string, double> rates_;                                    // of the sources, at this look
   std::set<std::string> told_;                                             // rules
-  std::set<std::string> rejecting_;                                        // labels of rules
-  std::set<std::string> invalid_;                                          // likewise: that drop what is invalid
+  std::map<std::string, Baseline> pasts_;                                  // of rules, by label
+  std::set<std::string> news_;                                             // rules of which single ones are
+  std::unordered_set<std::string> first_rules_;                            // that were there at the first look
+  SteadyTime first_look_{};
+  bool past_is_known_ = false;       // what a state restored tells of: rules that it does not name stopped nobody
+  std::set<std::string> rejecting_;  // labels of rules
+  std::set<std::string> invalid_;    // likewise: that drop what is invalid
   std::shared_ptr<const RuleFigures> last_rules_;
   SteadyTime last_look_{};
   bool just_restored_ = false;

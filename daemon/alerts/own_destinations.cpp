@@ -33,15 +33,25 @@ void OwnDestinations::NoteAnswers(const AlertEvidence& evidence) {
 
 std::vector<OwnDestinations::CutOff> OwnDestinations::Follow(const AlertEvidence& evidence) {
   NoteAnswers(evidence);
-  std::map<Key, std::uint64_t> dropped;  // in all
-  for (const auto& drop : evidence.own_drops) dropped[{drop.destination, drop.protocol, drop.port}] += drop.packets;
-  std::vector<CutOff> cut_off;
+  struct Dropped {
+    std::uint64_t packets = 0;  // in all
+    SteadyTime last{};
+    const AlertEvidence::OwnDrop* most = nullptr;  // by one rule; one that is known before one that is not
+  };
+  std::map<Key, Dropped> dropped;
   for (const auto& drop : evidence.own_drops) {
-    const Key key{drop.destination, drop.protocol, drop.port};
+    Dropped& all = dropped[{drop.destination, drop.protocol, drop.port}];
+    all.packets += drop.packets;
+    all.last = std::max(all.last, drop.last);
+    const auto weight = [](const auto& each) { return std::pair(!each.rule.empty(), each.packets); };
+    if (all.most == nullptr || weight(*all.most) < weight(drop)) all.most = &drop;
+  }
+  std::vector<CutOff> cut_off;
+  for (const auto& [key, drop] : dropped) {
     const auto found = known_.find(key);
     if (found == known_.end()) continue;
     Known& known = found->second;
-    const std::uint64_t packets = dropped[key];
+    const std::uint64_t packets = drop.packets;
     if (known.answered == evidence.now || packets < known.packets) {
       known.packets = packets;
       known.onset = {};
@@ -51,7 +61,7 @@ std::vector<OwnDestinations::CutOff> OwnDestinations::Follow(const AlertEvidence
     if (known.onset == SteadyTime{}) known.onset = drop.last;
     const bool lasts = drop.last - known.onset >= kDroppedFor && evidence.now - drop.last <= kJustNow;
     if (known.minutes < kRegularMinutes || lost < kLostMin || !lasts) continue;
-    cut_off.push_back({RuleLabel(drop.rule), drop.source, NameOf(drop), lost});
+    cut_off.push_back({RuleLabel(drop.most->rule), drop.most->source, NameOf(*drop.most), lost});
   }
   return cut_off;
 }

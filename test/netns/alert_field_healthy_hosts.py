@@ -591,11 +591,100 @@ async def mobile_clients(net):
     await together(net, web(net, 10, 500), (lambda now: 3 if now > net.seconds / 2 else 1, lambda: raw.tcp(some(forged, 500), random.randrange(1024, 65_535), HOST, 443)))
 
 
+async def gateway_with_a_blocklist(net):
+    """Advertisers and trackers are dropped, QUIC and mail are refused: every browser tries them all day."""
+    net.serve_tcp("outside", 443)
+
+    async def page():
+        source = some(member, 30)
+        await net.tcp("inside", source, some(server, 20), 443, hold=random.choice((0.2, 1, 5)))
+        for _ in range(random.randrange(3)):
+            if random.random() < 0.4:
+                net.spawn(net.tcp("inside", source, some(server, 20, 300), 443, patience=8))
+        if random.random() < 0.5:
+            net.spawn(net.ask("inside", source, some(server, 20), 443, patience=0.5))
+        if random.random() < 0.02:
+            net.spawn(net.tcp("inside", source, some(server, 5), 25, patience=3))
+
+    await together(net, (5, page))
+
+
+async def ssh_limited_per_source(net):
+    """More than some new connections a minute of one source are dropped, and its next try is let in."""
+    net.serve_tcp("host", 22)
+
+    async def deploys():
+        source = some(client, 12)
+        for _ in range(random.choice((1, 2, 12))):
+            await net.tcp("outside", source, HOST, 22, hold=0.3, patience=3)
+
+    await together(net, web(net), (0.25, deploys), noise(net, 4))
+
+
+async def one_ban_a_rule(net):
+    """As fail2ban does with iptables: a rule for each, and ten minutes later it goes."""
+    net.serve_tcp("host", 22)
+    number = 100
+
+    async def attack(source):
+        for _ in range(5):
+            await net.tcp("outside", source, HOST, 22, hold=0.3)
+        await net.run("iptables-nft", "-I", "f2b-sshd", "1", "-s", source, "-j", "REJECT", "--reject-with", "icmp-port-unreachable")
+        for _ in range(random.randrange(10, 30)):
+            await net.tcp("outside", source, HOST, 22, patience=1)
+        await asyncio.sleep(60)
+        await net.run("iptables-nft", "-D", "f2b-sshd", "-s", source, "-j", "REJECT", "--reject-with", "icmp-port-unreachable", check=False)
+
+    def next_attack():
+        nonlocal number
+        number += 1
+        return attack(stranger(number))
+
+    for rule in ("-N f2b-sshd", "-A f2b-sshd -j RETURN", "-I INPUT 1 -p tcp -m multiport --dports 22 -j f2b-sshd"):
+        await net.run("iptables-nft", *rule.split())
+    await together(net, web(net), (0.08, next_attack), (0.5, lambda: net.tcp("outside", some(client, 5), HOST, 22, hold=20)), noise(net, 3))
+
+
+async def guests_may_not_see_the_office(net):
+    """Phones in the guest network look for printers and televisions of the office, which a rule forbids."""
+    net.serve_tcp("outside", 443)
+
+    async def phone():
+        source = some(member, 40, 500)
+        await net.tcp("inside", source, some(server, 20), 443, hold=1)
+        if random.random() < 0.3:
+            await net.tcp("inside", source, GATEWAY, random.choice((443, 631, 8009)), patience=3)
+
+    await together(net, (6, phone), (3, lambda: net.tcp("inside", some(member, 20), some(server, 20), 443, hold=2)))
+
+
 def accepted(*ports, protocol="tcp"):
     return f"{protocol} dport {{ {', '.join(map(str, ports))} }} accept"
 
 
 WEB = accepted(443)
+BLOCKLIST = """table inet filter {
+  set advertisers { type ipv4_addr; flags interval; elements = { 21.0.2.0/24 }; }
+  chain forward { type filter hook forward priority 0;
+    ct state established,related accept
+    ct state invalid drop
+    ip daddr @advertisers drop
+    udp dport 443 reject
+    tcp dport 25 reject
+  }
+}
+"""
+GUESTS = """table inet filter {
+  chain input { type filter hook input priority 0; policy drop;
+    iifname "lo" accept
+    ct state established,related accept
+    iifname "mgmt" accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    ip saddr 10.0.0.0/23 tcp dport { 443, 631 } accept
+    ip saddr 10.0.0.0/8 tcp dport { 443, 631, 8009 } drop
+  }
+}
+"""
 
 
 def healthy_hosts(seconds):
@@ -613,6 +702,11 @@ def healthy_hosts(seconds):
         Host("banned_bots", banned_bots, default_deny("ip saddr @banned counter drop", WEB, more=BANS % "22.0.1.0-22.0.1.59")),
         Host("fail2ban", fail2ban, default_deny("tcp dport 22 ip saddr @banned reject", accepted(22, 443), more="set banned { type ipv4_addr; }")),
         Host("pod_waits_for_rollout", pod_waits_for_rollout, gateway=True),
+        Host("one_ban_a_rule", one_ban_a_rule, default_deny(accepted(22, 443))),
+        Host("ssh_limited_per_source", ssh_limited_per_source,
+             default_deny("tcp dport 22 ct state new meter sshs { ip saddr limit rate over 6/minute burst 5 packets } drop", accepted(22, 443))),
+        Host("gateway_with_a_blocklist", gateway_with_a_blocklist, BLOCKLIST + MASQUERADE, gateway=True),
+        Host("guests_may_not_see_the_office", guests_may_not_see_the_office, GUESTS + MASQUERADE, gateway=True),
         Host("mail_with_greylisting", mail_with_greylisting, default_deny(accepted(25))),
         Host("game_server", game_server, default_deny(accepted(27_015, protocol="udp"))),
         Host("vpn_concentrator", vpn_concentrator, default_deny(accepted(51_820, protocol="udp")) + MASQUERADE, gateway=True),

@@ -15,7 +15,7 @@ std::string Client(int number) { return fmt::format("192.0.2.{}", number); }
 
 // A host with clients that have been regular for some minutes, whose packets can begin to be dropped.
 struct Served : Host {
-  explicit Served(int clients, std::uint8_t minutes = 3) : minutes_(minutes) {
+  explicit Served(int clients, std::uint8_t minutes = 3, std::chrono::seconds quiet = 60s) : minutes_(minutes) {
     Answers(kPort);
     for (int i = 1; i <= clients; ++i) {
       SourceFigures figures;
@@ -24,7 +24,7 @@ struct Served : Host {
       figures.regular_minutes = minutes;
       evidence.regulars.push_back(figures);
     }
-    Run(60s);
+    Run(quiet);
   }
   // Clients first..last lose `rate` packets a second, to a port.
   void Lose(int first, int last, double rate, std::chrono::seconds duration, const std::string& rule = "",
@@ -154,6 +154,21 @@ TEST_CASE("a regular that a rule stops, and that goes on, is a warning by its so
   Served host(40);
   host.Lose(1, 1, 3, 60s, "drop");
   CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.1"});
+}
+
+TEST_CASE("what a rule does to regulars all day is its work, and what is far more is told") {
+  Served host(40, 4, 0s);
+  const bool restarted = GENERATE(false, true);
+  host.Reject("ip daddr @advertisers reject");
+  for (int i = 0; i < 40; ++i) host.Lose(1 + i % 8, 4 + i % 8, 0.7, 10s, "ip daddr @advertisers reject");
+  CHECK(host.Firing().empty());
+  if (restarted) {
+    auto saved = host.reader.Save();
+    saved["age_seconds"] = 10;
+    REQUIRE(host.reader.Restore(saved).empty());
+  }
+  host.Lose(1, 40, 0.7, 50s, "ip daddr @advertisers reject");
+  CHECK(host.Firing() == Strings{"RegularSourcesDropped critical "});
 }
 
 TEST_CASE("one client that waits 40 s for a service which rejects it is healthy as well") {
