@@ -9,7 +9,7 @@
 namespace conntally {
 namespace {
 
-bool HasPorts(std::uint8_t protocol) { return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP; }
+bool IsTcpOrUdp(std::uint8_t protocol) { return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP; }
 
 void BumpSaturating(std::uint16_t& counter) { counter = static_cast<std::uint16_t>(counter + (counter != UINT16_MAX)); }
 
@@ -35,7 +35,7 @@ bool Later(std::int32_t one, std::int32_t other) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(one) - static_cast<std::uint32_t>(other)) > 0;
 }
 
-TcpState StateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
+TcpState TcpStateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
 
 }  // namespace
 
@@ -83,12 +83,12 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   const double age = flow.opening_known ? SecondsSince(flow.opened_centiseconds, tracked_) : kContactAge;
   if (age < kAnswerWait) return;
   const bool tcp = flow.protocol == IPPROTO_TCP;
-  const TcpState state = StateOf(flow);
+  const TcpState state = TcpStateOf(flow);
   const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
   const bool attempt = flow.opening_known && age <= kAttemptAge;
   const bool half_open = tcp && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
   if (tcp && (attempt || half_open)) CountRow(flow, attempt, unanswered, half_open);
-  if (!HasPorts(flow.protocol)) return;
+  if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered);
   if (age <= kContactAge) CountContact(key, flow, age);
 }
@@ -123,7 +123,7 @@ void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unans
 
 void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
   const bool tcp = flow.protocol == IPPROTO_TCP;
-  const TcpState state = StateOf(flow);
+  const TcpState state = TcpStateOf(flow);
   Outcome outcome = Outcome::kSucceeded;
   if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
   if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;

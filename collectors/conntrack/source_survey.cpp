@@ -1,22 +1,16 @@
 #include "collectors/conntrack/source_survey.h"
 
-#include <linux/netfilter/nf_conntrack_common.h>
-
 #include <algorithm>
 #include <iterator>
 
 #include "collectors/conntrack/filtered_dump.h"
+#include "collectors/conntrack/flow_reading.h"
 #include "collectors/tally/protocol_names.h"
 
 namespace conntally {
 namespace {
 
 constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one dump of the family is cheaper
-
-FlowStateIndex StateOf(const FlowEvent& flow) {
-  if (flow.key.protocol == FlowStateIndex::kTcp) return FlowStateIndex::Tcp(static_cast<std::uint8_t>(flow.tcp_state));
-  return FlowStateIndex::Other(flow.key.protocol, flow.has_status && (flow.status & IPS_SEEN_REPLY) != 0);
-}
 
 // Adds what is answered, or of that only one source's.
 Status Dump(const NetlinkRequest& request, const IpAddress* only, const std::stop_token& stop, SourceSurvey& survey) {

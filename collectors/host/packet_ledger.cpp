@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "collectors/host/packet_bytes.h"
 #include "collectors/host/packet_watch.h"
 
 namespace conntally {
@@ -12,17 +13,6 @@ constexpr std::uint8_t kReset = 0x04;
 constexpr std::uint8_t kAck = 0x10;
 constexpr std::uint8_t kUnreachable4 = 3;  // ICMP
 constexpr std::uint8_t kUnreachable6 = 1;  // ICMPv6
-constexpr std::uint8_t kTooLong4 = 4;      // ICMP's code
-constexpr std::size_t kIcmpHeaderBytes = 8;
-
-std::uint8_t Byte(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
-
-IpAddress AddressAt(Bytes bytes, std::size_t at, Family family) {
-  IpAddress address;
-  address.family = family;
-  for (std::size_t i = 0; i < AddressBits(family) / 8; ++i) address.bytes[i] = Byte(bytes, at + i);
-  return address;
-}
 
 struct IpHeader {
   IpAddress source;
@@ -34,19 +24,19 @@ struct IpHeader {
 std::optional<IpHeader> ReadIpHeader(Bytes bytes) {
   if (bytes.empty()) return std::nullopt;
   IpHeader header;
-  const unsigned version = Byte(bytes, 0) >> 4;
+  const unsigned version = Octet(bytes, 0) >> 4;
   if (version == 4) {
-    const std::size_t length = (Byte(bytes, 0) & 0xfU) * 4U;
+    const std::size_t length = (Octet(bytes, 0) & 0xfU) * 4U;
     if (length < 20 || bytes.size() < length) return std::nullopt;
     if ((LoadNetworkOrder<std::uint16_t>(bytes.subspan(6)) & 0x1fff) != 0) return std::nullopt;  // a later fragment
-    header.protocol = Byte(bytes, 9);
+    header.protocol = Octet(bytes, 9);
     header.source = AddressAt(bytes, 12, Family::kIpv4);
     header.destination = AddressAt(bytes, 16, Family::kIpv4);
     header.payload = bytes.subspan(length);
     return header;
   }
   if (version != 6 || bytes.size() < 40) return std::nullopt;
-  header.protocol = Byte(bytes, 6);  // extension headers are rare before a handshake, and are not followed
+  header.protocol = Octet(bytes, 6);  // extension headers are rare before a handshake, and are not followed
   header.source = AddressAt(bytes, 8, Family::kIpv6);
   header.destination = AddressAt(bytes, 24, Family::kIpv6);
   header.payload = bytes.subspan(40);
@@ -72,8 +62,8 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
   if (is_icmp) {
     if (header->payload.size() < kIcmpHeaderBytes) return std::nullopt;
     packet.unreachable = true;
-    packet.icmp_type = Byte(header->payload, 0);
-    packet.icmp_code = Byte(header->payload, 1);
+    packet.icmp_type = Octet(header->payload, 0);
+    packet.icmp_code = Octet(header->payload, 1);
     // That a packet was too long is no answer to a request.
     if (header->protocol == IPPROTO_ICMP && packet.icmp_code == kTooLong4) return std::nullopt;
     if (packet.icmp_type != (header->protocol == IPPROTO_ICMP ? kUnreachable4 : kUnreachable6)) return std::nullopt;
@@ -87,7 +77,7 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
                 LoadNetworkOrder<std::uint16_t>(header->payload.subspan(2)), header->protocol};
   if (header->protocol == IPPROTO_TCP && !is_icmp) {
     if (header->payload.size() < 14) return std::nullopt;
-    packet.tcp_flags = Byte(header->payload, 13);
+    packet.tcp_flags = Octet(header->payload, 13);
   }
   return packet;
 }

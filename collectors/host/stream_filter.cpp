@@ -5,12 +5,13 @@
 
 #include <cstring>
 
+#include "collectors/host/packet_bytes.h"
+
 namespace conntally {
 namespace {
 
 // linux/icmp.h, linux/icmpv6.h
-constexpr std::uint8_t kUnreachable = 3, kTooLong4 = 4, kTooLong6 = 2;
-constexpr std::size_t kIcmpHeaderBytes = 8;
+constexpr std::uint8_t kUnreachable = 3, kTooLong6 = 2;
 
 // A program that is written forwards: jumps lead to labels, which get their places when it is whole.
 class Program {
@@ -87,14 +88,6 @@ void Addresses(Program& program, const WatchFilter& filter, Family family, Progr
 
 std::uint32_t Number(Bytes bytes, std::size_t at) { return LoadNetworkOrder<std::uint32_t>(bytes.subspan(at)); }
 std::uint16_t Short(Bytes bytes, std::size_t at) { return LoadNetworkOrder<std::uint16_t>(bytes.subspan(at)); }
-std::uint8_t Octet(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
-
-IpAddress AddressAt(Bytes bytes, std::size_t at, Family family) {
-  IpAddress address;
-  address.family = family;
-  std::memcpy(address.bytes.data(), bytes.data() + at, AddressBits(family) / 8);
-  return address;
-}
 
 struct Header {
   IpAddress source;

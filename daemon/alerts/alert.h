@@ -33,6 +33,7 @@ enum class AlertKind : std::uint8_t {
   kConntallyDegraded,
 };
 inline constexpr std::size_t kAlertKinds = 15;
+constexpr std::size_t IndexOf(AlertKind kind) { return static_cast<std::size_t>(kind); }
 
 const char* NameOf(AlertKind kind);
 std::optional<AlertKind> FindAlertKind(std::string_view name);
@@ -46,6 +47,7 @@ const char* ListOf(AlertKind kind);
 // A fact; look today; get up.
 enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
 inline constexpr std::size_t kSeverities = 3;
+constexpr std::size_t IndexOf(Severity severity) { return static_cast<std::size_t>(severity); }
 const char* NameOf(Severity severity);
 
 enum class AlertState : std::uint8_t { kInactive, kPending, kFiring, kResolved };

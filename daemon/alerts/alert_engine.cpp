@@ -6,13 +6,6 @@
 #include "daemon/alerts/alert_causes.h"
 
 namespace conntally {
-namespace {
-
-std::size_t IndexOf(AlertKind kind) { return static_cast<std::size_t>(kind); }
-std::size_t IndexOf(Severity severity) { return static_cast<std::size_t>(severity); }
-
-}  // namespace
-
 bool AlertEngine::Tracked::active() const {
   return std::any_of(tiers.begin(), tiers.end(), [](const Tier& tier) { return tier.state != AlertState::kInactive; });
 }

@@ -6,12 +6,6 @@
 #include "daemon/alerts/alert_engine.h"
 
 namespace conntally {
-namespace {
-
-std::size_t IndexOf(AlertKind kind) { return static_cast<std::size_t>(kind); }
-
-}  // namespace
-
 AlertEngine::TrackedMap::iterator AlertEngine::FindVictim(const AlertRules& rules, const AlertReading& newcomer) {
   const AlertKind kind = newcomer.subject.kind;
   const double badness = RuleOf(rules, newcomer).Badness(newcomer.value);

@@ -10,7 +10,7 @@
 namespace conntally {
 namespace {
 
-AlertEngine::Moment Now() {
+AlertEngine::Moment EngineMoment() {
   return {std::chrono::steady_clock::now(),
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
@@ -63,7 +63,7 @@ void AlertService::Restore() {
   const auto taken_up = Caught([&] {
     auto state = state_.Load();
     if (!state) return;
-    if (state->age <= kAlertsAgeMax) engine_.Restore(state->alerts, Now());
+    if (state->age <= kAlertsAgeMax) engine_.Restore(state->alerts, EngineMoment());
     state->judge["continues"] = state->continues;
     state->judge["age_seconds"] = state->age.count();
     if (const std::string left_out = reader_.Restore(state->judge); !left_out.empty())
@@ -121,14 +121,14 @@ void AlertService::Look() {
   }
   const AlertRules rules(config.alerts);
   const AlertEvidence evidence = gather_(rules);
-  for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), Now())) {
+  for (const AlertTransition& transition : engine_.Update(rules, reader_.Read(rules, evidence), EngineMoment())) {
     Log(transition);
     changed_ = changed_ || transition.alert.state != AlertState::kPending;
   }
   auto figures = std::make_shared<AlertFigures>();
   push_.Update(engine_.alerts(), config.alertmanager);
   figures->alerts = engine_.alerts();
-  figures->evaluated = Now().wall;
+  figures->evaluated = EngineMoment().wall;
   figures->memory_bytes = reader_.memory_bytes();
   figures->turned_away = engine_.turned_away() + reader_.turned_away();
   figures->notifications = push_.figures();

@@ -21,7 +21,7 @@ constexpr long kTimeoutMs = 10'000;
 constexpr long kConnectTimeoutMs = 5'000;
 constexpr std::size_t kAnswerBytesMax = 300;  // of a refusal, for the log
 
-AlertmanagerOutbox::Moment Now() {
+AlertmanagerOutbox::Moment OutboxMoment() {
   return {std::chrono::steady_clock::now(),
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
@@ -122,7 +122,7 @@ struct AlertmanagerPush::Endpoint {
 
   void Failed(const std::string& why, AlertmanagerOutbox::Refusal refusal) {
     figures.failed += message.keys.size();
-    outbox.Failed(message, refusal, Now());
+    outbox.Failed(message, refusal, OutboxMoment());
     if (!failing)
       spdlog::error("alertmanager {}: {} alerts could not be delivered, and will be tried again: {}", url,
                     message.keys.size(), why);
@@ -140,7 +140,7 @@ struct AlertmanagerPush::Endpoint {
       Failed(fmt::format("it answered {}: {}", status, answer), refusal);
     } else {
       figures.succeeded += message.keys.size();
-      outbox.Delivered(message, Now());
+      outbox.Delivered(message, OutboxMoment());
       if (failing) spdlog::info("alertmanager {}: takes alerts again", url);
       failing = false;
     }
@@ -217,7 +217,7 @@ bool AlertmanagerPush::TakeUpdate() {
   for (const std::string& url : config_.urls) {
     auto& endpoint = endpoints_[url];
     if (!endpoint) endpoint = std::make_unique<Endpoint>(url);
-    endpoint->outbox.Update(alerts, labels, Now());
+    endpoint->outbox.Update(alerts, labels, OutboxMoment());
   }
   const std::lock_guard lock(mutex_);
   return !stopping_;
@@ -226,7 +226,7 @@ bool AlertmanagerPush::TakeUpdate() {
 void AlertmanagerPush::SendDue(bool only_ends) {
   for (auto& [url, endpoint] : endpoints_) {
     if (endpoint->easy) continue;  // one at a time
-    auto message = only_ends ? endpoint->outbox.NextEnds(Now()) : endpoint->outbox.Next(Now());
+    auto message = only_ends ? endpoint->outbox.NextEnds(OutboxMoment()) : endpoint->outbox.Next(OutboxMoment());
     if (!message) continue;
     endpoint->message = std::move(*message);
     if (const auto prepared = endpoint->Prepare(config_); !prepared) {

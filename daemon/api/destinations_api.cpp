@@ -16,7 +16,7 @@ namespace {
 
 using OfDestination = DestinationFigures::OfDestination;
 
-constexpr std::size_t kRowsPerPiece = 128;
+constexpr std::size_t kDestinationsPerPiece = 128;
 
 double ValueOf(const OfDestination& destination, DestinationsQuery::Sort sort) {
   switch (sort) {
@@ -68,7 +68,7 @@ struct RankedDestinations {
   std::string Piece(const Observer& observer, std::size_t& next) const {
     if (next > rows.size()) return {};
     std::string piece = next == 0 ? "{\"destinations\": [" : "";
-    const std::size_t end = std::min(next + kRowsPerPiece, rows.size());
+    const std::size_t end = std::min(next + kDestinationsPerPiece, rows.size());
     for (; next < end; ++next) piece += (next > 0 ? ",\n" : "") + RowJson(observer, nat.get(), *rows[next]);
     if (next < rows.size()) return piece;
     ++next;

@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Time = std::chrono::steady_clock::time_point;
 
-constexpr std::size_t kRowsPerPiece = 128;
+constexpr std::size_t kDropsPerPiece = 128;
 
 Status Take(DropsQuery& query, const std::string& name, const std::string& value) {
   if (name == "since") {
@@ -93,7 +93,7 @@ struct NewestDrops {
 std::string NewestDrops::Piece(std::size_t& next) const {
   if (next > drops.size()) return {};
   std::string piece = next == 0 ? "{\"drops\": [" : "";
-  const std::size_t end = std::min(next + kRowsPerPiece, drops.size());
+  const std::size_t end = std::min(next + kDropsPerPiece, drops.size());
   for (; next < end; ++next) {
     if (next > 0) piece += ",\n";
     piece += DropJson(drops[next], now).dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -16,7 +16,7 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kRowsPerPiece = 128;
+constexpr std::size_t kSourcesPerPiece = 128;
 
 // The packets are exact; `error` is how many more of the source may have been dropped before it was tracked.
 std::string DropsJson(const SourceDrops& drops) {
@@ -61,7 +61,7 @@ struct RankedSources {
 std::string RankedSources::Piece(const Observer& observer, std::size_t& next) const {
   if (next > sources.size()) return {};
   std::string piece = next == 0 ? "{\"sources\": [" : "";
-  const std::size_t end = std::min(next + kRowsPerPiece, sources.size());
+  const std::size_t end = std::min(next + kSourcesPerPiece, sources.size());
   for (; next < end; ++next) {
     const IpAddress& address = sources[next].figures.source;
     if (next > 0) piece += ",\n";

@@ -22,7 +22,7 @@ PrintAndExit UsageError(const std::string& message) {
   return {"conntally: " + message + "\nTry `conntally --help`.\n", PrintAndExit::Stream::kError, 1};
 }
 
-std::vector<std::string> FlagsOf(const CLI::App& app) {
+std::vector<std::string> FlagNamesOf(const CLI::App& app) {
   std::vector<std::string> flags;
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
@@ -50,9 +50,9 @@ std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App*
   const auto first_flag =
       std::find_if(leftovers.begin(), leftovers.end(), [](const std::string& word) { return word.starts_with('-'); });
   if (first_flag != leftovers.end()) {
-    std::vector<std::string> flags = FlagsOf(grammar.app);
+    std::vector<std::string> flags = FlagNamesOf(grammar.app);
     if (command != nullptr) {
-      for (std::string& flag : FlagsOf(*command)) {
+      for (std::string& flag : FlagNamesOf(*command)) {
         if (std::find(flags.begin(), flags.end(), flag) == flags.end()) flags.push_back(std::move(flag));
       }
     }

@@ -9,8 +9,6 @@
 namespace conntally {
 namespace {
 
-WallSeconds WallNow() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
 ExportedSources::Options ExportOptions(const Config& config) {
   return {config.sources.export_top, config.sources.export_hold, config.sources.exclude,
           config.sources.export_new_max_per_hour};

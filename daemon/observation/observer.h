@@ -88,6 +88,7 @@ class Observer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  static WallSeconds WallNow() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
   Prefix GroupOf(const IpAddress& source) const;
   std::shared_ptr<const Config> config() const;
   void FollowClock(Tally::View& view, WallSeconds wall, Clock::duration elapsed);
@@ -122,7 +123,7 @@ class Observer {
   ExportedDestinations exported_destinations_;
   NamedNetworks networks_;
   Clock::time_point last_tick_ = Clock::now();
-  WallSeconds last_wall_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  WallSeconds last_wall_ = WallNow();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};
   History history_;

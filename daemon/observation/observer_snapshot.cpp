@@ -8,8 +8,6 @@
 namespace conntally {
 namespace {
 
-WallSeconds WallNow() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
 template <std::size_t kSize>
 std::array<std::uint64_t, kSize> LoadAll(const std::array<std::atomic<std::uint64_t>, kSize>& counters) {
   std::array<std::uint64_t, kSize> values;

@@ -24,8 +24,6 @@ std::string NftChain(const RuleChain& chain) {
   return fmt::format("{} {} {}", NameOf(chain.family), chain.table, chain.name);
 }
 
-std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
-
 std::string Joined(const std::string& text, const std::string& verdict) {
   return text.empty() ? verdict : text + " " + verdict;
 }
@@ -128,7 +126,7 @@ Fix FirewallCommands::PutText(const Spot& spot, const std::string& text, std::st
   fix.persist = Persist(chain.backend, chain.family, chain.table);
   const std::string tool = ToolOf(chain.backend, chain.family, chain.table);
   if (tool != "nft") {
-    const std::string name = tool + OfTable(chain.table), where = ShellWord(chain.name);
+    const std::string name = tool + TableFlag(chain.table), where = ShellWord(chain.name);
     fix.command = spot.before
                       ? fmt::format("{} -I {} {} {}", name, where, walker_.rule(*spot.before).position + 1, text)
                       : fmt::format("{} -A {} {}", name, where, text);

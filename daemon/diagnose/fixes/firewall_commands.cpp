@@ -43,7 +43,6 @@ std::string ShellLine(std::string_view saved) {
 }
 
 std::string NftChain(const Rule& rule) { return fmt::format("{} {} {}", NameOf(rule.family), rule.table, rule.chain); }
-std::string OfTable(const std::string& table) { return table == "filter" ? std::string() : " -t " + ShellWord(table); }
 
 // Whether the text of the rule says what the rule says, whoever chose the names in it.
 bool NftReadsBack(const Rule& rule) {
@@ -95,6 +94,10 @@ std::string NftCommand(const std::string& text) {
            std::string_view(" ._:/,@-").find(c) != std::string_view::npos;
   });
   return "nft " + (plain ? text : ShellWord(text));
+}
+
+std::string TableFlag(const std::string& table) {
+  return table == "filter" ? std::string() : " -t " + ShellWord(table);
 }
 
 bool IsNftName(std::string_view name) {
@@ -209,8 +212,8 @@ Result<Fix> FirewallCommands::Delete(RuleRef ref, std::string risk) const {
                                              walker_.rule({ref.backend, ref.rule + 1}).handle, rule.text));
     return fix;
   }
-  fix.command = fmt::format("{}{} -D {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1);
-  fix.undo = fmt::format("{}{} -I {} {} {}", tool, OfTable(rule.table), ShellWord(rule.chain), rule.position + 1,
+  fix.command = fmt::format("{}{} -D {} {}", tool, TableFlag(rule.table), ShellWord(rule.chain), rule.position + 1);
+  fix.undo = fmt::format("{}{} -I {} {} {}", tool, TableFlag(rule.table), ShellWord(rule.chain), rule.position + 1,
                          ShellLine(rule.text));
   return fix;
 }

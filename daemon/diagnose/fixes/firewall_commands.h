@@ -32,6 +32,8 @@ FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners = Ow
 std::string ShellWord(std::string_view word);
 // nft and one argument, which nft takes apart itself.
 std::string NftCommand(const std::string& text);
+// " -t TABLE", as it follows the name of iptables; empty for the table that it takes by itself.
+std::string TableFlag(const std::string& table);
 
 // What nft's grammar takes for a table's, chain's or set's name; the kernel takes anything.
 bool IsNftName(std::string_view name);

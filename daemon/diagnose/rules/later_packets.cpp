@@ -4,6 +4,7 @@
 // further.
 //
 // Sources: net/netfilter/nf_conntrack_proto_tcp.c (tcp_new, nf_conntrack_tcp_packet).
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -20,7 +21,6 @@ namespace {
 
 constexpr std::size_t kStalledMax = 4;  // that are walked
 constexpr std::uint8_t kPushAck = 24;
-constexpr std::uint32_t kSeenReply = 2;  // IPS_SEEN_REPLY
 
 AskedPacket PacketOf(const RuleCase& rules, const StalledStream& stalled, std::uint32_t state) {
   AskedPacket asked;
@@ -44,13 +44,13 @@ std::vector<std::uint32_t> StatesOf(const RuleCase& rules, const EntryOf& entry)
   const bool takes_up = NumberOf(rules.inputs.host.sysctls, "net/netfilter/nf_conntrack_tcp_loose").value_or(1) != 0;
   if (entry.connection == nullptr)
     return takes_up ? std::vector{kStateNew, kStateInvalid} : std::vector{kStateInvalid, kStateNew};
-  const bool half = (entry.connection->status & kSeenReply) == 0;
+  const bool half = (entry.connection->status & IPS_SEEN_REPLY) == 0;
   return half ? std::vector{kStateInvalid, kStateNew} : std::vector{kStateEstablished, kStateInvalid};
 }
 
 std::string Why(const RuleCase& rules, const EntryOf& entry, std::uint32_t state, Finding& finding) {
   const Sysctls& sysctls = rules.inputs.host.sysctls;
-  if (entry.connection != nullptr && (entry.connection->status & kSeenReply) == 0) {
+  if (entry.connection != nullptr && (entry.connection->status & IPS_SEEN_REPLY) == 0) {
     finding.decide =
         "where the other direction goes: both have to pass this host, or neither may be asked for its state";
     return "conntrack saw one direction of the connection only (its entry has no reply), so that what follows the "

@@ -51,7 +51,7 @@ AskedPacket FirstOf(const RuleCase& rules, const Connection& connection) {
 }
 
 // How the entry differs from what the rules would make now; empty: it does not, or that is not known.
-std::string Difference(const Connection& connection, const Walk& now) {
+std::string DescribeDifference(const Connection& connection, const Walk& now) {
   const StreamEnds then = EndsOf(connection.reply);  // who answers, and whom
   const Packet& packet = now.packet;
   const bool dnat = (connection.status & IPS_DST_NAT) != 0, snat = (connection.status & IPS_SRC_NAT) != 0;
@@ -96,7 +96,7 @@ void CheckStaleEntries(const RuleCase& rules, Report& report) {
   for (const Connection& connection : rules.inputs.host.connections->connections) {
     if (!IsAsked(question, connection) || walked++ >= kEntriesMax) continue;
     const Walk now = rules.Through(FirstOf(rules, connection));
-    const std::string difference = now.passes == Match::kYes ? Difference(connection, now) : std::string();
+    const std::string difference = now.passes == Match::kYes ? DescribeDifference(connection, now) : std::string();
     if (difference.empty()) continue;
     const bool answered = (connection.status & IPS_SEEN_REPLY) != 0;
     const StreamEnds ends = EndsOf(connection.key);

@@ -1,4 +1,5 @@
 // Source NAT that is missing on the way out, and destination NAT to where the forward chain lets nothing through.
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -11,8 +12,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kTranslationsMax = 64;              // DNAT rules that are tried
-constexpr std::uint32_t kSeenReply = 2, kSourceNat = 16;  // IPS_SEEN_REPLY, IPS_SRC_NAT
+constexpr std::size_t kTranslationsMax = 64;  // DNAT rules that are tried
 
 IpAddress DestinationOf(const Connection& connection) { return {connection.key.destination, connection.key.family}; }
 
@@ -28,11 +28,11 @@ Unanswered Untranslated(const RuleCase& rules, const std::optional<IpAddress>& s
   if (!rules.inputs.host.connections) return count;
   for (const Connection& connection : rules.inputs.host.connections->connections) {
     const IpAddress from = connection.key.SourceAddress(), to = DestinationOf(connection);
-    if ((connection.status & kSourceNat) != 0 || !IsPrivate(from) || (source && from != *source) ||
+    if ((connection.status & IPS_SRC_NAT) != 0 || !IsPrivate(from) || (source && from != *source) ||
         (destination && to != *destination))
       continue;
     if ((!destination && IsPrivate(to)) || rules.inputs.host.IsLocal(to) || rules.inputs.host.IsLocal(from)) continue;
-    ++((connection.status & kSeenReply) != 0 ? count.answered : count.unanswered);
+    ++((connection.status & IPS_SEEN_REPLY) != 0 ? count.answered : count.unanswered);
   }
   return count;
 }
@@ -138,7 +138,7 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
   std::map<IpAddress, IpAddress> tried;  // by network: the first source
   for (const Connection& connection : rules.inputs.host.connections->connections) {
     const IpAddress from = connection.key.SourceAddress(), to = DestinationOf(connection);
-    if ((connection.status & (kSourceNat | kSeenReply)) != 0 || !IsPrivate(from) || IsPrivate(to)) continue;
+    if ((connection.status & (IPS_SRC_NAT | IPS_SEEN_REPLY)) != 0 || !IsPrivate(from) || IsPrivate(to)) continue;
     if (rules.inputs.host.IsLocal(from) || rules.inputs.host.IsLocal(to) || tried.size() >= kTranslationsMax) continue;
     if (!tried.emplace(Masked(from, from.family == Family::kIpv4 ? 24 : 64), from).second) continue;
     const Unanswered seen = Untranslated(rules, from, std::nullopt);

@@ -1,4 +1,5 @@
-"""Which room may include which: the one-way flow, held. Who adds an arrow adds it here, where a reader sees it."""
+"""Which room may include which: the one-way flow, held. Who adds an arrow adds it here, where a reader sees it. And that the sources of a
+room can be compiled as one file, as `quickstart run` does."""
 
 import collections
 import pathlib
@@ -81,10 +82,38 @@ def arrows():
     return found
 
 
+# What a line begins with between `namespace {` and its end: a function with what it takes, constants, a type.
+FUNCTION = re.compile(r"^[\w:][^\n;={]*?\b(\w+)(\([^;{}]*?\))(?: noexcept)? \{", re.M)
+CONSTANTS = re.compile(r"^constexpr [^;]*;", re.M)
+CONSTANT = re.compile(r"\b(k[A-Z]\w*)(?:\[\w*\])?(?: =(?!=)|\{)")
+TYPE = re.compile(r"^(?:struct|class|enum class|enum) (\w+)[^;{]*\{", re.M)
+
+
+def defined_for_itself(text):
+    """What a source defines in its anonymous namespaces."""
+    for around, inside in re.findall(r"^namespace ([\w:]+) \{\nnamespace \{\n(.*?)^\}  // namespace$", text, re.M | re.S):
+        names = [f"{name}{' '.join(takes.split())}" for name, takes in FUNCTION.findall(inside)]
+        names += [name for line in CONSTANTS.findall(inside) for name in CONSTANT.findall(line)]
+        names += TYPE.findall(inside)
+        yield from (f"{around}::{name}" for name in names)
+
+
+def clashes():
+    """Neither overloads nor aliases clash. Of what a header declares, the compiler tells."""
+    found = collections.defaultdict(list)
+    for folder in "collectors", "config", "daemon":
+        for path in sorted((ROOT / folder).rglob("*.cpp")):
+            for name in set(defined_for_itself(path.read_text())):
+                found[path.parent, name].append(path.name)
+    return [f"{room.relative_to(ROOT)}: {' and '.join(files)} each define {name}, and are compiled as one: say which is which, or share it"
+            for (room, name), files in found.items() if len(files) > 1]
+
+
 def main():
     rooms = allowed()
     found = arrows()
     wrong = [f"{line}: {room} may not include {to}" for (room, to), lines in found.items() if to not in rooms.get(room, ()) for line in lines]
+    wrong += clashes()
     print("\n".join(wrong) or f"{len(found)} arrows between {len(rooms)} rooms, all as they are to be")
     sys.exit(bool(wrong) or not found)
 

@@ -1,0 +1,25 @@
+// Fields of packets' headers, where they stand on the wire. Pure; the caller has looked that there are as many bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "collectors/netlink/attributes.h"
+#include "collectors/tally/address.h"
+
+namespace conntally {
+
+inline constexpr std::size_t kIcmpHeaderBytes = 8;
+inline constexpr std::uint8_t kTooLong4 = 4;  // ICMP's code: ICMP_FRAG_NEEDED
+
+inline std::uint8_t Octet(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
+
+inline IpAddress AddressAt(Bytes bytes, std::size_t at, Family family) {
+  IpAddress address;
+  address.family = family;
+  std::memcpy(address.bytes.data(), bytes.data() + at, AddressBits(family) / 8);
+  return address;
+}
+
+}  // namespace conntally
