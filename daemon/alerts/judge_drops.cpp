@@ -196,6 +196,7 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
       ++of_rule.sources;
       rates_[source.name] += rate;
     }
+    if (label.empty() && ports_exhausted()) continue;
     const bool fails =
         regular_fails && (!rejecting_.contains(label) || episode->second.last - episode->second.onset >= kRejectedFor);
     const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);

@@ -25,6 +25,7 @@ INTERVAL = 5  # of Prometheus, seconds
 LATER = 2 * INTERVAL + 5  # what Prometheus may take longer than the daemon: a scrape, an evaluation, and this test's own look
 SECONDS_TO_CLEAR = 120
 ENTRIES_MOST = 65_536  # so that a table is filled in a second, of whom the others need some thousands
+COMES_TRUE = {"ConntrackTableFillPredicted": ("ConntrackTableNearlyFull", "ConntrackTableFull")}
 STAGGER = 4  # troubles begin over so many seconds
 
 
@@ -75,11 +76,15 @@ class Verdict:
             if each.ended is None:
                 if self.seen_until - self.ends > most * SLOWNESS:
                     self.problems.append(f"does not clear: {each}")
-            elif each.ended < self.ends - 2 and not self.trouble.brief and not self._goes_on(each):
+            elif each.ended < self.ends - 2 and self._lasts(each) and not self._goes_on(each):
                 self.problems.append(f"ends before the trouble does, at {self.ends:.0f} s: {each}")
             elif each.ended - self.ends > most * SLOWNESS:
                 self.problems.append(f"clears {each.ended - self.ends:.0f} s after the end: {each}")
             self.cleared[each.judge] = max(self.cleared.get(each.judge, -math.inf), (each.ended or math.inf) - self.ends)
+
+    def _lasts(self, telling):
+        """It must be told until the end."""
+        return not self.trouble.brief and telling.alert not in self.trouble.also
 
     def _of_same_subject(self, telling):
         """With another severity."""
@@ -90,8 +95,9 @@ class Verdict:
         return any(each.began < telling.began and (each.ended or math.inf) > telling.began - LATER for each in self._of_same_subject(telling))
 
     def _goes_on(self, telling):
-        """With another severity."""
-        return any(each.began <= telling.ended < (each.ended or math.inf) for each in self._of_same_subject(telling))
+        """With another severity, or as what was predicted and is there."""
+        later = [each for each in self.tellings if each.judge == telling.judge and each.alert in COMES_TRUE.get(telling.alert, ())]
+        return any(each.began - 2 <= telling.ended < (each.ended or math.inf) for each in self._of_same_subject(telling) + later)
 
     def _is_told_once(self, host):
         for told in self.trouble.told:
