@@ -33,7 +33,7 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   const double elapsed =
       last_look_ == SteadyTime{} ? 0 : std::chrono::duration<double>(evidence.now - last_look_).count();
   last_look_ = evidence.now;
-  if (first_look_ == SteadyTime{}) first_look_ = evidence.now;
+  pasts_.Look(evidence.now);
   news_.clear();
   FollowServices(evidence);
   FollowRules(evidence);
@@ -82,7 +82,7 @@ void DropJudge::FollowRules(const AlertEvidence& evidence) {
   for (const auto& [backend, figures] : evidence.rules->backends) {
     if (!figures.snapshot.ruleset) continue;
     for (const Rule& rule : figures.snapshot.ruleset->rules) {
-      if (first) first_rules_.insert(RuleLabel(rule.text));
+      if (first) pasts_.AddFirstRule(RuleLabel(rule.text));
       if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
       if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
     }
@@ -140,30 +140,9 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   if (!episode.fails) {
     episode.news.reset();
   } else if (episode.minutes >= kRegularMinutes) {
-    const Baseline& past = PastOf(episode.rule);
+    const Baseline& past = pasts_.Of(episode.rule);
     if (!episode.news) episode.news = past.known() && past.High() < kUsuallyNone;
     if (*episode.news) news_.insert(episode.rule);
-  }
-}
-
-Baseline& DropJudge::PastOf(const std::string& label) {
-  const auto found = pasts_.find(label);
-  if (found != pasts_.end()) return found->second;
-  if (pasts_.size() >= kRulesMax) {
-    const auto least = std::min_element(pasts_.begin(), pasts_.end(), [](const auto& one, const auto& other) {
-      return one.second.High() < other.second.High();
-    });
-    pasts_.erase(least);
-  }
-  const bool known = past_is_known_ || (!label.empty() && !first_rules_.contains(label));
-  const auto since = std::chrono::duration_cast<std::chrono::seconds>(last_look_ - first_look_) - Baseline::kLag;
-  return pasts_.emplace(label, std::max(since, known ? Baseline::kPastMin : std::chrono::seconds(0))).first->second;
-}
-
-void DropJudge::FollowPasts(const std::map<std::string, double>& weights) {
-  for (auto& [label, past] : pasts_) {
-    const auto weight = weights.find(label);
-    past.Add(last_look_, weight == weights.end() ? 0 : weight->second, told_.contains(label) || news_.contains(label));
   }
 }
 
@@ -234,7 +213,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   for (auto& [label, sources] : failing) {
     double& all = weights[label];
     for (const auto& [name, episode] : sources) all += WeightOf(*episode);
-    const Baseline& past = PastOf(label);
+    const Baseline& past = pasts_.Of(label);
     const bool is_told = told_.contains(label);
     const bool many = past.known() && all >= kTold + kTimesUsual * past.High();
     const bool lone = std::any_of(sources.begin(), sources.end(), [](const auto& source) {
@@ -288,7 +267,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
           {"rate", rate}}});
   }
   told_ = std::move(told);
-  FollowPasts(weights);
+  pasts_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
 }
 
 // By a rule of which regulars are told already it is one alert, which names the rule.
@@ -307,48 +286,6 @@ void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
                      cut_off.front().source, cut_off.size(), NameOfRule(label), FirstOf(std::move(most), 5)),
          {{"destinations", static_cast<double>(cut_off.size())}}});
   }
-}
-
-nlohmann::json DropJudge::Save() const {
-  auto services = nlohmann::json::array();
-  for (const auto& [service, last] : services_) services.push_back({service.first, service.second});
-  auto pasts = nlohmann::json::array();
-  for (const auto& [label, past] : pasts_) {
-    if (past.High() > 0) pasts.push_back({label, past.Save(kBucketsSaved)});
-  }
-  return {{"regulars", regulars_.Save()}, {"services", services}, {"rules", pasts}};
-}
-
-std::string DropJudge::Restore(const nlohmann::json& saved) {
-  if (!saved.is_object()) return "what regular sources did is no such list";
-  const auto services = saved.value("services", nlohmann::json::array());
-  if (!services.is_array() || services.size() > kServicesMax) return "the ports that answered are no such list";
-  std::map<std::pair<std::uint8_t, std::uint16_t>, SteadyTime> known;
-  for (const auto& each : services) {
-    if (!each.is_array() || each.size() != 2 || !each[0].is_number_unsigned() || !each[1].is_number_unsigned())
-      return "a port that answered is not readable";
-    known[{each[0].get<std::uint8_t>(), each[1].get<std::uint16_t>()}] = {};
-  }
-  std::map<std::string, Baseline> pasts;
-  const auto rules = saved.value("rules", nlohmann::json());
-  if (!rules.is_null() && (!rules.is_array() || rules.size() > kRulesMax)) return "what rules did is no such list";
-  for (const auto& each : rules) {
-    if (!each.is_array() || each.size() != 2 || !each[0].is_string() ||
-        !pasts[each[0].get<std::string>()].Restore(each[1]))
-      return "what a rule did is not readable";
-  }
-  if (std::string why = regulars_.Restore(saved.value("regulars", nlohmann::json::object())); !why.empty()) return why;
-  services_ = std::move(known);
-  pasts_ = std::move(pasts);
-  past_is_known_ = !rules.is_null();
-  just_restored_ = true;
-  return {};
-}
-
-std::size_t DropJudge::bytes() const {
-  return regulars_.bytes() + drop_rates_.size() * 300 + episodes_.size() * (sizeof(Episode) + 128) +
-         services_.size() * 64 + own_destinations_.bytes() + pasts_.size() * (sizeof(Baseline) + 1024) +
-         first_rules_.size() * 128;
 }
 
 }  // namespace conntally

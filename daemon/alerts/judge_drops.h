@@ -24,23 +24,22 @@
 // It tells as well of the host's own regular destinations that are cut off (own_destinations.h), by the rule that does
 // it.
 //
-// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, kRulesMax rules' past.
-// Threads: one owner.
+// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, RulePasts::kMax rules'
+// past. Threads: one owner.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "daemon/alerts/baseline.h"
 #include "daemon/alerts/judge.h"
 #include "daemon/alerts/own_destinations.h"
 #include "daemon/alerts/rate_windows.h"
 #include "daemon/alerts/regulars.h"
+#include "daemon/alerts/rule_pasts.h"
 
 namespace conntally {
 
@@ -71,8 +70,6 @@ class DropJudge {
   static_assert(kDropRatesMax > AlertEvidence::kDroppedMax * (RuleShares::kNamesMax + 1));
   static constexpr std::size_t kEpisodesMax = 4096;
   static constexpr std::size_t kServicesMax = 1024;
-  static constexpr std::size_t kRulesMax = 256;
-  static constexpr std::size_t kBucketsSaved = 40;
   static constexpr double kTimesUsual = 3;
   static constexpr double kUsuallyNone = 0.5;  // weight
   static constexpr std::uint8_t kLongMinutes = 10;
@@ -116,9 +113,6 @@ class DropJudge {
   void ReadRegulars(const AlertRules& rules, Readings& into);
   void ReadOwn(const AlertEvidence& evidence, Readings& into);
   static double WeightOf(const Episode& episode);
-  // The weight of the regulars that a rule stops.
-  Baseline& PastOf(const std::string& label);
-  void FollowPasts(const std::map<std::string, double>& weights);
 
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
   std::uint64_t drop_rates_forgotten_ = 0;  // before their time
@@ -129,13 +123,10 @@ class DropJudge {
   std::map<std::string, Episode> episodes_;                                // by source
   std::map<std::string, double> rates_;                                    // of the sources, at this look
   std::set<std::string> told_;                                             // rules
-  std::map<std::string, Baseline> pasts_;                                  // of rules, by label
+  RulePasts pasts_;                                                        // the weight of the regulars that each stops
   std::set<std::string> news_;                                             // rules of which single ones are
-  std::unordered_set<std::string> first_rules_;                            // that were there at the first look
-  SteadyTime first_look_{};
-  bool past_is_known_ = false;       // what a state restored tells of: rules that it does not name stopped nobody
-  std::set<std::string> rejecting_;  // labels of rules
-  std::set<std::string> invalid_;    // likewise: that drop what is invalid
+  std::set<std::string> rejecting_;                                        // labels of rules
+  std::set<std::string> invalid_;                                          // likewise: that drop what is invalid
   std::shared_ptr<const RuleFigures> last_rules_;
   SteadyTime last_look_{};
   bool just_restored_ = false;
