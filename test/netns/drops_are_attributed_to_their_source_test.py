@@ -322,7 +322,7 @@ def test_a_log_rule_before_an_accept_tells_of_no_drop():
 
 
 def test_a_log_rule_before_a_drop_names_what_ebpf_counts_and_counts_nothing_twice():
-    with client_and_host() as (client, host), Daemon(host, "drops: {nflog_groups: [5]}\n") as daemon:
+    with client_and_host() as (client, host), Daemon(host, "rules: {poll_interval: 1s}\ndrops: {nflog_groups: [5]}\n") as daemon:
         host.nft("""
             table inet t { chain input { type filter hook input priority 0;
               udp dport 7101 log prefix "named" group 5 drop
@@ -333,11 +333,12 @@ def test_a_log_rule_before_a_drop_names_what_ebpf_counts_and_counts_nothing_twic
         daemon.wait_for_log("NFLOG group 5")
         daemon.wait_for_log("eBPF counts")
         daemon.wait_ready()
+        wait_for_polls(daemon)
         for _ in range(10):
             for port in (7101, 7102, 7103):
                 send(client, "10.0.0.1", 20, port)
             time.sleep(0.05)
-        wait_for(daemon, {("10.0.0.1", "named", "nflog"): 200, ("10.0.0.1", None, "ebpf"): 200})
+        wait_for(daemon, {("10.0.0.1", "named", "nflog"): 200, ("10.0.0.1", "udp dport 7102 drop", "ebpf"): 200})
         assert daemon.metrics().sum("conntally_dropped_packets_total") == 400
 
 
