@@ -156,7 +156,7 @@ class TroubledHost(Host):
         if trouble.at_end:
             events.append((ends, trouble.at_end))
         if (FULL or trouble.restarted) and not events:
-            events.append((begins + (ends - begins) * 2 / 3, _restart))
+            events.append((begins + (ends - begins) * 4 / 5, _restart))  # once it is told
         self.hands, self.doing, self.helpers = concurrent.futures.ThreadPoolExecutor(1), [], contextlib.ExitStack()
         super().__init__(trouble.name.replace(" ", "-"), script(trouble, begins, ends), rules="", gateway=trouble.gateway, config=trouble.config,
                          events=[(second, lambda _, action=action: self.doing.append(self.hands.submit(action, self))) for second, action in events],
