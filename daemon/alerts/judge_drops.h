@@ -63,7 +63,9 @@ class DropJudge {
   nlohmann::json Save() const;
   std::string Restore(const nlohmann::json& saved);
   std::size_t bytes() const;
-  std::uint64_t turned_away() const { return drop_rates_forgotten_ + own_destinations_.turned_away(); }
+  std::uint64_t turned_away() const {
+    return drop_rates_forgotten_ + own_destinations_.turned_away() + pasts_.turned_away();
+  }
 
  private:
   static constexpr std::size_t kDropRatesMax = 40'000;

@@ -9,15 +9,18 @@ namespace conntally {
 void RulePasts::Look(SteadyTime now) {
   if (first_look_ == SteadyTime{}) first_look_ = now;
   last_look_ = now;
+  if (now - first_look_ >= Baseline::kLag + Baseline::kPastMin) first_rules_.clear();
 }
 
 Baseline& RulePasts::Of(const std::string& label) {
   const auto found = pasts_.find(label);
   if (found != pasts_.end()) return found->second;
   if (pasts_.size() >= kMax) {
-    pasts_.erase(std::min_element(pasts_.begin(), pasts_.end(), [](const auto& one, const auto& other) {
+    const auto least = std::min_element(pasts_.begin(), pasts_.end(), [](const auto& one, const auto& other) {
       return one.second.High() < other.second.High();
-    }));
+    });
+    if (least->second.High() > 0) ++turned_away_;
+    pasts_.erase(least);
   }
   const bool known = restored_ || !first_rules_.contains(label);
   const auto since = std::chrono::duration_cast<std::chrono::seconds>(last_look_ - first_look_) - Baseline::kLag;

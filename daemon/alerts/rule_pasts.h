@@ -2,9 +2,10 @@
 // later, with the rule, which did nothing before. So it does after a restart: what was saved names every rule that did
 // something.
 //
-// Bounded: kMax rules; the one whose past is least makes room. Threads: one owner.
+// Bounded: kMax rules; the one whose past is least makes room, and counts unless it did nothing. Threads: one owner.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -30,16 +31,18 @@ class RulePasts {
   nlohmann::json Save() const;
   // False, and nothing changed, where it is not what Save gives.
   bool Restore(const nlohmann::json& saved);
+  std::uint64_t turned_away() const { return turned_away_; }
   std::size_t bytes() const;
 
  private:
   static constexpr std::size_t kBucketsSaved = 40;
 
   std::map<std::string, Baseline> pasts_;
-  std::unordered_set<std::string> first_rules_ = {""};
+  std::unordered_set<std::string> first_rules_ = {""};  // until their past is known
   SteadyTime first_look_{};
   SteadyTime last_look_{};
   bool restored_ = false;
+  std::uint64_t turned_away_ = 0;
 };
 
 }  // namespace conntally

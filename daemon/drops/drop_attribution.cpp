@@ -138,7 +138,7 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
     Collect(walk, base.ref, candidates);
     for (std::size_t i = before; i < candidates.size(); ++i) candidates[i].hook = base.hook;
   }
-  if (candidates.empty()) return {.may_follow = true};
+  if (candidates.empty()) return {.may_follow = true, .none_can = true};
   const Candidate& first = candidates.front();
   const bool certain = first.match.match == Match::kYes;
   if (candidates.size() > 1 || first.rule == nullptr || !(certain || (first.rose && IsUnderstood(first.match.why))))

@@ -32,6 +32,7 @@ struct DropAttribution {
   std::optional<HookSet> hook = std::nullopt;      // with the rule: where it stands
   // Without a rule: no counter has risen yet by what was dropped, so a later reading may tell. Else it will stay open.
   bool may_follow = false;
+  bool none_can = false;  // likewise: no rule and no policy of these can have dropped it
 };
 
 class DropAttributor {

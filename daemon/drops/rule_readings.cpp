@@ -89,10 +89,11 @@ ReadingsAttributor::ReadingsAttributor(const RuleFigures& first, const RuleFigur
 std::uint64_t ReadingsAttributor::rules() const { return RuleCount(last_) + (changed_ ? RuleCount(first_then_) : 0); }
 
 DropAttribution ReadingsAttributor::Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets) {
-  DropAttribution found = by_last_.Of(key, interfaces, packets);
-  if (!changed_ || !found.rule) return found;
+  const DropAttribution now = by_last_.Of(key, interfaces, packets);
+  if (!changed_ || (!now.rule && !now.none_can)) return now;
   const DropAttribution then = by_first_.Of(key, interfaces, packets);
-  if (then.rule == found.rule) return found;
+  if (now.none_can || then.none_can) return now.rule ? now : then;
+  if (then.rule == now.rule) return now;
   return {.may_follow = then.may_follow};
 }
 

@@ -1,7 +1,8 @@
 // Which rule dropped a packet, from two readings of the rules between which they may have changed. Counters are those
 // that go on over reloads: what a rule counted before it was replaced by one that says the same is part of its rise.
 //
-// Where rules changed, the packet met those before or those after: it is attributed only where both tell the same rule.
+// Where rules changed, the packet met those before or those after. It is attributed where both tell the same rule, and
+// where one of them tells a rule and the other has none that can have dropped it: a ban, or one that was lifted.
 //
 // Pure; one thread at a time.
 #pragma once

@@ -14,9 +14,7 @@ void LimitKeptMemory() {
   mallopt(M_TRIM_THRESHOLD, kKeptBytesMax);
   // Of each heap 64 MiB of addresses are reserved: one for each thread would not fit where RLIMIT_AS is 600 MiB.
   constexpr int kHeapsMax = 4;
-  if (std::getenv("MALLOC_ARENA_MAX") == nullptr) {
-    mallopt(M_ARENA_MAX, kHeapsMax);
-  }
+  if (std::getenv("MALLOC_ARENA_MAX") == nullptr) mallopt(M_ARENA_MAX, kHeapsMax);
 }
 
 }  // namespace conntally

@@ -208,23 +208,27 @@ async def banned_bots(net):
 BANS = "set banned { type ipv4_addr; flags interval; elements = { %s }; }"
 
 
-async def fail2ban(net):
+async def ssh_with_bans(net, ban, lift=None):
+    """Each of the strangers that guess passwords is banned, by what ban(source) runs, and goes on for a while."""
     net.serve_tcp("host", 22)
-    number = 0
+    numbers = itertools.count(1)
 
-    async def attack(source):
+    async def attack():
+        source = stranger(next(numbers))
         for _ in range(5):
             await net.tcp("outside", source, HOST, 22, hold=0.3)
-        await net.run("nft", "add", "element", "inet", "filter", "banned", f"{{ {source} }}")
+        await net.run(*ban(source).split())
         for _ in range(random.randrange(10, 30)):
             await net.tcp("outside", source, HOST, 22, patience=1)
+        if lift:
+            await asyncio.sleep(60)
+            await net.run(*lift(source).split(), check=False)
 
-    def next_attack():
-        nonlocal number
-        number += 1
-        return attack(stranger(number))
+    await together(net, web(net), (0.06, attack), (0.5, lambda: net.tcp("outside", some(client, 5), HOST, 22, hold=20)), noise(net, 3))
 
-    await together(net, web(net), (0.06, next_attack), (0.5, lambda: net.tcp("outside", some(client, 5), HOST, 22, hold=20)), noise(net, 3))
+
+async def fail2ban(net):
+    await ssh_with_bans(net, lambda source: f"nft add element inet filter banned {{ {source} }}")
 
 
 async def pod_waits_for_rollout(net):
@@ -622,27 +626,11 @@ async def ssh_limited_per_source(net):
 
 
 async def one_ban_a_rule(net):
-    """As fail2ban does with iptables: a rule for each, and ten minutes later it goes."""
-    net.serve_tcp("host", 22)
-    number = 100
-
-    async def attack(source):
-        for _ in range(5):
-            await net.tcp("outside", source, HOST, 22, hold=0.3)
-        await net.run("iptables-nft", "-I", "f2b-sshd", "1", "-s", source, "-j", "REJECT", "--reject-with", "icmp-port-unreachable")
-        for _ in range(random.randrange(10, 30)):
-            await net.tcp("outside", source, HOST, 22, patience=1)
-        await asyncio.sleep(60)
-        await net.run("iptables-nft", "-D", "f2b-sshd", "-s", source, "-j", "REJECT", "--reject-with", "icmp-port-unreachable", check=False)
-
-    def next_attack():
-        nonlocal number
-        number += 1
-        return attack(stranger(number))
-
+    """As fail2ban does with iptables: a rule for each, and some time later it goes."""
     for rule in ("-N f2b-sshd", "-A f2b-sshd -j RETURN", "-I INPUT 1 -p tcp -m multiport --dports 22 -j f2b-sshd"):
         await net.run("iptables-nft", *rule.split())
-    await together(net, web(net), (0.08, next_attack), (0.5, lambda: net.tcp("outside", some(client, 5), HOST, 22, hold=20)), noise(net, 3))
+    rule = "f2b-sshd -s {} -j REJECT --reject-with icmp-port-unreachable"
+    await ssh_with_bans(net, lambda source: "iptables-nft -I " + rule.format(source), lambda source: "iptables-nft -D " + rule.format(source))
 
 
 async def guests_may_not_see_the_office(net):

@@ -124,13 +124,11 @@ static __always_inline void place(struct drop_record_key* key, struct sk_buff* s
   }
 }
 
-/* As nft_ct.c and xt_conntrack.c see it. Where conntrack has yet to see the packet it may be conntrack itself that
- * drops it, which no rule about invalid packets did. */
-static __always_inline unsigned char state_of(const struct drop_record_key* key, unsigned int info,
-                                              int has_connection) {
-  if (has_connection) return (unsigned char)(1 << (info % IP_CT_IS_REPLY + 1));
-  if (info == IP_CT_UNTRACKED) return 1 << 6;
-  return key->hooks & (HOOK_PREROUTING | HOOK_OUTPUT) ? 0 : 1;
+/* What nft_ct.c and xt_conntrack.c make of a packet without a connection. Where conntrack has yet to see it, it may be
+ * conntrack itself that drops it, which no rule about invalid packets did: then it is not known. */
+static __always_inline unsigned char state_without(const struct drop_record_key* key, unsigned int info) {
+  if (info == IP_CT_UNTRACKED) return NF_CT_STATE_UNTRACKED;
+  return key->hooks & (HOOK_PREROUTING | HOOK_OUTPUT) ? 0 : NF_CT_STATE_INVALID;
 }
 
 /* A packet of a connection whose addresses are its own needs no look at the tuple. An ICMP error is the connection's
@@ -142,12 +140,12 @@ static __always_inline void follow_connection(struct drop_record_key* key, struc
   const char* connection = (const char*)(both & ~(unsigned long)NFCT_INFOMASK);
   unsigned long status = 0;
   if (!connection) {
-    key->state = state_of(key, info, 0);
+    key->state = state_without(key, info);
     return;
   }
   if (bpf_probe_read_kernel(&status, sizeof status, connection + layout.status) != 0) return;
   if (status & IPS_TEMPLATE) return;
-  key->state = state_of(key, info, 1);
+  key->state = (unsigned char)(1 << (info % IP_CT_IS_REPLY + 1)); /* NF_CT_STATE_BIT */
   const int is_error = (info == IP_CT_RELATED || info == IP_CT_RELATED_REPLY) && is_icmp(key->protocol);
   if (info < IP_CT_IS_REPLY && !(status & IPS_NAT_MASK) && !is_error) return;
   struct tuple original;

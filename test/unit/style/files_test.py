@@ -68,12 +68,22 @@ def faults_of_files():
             yield f"{name}: short enough now: take it off the list"
 
 
+def faults_of_tests():
+    """Of those that no CMakeLists.txt names, none of their folder's being globbed: they would never run."""
+    for name in tracked("_test.cpp", "_test.py"):
+        path = ROOT / name
+        listing = path.with_name("CMakeLists.txt").read_text() if path.with_name("CMakeLists.txt").exists() else ""
+        globbed = path.suffix == ".cpp" and "SOURCES" not in listing
+        if listing and not globbed and not re.search(rf"\b{path.stem.removesuffix('_test')}\b|\b{path.name}\b", listing):
+            yield f"{name}: it is not run: name it in its folder's CMakeLists.txt"
+
+
 def main():
     for tool in ("clang-format", "shellcheck", "pyflakes3"):
         if not shutil.which(tool):
             print(f"SKIPPED: needs the command {tool}")
             sys.exit(77)
-    faults = [*faults_of_format(), *faults_of_scripts(), *faults_of_files()]
+    faults = [*faults_of_format(), *faults_of_scripts(), *faults_of_files(), *faults_of_tests()]
     print("\n".join(faults) or "no fault")
     sys.exit(bool(faults))
 

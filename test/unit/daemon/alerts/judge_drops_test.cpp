@@ -87,8 +87,9 @@ TEST_CASE("packets for which a translated address has no port left are no rule's
   use.used = 64;
   nat->uses.push_back(use);
   host.evidence.nat = nat;
-  host.Lose(1, 8, 0.5, 40s);
+  host.Lose(1, 8, 2, 40s);
   CHECK(host.Find(AlertKind::kRegularSourcesDropped) == nullptr);
+  CHECK(host.Find(AlertKind::kSourceMatchesDropRule, Client(1)) == nullptr);
   host.Lose(1, 8, 0.5, 40s, "tcp dport 443 drop");
   CHECK(host.Find(AlertKind::kRegularSourcesDropped, "", "tcp dport 443 drop") != nullptr);
 }

@@ -11,7 +11,8 @@ namespace {
 class Host {
  public:
   // Seconds in which it was answered, or its packets were dropped.
-  std::size_t Run(std::chrono::seconds lasts, bool answered, std::uint64_t dropped_each = 0) {
+  std::size_t Run(std::chrono::seconds lasts, bool answered, std::uint64_t dropped_each = 0,
+                  std::uint64_t of_no_rule = 0) {
     std::size_t cut_off = 0;
     for (auto passed = 0s; passed < lasts; passed += 1s) {
       now_ += 1s;
@@ -23,7 +24,10 @@ class Host {
       evidence.answers = answers;
       if (dropped_each > 0) last_ = now_;
       if (dropped_ > 0) evidence.own_drops.push_back({"192.0.2.1", kDatabase, 6, 5432, "rule", dropped_, last_});
-      cut_off = destinations_.Follow(evidence).size();
+      if (of_no_rule > 0) evidence.own_drops.push_back({"192.0.2.1", kDatabase, 6, 5432, "", of_no_rule, last_});
+      const auto found = destinations_.Follow(evidence);
+      cut_off = found.size();
+      for (const auto& each : found) CHECK(each.rule == "rule");
     }
     return cut_off;
   }
@@ -44,6 +48,12 @@ TEST_CASE("a regular destination of this host that is dropped and answers nothin
   CHECK(host.Run(10s, false, 2) == 0);
   CHECK(host.Run(15s, false, 2) == 1);
   CHECK(host.Run(5s, true) == 0);
+}
+
+TEST_CASE("a destination is cut off once, by the rule that is known, whatever was dropped before it was") {
+  Host host;
+  host.Run(200s, true);
+  CHECK(host.Run(25s, false, 2, 1000) == 1);
 }
 
 TEST_CASE("a destination that still answers, or never did, is not cut off") {

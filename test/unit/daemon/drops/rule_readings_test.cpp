@@ -74,7 +74,27 @@ TEST_CASE("a drop is named over a reload that keeps the rule's text") {
   ReadingsAttributor attributor(*first, *last);
   CHECK(Named(attributor, 1, 3) == "a");
   CHECK(Named(attributor, 1, 4).empty());  // its counter did not rise by that
-  CHECK(Named(attributor, 3, 1).empty());  // who knows whether the rule was there
+}
+
+TEST_CASE("a drop is of the rule that came or went, where the others cannot have dropped it") {
+  Firewall firewall;
+  const auto without = firewall.Reload({{"a", 1, 100}});
+  const auto with = firewall.Reload({{"ban", 3, 4}, {"a", 1, 100}});
+  const auto lifted = firewall.Reload({{"a", 1, 100}});
+  ReadingsAttributor came(*without, *with), went(*with, *lifted), neither(*without, *lifted);
+  CHECK(Named(came, 3, 1) == "ban");
+  CHECK(Named(went, 3, 1) == "ban");
+  CHECK(Named(neither, 3, 1).empty());
+  CHECK(Named(came, 4, 1).empty());
+}
+
+TEST_CASE("rules that drop are asked for whether they count or not") {
+  FirewallReading reading;
+  auto ruleset = std::make_shared<Ruleset>();
+  ruleset->rules.emplace_back().verdict = GENERATE(Verdict::kDrop, Verdict::kReject, Verdict::kAccept);
+  reading.backends[RuleBackend::kNftables].present = true;
+  reading.backends[RuleBackend::kNftables].ruleset = ruleset;
+  CHECK(HasDropRules(reading) == (ruleset->rules[0].verdict != Verdict::kAccept));
 }
 
 TEST_CASE("a drop is not named where the rules before a change tell another rule than those after it") {
