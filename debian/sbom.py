@@ -6,6 +6,7 @@ the machine that built it. Libraries that are headers only, or linked statically
 """
 
 import datetime
+import functools
 import hashlib
 import json
 import pathlib
@@ -36,16 +37,24 @@ def described(name, version, architecture, **more):
             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": locator}], **more}
 
 
+@functools.cache
+def all_installed():
+    """{name, also one that is only provided: its package}"""
+    form = "\t".join(f"${{{field}}}" for field in ("db:Status-Status", "Package", "Version", "Architecture", "source:Package", "source:Version", "Provides")) + "\n"
+    found, provided = {}, {}
+    for line in run("dpkg-query", "-W", "-f", form).splitlines():
+        status, name, version, architecture, source, source_version, provides = line.split("\t")
+        if status == "installed":
+            found[name] = described(name, version, architecture, sourceInfo=f"built from the source package {source} {source_version}")
+            provided |= {other: found[name] for other in re.findall(r"[a-z0-9][a-z0-9.+-]+(?=[ ,(]|$)", re.sub(r"\([^)]*\)", "", provides))}
+    return provided | found
+
+
 def installed(clause):
     """Of `a (>= 1) | b`, the one that is here."""
-    names = [re.match(r"[a-z0-9.+-]+", each.strip())[0] for each in clause.split("|")]
-    for name in names:
-        done = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version} ${Architecture} ${source:Package} ${source:Version}\n", name],
-                              capture_output=True, text=True)
-        for line in done.stdout.splitlines():
-            status, version, architecture, source, source_version = line.split()
-            if status == "installed":
-                return described(name, version, architecture, sourceInfo=f"built from the source package {source} {source_version}")
+    for each in clause.split("|"):
+        if package := all_installed().get(re.match(r"[a-z0-9.+-]+", each.strip())[0]):
+            return package
     sys.exit(f"sbom.py: {clause.strip()} is not installed, so this is not where the package was built")
 
 

@@ -64,6 +64,13 @@ class Sbom(unittest.TestCase):
         related = {relation[end] for relation in told["relationships"] for end in ("spdxElementId", "relatedSpdxElement")}
         self.assertEqual(related, {"SPDXRef-DOCUMENT", *names})
 
+    def test_tells_of_a_name_that_is_provided_who_provides_it(self):
+        lines = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Provides}\n"], check=True, capture_output=True, text=True).stdout
+        # There is no package awk, and one that provides it on every Debian.
+        provider, name = next((line.split()[0], "awk") for line in lines.splitlines() if re.search(r" .*\bawk\b", line))
+        told = json.loads(self.told(self.package(depends=f"conntally-absent | {name} (>= 1)")).stdout)
+        self.assertIn(provider, {each["name"] for each in told["packages"]})
+
     def test_has_each_file_with_its_sums(self):
         told = json.loads(self.told(self.package()).stdout)
         expected = {f"./{name}": [hashlib.sha1(content).hexdigest(), hashlib.sha256(content).hexdigest()] for name, content in FILES.items()}
