@@ -69,7 +69,7 @@ void DropTally::Remember(const LoggedPacket& packet) {
   const RuleName rule = Intern(packet.prefix);
   if (logged_waiting_ >= kLoggedMax) {
     ++figures_.logged_turned_away;
-    if (!ebpf_counts_) Count(packet.key, {last_.monotonic, last_.monotonic}, packet.via, rule, 1, last_);
+    if (!ebpf_counts_) Count(packet.key, {last_, last_}, packet.via, rule, 1, last_);
     return;
   }
   std::vector<Logged>& alike = logged_[LikenessOf(packet.key)];
@@ -86,7 +86,7 @@ void DropTally::Remember(const LoggedPacket& packet) {
   ++logged_waiting_;
 }
 
-void DropTally::EndRound(Moment now) {
+void DropTally::EndRound(Time now) {
   const std::lock_guard lock(mutex_);
   last_ = now;
   try {
@@ -102,7 +102,7 @@ void DropTally::EndRound(Moment now) {
   }
   SettleSets(now, kSetWait);
   SettleUnattributed(now, attributes_ ? kAttributionWait : std::chrono::seconds(0));
-  recent_.EndRound(now.monotonic);
+  recent_.EndRound(now);
   ++round_;
 }
 
@@ -111,7 +111,7 @@ void DropTally::set_attributes(bool attributes) {
   attributes_ = attributes;
 }
 
-void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
+void DropTally::Attribute(const RuleOf& rule_of, Time now) {
   const std::lock_guard lock(mutex_);
   std::vector<AllUnattributed::const_iterator> most;
   for (const AllUnattributed* all : {&unattributed_, &unattributed_sources_}) {
@@ -128,25 +128,25 @@ void DropTally::Attribute(const RuleOf& rule_of, Moment now) {
     CountUnattributed(named, unattributed, Intern(rule->text), now);
     (key.destination ? unattributed_ : unattributed_sources_).erase(waiting);
   }
-  recent_.EndRound(now.monotonic);
+  recent_.EndRound(now);
 }
 
-void DropTally::CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Moment now) {
+void DropTally::CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Time now) {
   CountSource(key, waiting.span.last, DropVia::kEbpf, rule, waiting.packets, now);
   if (key.destination) recent_.Add(key, DropVia::kEbpf, rule, waiting.packets, waiting.span);
 }
 
-void DropTally::SettleUnattributed(Moment now, std::chrono::steady_clock::duration age) {
+void DropTally::SettleUnattributed(Time now, std::chrono::steady_clock::duration age) {
   for (AllUnattributed* all : {&unattributed_, &unattributed_sources_}) {
     std::erase_if(*all, [&](const auto& waiting) {
-      if (now.monotonic - waiting.second.span.first < age) return false;
+      if (now - waiting.second.span.first < age) return false;
       CountUnattributed(waiting.first, waiting.second, 0, now);
       return true;
     });
   }
 }
 
-void DropTally::Settle(Moment now) {
+void DropTally::Settle(Time now) {
   set_attributes(false);
   EndRound(now);
   EndRound(now);
@@ -155,15 +155,15 @@ void DropTally::Settle(Moment now) {
   SettleSets(now, std::chrono::seconds(0));
 }
 
-void DropTally::AddSetCounted(std::vector<SetCountedDrop> drops, Moment now) {
+void DropTally::AddSetCounted(std::vector<SetCountedDrop> drops, Time now) {
   const std::lock_guard lock(mutex_);
   if (ebpf_counts_) return;
   sets_count_ = true;
-  set_batches_.push_back({std::move(drops), ++batches_, now.monotonic});
+  set_batches_.push_back({std::move(drops), ++batches_, now});
 }
 
-void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) {
-  while (!set_batches_.empty() && now.monotonic - set_batches_.front().arrived >= age) {
+void DropTally::SettleSets(Time now, std::chrono::steady_clock::duration age) {
+  while (!set_batches_.empty() && now - set_batches_.front().arrived >= age) {
     const SetBatch batch = std::move(set_batches_.front());
     set_batches_.erase(set_batches_.begin());
     const bool whole = told_forgotten_ == 0 || told_forgotten_ + 2 < batch.number;
@@ -171,8 +171,7 @@ void DropTally::SettleSets(Moment now, std::chrono::steady_clock::duration age) 
       TakeOffLogged(drop);
       if (!whole) figures_.set_turned_away += drop.packets;
       if (whole && drop.packets != 0)
-        Count({.source = drop.source}, {now.monotonic, now.monotonic}, DropVia::kSet, Intern(drop.rule), drop.packets,
-              now);
+        Count({.source = drop.source}, {now, now}, DropVia::kSet, Intern(drop.rule), drop.packets, now);
     }
     ForgetTold(batch.number);
   }
@@ -213,8 +212,8 @@ void DropTally::TakeOffLogged(SetCountedDrop& drop) {
 }
 
 // A counted packet takes the name of a logged one that is like it, NFLOG's before LOG's.
-void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
-  const RecentDrops::Span seen{now.monotonic, now.monotonic};
+void DropTally::SettleCounted(const CountedDrop& drop, Time now) {
+  const RecentDrops::Span seen{now, now};
   std::uint64_t unnamed = drop.packets;
   const auto found = logged_.empty() ? logged_.end() : logged_.find(LikenessOf(drop.key));
   if (found != logged_.end()) {
@@ -242,16 +241,16 @@ void DropTally::SettleCounted(const CountedDrop& drop, Moment now) {
   AllUnattributed& all = whole ? unattributed_ : unattributed_sources_;
   if (!whole && all.size() >= kUnattributedSourcesMax && !all.contains(key)) {
     figures_.rules_turned_away += unnamed;
-    return CountSource(key, now.monotonic, DropVia::kEbpf, 0, unnamed, now);
+    return CountSource(key, now, DropVia::kEbpf, 0, unnamed, now);
   }
   Unattributed& waiting = all.try_emplace(key, Unattributed{0, seen}).first->second;
   waiting.packets += unnamed;
-  waiting.span.last = now.monotonic;
+  waiting.span.last = now;
 }
 
 // Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they
 // could. Else they are the count.
-void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
+void DropTally::SettleLogged(Time now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
     DropKey key{.source = alike->first.source,
                 .protocol = alike->first.protocol,
@@ -276,7 +275,7 @@ void DropTally::SettleLogged(Moment now, std::uint64_t rounds) {
         key.hooks = logged.hooks;
         key.in_interface = logged.interface;
         key.icmp_type = logged.icmp_type;
-        Count(key, {now.monotonic, now.monotonic}, logged.via, logged.rule, logged.packets, now);
+        Count(key, {now, now}, logged.via, logged.rule, logged.packets, now);
       }
       --logged_waiting_;
       return true;

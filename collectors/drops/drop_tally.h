@@ -72,8 +72,8 @@ struct SourceDrops {
   std::uint64_t forgotten = 0;    // of those of no rule, the ones that had its name once: they are no news
   std::uint64_t error = 0;        // how many more it may have been before, when another source had its entry
   double rate = 0;                // packets per second, smoothed over about kRateWindow
-  std::chrono::sys_seconds first_seen{};
-  std::chrono::sys_seconds last_seen{};
+  std::chrono::steady_clock::time_point first_seen{};
+  std::chrono::steady_clock::time_point last_seen{};
   std::chrono::steady_clock::time_point last_dropped{};  // when the kernel dropped it, not when its rule was found
   std::vector<DropTarget> targets = {};                  // of late, the most packets first; not of a single packet
   double distinct_ports = 0;                             // likewise, estimated
@@ -81,6 +81,7 @@ struct SourceDrops {
 
 class DropTally {
  public:
+  using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::size_t kLoggedMax = 65'536;
   // Keys that wait for a rule: past the first bound those without their destination, past both they are counted without
@@ -97,11 +98,6 @@ class DropTally {
     std::uint8_t ipv6_prefix = 128;
   };
 
-  struct Moment {
-    std::chrono::sys_seconds wall;
-    std::chrono::steady_clock::time_point monotonic;
-  };
-
   DropTally(const Options& options, KeyedHash hash);
 
   // Before anything is added: whether eBPF counts. Without, the logs do.
@@ -112,8 +108,8 @@ class DropTally {
   void AddLogged(const LoggedPacket& packet);
   // What sets counted since the last call; also when that is nothing. Only once somebody calls it the logs are
   // remembered by source.
-  void AddSetCounted(std::vector<SetCountedDrop> drops, Moment now);
-  void EndRound(Moment now);
+  void AddSetCounted(std::vector<SetCountedDrop> drops, Time now);
+  void EndRound(Time now);
 
   // The named networks that packets are counted by from now on, by their own source address.
   void set_groups(std::shared_ptr<const NetworkGroups> groups);
@@ -129,10 +125,10 @@ class DropTally {
     std::optional<HookSet> hook;
   };
   using RuleOf = std::function<std::optional<NamedRule>(const DropKey& key, std::uint64_t packets)>;
-  void Attribute(const RuleOf& rule_of, Moment now);
+  void Attribute(const RuleOf& rule_of, Time now);
 
   // At the end, when no further round comes: nothing waits any longer.
-  void Settle(Moment now);
+  void Settle(Time now);
 
   std::optional<SourceDrops> Find(const IpAddress& source, std::chrono::steady_clock::time_point now) const;
   // All sources that are tracked, in no order.
@@ -165,13 +161,11 @@ class DropTally {
   Figures figures() const;
 
  private:
-  using Time = std::chrono::steady_clock::time_point;
   struct Breakdown {
     RuleShares shares;
     double recent = 0;  // packets, each fading with kRateWindow; as of `recent_at`
     std::chrono::steady_clock::time_point recent_at{};
-    std::chrono::sys_seconds first_seen{};
-    std::chrono::sys_seconds last_seen{};
+    std::chrono::steady_clock::time_point first_seen{};
     std::chrono::steady_clock::time_point last_dropped{};
     std::unique_ptr<DropTargets> targets;  // from the second packet on: forged sources have one
   };
@@ -206,15 +200,15 @@ class DropTally {
   RuleName Intern(const std::string& rule);
   void MakeRoomForNames();
   void Remember(const LoggedPacket& packet);
-  void SettleCounted(const CountedDrop& drop, Moment now);
-  void SettleLogged(Moment now, std::uint64_t rounds);
-  void SettleSets(Moment now, std::chrono::steady_clock::duration age);
+  void SettleCounted(const CountedDrop& drop, Time now);
+  void SettleLogged(Time now, std::uint64_t rounds);
+  void SettleSets(Time now, std::chrono::steady_clock::duration age);
   void ForgetTold(std::uint64_t batch);
   void RememberTold(const IpAddress& source, std::uint64_t packets);
   void TakeOffLogged(SetCountedDrop& drop);
-  void SettleUnattributed(Moment now, std::chrono::steady_clock::duration age);
-  void Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
-  void CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets, Moment now);
+  void SettleUnattributed(Time now, std::chrono::steady_clock::duration age);
+  void Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets, Time now);
+  void CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets, Time now);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
   IpAddress Grouped(const IpAddress& source) const;
 
@@ -233,7 +227,7 @@ class DropTally {
     RecentDrops::Span span;
   };
   using AllUnattributed = std::map<DropKey, Unattributed>;
-  void CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Moment now);
+  void CountUnattributed(const DropKey& key, const Unattributed& waiting, RuleName rule, Time now);
   bool attributes_ = false;
   AllUnattributed unattributed_;          // those whose destination is known
   AllUnattributed unattributed_sources_;  // those that are told of late already, without a rule
@@ -257,7 +251,7 @@ class DropTally {
   std::size_t told_waiting_ = 0;                               // entries in all of its lists
   std::uint64_t told_forgotten_ = 0;  // batches that had come when one found no room, plus 1; 0: never
   std::uint64_t round_ = 0;
-  Moment last_{};
+  Time last_{};
   Figures figures_;
 };
 

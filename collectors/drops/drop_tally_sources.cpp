@@ -14,23 +14,22 @@ double Faded(double recent, std::chrono::steady_clock::duration age) {
 }  // namespace
 
 void DropTally::Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets,
-                      Moment now) {
+                      Time now) {
   CountSource(key, span.last, via, rule, packets, now);
   recent_.Add(key, via, rule, packets, span);
 }
 
 void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets,
-                            Moment now) {
+                            Time now) {
   const DropEnds ends = key.ends();
   figures_.packets[static_cast<std::size_t>(via)] += packets;
   if (groups_) figures_.group_packets[groups_->Of(ends.source)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(key.source, packets);
   Breakdown& breakdown = table_.Add(Grouped(ends.source), packets).payload;
-  figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now.monotonic);
-  if (breakdown.first_seen == std::chrono::sys_seconds{}) breakdown.first_seen = now.wall;
-  breakdown.last_seen = now.wall;
-  breakdown.recent = Faded(breakdown.recent, now.monotonic - breakdown.recent_at) + static_cast<double>(packets);
-  breakdown.recent_at = now.monotonic;
+  figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now);
+  if (breakdown.first_seen == Time{}) breakdown.first_seen = now;
+  breakdown.recent = Faded(breakdown.recent, now - breakdown.recent_at) + static_cast<double>(packets);
+  breakdown.recent_at = now;
   if (key.protocol != 0 && (packets > 1 || breakdown.last_dropped != Time{})) {
     if (!breakdown.targets) breakdown.targets = std::make_unique<DropTargets>();
     breakdown.targets->Add(key.protocol, ends.destination_port, packets, dropped);
@@ -41,7 +40,7 @@ void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleN
 SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const {
   const Breakdown& breakdown = entry.payload;
   SourceDrops drops{entry.source, {}, entry.certain(),      breakdown.shares.forgotten(),
-                    entry.error,  0,  breakdown.first_seen, breakdown.last_seen};
+                    entry.error,  0,  breakdown.first_seen, breakdown.recent_at};
   drops.last_dropped = breakdown.last_dropped;
   if (breakdown.targets) {
     drops.targets = breakdown.targets->Most(now);

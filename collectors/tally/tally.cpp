@@ -12,11 +12,10 @@ using namespace std::chrono_literals;
 
 constexpr float kRateFloor = 1e-3F;  // openings per second; below it a decaying rate is called zero
 
-// Until 2106; a clock that stands before 1970 counts as 1970.
-std::uint32_t SecondsOf(WallSeconds at) {
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(at.time_since_epoch().count(), 0, UINT32_MAX));
+std::uint32_t SecondsOf(Tally::Time at) {
+  return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count());
 }
-WallSeconds WallOf(std::uint32_t seconds) { return WallSeconds(std::chrono::seconds(seconds)); }
+Tally::Time TimeOf(std::uint32_t seconds) { return Tally::Time(std::chrono::seconds(seconds)); }
 
 }  // namespace
 
@@ -30,7 +29,7 @@ TallyWriter& Tally::AddWriter() {
   return *writers_.back();
 }
 
-Tally::View Tally::Take(WallSeconds now) {
+Tally::View Tally::Take(Time now) {
   std::unique_lock lock(readers_);
   const std::size_t frozen_lane = epochs_.Flip();
   sources_.FreeRetired();
@@ -38,14 +37,14 @@ Tally::View Tally::Take(WallSeconds now) {
   return View(*this, std::move(lock));
 }
 
-void Tally::Fold(std::size_t frozen_lane, WallSeconds now) {
+void Tally::Fold(std::size_t frozen_lane, Time now) {
   ledger_.resize(
       sources_.row_count());  // first, since it may throw: what the lane holds is then folded when it is frozen again
   for (const auto& writer : writers_) writer->totals_.TakeLane(frozen_lane, totals_);
   for (SourceRow row = 0; row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
 }
 
-void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
+void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, Time now) {
   Ledger& ledger = ledger_[row];
   if (ledger.standing == Standing::kNone) {
     if (!sources_.LiveSource(row)) return;
@@ -74,8 +73,7 @@ void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now) {
   ledger.last_seen = SecondsOf(now);
 }
 
-void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapsed,
-                    std::chrono::seconds idle_retention) {
+void Tally::Advance(View&, Time now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention) {
   if (elapsed.count() <= 0) return;
   const auto minute = [this] { return static_cast<unsigned>(uptime_.count() / 60); };
   const unsigned minute_before = minute();
@@ -95,24 +93,12 @@ void Tally::Advance(View&, WallSeconds now, std::chrono::duration<double> elapse
   MakeRoom(now, idle_retention);
 }
 
-void Tally::FollowClock(View&, WallSeconds now, std::chrono::seconds step, std::chrono::seconds elapsed) {
-  // What was seen since the last call may have been written by the clock as it is now.
-  const auto is_present = [&](WallSeconds seen) { return seen <= now && now - seen <= elapsed; };
-  const auto follow = [&](std::uint32_t& seen) {
-    if (const WallSeconds at = WallOf(seen); !is_present(at)) seen = SecondsOf(std::min(at + step, now));
-  };
-  for (Ledger& ledger : ledger_) {
-    follow(ledger.first_seen);
-    follow(ledger.last_seen);
-  }
-}
-
 std::size_t Tally::PlaceOf(const Ledger& ledger) {
   const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(ledger.connections, 0, kWeights - 1));
   return weight + (ledger.proof == Proof::kProven ? kWeights : 0);
 }
 
-void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
+void Tally::MakeRoom(Time now, std::chrono::seconds idle_retention) {
   Places places{};
   std::uint32_t idle_strangers = 0;
   // At once where somebody waits for their rows.
@@ -124,7 +110,7 @@ void Tally::MakeRoom(WallSeconds now, std::chrono::seconds idle_retention) {
         ledger.proof != Proof::kProven && ledger.regular_minutes() < SourceFigures::kRegularMinutesMin;
     const auto retention = ledger.standing == Standing::kLeaving ? 0s : stranger && crowded_ ? brief : idle_retention;
     // Only a sum of zero: what the lanes hold of a row without references is then nothing, either.
-    if (ledger.connections == 0 && now - WallOf(ledger.last_seen) >= retention && sources_.Retire(row)) {
+    if (ledger.connections == 0 && now - TimeOf(ledger.last_seen) >= retention && sources_.Retire(row)) {
       ledger.standing = Standing::kNone;
       continue;
     }
@@ -188,8 +174,8 @@ std::optional<SourceFigures> Tally::View::Source(SourceRow row) const {
                        .failed = ledger.failed,
                        .proof = ledger.proof,
                        .regular_minutes = ledger.regular_minutes(),
-                       .first_seen = WallOf(ledger.first_seen),
-                       .last_seen = WallOf(ledger.last_seen)};
+                       .first_seen = TimeOf(ledger.first_seen),
+                       .last_seen = TimeOf(ledger.last_seen)};
 }
 
 }  // namespace conntally

@@ -23,8 +23,6 @@
 
 namespace conntally {
 
-using WallSeconds = std::chrono::sys_seconds;
-
 // One source's figures in a view.
 struct SourceFigures {
   IpAddress source;
@@ -37,8 +35,9 @@ struct SourceFigures {
   std::uint64_t failed = 0;            // connections that ended without an answer; TCP ones also when they were refused
   Proof proof = Proof::kUnanswered;    // the most it has shown within kProofKept
   std::uint8_t regular_minutes = 0;    // of the last kRegularWindow: those in which it was proven, or answered
-  WallSeconds first_seen{};
-  WallSeconds last_seen{};  // of any opening or closing
+  // Whole seconds.
+  std::chrono::steady_clock::time_point first_seen{};
+  std::chrono::steady_clock::time_point last_seen{};  // of any opening or closing
 
   bool regular() const { return regular_minutes >= kRegularMinutesMin; }
   static constexpr std::uint8_t kRegularMinutesMin = 3;
@@ -48,6 +47,8 @@ class TallyWriter;
 
 class Tally {
  public:
+  using Time = std::chrono::steady_clock::time_point;  // no clock that is set makes a source older
+
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::chrono::minutes kRegularWindow{15};
   static constexpr std::chrono::minutes kProofKept{60};
@@ -81,7 +82,7 @@ class Tally {
     std::unique_lock<std::mutex> lock_;
   };
 
-  View Take(WallSeconds now);
+  View Take(Time now);
 
   // Once a second: brings the rates and what the sources have shown up to date, `elapsed` after the last call, forgets
   // sources that have had no connection for `idle_retention`, and makes room for the entitled. Of idle sources that
@@ -89,11 +90,7 @@ class Tally {
   //
   // Who holds a connection for hours makes no event meanwhile: a source that has shown something, and still holds
   // connections that were replied to, goes on showing it.
-  void Advance(View& view, WallSeconds now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
-
-  // The clock was set by `step` within the last `elapsed`, and it is `now`: sources stay as old as they are, and as
-  // long idle. Before the Advance of that moment.
-  void FollowClock(View& view, WallSeconds now, std::chrono::seconds step, std::chrono::seconds elapsed);
+  void Advance(View& view, Time now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
   friend class TallyWriter;
@@ -112,7 +109,7 @@ class Tally {
     std::int32_t destination_ports = 0;
     std::uint32_t opened_at_last_advance = 0;  // its low bits
     float new_rate = 0;
-    // Seconds since the epoch.
+    // Seconds of the steady clock, until its 136th year.
     std::uint32_t first_seen = 0;
     std::uint32_t last_seen = 0;
     // Seconds of uptime when it was last shown; 0: never.
@@ -126,15 +123,15 @@ class Tally {
   };
   static_assert(sizeof(Ledger) == 64);
 
-  void Fold(std::size_t frozen_lane, WallSeconds now);
-  void FoldRow(SourceRow row, std::size_t frozen_lane, WallSeconds now);
+  void Fold(std::size_t frozen_lane, Time now);
+  void FoldRow(SourceRow row, std::size_t frozen_lane, Time now);
   // How many sources there are by the order in which they make room: unproven ones before the others, and of each the
   // lighter first.
   static constexpr std::size_t kWeights = 1024;
   using Places = std::array<std::uint32_t, 2 * kWeights>;
   static std::size_t PlaceOf(const Ledger& ledger);
   void Displace(std::uint32_t wanted, const Places& places);
-  void MakeRoom(WallSeconds now, std::chrono::seconds idle_retention);
+  void MakeRoom(Time now, std::chrono::seconds idle_retention);
   void AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const;
 
   EpochDomain epochs_;

@@ -59,14 +59,10 @@ Json HookJson(HookSet hooks) {
 }
 
 Json DropJson(const RecentDrop& drop, TwoClocks now) {
-  const auto written = [&](Time when) {
-    return Rfc3339(std::chrono::floor<std::chrono::seconds>(
-        now.wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(now.monotonic - when)));
-  };
   const auto text = [](const std::string& value) { return value.empty() ? Json(nullptr) : Json(value); };
   const DropEnds& ends = drop.ends;
-  Json json = {{"first", written(drop.first)},
-               {"last", written(drop.last)},
+  Json json = {{"first", now.Rfc3339(drop.first)},
+               {"last", now.Rfc3339(drop.last)},
                {"source", ends.source.ToString()},
                {"destination", ends.destination ? Json(ends.destination->ToString()) : Json(nullptr)},
                {"port", ends.destination_port != 0 ? Json(ends.destination_port) : Json(nullptr)},
@@ -126,7 +122,7 @@ http::Response AnswerDrops(const RecentDropsSource& recent, TwoClocks now, const
   auto newest = std::make_shared<NewestDrops>();
   newest->now = now;
   newest->drops = recent([&](const RecentDrop& drop) {
-    if (now.monotonic - drop.last > query->since) return false;
+    if (now.steady - drop.last > query->since) return false;
     if (query->source && !query->source->Contains(drop.ends.source)) return false;
     return !query->destination || (drop.ends.destination && query->destination->Contains(*drop.ends.destination));
   });
@@ -142,7 +138,7 @@ http::Response AnswerDrops(const RecentDropsSource& recent, TwoClocks now, const
 
 http::Response AnswerDrops(const DropCollector& drops, const http::Request& request) {
   const auto recent = [&](const auto& wanted) { return drops.Recent(wanted); };
-  return AnswerDrops(recent, {std::chrono::system_clock::now(), std::chrono::steady_clock::now()}, request);
+  return AnswerDrops(recent, TwoClocks::Now(), request);
 }
 
 http::Lane DropsLane(const http::Request& request) {

@@ -10,6 +10,7 @@
 
 #include "collectors/drops/recent_drops.h"
 #include "collectors/system/result.h"
+#include "daemon/api/timestamp.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/http/message.h"
 
@@ -28,12 +29,6 @@ Result<DropsQuery> ParseDropsQuery(const http::Request& request);
 
 // What was dropped of late, as far as a condition says so.
 using RecentDropsSource = std::function<std::vector<RecentDrop>(const std::function<bool(const RecentDrop&)>& wanted)>;
-
-// One moment by both clocks.
-struct TwoClocks {
-  std::chrono::system_clock::time_point wall;
-  std::chrono::steady_clock::time_point monotonic;
-};
 
 http::Response AnswerDrops(const RecentDropsSource& recent, TwoClocks now, const http::Request& request);
 // At this moment.

@@ -47,11 +47,28 @@ std::string LimitsJson(const std::vector<SourceLimit>& limits) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// A source as a JSON object. `matching_rules` is a JSON array, or empty: not asked for.
+std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
+                       const std::string& matching_rules, const TwoClocks& now) {
+  const SourceFigures& figures = source.figures;
+  // Nothing else in it needs escaping: names are addresses.
+  return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
+                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
+                     R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, "exported": {}, )"
+                     R"("first_seen": "{}", "last_seen": "{}"{}{}}})",
+                     name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
+                     figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
+                     NameOf(figures.proof), figures.regular(), figures.failed, source.exported,
+                     now.Rfc3339(figures.first_seen), now.Rfc3339(figures.last_seen),
+                     matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
+}
+
 // What an answer is written from.
 struct RankedSources {
   std::vector<KnownSource> sources;
   std::size_t total = 0;
   bool synced = false;
+  TwoClocks now = TwoClocks::Now();
   std::string matching_rules;  // JSON; empty: not a single address
 
   // The next rows from `next` on, with the answer's head and foot where they belong.
@@ -65,8 +82,8 @@ std::string RankedSources::Piece(const Observer& observer, std::size_t& next) co
   for (; next < end; ++next) {
     const IpAddress& address = sources[next].figures.source;
     if (next > 0) piece += ",\n";
-    piece +=
-        SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures), matching_rules);
+    piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures),
+                        matching_rules, now);
   }
   if (next < sources.size()) return piece;
   ++next;
@@ -91,21 +108,6 @@ RankedSources Rank(Observer& observer, const SourcesQuery& query) {
 }
 
 }  // namespace
-
-std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
-                       const std::string& matching_rules) {
-  const SourceFigures& figures = source.figures;
-  // Nothing else in it needs escaping: names are addresses.
-  return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
-                     R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
-                     R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, "exported": {}, )"
-                     R"("first_seen": "{}", "last_seen": "{}"{}{}}})",
-                     name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
-                     figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
-                     NameOf(figures.proof), figures.regular(), figures.failed, source.exported,
-                     Rfc3339(figures.first_seen), Rfc3339(figures.last_seen),
-                     matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
-}
 
 http::Response AnswerSources(Observer& observer, const http::Request& request) {
   const auto query = ParseSourcesQuery(request);

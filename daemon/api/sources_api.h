@@ -9,18 +9,10 @@
 // Threads: any.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "daemon/api/sources_query.h"
 #include "daemon/http/message.h"
 #include "daemon/observation/observer.h"
 
 namespace conntally {
-
-// A source as a JSON object. `matching_rules` is a JSON array, or empty: not asked for. Pure.
-std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
-                       const std::string& matching_rules = {});
 
 http::Response AnswerSources(Observer& observer, const http::Request& request);
 

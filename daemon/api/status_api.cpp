@@ -107,8 +107,8 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
       {"version", snapshot.build.version},
       {"host", HostName()},
       {"now", Rfc3339(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()))},
-      {"started",
-       Rfc3339(WallSeconds(std::chrono::seconds(static_cast<std::int64_t>(snapshot.process.start_time_seconds))))},
+      {"started", Rfc3339(std::chrono::sys_seconds(
+                      std::chrono::seconds(static_cast<std::int64_t>(snapshot.process.start_time_seconds))))},
       {"ready", trust.ready},
       {"synced", trust.synced},
       {"verdict", TrustVerdict(trust, snapshot.collectors)},
@@ -133,7 +133,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
         {"overflow", trust.overflows}}},
       {"last_reconcile", trust.last_reconcile_timestamp_seconds == 0
                              ? Json(nullptr)
-                             : Json(Rfc3339(WallSeconds(std::chrono::seconds(
+                             : Json(Rfc3339(std::chrono::sys_seconds(std::chrono::seconds(
                                    static_cast<std::int64_t>(trust.last_reconcile_timestamp_seconds)))))},
       {"config_reload_successful", trust.config_reload_successful},
   };

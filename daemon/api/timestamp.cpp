@@ -14,4 +14,9 @@ std::string Rfc3339(std::chrono::sys_seconds when) {
   return text.data();
 }
 
+std::string TwoClocks::Rfc3339(std::chrono::steady_clock::time_point when) const {
+  const auto since = std::chrono::duration_cast<std::chrono::system_clock::duration>(steady - when);
+  return conntally::Rfc3339(std::chrono::floor<std::chrono::seconds>(wall - since));
+}
+
 }  // namespace conntally

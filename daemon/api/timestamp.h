@@ -9,4 +9,13 @@ namespace conntally {
 // RFC 3339 in UTC: "2026-01-31T23:59:59Z".
 std::string Rfc3339(std::chrono::sys_seconds when);
 
+// One moment by both clocks: what was measured by the steady one is told by the wall clock as it is now.
+struct TwoClocks {
+  std::chrono::system_clock::time_point wall;
+  std::chrono::steady_clock::time_point steady;
+
+  static TwoClocks Now() { return {std::chrono::system_clock::now(), std::chrono::steady_clock::now()}; }
+  std::string Rfc3339(std::chrono::steady_clock::time_point when) const;
+};
+
 }  // namespace conntally

@@ -40,10 +40,6 @@ constexpr unsigned kLogRecordsAtOnce = 2048;
 // Rules looked at for one reading of their counters: a fraction of a second.
 constexpr std::uint64_t kRuleLooksMax = 4'000'000;
 
-DropTally::Moment Now() {
-  return {std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), std::chrono::steady_clock::now()};
-}
-
 // What may be otherwise the next time, unlike a capability or a kernel that lacks something.
 bool Passes(const Error& error) {
   constexpr std::array kPassing = {EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM};
@@ -129,12 +125,12 @@ void DropCollector::Run(const std::stop_token& stop) {
     ReceiveLogged(ways);
     if (Clock::now() < next_round) continue;
     const std::uint64_t keys = DrainEbpf(ways);
-    tally_.EndRound(Now());
+    tally_.EndRound(Clock::now());
     FollowRules(ways);
     PublishFigures(ways);
     next_round = Clock::now() + (keys > kBusyKeys ? kBusyRound : kRound);
   }
-  tally_.Settle(Now());
+  tally_.Settle(Clock::now());
 }
 
 // Once a second. False while there is none.
@@ -164,7 +160,7 @@ void DropCollector::LeaveNamespace(Ways& ways) {
   if (!ways.inside) return;
   ReceiveLogged(ways);
   DrainEbpf(ways);
-  tally_.Settle(Now());
+  tally_.Settle(Clock::now());
   ways.losses_before = NamespaceLosses(ways);
   ways.reasons_before = ReasonsOf(ways);
   ways.ebpf.reset();
@@ -305,7 +301,7 @@ void DropCollector::FollowRules(Ways& ways) {
   if (ways.ebpf) return AttributeToRules(ways);
   if (!ways.sets.HasNews(last)) return;
   auto drops = ways.sets.Take(last);
-  if (ways.sets.any() || !drops.empty()) tally_.AddSetCounted(std::move(drops), Now());
+  if (ways.sets.any() || !drops.empty()) tally_.AddSetCounted(std::move(drops), Clock::now());
 }
 
 void DropCollector::AttributeToRules(Ways& ways) {
@@ -331,7 +327,7 @@ void DropCollector::AttributeToRules(Ways& ways) {
         of_rule += packets;
         return DropTally::NamedRule(RuleLabel(*found.rule), found.hook);
       },
-      Now());
+      Clock::now());
 }
 
 void DropCollector::Publish(const std::string& way, CollectorStatus status) {

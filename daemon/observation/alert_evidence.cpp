@@ -172,7 +172,7 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   SourceSweep sweep(settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
                     evidence.answers.get(), dropped);
   {
-    const Tally::View view = tally_.Take(WallNow());
+    const Tally::View view = tally_.Take(Clock::now());
     view.ForEachSource([&](SourceRow row, const SourceFigures& figures) { sweep.Visit(row, figures); });
     const auto& opened = view.totals().opened;
     evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});

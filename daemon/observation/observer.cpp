@@ -61,7 +61,7 @@ void Observer::set_config(const Config& config) {
     config_ = std::make_shared<Config>(config);
   }
   rules_.set_config(config.rules);
-  const Tally::View view = tally_.Take(WallNow());
+  const Tally::View view = tally_.Take(Clock::now());
   exported_.set_options(ExportOptions(config));
   exported_nat_.set_options(NatOptions(config));
   exported_destinations_.set_options(DestinationExportOptions(config));
@@ -80,32 +80,20 @@ void Observer::Tick() {
   limits_.Follow(rules_.figures(), rules_.forwards(), rules_.connections_per_source_max(), conntrack_.census());
   const auto settings = config();
   const auto idle_retention = std::chrono::ceil<std::chrono::seconds>(settings->sources.idle_retention);
-  const WallSeconds wall = WallNow();
   const Clock::time_point now = Clock::now();
-  Tally::View view = tally_.Take(wall);
-  FollowClock(view, wall, now - last_tick_);
-  tally_.Advance(view, wall, now - last_tick_, idle_retention);
+  Tally::View view = tally_.Take(now);
+  tally_.Advance(view, now, now - last_tick_, idle_retention);
   last_tick_ = now;
   const auto state = FlowStateIndex::Tcp(static_cast<std::uint8_t>(TcpState::kEstablished));
   established_ = static_cast<std::uint64_t>(std::max<std::int64_t>(view.totals().connections[state.value()], 0));
   exported_.Update(view, drops_.tally().Rates(now), now);
   exported_nat_.Update(nat_.figures().get(), now);
   exported_destinations_.Update(Destinations(), now);
-  Remember(view, table, wall, now);
-}
-
-// An hour forward would make every idle source an hour older, and forget it with its counters.
-void Observer::FollowClock(Tally::View& view, WallSeconds wall, Clock::duration elapsed) {
-  constexpr std::chrono::seconds kUnset{5};  // rounding, and what NTP slews
-  const auto passed = std::chrono::ceil<std::chrono::seconds>(elapsed);
-  const auto step = wall - last_wall_ - passed;
-  if (std::chrono::abs(step) > kUnset) tally_.FollowClock(view, wall, step, passed + kUnset);
-  last_wall_ = wall;
+  Remember(view, table, now);
 }
 
 // What charts and rates are made of.
-void Observer::Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
-                        Clock::time_point now) {
+void Observer::Remember(const Tally::View& view, const std::optional<TableStatistics>& table, Clock::time_point now) {
   const TotalFigures& totals = view.totals();
   const auto sum = [](const auto& counters) {
     return std::accumulate(counters.begin(), counters.end(), std::uint64_t{0});
@@ -133,7 +121,7 @@ void Observer::Remember(const Tally::View& view, const std::optional<TableStatis
   std::uint64_t sources = 0;
   auto stand_out = SourcesThatStandOut(view, drops_.tally().Rates(now), sources);
   sample.sources = sources;
-  history_.Add(wall, sample, stand_out);
+  history_.Add(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), sample, stand_out);
 }
 
 void Observer::ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit) {
@@ -144,7 +132,7 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
   for (SourceDrops& drops : drops_.tally().Sources(Clock::now())) {
     if (wanted(drops.source)) dropped.emplace(drops.source, std::move(drops));
   }
-  const Tally::View view = tally_.Take(WallNow());
+  const Tally::View view = tally_.Take(Clock::now());
   view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
     if (!wanted(figures.source)) return;
     KnownSource source{figures, {}, exported_.Holds(figures.source)};

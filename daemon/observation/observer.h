@@ -88,12 +88,9 @@ class Observer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  static WallSeconds WallNow() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
   Prefix GroupOf(const IpAddress& source) const;
   std::shared_ptr<const Config> config() const;
-  void FollowClock(Tally::View& view, WallSeconds wall, Clock::duration elapsed);
-  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, WallSeconds wall,
-                Clock::time_point now);
+  void Remember(const Tally::View& view, const std::optional<TableStatistics>& table, Clock::time_point now);
   void SetGroups(const Config& config);
   void DescribeTallies(Snapshot& snapshot);
   void ExportSource(const Tally::View& view, const ExportedSources::Exported& exported, Snapshot& snapshot);
@@ -123,7 +120,6 @@ class Observer {
   ExportedDestinations exported_destinations_;
   NamedNetworks networks_;
   Clock::time_point last_tick_ = Clock::now();
-  WallSeconds last_wall_ = WallNow();
   std::uint64_t established_ = 0;  // TCP connections, as of the last tick
   Clock::time_point next_history_{};
   History history_;

@@ -51,7 +51,7 @@ Snapshot Observer::TakeStanding() {
 }
 
 void Observer::DescribeTallies(Snapshot& snapshot) {
-  const Tally::View view = tally_.Take(WallNow());
+  const Tally::View view = tally_.Take(Clock::now());
   const Clock::time_point now = Clock::now();
   const DropTally::Figures drops = drops_.tally().figures();
   exported_.Update(view, drops_.tally().Rates(now), now);

@@ -35,9 +35,9 @@ struct Crowd : TrackedTally {
   }
   void Second() {
     Attribute();
-    wall += std::chrono::seconds(1);
-    Tally::View view = tally.Take(wall);
-    tally.Advance(view, wall, std::chrono::seconds(1), std::chrono::minutes(10));
+    time += std::chrono::seconds(1);
+    Tally::View view = tally.Take(time);
+    tally.Advance(view, time, std::chrono::seconds(1), std::chrono::minutes(10));
   }
   void Seconds(int count) {
     for (int i = 0; i < count; ++i) Second();
@@ -51,7 +51,7 @@ struct Crowd : TrackedTally {
     });
     return found;
   }
-  WallSeconds wall{std::chrono::seconds(1'700'000'000)};
+  Tally::Time time{std::chrono::seconds(1'700'000'000)};
 };
 
 }  // namespace conntally::test

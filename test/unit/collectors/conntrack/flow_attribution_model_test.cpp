@@ -78,9 +78,9 @@ TEST_CASE("every source that is shown is whole at every moment, as a naive tally
       }
       if (random() % 30 == 0) REQUIRE(naive.Agrees(crowd.View()));
       if (random() % 60 == 0) {
-        crowd.wall += 1s;
-        Tally::View view = crowd.tally.Take(crowd.wall);
-        crowd.tally.Advance(view, crowd.wall, 1s, 3s);
+        crowd.time += 1s;
+        Tally::View view = crowd.tally.Take(crowd.time);
+        crowd.tally.Advance(view, crowd.time, 1s, 3s);
         REQUIRE(naive.Agrees(view));
       }
     }
@@ -106,9 +106,9 @@ TEST_CASE("views are coherent while rows change hands under them") {
     for (std::uint16_t number = 1; number <= 6; ++number) crowd.Open(source, number);
   }
   const auto read = [&](bool advances) {
-    WallSeconds wall{1'700'000'000s};
+    Tally::Time time{1'700'000'000s};
     while (!done.load()) {
-      Tally::View view = crowd.tally.Take(wall);
+      Tally::View view = crowd.tally.Take(time);
       std::int64_t sum = view.totals().unattributed_connections;
       view.ForEachSource([&](SourceRow, const SourceFigures& figures) {
         sum += figures.connections;
@@ -116,8 +116,8 @@ TEST_CASE("views are coherent while rows change hands under them") {
         if (held && figures.connections != 6) partial.fetch_add(1);
       });
       if (sum != view.totals().ConnectionsSum()) incoherent.fetch_add(1);
-      wall += 1s;
-      if (advances) crowd.tally.Advance(view, wall, 1s, 3s);
+      time += 1s;
+      if (advances) crowd.tally.Advance(view, time, 1s, 3s);
     }
   };
   std::thread advancing(read, true);

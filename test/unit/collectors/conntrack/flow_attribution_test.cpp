@@ -85,8 +85,8 @@ TEST_CASE("a source that gets a row by one connection is not shown before its ot
   crowd.Open(9, 2);
   crowd.Destroy(Connection(1, 1), 1);
   {
-    Tally::View view = crowd.tally.Take(crowd.wall);
-    crowd.tally.Advance(view, crowd.wall, 1s, 0s);
+    Tally::View view = crowd.tally.Take(crowd.time);
+    crowd.tally.Advance(view, crowd.time, 1s, 0s);
   }
   crowd.View();  // the row is free
   crowd.Open(9, 3);

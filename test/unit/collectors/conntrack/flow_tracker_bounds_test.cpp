@@ -129,7 +129,7 @@ TEST_CASE("a source whose connections have all ended, or were withdrawn, can be 
   CHECK(sources() == 1);
   {
     Tally::View view = t.View();
-    t.tally.Advance(view, WallSeconds{}, std::chrono::seconds(1), std::chrono::seconds(0));
+    t.tally.Advance(view, Tally::Time{}, std::chrono::seconds(1), std::chrono::seconds(0));
   }
   CHECK(sources() == 0);
 }

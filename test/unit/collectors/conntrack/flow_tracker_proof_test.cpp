@@ -12,7 +12,7 @@ constexpr std::uint32_t kAssured = kReplied | IPS_ASSURED;
 SourceFigures Advanced(TrackedTally& tracked, const std::string& source = "192.0.2.1") {
   {
     Tally::View view = tracked.View();
-    tracked.tally.Advance(view, WallSeconds{}, 1s, 10min);
+    tracked.tally.Advance(view, Tally::Time{}, 1s, 10min);
   }
   return tracked.Of(source);
 }

@@ -95,7 +95,7 @@ struct TrackedTally {
     EndDumpAndSweep();
   }
 
-  Tally::View View() { return tally.Take(WallSeconds{}); }
+  Tally::View View() { return tally.Take(Tally::Time{}); }
   // Zeros for a source that has no row.
   SourceFigures Of(const std::string& source) {
     SourceFigures found;

@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr WallSeconds kNow{1'700'000'000s};
+constexpr Tally::Time kNow{1'700'000'000s};
 
 struct OneSource {
   OneSource() : tally(1, KeyedHash(KeyedHash::Secret{9})), writer(tally.AddWriter()) {

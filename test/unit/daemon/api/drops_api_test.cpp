@@ -28,7 +28,7 @@ RecentDrop Drop(const char* source, const char* destination, std::chrono::second
   drop.hooks = HookSet(HookSet::kForward | HookSet::kPostrouting);
   drop.rule = rule;
   drop.packets = 3;
-  drop.first = drop.last = kNow.monotonic - ago;
+  drop.first = drop.last = kNow.steady - ago;
   return drop;
 }
 

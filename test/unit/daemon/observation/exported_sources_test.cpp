@@ -31,14 +31,14 @@ TEST_CASE("the first of each ranking are exported, and nobody else") {
   filled.Open("192.0.2.4", 5, 5);  // first by unreplied
   {
     Tally::View view = filled.View();
-    filled.tally.Advance(view, WallSeconds{}, 1s, 1h);
+    filled.tally.Advance(view, Tally::Time{}, 1s, 1h);
   }
   filled.Open("192.0.2.5", 39);
   const SourceRow gone = filled.Open("192.0.2.6", 90);
   filled.Close(gone, 90);
   {
     Tally::View view = filled.View();
-    filled.tally.Advance(view, WallSeconds{}, 1s, 1h);
+    filled.tally.Advance(view, Tally::Time{}, 1s, 1h);
   }
   ExportedSources exported({.top = 1, .hold = 0s, .exclude = {}});
   exported.Update(filled.View(), {}, kStart);
@@ -131,10 +131,10 @@ TEST_CASE("a source that was forgotten is exported no longer, though its row ser
   ExportedSources exported({.top = 10, .hold = 1h, .exclude = {}});
   {
     Tally::View view = filled.View();
-    filled.tally.Advance(view, WallSeconds{}, 1s, 1h);
+    filled.tally.Advance(view, Tally::Time{}, 1s, 1h);
     exported.Update(view, {}, kStart);
     CHECK(exported.Holds(row));
-    filled.tally.Advance(view, WallSeconds{} + 2h, 1s, 1h);
+    filled.tally.Advance(view, Tally::Time{} + 2h, 1s, 1h);
     exported.Update(view, {}, kStart + 1s);
   }
   CHECK_FALSE(exported.Holds(row));

@@ -34,7 +34,7 @@ struct FilledTally {
       batch.Release(row);
     }
   }
-  Tally::View View() { return tally.Take(WallSeconds{}); }
+  Tally::View View() { return tally.Take(Tally::Time{}); }
 
   Tally tally{1000, KeyedHash(KeyedHash::Secret{5})};
   TallyWriter& writer = tally.AddWriter();

@@ -77,8 +77,8 @@ TEST_CASE("forged sources that come and go get few series, and a proven one besi
   const auto look = [&] {
     now += 1s;
     Tally::View view =
-        tally.Take(WallSeconds(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch())));
-    tally.Advance(view, WallSeconds{}, 1s, 1h);
+        tally.Take(Tally::Time(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch())));
+    tally.Advance(view, Tally::Time{}, 1s, 1h);
     exported.Update(view, {}, now);
     ever.merge(Names(exported));
   };
