@@ -1,5 +1,6 @@
 #include "collectors/conntrack/conntrack_collector.h"
 
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <poll.h>
 #include <sodium.h>
 #include <spdlog/spdlog.h>
@@ -263,6 +264,9 @@ void ConntrackCollector::Fail(const Error& error) {
 }
 
 void ConntrackCollector::PublishTables() {
+  if ((tracker_.TakeStatuses() & IPS_NAT_MASK) != 0) {
+    health_.translations_seen.fetch_add(1, std::memory_order_relaxed);
+  }
   health_.flows.store(tracker_.flow_count(), std::memory_order_relaxed);
   health_.connections_turned_away.store(tracker_.connections_turned_away(), std::memory_order_relaxed);
   health_.sources_turned_away.store(tracker_.sources_turned_away(), std::memory_order_relaxed);

@@ -32,6 +32,9 @@ struct ConntrackHealth {
   std::atomic<std::int64_t> last_reconcile_wall_ms{0};
   std::atomic<std::int64_t> last_reconcile_duration_us{0};
 
+  // Grows while events or comparisons tell of entries whose source or destination is translated.
+  std::atomic<std::uint64_t> translations_seen{0};
+
   std::atomic<std::uint64_t> flows{0};         // in the FlowTable
   std::atomic<std::uint64_t> memory_bytes{0};  // of the collector's tables
   std::atomic<std::uint64_t> connections_turned_away{0};

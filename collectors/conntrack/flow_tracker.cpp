@@ -35,6 +35,7 @@ void FlowTracker::Approach(const Prepared& prepared) const {
 }
 
 void FlowTracker::Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
+  statuses_ |= prepared.event.status;
   if (prepared.event.kind == EventKind::kDestroy) {
     Destroy(batch, prepared, now);
   } else {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <span>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "collectors/conntrack/flow_attribution.h"
@@ -98,6 +99,9 @@ class FlowTracker {
   void ForgetRefused() { refused_.clear(); }
   std::uint64_t refused_turned_away() const { return refused_turned_away_; }
 
+  // The status bits (IPS_*) of all entries told of since the last call, together.
+  std::uint32_t TakeStatuses() { return std::exchange(statuses_, 0); }
+
   // The named networks that connections are counted by.
   FlowGroups& groups() { return groups_; }
   // Events come by another way from now on.
@@ -163,6 +167,7 @@ class FlowTracker {
   std::int64_t overflow_sum_ = 0;
   std::uint64_t connections_turned_away_ = 0;
   std::uint64_t sources_turned_away_ = 0;
+  std::uint32_t statuses_ = 0;
   std::vector<Refused> refused_;
   std::uint64_t refused_turned_away_ = 0;
 };

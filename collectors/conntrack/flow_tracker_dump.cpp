@@ -42,6 +42,7 @@ void FlowTracker::CancelDump() {
 
 void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
   const FlowEvent& event = prepared.event;
+  statuses_ |= event.status;
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event) && flow->generation != generation_) {
     // Another life of the tuple than ours, whose events were lost or are still to come; they will not match its id.

@@ -60,8 +60,8 @@ void NatCollector::Describe(CollectorReport& report) const {
 void NatCollector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const auto began = Clock::now();
-    shared_.Lock()->hurry = false;
-    if (EnterNamespace()) Look(stop);
+    const bool hurried = std::exchange(shared_.Lock()->hurry, false);
+    if (EnterNamespace()) Look(stop, hurried);
     Wait(began, stop);
   }
 }
@@ -69,14 +69,23 @@ void NatCollector::Run(const std::stop_token& stop) {
 bool NatCollector::EnterNamespace() {
   const auto followed = network_namespace_.Follow();
   if (followed && *followed == FollowedNamespace::Outcome::kSame) return true;
+  found_none_ = false;
   const auto shared = shared_.Lock();
   shared->figures.reset();  // another namespace's
   if (!followed) shared->status = {false, 0, followed.error().message};
   return static_cast<bool>(followed);
 }
 
-void NatCollector::Look(const std::stop_token& stop) {
+void NatCollector::Look(const std::stop_token& stop, bool hurried) {
   const auto began = Clock::now();
+  const std::uint64_t seen_before = std::exchange(translations_seen_, options_.translations_seen());
+  if (found_none_ && !hurried && seen_before == translations_seen_) {
+    auto none = std::make_shared<NatFigures>();
+    none->began = began;
+    cost_ = {};
+    shared_.Lock()->figures = std::move(none);
+    return;
+  }
   const auto cpu_before = CpuTime();
   NatCensus census(options_.grouping, ThisKernelTakesClosedPortsAgain());
   const Status read = ReadTranslated(stop, census);
@@ -85,7 +94,7 @@ void NatCollector::Look(const std::stop_token& stop) {
   const SourceNatRules rules = RulesOf(figures.get());
   auto counted = std::make_shared<NatFigures>(census.Finish(rules));
   counted->began = began;
-  idle_ = read && figures && rules.empty() && counted->uses.empty() && counted->destinations.empty();
+  found_none_ = read && counted->uses.empty() && counted->destinations.empty();
   cost_ = CpuTime() - cpu_before;
   connections_turned_away_.EndRound(census.turned_away().connections);
   uses_turned_away_.EndRound(census.turned_away().uses);
@@ -102,8 +111,7 @@ void NatCollector::Look(const std::stop_token& stop) {
 }
 
 void NatCollector::Wait(Clock::time_point began, const std::stop_token& stop) {
-  const std::chrono::nanoseconds least = idle_ ? kIdlePeriod : kPeriod;
-  const auto usual = began + std::max<std::chrono::nanoseconds>(least, cost_ * kPauseFactor);
+  const auto usual = began + std::max<std::chrono::nanoseconds>(kPeriod, cost_ * kPauseFactor);
   const auto hurried = began + std::max<std::chrono::nanoseconds>(kPeriod, cost_ * kHurriedPauseFactor);
   for (auto now = Clock::now(); !stop.stop_requested(); now = Clock::now()) {
     {

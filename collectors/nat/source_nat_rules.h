@@ -42,8 +42,6 @@ class SourceNatRules {
 
   explicit SourceNatRules(const FirewallReading& reading);
 
-  // No rule translates sources.
-  bool empty() const { return offers_.empty(); }
   // Of those ranges that rules name, the narrowest; kKernelPortsMost where they name none.
   std::uint32_t ports_least() const { return ports_least_; }
 

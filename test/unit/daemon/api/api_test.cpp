@@ -24,7 +24,10 @@ struct Observed {
         table("/nonexistent/\xFF"),
         rules({}, "/nonexistent"),
         drops({}),
-        nat({.grouping = {}, .network_namespace_path = "/nonexistent", .rules = [] { return nullptr; }}),
+        nat({.grouping = {},
+             .network_namespace_path = "/nonexistent",
+             .rules = [] { return nullptr; },
+             .translations_seen = [] { return 0U; }}),
         observer(config, filled.tally, conntrack, table, rules, drops, nat, {&conntrack, &table, &rules, &drops}) {}
 
   Json Sources(const std::string& query, int* pieces = nullptr) {
