@@ -54,6 +54,7 @@ struct Config {
     std::vector<Prefix> exclude;
     std::map<std::string, std::vector<Prefix>> groups;  // named networks; no prefix is in two
 
+    SourceGrouping grouping() const { return {ipv4_prefix, ipv6_prefix}; }
     friend bool operator==(const Sources&, const Sources&) = default;
   } sources;
 

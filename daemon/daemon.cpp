@@ -73,17 +73,16 @@ class Daemon {
                     .receive_buffer_bytes = config_.conntrack.receive_buffer_bytes,
                     .reconcile_interval = config_.conntrack.reconcile_interval,
                     .connections_max = config_.conntrack.connections_max,
-                    .grouping = {config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
+                    .grouping = config_.sources.grouping(),
                     .network_namespace_path = command_.netns_path.value_or("")},
                    tally_),
         table_(command_.netns_path.value_or("")),
         rules_(config_.rules, command_.netns_path.value_or("")),
         drops_({.drops = config_.drops,
-                .ipv4_prefix = config_.sources.ipv4_prefix,
-                .ipv6_prefix = config_.sources.ipv6_prefix,
+                .grouping = config_.sources.grouping(),
                 .network_namespace_path = command_.netns_path.value_or(""),
                 .rules = &rules_}),
-        nat_({.grouping = {config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
+        nat_({.grouping = config_.sources.grouping(),
               .network_namespace_path = command_.netns_path.value_or(""),
               .rules = [this] { return rules_.figures(); },
               .translations_seen = [this] { return conntrack_.health().translations_seen.load(); }}),
@@ -256,8 +255,7 @@ class Daemon {
   const std::vector<Collector*> collectors_{&conntrack_, &table_, &rules_, &drops_, &nat_};
   Observer observer_;
   AlertService alerts_;
-  SourceDetails source_details_{{config_.sources.ipv4_prefix, config_.sources.ipv6_prefix},
-                                command_.netns_path.value_or("")};
+  SourceDetails source_details_{config_.sources.grouping(), command_.netns_path.value_or("")};
   ServiceManager service_;
   CollectorTransitions reports_;
   bool ready_told_ = false;

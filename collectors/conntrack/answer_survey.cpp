@@ -52,10 +52,6 @@ std::shared_ptr<const AnswerFigures> AnswerSurvey::last() const {
   return last_;
 }
 
-IpAddress AnswerSurvey::Grouped(const IpAddress& address) const {
-  return Masked(address, address.family == Family::kIpv4 ? grouping_.ipv4_prefix : grouping_.ipv6_prefix);
-}
-
 bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
   if (figures_ == nullptr) {
     if (!pace_.due(now, kRestFactor)) return false;
@@ -128,18 +124,18 @@ void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age
   if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
   if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;
   if (tcp && state == TcpState::kSynRecv) return;  // not decided
-  if (outcome != Outcome::kSucceeded) failing_.Add(Grouped(key.SourceAddress()), 1);
+  if (outcome != Outcome::kSucceeded) failing_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
   NoteContact(key, outcome, SecondsBefore(age, tracked_));
 }
 
 void AnswerSurvey::NoteRefused(const FlowKey& key, std::int32_t opened_centiseconds, TrackerTime tracked) {
   if (SecondsSince(opened_centiseconds, tracked) > kContactAge) return;
-  refused_.Add(Grouped(key.SourceAddress()), 1);
+  refused_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
   NoteContact(key, Outcome::kRefused, opened_centiseconds);
 }
 
 void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds) {
-  const auto candidate = candidates_.find(Grouped(key.SourceAddress()));
+  const auto candidate = candidates_.find(grouping_.GroupOf(key.SourceAddress()));
   if (candidate == candidates_.end()) return;
   const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
   Contacts& contacts = candidate->second;

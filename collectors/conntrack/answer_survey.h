@@ -129,7 +129,6 @@ class AnswerSurvey {
   void ChooseCandidates();
   AnswerFigures::Candidate Describe(const IpAddress& source, Contacts& contacts) const;
   void Publish();
-  IpAddress Grouped(const IpAddress& address) const;
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;

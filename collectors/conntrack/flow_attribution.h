@@ -33,13 +33,6 @@
 
 namespace conntally {
 
-struct SourceGrouping {
-  std::uint8_t ipv4_prefix = 32;
-  std::uint8_t ipv6_prefix = 128;
-
-  std::uint8_t Of(Family family) const { return family == Family::kIpv4 ? ipv4_prefix : ipv6_prefix; }
-};
-
 inline IpAddress GroupOf(const FlowKey& key, const SourceGrouping& grouping) {
   const unsigned length = grouping.Of(key.family);
   const IpAddress source = key.SourceAddress();

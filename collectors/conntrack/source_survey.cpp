@@ -27,7 +27,7 @@ SourceSurvey::SourceSurvey(const std::vector<IpAddress>& sources, SourceGrouping
 
 void SourceSurvey::Add(const FlowEvent& flow) {
   const IpAddress source = flow.key.SourceAddress();
-  const auto found = sources_.find(Masked(source, grouping_.Of(source.family)));
+  const auto found = sources_.find(grouping_.GroupOf(source));
   if (found == sources_.end()) return;
   SurveyedConnections& connections = found->second;
   ++connections.connections;

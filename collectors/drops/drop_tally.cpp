@@ -18,10 +18,6 @@ std::size_t DropTally::LikenessHash::operator()(const Likeness& likeness) const 
   return hash(std::as_bytes(std::span(bytes)));
 }
 
-IpAddress DropTally::Grouped(const IpAddress& source) const {
-  return Masked(source, source.family == Family::kIpv4 ? options_.ipv4_prefix : options_.ipv6_prefix);
-}
-
 void DropTally::set_ebpf_counts(bool counts) {
   const std::lock_guard lock(mutex_);
   ebpf_counts_ = counts;
@@ -193,7 +189,7 @@ void DropTally::RememberTold(const IpAddress& source, std::uint64_t packets) {
     told_forgotten_ = batches_ + 1;
     return;
   }
-  std::vector<ToldByLogs>& told = told_by_logs_[Grouped(source)];
+  std::vector<ToldByLogs>& told = told_by_logs_[options_.grouping.GroupOf(source)];
   if (told.empty() || told.back().batches != batches_) {
     told.push_back({batches_, 0});
     ++told_waiting_;
@@ -202,7 +198,7 @@ void DropTally::RememberTold(const IpAddress& source, std::uint64_t packets) {
 }
 
 void DropTally::TakeOffLogged(SetCountedDrop& drop) {
-  const auto of_source = told_by_logs_.find(Grouped(drop.source));
+  const auto of_source = told_by_logs_.find(options_.grouping.GroupOf(drop.source));
   if (of_source == told_by_logs_.end()) return;
   for (ToldByLogs& told : of_source->second) {
     const std::uint64_t both = std::min(drop.packets, told.packets);

@@ -93,9 +93,7 @@ class DropTally {
 
   struct Options {
     std::uint32_t tracked_max = 65'536;
-    // Sources are counted together by these prefixes.
-    std::uint8_t ipv4_prefix = 32;
-    std::uint8_t ipv6_prefix = 128;
+    SourceGrouping grouping = {};
   };
 
   DropTally(const Options& options, KeyedHash hash);
@@ -210,7 +208,6 @@ class DropTally {
   void Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets, Time now);
   void CountSource(const DropKey& key, Time dropped, DropVia via, RuleName rule, std::uint64_t packets, Time now);
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
-  IpAddress Grouped(const IpAddress& source) const;
 
   const Options options_;
   mutable std::mutex mutex_;

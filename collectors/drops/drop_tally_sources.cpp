@@ -25,7 +25,7 @@ void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleN
   figures_.packets[static_cast<std::size_t>(via)] += packets;
   if (groups_) figures_.group_packets[groups_->Of(ends.source)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(key.source, packets);
-  Breakdown& breakdown = table_.Add(Grouped(ends.source), packets).payload;
+  Breakdown& breakdown = table_.Add(options_.grouping.GroupOf(ends.source), packets).payload;
   figures_.rules_turned_away += breakdown.shares.Add(via, rule, packets, now);
   if (breakdown.first_seen == Time{}) breakdown.first_seen = now;
   breakdown.recent = Faded(breakdown.recent, now - breakdown.recent_at) + static_cast<double>(packets);

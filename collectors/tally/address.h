@@ -31,6 +31,15 @@ struct IpAddress {
 // `address` with every bit after the first `length` cleared.
 IpAddress Masked(const IpAddress& address, unsigned length);
 
+// Sources are counted together by these prefixes.
+struct SourceGrouping {
+  std::uint8_t ipv4_prefix = 32;
+  std::uint8_t ipv6_prefix = 128;
+
+  std::uint8_t Of(Family family) const { return family == Family::kIpv4 ? ipv4_prefix : ipv6_prefix; }
+  IpAddress GroupOf(const IpAddress& source) const { return Masked(source, Of(source.family)); }
+};
+
 // A CIDR prefix: `address` has no bit set beyond `length` (0..32 or 0..128).
 struct Prefix {
   IpAddress address;

@@ -55,8 +55,7 @@ void CountTableFull(const TableFullLine& line, std::uint64_t own_inode, TableFul
 
 // The collector's thread's own.
 struct DropCollector::Ways {
-  explicit Ways(const Options& options)
-      : network_namespace(options.network_namespace_path), sets(options.ipv4_prefix, options.ipv6_prefix) {}
+  explicit Ways(const Options& options) : network_namespace(options.network_namespace_path), sets(options.grouping) {}
 
   FollowedNamespace network_namespace;
   bool inside = false;
@@ -89,9 +88,7 @@ struct DropCollector::Ways {
 
 DropCollector::DropCollector(Options options)
     : options_(std::move(options)),
-      tally_({.tracked_max = options_.drops.tracked_max,
-              .ipv4_prefix = options_.ipv4_prefix,
-              .ipv6_prefix = options_.ipv6_prefix},
+      tally_({.tracked_max = options_.drops.tracked_max, .grouping = options_.grouping},
              KeyedHash::WithRandomSecret()) {}
 
 void DropCollector::Start() {

@@ -31,8 +31,7 @@ class DropCollector : public Collector {
  public:
   struct Options {
     Config::Drops drops;
-    std::uint8_t ipv4_prefix = 32;
-    std::uint8_t ipv6_prefix = 128;
+    SourceGrouping grouping = {};
     std::string network_namespace_path;  // empty: the process's own
     std::string kernel_log_path = "/dev/kmsg";
     RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules

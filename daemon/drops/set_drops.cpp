@@ -108,8 +108,7 @@ void SetDrops::FindCountingRules(const RuleFigures& figures) {
 
 bool SetDrops::IsOfOneSource(const SetElement& element) const {
   const AddressRange& range = element.addresses;
-  const std::uint8_t length = range.first.family == Family::kIpv4 ? ipv4_prefix_ : ipv6_prefix_;
-  return Masked(range.first, length) == Masked(range.last, length);
+  return grouping_.GroupOf(range.first) == grouping_.GroupOf(range.last);
 }
 
 void SetDrops::TakeSet(const Key& key, const AddressSet& set, std::vector<SetCountedDrop>& drops) {

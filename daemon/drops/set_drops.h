@@ -33,8 +33,8 @@ class SetDrops {
  public:
   static constexpr std::size_t kElementsMax = 262'144;  // over all sets
 
-  // Sources are counted together by these prefixes; an element that reaches over several groups is nobody's.
-  SetDrops(std::uint8_t ipv4_prefix, std::uint8_t ipv6_prefix) : ipv4_prefix_(ipv4_prefix), ipv6_prefix_(ipv6_prefix) {}
+  // An element that reaches over several groups is nobody's.
+  explicit SetDrops(SourceGrouping grouping) : grouping_(grouping) {}
 
   // Whether sets were read since the last Take, or rules.
   bool HasNews(const RuleFigures& figures) const;
@@ -62,8 +62,7 @@ class SetDrops {
   void TakeSet(const Key& key, const AddressSet& set, std::vector<SetCountedDrop>& drops);
   bool IsOfOneSource(const SetElement& element) const;
 
-  const std::uint8_t ipv4_prefix_;
-  const std::uint8_t ipv6_prefix_;
+  const SourceGrouping grouping_;
   std::map<RuleBackend, CountingRules> counting_;
   std::shared_ptr<const std::vector<AddressSet>> ipsets_;
   std::map<Key, Counters> known_;

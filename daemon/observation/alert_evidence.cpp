@@ -138,10 +138,9 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   evidence.dropped_packets = std::accumulate(dropped_packets.begin(), dropped_packets.end(), std::uint64_t{0});
   evidence.answers = conntrack_.answers();
   evidence.nat = nat_.figures();
-  evidence.grouping = {ipv4_prefix_, ipv6_prefix_};
+  evidence.grouping = grouping_;
   own_addresses_.clear();
-  for (const IpAddress& address : rules_.own_addresses())
-    own_addresses_.insert(Masked(address, GroupOf(address).length));
+  for (const IpAddress& address : rules_.own_addresses()) own_addresses_.insert(grouping_.GroupOf(address));
   GatherDropped(evidence);
   GatherOwnDrops(evidence);
   GatherSources(rules, evidence);
@@ -155,7 +154,7 @@ void Observer::GatherOwnDrops(AlertEvidence& evidence) {
   constexpr std::chrono::minutes kLately{1};
   auto drops = drops_.Recent([&](const RecentDrop& drop) {
     return drop.ends.destination && drop.ends.destination_port != 0 && evidence.now - drop.last <= kLately &&
-           IsOwn(Masked(drop.ends.source, GroupOf(drop.ends.source).length));
+           IsOwn(grouping_.GroupOf(drop.ends.source));
   });
   std::ranges::sort(drops, std::greater{}, &RecentDrop::packets);
   drops.resize(std::min(drops.size(), AlertEvidence::kDroppedMax));

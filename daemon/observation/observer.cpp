@@ -28,8 +28,7 @@ Observer::Observer(const Config& config, Tally& tally, ConntrackCollector& connt
                    RuleCollector& rules, DropCollector& drops, NatCollector& nat,
                    std::vector<const Collector*> collectors)
     : config_(std::make_shared<Config>(config)),
-      ipv4_prefix_(config.sources.ipv4_prefix),
-      ipv6_prefix_(config.sources.ipv6_prefix),
+      grouping_(config.sources.grouping()),
       tally_(tally),
       conntrack_(conntrack),
       table_(table),
@@ -151,13 +150,10 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
   }
 }
 
-Prefix Observer::GroupOf(const IpAddress& source) const {
-  return {source, source.family == Family::kIpv4 ? ipv4_prefix_ : ipv6_prefix_};
-}
+Prefix Observer::GroupOf(const IpAddress& source) const { return {source, grouping_.Of(source.family)}; }
 
 std::string Observer::HistoryJson(const IpAddress& source) const {
-  const Prefix group = GroupOf(source);
-  return history_.Json(Masked(source, group.length), NameOf(source));
+  return history_.Json(grouping_.GroupOf(source), NameOf(source));
 }
 
 std::string Observer::NameOf(const IpAddress& source) const { return GroupOf(source).ToString(); }

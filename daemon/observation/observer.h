@@ -104,8 +104,7 @@ class Observer {
 
   mutable std::mutex config_mutex_;
   std::shared_ptr<const Config> config_;
-  const std::uint8_t ipv4_prefix_;
-  const std::uint8_t ipv6_prefix_;
+  const SourceGrouping grouping_;
   Tally& tally_;
   ConntrackCollector& conntrack_;
   TableCollector& table_;

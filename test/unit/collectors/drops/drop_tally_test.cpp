@@ -234,7 +234,7 @@ TEST_CASE("hosts with a rule a ban never run out of names") {
 }
 
 TEST_CASE("sources are counted together by their prefix") {
-  Rounds rounds(true, {.tracked_max = 10, .ipv4_prefix = 24, .ipv6_prefix = 64});
+  Rounds rounds(true, {.tracked_max = 10, .grouping = {24, 64}});
   rounds.Counted(Key("10.0.0.1", 80), 1);
   rounds.Counted(Key("10.0.0.2", 80), 2);
   rounds.Counted(Key("2001:db8::1", 80), 3);

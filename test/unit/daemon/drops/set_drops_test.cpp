@@ -39,7 +39,7 @@ struct Readings {
     std::sort(drops.begin(), drops.end());
     return drops;
   }
-  SetDrops sets{32, 128};
+  SetDrops sets{SourceGrouping()};
 };
 
 const std::vector<Rule> kRules = {Counting("ip saddr @bad drop", "bad")};
@@ -111,7 +111,7 @@ TEST_CASE("an element of many sources is nobody's, unless they are one group") {
   Readings singly;
   (void)singly.Take(kRules, before);
   CHECK(singly.Take(kRules, after).empty());
-  Readings grouped{SetDrops(24, 64)};
+  Readings grouped{SetDrops({24, 64})};
   (void)grouped.Take(kRules, before);
   CHECK(grouped.Take(kRules, after) == Drops{"10.0.0.0 8"});
 }
