@@ -28,6 +28,7 @@ struct AlertEvidence {
 
   static constexpr std::size_t kDroppedMax = 1000;  // sources with dropped packets, the highest rates first
   static constexpr std::size_t kRegularsMax = 4096;
+  static constexpr std::chrono::seconds kRegularsEvery{5};  // they change by the minute
 
   struct Source {
     std::string name;
@@ -85,10 +86,11 @@ struct AlertEvidence {
   std::uint64_t sources_turned_away = 0;
   std::map<std::string, std::string> failing;  // collectors, and why; not those that are only off
 
-  std::vector<Source> sources;                   // by name; none that is excluded from export
-  std::vector<DroppedSource> dropped;            // likewise
-  std::vector<OwnDrop> own_drops;                // the most packets first, kDroppedMax of them
-  std::vector<SourceFigures> regulars;           // none that is excluded: sources that lately proved themselves
+  std::vector<Source> sources;         // by name; none that is excluded from export
+  std::vector<DroppedSource> dropped;  // likewise
+  std::vector<OwnDrop> own_drops;      // the most packets first, kDroppedMax of them
+  // None that is excluded: sources that lately proved themselves. Empty where it is not due.
+  std::vector<SourceFigures> regulars;
   std::uint64_t opened = 0;                      // connections, since the start
   std::uint64_t dropped_packets = 0;             // likewise
   std::shared_ptr<const AnswerFigures> answers;  // null before the first survey

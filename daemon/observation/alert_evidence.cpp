@@ -27,13 +27,14 @@ using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of those with dro
 // Goes through all sources once.
 class SourceSweep {
  public:
-  SourceSweep(const std::vector<Prefix>& exclude, std::size_t lookups_max, const AnswerFigures* answers,
-              DroppedFigures& dropped)
+  SourceSweep(const std::vector<Prefix>& exclude, std::size_t lookups_max, std::size_t regulars_max,
+              const AnswerFigures* answers, DroppedFigures& dropped)
       : exclude_(exclude),
         answers_(answers),
         dropped_(dropped),
         lookups_max_(lookups_max),
-        by_connections_(std::max(lookups_max, AlertEvidence::kRankedMax)) {
+        by_connections_(std::max(lookups_max, AlertEvidence::kRankedMax)),
+        regulars_(regulars_max) {
     if (answers_ == nullptr) return;
     for (const auto& candidate : answers_->candidates) candidates_.emplace(candidate.source, SourceFigures{});
   }
@@ -111,7 +112,7 @@ class SourceSweep {
   AlertEvidence::Attempts attempts_;
   FiguresRanking by_connections_;
   FiguresRanking by_new_rate_{AlertEvidence::kRankedMax};
-  FiguresRanking regulars_{AlertEvidence::kRegularsMax};
+  FiguresRanking regulars_;
   Ranking<char> unanswered_{kAttemptLeaders};
   Ranking<char> half_open_{kAttemptLeaders};
 };
@@ -144,9 +145,6 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
   GatherDropped(evidence);
   GatherOwnDrops(evidence);
   GatherSources(rules, evidence);
-  std::set<IpAddress> regulars;
-  for (const SourceFigures& figures : evidence.regulars) regulars.insert(figures.source);
-  drops_.set_regulars(std::move(regulars));
   return evidence;
 }
 
@@ -168,8 +166,9 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   const auto settings = config();
   DroppedFigures dropped;
   for (const auto& source : evidence.dropped) dropped.emplace(source.drops.source, SourceFigures{});
+  const bool regulars_due = evidence.now >= next_regulars_;
   SourceSweep sweep(settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
-                    evidence.answers.get(), dropped);
+                    regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get(), dropped);
   {
     const Tally::View view = tally_.Take(Clock::now());
     view.ForEachSource([&](SourceRow row, const SourceFigures& figures) { sweep.Visit(row, figures); });
@@ -177,7 +176,13 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
     evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});
   }
   for (auto& source : evidence.dropped) source.figures = dropped.at(source.drops.source);
-  evidence.regulars = sweep.Regulars();
+  if (regulars_due) {
+    evidence.regulars = sweep.Regulars();
+    std::set<IpAddress> regulars;
+    for (const SourceFigures& figures : evidence.regulars) regulars.insert(figures.source);
+    drops_.set_regulars(std::move(regulars));
+    next_regulars_ = evidence.now + AlertEvidence::kRegularsEvery;
+  }
   evidence.attempts = sweep.attempts();
   for (const auto& [source, count] : sweep.MostUnanswered())
     evidence.attempts.unanswered_leaders.push_back({NameOf(source), count});

@@ -114,6 +114,7 @@ class Observer {
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
   std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
+  Clock::time_point next_regulars_{};  // likewise
   ExportedSources exported_;           // only with a view of the tally, as the next three
   ExportedNat exported_nat_;
   ExportedDestinations exported_destinations_;

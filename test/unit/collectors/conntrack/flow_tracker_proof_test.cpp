@@ -98,3 +98,14 @@ TEST_CASE("a connection whose end nobody told has not failed") {
   CHECK(tracked.Of("192.0.2.1").closed == 1);
   CHECK(tracked.Of("192.0.2.1").failed == 0);
 }
+
+TEST_CASE("the status of every entry that an event or a dump tells of is handed on once") {
+  Handshake tracked;
+  CHECK(tracked.tracker.TakeStatuses() == (kUnreplied | kReplied));
+  CHECK(tracked.tracker.TakeStatuses() == 0);
+  tracked.Update(tracked.key, 1, kAssured | IPS_SRC_NAT, TcpState::kEstablished);
+  CHECK((tracked.tracker.TakeStatuses() & IPS_NAT_MASK) == IPS_SRC_NAT);
+  tracked.tracker.BeginDump(DumpReason::kInterval);
+  tracked.Dumped(Key("192.0.2.2", 53), 2, kReplied | IPS_DST_NAT);
+  CHECK((tracked.tracker.TakeStatuses() & IPS_NAT_MASK) == IPS_DST_NAT);
+}
