@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace conntally {
 namespace {
@@ -117,6 +118,24 @@ void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unans
   found->second.sources.set(Mixed(flow.source) % 64);
 }
 
+void AnswerSurvey::CountRefusals() {
+  constexpr double kWindow = kAttemptAge - kAnswerWait;
+  const double seconds = std::max(SecondsSince(refusals_before_since_.centiseconds, tracked_), kRefusedFor / 2);
+  const auto count = [&](const RefusalsByService& half) {
+    for (const auto& [key, refusals] : half) {
+      OfService& service = services_[key];
+      service.refused += static_cast<std::uint32_t>(std::lround(refusals.count * kWindow / seconds));
+      service.sources |= refusals.sources;
+    }
+  };
+  count(refusals_);
+  count(refusals_before_);
+  if (SecondsSince(refusals_since_.centiseconds, tracked_) < kRefusedFor / 2) return;
+  refusals_before_.swap(refusals_);
+  refusals_.clear();
+  refusals_before_since_ = std::exchange(refusals_since_, tracked_);
+}
+
 void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
   const bool tcp = flow.protocol == IPPROTO_TCP;
   const TcpState state = TcpStateOf(flow);
@@ -128,10 +147,17 @@ void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age
   NoteContact(key, outcome, SecondsBefore(age, tracked_));
 }
 
-void AnswerSurvey::NoteRefused(const FlowKey& key, std::int32_t opened_centiseconds, TrackerTime tracked) {
-  if (SecondsSince(opened_centiseconds, tracked) > kContactAge) return;
+void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked) {
+  const FlowKey& key = refused.key;
+  const double age = SecondsSince(refused.opened_centiseconds, tracked);
+  if (age > kContactAge) return;
   refused_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
-  NoteContact(key, Outcome::kRefused, opened_centiseconds);
+  NoteContact(key, Outcome::kRefused, refused.opened_centiseconds);
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  if (age > kAnswerWait || !services_.contains(service)) return;
+  Refusals& refusals = refusals_[service];
+  ++refusals.count;
+  refusals.sources.set(Mixed(refused.source) % 64);
 }
 
 void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds) {
@@ -203,13 +229,15 @@ void AnswerSurvey::ChooseCandidates() {
 }
 
 void AnswerSurvey::Publish() {
+  CountRefusals();
   for (const auto& [key, service] : services_) {
-    if (service.attempts == 0) continue;
-    figures_->services.push_back(
-        {key.destination, key.port, key.protocol, service.attempts, service.unanswered, Distinct(service.sources)});
+    if (service.attempts + service.refused == 0) continue;
+    figures_->services.push_back({key.destination, key.port, key.protocol, service.attempts, service.unanswered,
+                                  service.refused, Distinct(service.sources)});
   }
   auto& services = figures_->services;
-  std::sort(services.begin(), services.end(), [](const auto& a, const auto& b) { return a.attempts > b.attempts; });
+  std::sort(services.begin(), services.end(),
+            [](const auto& a, const auto& b) { return a.attempts + a.refused > b.attempts + b.refused; });
   if (services.size() > kServicesKept) services.resize(kServicesKept);
   // Those that are asked most have their place in the next survey, whatever a flood asks for.
   services_.clear();

@@ -6,12 +6,14 @@
 //
 // An attempt is a connection that is kAnswerWait old, so that it could be answered, and no older than kAttemptAge. A
 // TCP one in SYN_SENT is unanswered: no SYN/ACK came, and no RST. Any other is when it has seen no reply; which means
-// little by itself, since much of UDP is never answered, and much where it used to be.
+// little by itself, since much of UDP is never answered, and much where it used to be. What an RST refuses within
+// kAnswerWait is an attempt as well: the kernel forgets such a connection at once, so NoteRefused tells of it, and it
+// is counted, for services that are known, over kRefusedFor and as many as there would be in kAttemptAge - kAnswerWait.
 //
 // A first contact is a destination and port that a source reached for (Jung, Paxson, Berger, Balakrishnan 2004). It
-// fails where TCP is not answered, or only by RST, which NoteRefused tells of: the kernel forgets such a connection.
-// Over UDP it fails only where one destination is asked on kUdpPortsMin ports or more without a reply: whoever scans
-// it. What succeeded once does not fail later. A contact is forgotten kContactAge after it was made.
+// fails where TCP is not answered, or only by RST. Over UDP it fails only where one destination is asked on
+// kUdpPortsMin ports or more without a reply: whoever scans it. What succeeded once does not fail later. A contact is
+// forgotten kContactAge after it was made.
 //
 // Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
 // contacts each, six bytes a row. Half open are TCP connections without a completed handshake after kAnswerWait.
@@ -47,7 +49,8 @@ struct AnswerFigures {
     std::uint8_t protocol = 0;
     std::uint32_t attempts = 0;
     std::uint32_t unanswered = 0;
-    std::uint32_t sources = 0;  // with attempts; estimated, up to some 250
+    std::uint32_t refused = 0;  // not among `attempts`
+    std::uint32_t sources = 0;  // of all these; estimated, up to some 250
   };
   struct Candidate {
     IpAddress source;
@@ -71,6 +74,7 @@ class AnswerSurvey {
   static constexpr double kAnswerWait = 3;   // seconds
   static constexpr double kAttemptAge = 23;  // seconds
   static constexpr double kContactAge = 60;  // seconds
+  static constexpr double kRefusedFor = 10;  // seconds
   static constexpr std::size_t kServicesMax = 2048;
   static constexpr std::size_t kServicesKept = 1024;
   static constexpr std::size_t kCandidatesMax = 32;
@@ -83,8 +87,8 @@ class AnswerSurvey {
   // Null before the first survey has ended.
   std::shared_ptr<const AnswerFigures> last() const;
 
-  // A TCP connection that ended without an answer, and when it was opened. Between steps.
-  void NoteRefused(const FlowKey& key, std::int32_t opened_centiseconds, TrackerTime tracked);
+  // A TCP connection that ended without an answer. Between steps.
+  void NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked);
 
   // True while there is more to do at once.
   bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now);
@@ -108,6 +112,11 @@ class AnswerSurvey {
   struct OfService {
     std::uint32_t attempts = 0;
     std::uint32_t unanswered = 0;
+    std::uint32_t refused = 0;
+    std::bitset<64> sources;
+  };
+  struct Refusals {
+    std::uint32_t count = 0;
     std::bitset<64> sources;
   };
   enum class Outcome : std::uint8_t { kNoAnswer, kRefused, kSucceeded };
@@ -126,6 +135,7 @@ class AnswerSurvey {
   void CountService(const FlowKey& key, const Flow& flow, bool unanswered);
   void CountContact(const FlowKey& key, const Flow& flow, double age);
   void NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds);
+  void CountRefusals();
   void ChooseCandidates();
   AnswerFigures::Candidate Describe(const IpAddress& source, Contacts& contacts) const;
   void Publish();
@@ -143,6 +153,12 @@ class AnswerSurvey {
   SpaceSaving<char> failing_;  // sources by their failing connections, in the survey under way
   SpaceSaving<char> refused_;  // likewise by their refused ones, since refused_since_
   TrackerTime refused_since_{};
+  // The last half of kRefusedFor, or the part of it that has passed, and the half before it; since when each is.
+  using RefusalsByService = std::unordered_map<ServiceKey, Refusals, Hash>;
+  RefusalsByService refusals_{0, Hash{hash_}};
+  RefusalsByService refusals_before_{0, Hash{hash_}};
+  TrackerTime refusals_since_{};
+  TrackerTime refusals_before_since_{};
   SurveyPace pace_;
 };
 

@@ -160,8 +160,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
       if (events_sysctl_ == "2" && !stream->listens()) return Error{"nf_conntrack_events was set to 2", EAGAIN};
       settings_read = now;
     }
-    for (const auto& refused : tracker_.refused())
-      answers_.NoteRefused(refused.key, refused.opened_centiseconds, Now());
+    for (const auto& refused : tracker_.refused()) answers_.NoteRefused(refused, Now());
     tracker_.ForgetRefused();
     const bool busy = Survey(now, pace.idle(now));
     const bool attributing = Attribute();

@@ -192,7 +192,7 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, c
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
   if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known) {
     if (refused_.size() < kRefusedMax) {
-      refused_.push_back({destroy->key, flow.opened_centiseconds});
+      refused_.push_back({destroy->key, flow.opened_centiseconds, flow.source});
     } else {
       ++refused_turned_away_;
     }

@@ -93,6 +93,7 @@ class FlowTracker {
   struct Refused {
     FlowKey key;
     std::int32_t opened_centiseconds = 0;
+    SourceRow source = kNoSourceRow;
   };
   static constexpr std::size_t kRefusedMax = 4096;
   std::span<const Refused> refused() const { return refused_; }

@@ -23,7 +23,7 @@ constexpr std::array<Words, kAlertKinds> kWords = {{
     {"SourceConnectionChurn", "A source opens connections at a high rate."},
     {"SourceScanning", "A source seems to scan: many destination ports, or mostly unreplied connections."},
     {"DropRuleSpike", "A drop or reject rule matches far more packets than it lately did."},
-    {"ConnectionsUnanswered", "Far more connections than usual get no answer."},
+    {"ConnectionsUnanswered", "Far more connections than usual get no answer, or are refused."},
     {"RegularSourcesDropped", "Packets of sources that had answered connections here are dropped or rejected."},
     {"HalfOpenFlood", "Far more half-open connections of unproven sources than usual."},
     {"NatPortsNearlyExhausted", "A translated address has few ports left towards one destination."},

@@ -10,6 +10,9 @@ std::string NameOfService(const AnswerFigures::Service& service) {
                      service.port);
 }
 
+double AttemptsAt(const AnswerFigures::Service& service) { return service.attempts + service.refused; }
+double FailedAt(const AnswerFigures::Service& service) { return service.unanswered + service.refused; }
+
 std::string LeadersOf(const std::vector<AlertEvidence::Attempts::Leader>& leaders) {
   std::vector<std::pair<std::int64_t, std::string>> counted;
   for (const auto& leader : leaders) counted.emplace_back(leader.count, leader.name);
@@ -34,7 +37,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     for (auto& [key, service] : services_) service.last_seen = evidence.now;
   }
   double attempts = 0;
-  for (const auto& service : evidence.answers->services) attempts += service.attempts;
+  for (const auto& service : evidence.answers->services) attempts += AttemptsAt(service);
   broken_.clear();
   for (const auto& now : evidence.answers->services) {
     const ServiceKey key{now.destination, now.port, now.protocol};
@@ -45,23 +48,26 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
       found->second.first_seen = evidence.now;
     }
     Service& service = found->second;
-    const double share = static_cast<double>(now.unanswered) / now.attempts;
+    const double made = AttemptsAt(now);
+    const double failed = FailedAt(now);
+    const double share = failed / made;
     const bool answered = service.answered >= kAnsweredMin && evidence.now - service.first_seen >= kServicePastMin &&
                           service.share <= kAnsweredOnce;
-    if (answered && share >= service.share + kRise && now.unanswered >= kAttemptsMin / 2) {
+    if (answered && share >= service.share + kRise && failed >= kAttemptsMin / 2) {
       if (!service.broke) service.broke = evidence.now;
-      if (now.attempts >= kAttemptsMin && (service.part >= kImportant || service.sources >= kSourcesMin))
-        broken_.push_back({NameOfService(now), now, service.share, now.attempts / attempts});
+      const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
+      if (made >= kAttemptsMin && !restarts && (service.part >= kImportant || service.sources >= kSourcesMin))
+        broken_.push_back({NameOfService(now), now, service.share, made / attempts});
       service.last_seen = evidence.now;
       if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
     }
     service.broke.reset();
     const double own_weight = service.last_seen == SteadyTime{} ? 1 : weight;
     service.share += own_weight * (share - service.share);
-    service.part += own_weight * (now.attempts / attempts - service.part);
+    service.part += own_weight * (made / attempts - service.part);
     service.sources += own_weight * (now.sources - service.sources);
-    service.answered = std::min(service.answered + (now.attempts - now.unanswered) * weight, 1e6);
-    if (service.last_seen == SteadyTime{}) service.answered = now.attempts - now.unanswered;
+    service.answered = std::min(service.answered + (made - failed) * weight, 1e6);
+    if (service.last_seen == SteadyTime{}) service.answered = made - failed;
     service.last_seen = evidence.now;
   }
   std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > kForgottenAfter; });
@@ -93,7 +99,7 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
   }
   constexpr double kPartOfAll = 0.5;  // a service less is asked than that is no reason to get up
   for (const Broken& broken : broken_) {
-    double of_service = static_cast<double>(broken.now.unanswered) / broken.now.attempts;
+    double of_service = FailedAt(broken.now) / AttemptsAt(broken.now);
     const auto& critical = rule.tiers[static_cast<std::size_t>(Severity::kCritical)];
     if (broken.part < kPartOfAll && critical) of_service = std::min(of_service, critical->threshold * 0.99);
     value = std::max(value, of_service);
@@ -104,8 +110,9 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
   for (std::size_t i = 0; i < broken_.size() && i < 3; ++i) {
     const Broken& broken = broken_[i];
     services +=
-        fmt::format("{}{} ({} of {} attempts by about {} sources; usual are {})", i == 0 ? "" : ", ", broken.name,
-                    broken.now.unanswered, broken.now.attempts, broken.now.sources, Percent(broken.past_share));
+        fmt::format("{}{} ({} of {} attempts by about {} sources{}; usual are {})", i == 0 ? "" : ", ", broken.name,
+                    FailedAt(broken.now), AttemptsAt(broken.now), broken.now.sources,
+                    broken.now.refused > broken.now.unanswered ? ", refused by RST" : "", Percent(broken.past_share));
   }
   if (!services.empty())
     text += fmt::format("{}Services that used to answer and do not: {}{}.", text.empty() ? "" : " ", services,

@@ -3,9 +3,10 @@
 // Unanswered: of the sources that have proved themselves and lately tried to connect, the share whose attempts mostly
 // got no answer; each counts once, so one client that asks everywhere moves nothing, and forged sources, which prove
 // nothing, do not count at all. And, service by service (an address and port), the share of attempts that got no
-// answer, where the service used to answer and much depends on it: kImportant of all attempts, or kSourcesMin sources.
-// So the host's own upstream resolver is told when it dies, and a statsd sink, which never answers, is not. Both are
-// held against this host's own past.
+// answer, or were refused for kRefusedFor (a service that restarts refuses for half a minute), where the service used
+// to answer and much depends on it: kImportant of all attempts, or kSourcesMin sources. So the host's own upstream
+// resolver is told when it dies, and a statsd sink, which never answers, is not. Both are held against this host's own
+// past.
 //
 // Half open: TCP connections of sources that proved nothing, without a completed handshake after three seconds, far
 // more than in the past, from kHalfOpenSourcesMin sources or more (fewer are a scan, or one source's trouble). Where
@@ -31,6 +32,7 @@ class AnswersJudge {
   static constexpr std::uint64_t kProvenMin = 3;
   static constexpr double kRise = 0.3;  // of the share, over its past
   static constexpr std::uint32_t kAttemptsMin = 8;
+  static constexpr std::chrono::seconds kRefusedFor{20};
   static constexpr double kImportant = 0.1;
   static constexpr std::uint32_t kSourcesMin = 5;
   static constexpr double kAnsweredOnce = 0.3;  // the past share of unanswered, at most, of what used to answer

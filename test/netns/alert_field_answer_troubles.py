@@ -82,3 +82,27 @@ async def a_published_server_dies(net):
     await net.nft(SILENT.format("tcp dport 8443"), where="inside")
     yield
     await net.nft(SPEAK, where="inside")
+
+
+@trouble(Told(UNANSWERED, mentions=(f"{HOST} TCP port 443", "refused by RST")))
+async def a_service_of_the_host_dies(net):
+    await net.nft(TRACKED)
+    service = net.serve_tcp("host", 443)
+    net.spawn(visits(net, [client(i) for i in range(100)], 20))
+    yield
+    service.close()
+    yield
+    net.serve_tcp("host", 443)
+
+
+@trouble(Told(UNANSWERED, mentions=(f"{server(2)} TCP port 8080", "refused by RST")), long=True)
+async def one_of_three_backends_refuses(net):
+    await net.nft(TRACKED)
+    backends = [net.serve_tcp("outside", 8080, server(i)) for i in range(3)]
+    net.serve_tcp("host", 443)
+    net.spawn(visits(net, [client(i) for i in range(60)], 15))
+    net.spawn(net.pace(15, lambda: net.tcp("host", HOST, server(random.randrange(3)), 8080)))
+    yield
+    backends[2].close()
+    yield
+    net.serve_tcp("outside", 8080, server(2))

@@ -441,6 +441,16 @@ async def deploy_restarts_everything(net):
     await together(net, (3, lambda: net.tcp("outside", some(client, 120), HOST, 8001)))
 
 
+async def a_service_restarts(net):
+    service = net.serve_tcp("host", 8443)
+    net.spawn(net.pace(15, lambda: net.tcp("outside", some(client, 80), HOST, 8443, hold=random.choice((0, 2)))))
+    await net.until(0.45 * net.seconds)
+    service.close()
+    await asyncio.sleep(35)
+    net.serve_tcp("host", 8443)
+    await net.until(net.seconds)
+
+
 async def monitoring_begins_later(net):
     for port in (22, 9100, 9104, 9187):
         net.serve_tcp("host", port)
@@ -707,6 +717,7 @@ def healthy_hosts(seconds):
         Host("log_collector", log_collector),
         Host("cron_peaks", cron_peaks),
         Host("deploy_restarts_everything", deploy_restarts_everything),
+        Host("a_service_restarts", a_service_restarts),
         Host("monitoring_begins_later", monitoring_begins_later, gateway=True),
         Host("daemon_starts_late", daemon_starts_late, default_deny(WEB, accepted(53, protocol="udp")), late=True,
              events=[(min(0.25 * seconds, 60), lambda host: host.daemon.start())]),

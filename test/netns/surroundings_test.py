@@ -76,11 +76,15 @@ def test_a_clock_that_is_set_changes_no_tally_and_wakes_nobody():
         # Whatever the time zone, what it writes is UTC.
         prefix = ["env", f"LD_PRELOAD={library}", f"SHIFTED_CLOCK={shift.name}", "TZ=Pacific/Kiritimati"]
         with running(prefix) as (namespace, daemon):
+
+            def set_clock(offset):
+                shift.seek(0)
+                shift.write(struct.pack("q", offset))
+                shift.flush()
+
             for number, offset in enumerate((3600, -3600, 0, 86_400 * 400, 0)):
                 with unharmed(daemon):
-                    shift.seek(0)
-                    shift.write(struct.pack("q", offset))
-                    shift.flush()
+                    set_clock(offset)
                     ct_load(namespace, "create", "--count", 100, "--first", 2_000 + 100 * number, *PLAN)
                     daemon.wait_equal(3)
                     time.sleep(4)
@@ -92,6 +96,16 @@ def test_a_clock_that_is_set_changes_no_tally_and_wakes_nobody():
                 # Nobody who holds connections is forgotten, however old they seem.
                 assert len(daemon.sources()["sources"]) == 20
                 assert daemon.get("/api/v1/history").status == 200
+            # Set several times within a second, while sources have no connections.
+            for change in "create", "delete":
+                ct_load(namespace, change, "--count", 30, "--sources", 30, "--source-offset", 5_000, "--protocol", "udp")
+                daemon.wait_equal(3)
+            with unharmed(daemon):
+                for offset in (3600, -3600, 7200, 0):
+                    set_clock(offset)
+                    daemon.sources()
+                time.sleep(2)
+                assert daemon.sources()["total"] == 50
             pending = [alert["alert"] for alert in daemon.get("/api/v1/alerts").json()["alerts"] if alert["state"] != "resolved"]
             assert "ConntallyDegraded" not in pending, pending
             written = when(daemon.log.splitlines()[0].split()[0])

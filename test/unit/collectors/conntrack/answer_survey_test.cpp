@@ -48,6 +48,7 @@ struct Surveyed {
   AnswerSurvey survey{{}, hash};
   TrackerTime now{100'000, 0};
   AnswerSurvey::Clock::time_point clock{};
+  SourceRow next_row = 0;
   std::shared_ptr<const AnswerFigures> last;
 
  private:
@@ -112,7 +113,7 @@ TEST_CASE("connections that an RST refused are first contacts though the table n
     key.destination = IpAddress::Parse("192.0.2.1")->bytes;
     key.destination_port = port;
     key.protocol = kTcp;
-    s.survey.NoteRefused(key, s.now.centiseconds - 2, s.now);
+    s.survey.NoteRefused({key, s.now.centiseconds - 2, 1}, s.now);
   };
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 10; ++i) refuse("198.51.100.9", static_cast<std::uint16_t>(100 * round + i));
@@ -157,4 +158,31 @@ TEST_CASE("a service that is asked much keeps its place, whatever a flood of oth
   CHECK(figures.services.size() <= AnswerSurvey::kServicesKept);
   REQUIRE(!figures.services.empty());
   CHECK(figures.services[0].port == 443);
+}
+
+TEST_CASE("what a known service refuses at once is counted over ten seconds, as for twenty") {
+  Surveyed s;
+  FlowKey key;
+  key.destination = IpAddress::Parse("192.0.2.1")->bytes;
+  key.destination_port = 443;
+  key.protocol = kTcp;
+  const auto refuse = [&](int age) { s.survey.NoteRefused({key, s.now.centiseconds - age, s.next_row++}, s.now); };
+  refuse(2);
+  CHECK(s.Survey().services.empty());  // nobody knows it so far
+  s.Add("10.0.0.1", 1, "192.0.2.1", 443, TcpState::kTimeWait, 10);
+  s.Survey();
+  for (int second = 0; second < 15; ++second) {
+    for (int i = 0; i < 8; ++i) refuse(2);
+    refuse(400);  // it was not refused, it was forgotten
+    s.now.centiseconds += 100;
+    s.Survey();
+  }
+  REQUIRE(s.last->services.size() == 1);
+  CHECK(s.last->services[0].refused == Approx(8 * 20).epsilon(0.15));
+  CHECK(s.last->services[0].sources > 30);
+  for (int second = 0; second < 11; ++second) {
+    s.now.centiseconds += 100;
+    s.Survey();
+  }
+  CHECK(s.last->services.empty());
 }

@@ -67,6 +67,45 @@ TEST_CASE("the host's own resolver dies: the service is named, and not called a 
   CHECK(host.Firing().empty());
 }
 
+namespace {
+
+// Of `attempts` a second for 20 s so many were refused, as each survey finds them.
+void Refuse(Host& host, std::uint32_t attempts, std::uint32_t refused, std::chrono::seconds duration) {
+  for (std::chrono::seconds second{0}; second < duration; ++second) {
+    host.Answers(443, attempts - refused, 0, 6, "192.0.2.1", 30, refused);
+    host.Run(1s);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a service that dies and is refused by RST is told within a minute, and one that restarts is not") {
+  Host host;
+  Refuse(host, 200, 2, 90s);
+  Refuse(host, 200, 196, 45s);
+  CHECK(host.Firing().empty());
+  SECTION("it is back") {
+    Refuse(host, 200, 2, 60s);
+    CHECK(host.Firing().empty());
+  }
+  SECTION("it stays away") {
+    Refuse(host, 200, 196, 10s);
+    CHECK(host.Firing() == Strings{"ConnectionsUnanswered critical "});
+    CHECK(host.Find(AlertKind::kConnectionsUnanswered)
+              ->description.find(
+                  "192.0.2.1 TCP port 443 (196 of 200 attempts by about 30 sources, refused by RST; usual are 1") !=
+          std::string::npos);
+    Refuse(host, 200, 2, 10s);
+    CHECK(host.Firing().empty());
+  }
+}
+
+TEST_CASE("a port that was always closed to many is no trouble") {
+  Host host;
+  Refuse(host, 200, 200, 300s);
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("a service that never answers, and one that little depends on, are no trouble") {
   Host host;
   SECTION("a statsd sink") { Ask(host, 8125, 500, 500, 200s); }
@@ -147,7 +186,7 @@ TEST_CASE("what is usual survives a restart in the middle of the trouble") {
 TEST_CASE("services that are followed are bounded") {
   Host host;
   auto answers = std::make_shared<AnswerFigures>();
-  for (std::uint16_t port = 1; port <= 3000; ++port) answers->services.push_back({{}, port, 6, 10, 0, 1});
+  for (std::uint16_t port = 1; port <= 3000; ++port) answers->services.push_back({{}, port, 6, 10, 0, 0, 1});
   host.evidence.answers = answers;
   host.Run(3s);
   CHECK(host.reader.memory_bytes() < 1'000'000);

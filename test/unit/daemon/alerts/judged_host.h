@@ -80,11 +80,12 @@ struct Host {
   }
   // The port answers, so it is a service.
   void Answers(std::uint16_t port, std::uint32_t attempts = 20, std::uint32_t unanswered = 0, std::uint8_t protocol = 6,
-               const std::string& destination = "192.0.2.1", std::uint32_t sources = 10) {
+               const std::string& destination = "192.0.2.1", std::uint32_t sources = 10, std::uint32_t refused = 0) {
     auto answers = std::make_shared<AnswerFigures>();
     if (evidence.answers) *answers = *evidence.answers;
     std::erase_if(answers->services, [&](const auto& service) { return service.port == port; });
-    answers->services.push_back({*IpAddress::Parse(destination), port, protocol, attempts, unanswered, sources});
+    answers->services.push_back(
+        {*IpAddress::Parse(destination), port, protocol, attempts, unanswered, refused, sources});
     evidence.answers = answers;
   }
 

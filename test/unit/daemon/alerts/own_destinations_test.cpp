@@ -20,7 +20,7 @@ class Host {
       AlertEvidence evidence;
       evidence.now = now_;
       auto answers = std::make_shared<AnswerFigures>();
-      if (answered) answers->services.push_back({kDatabase, 5432, 6, 10, 0, 1});
+      if (answered) answers->services.push_back({kDatabase, 5432, 6, 10, 0, 0, 1});
       evidence.answers = answers;
       if (dropped_each > 0) last_ = now_;
       if (dropped_ > 0) evidence.own_drops.push_back({"192.0.2.1", kDatabase, 6, 5432, "rule", dropped_, last_});
