@@ -10,7 +10,7 @@ from staged import *
 
 SOURCES = (CLIENT, OTHERS[CLIENT])
 ASKED_PORTS = (22, 80, 443)
-RULE_SETS = 300 if FULL else 12
+RULE_SETS = 500 if FULL else 12
 
 
 def conditions(chance, nft):

@@ -116,7 +116,7 @@ TEST_CASE(
     "whatever the rule and the packet are, a printed accept names the source, and takes nothing that the rule does not "
     "stop") {
   std::size_t printed = 0, refused = 0, taken = 0;
-  for (unsigned seed = 0; seed < 4000; ++seed) {
+  for (unsigned seed = 0; seed < 10'000; ++seed) {
     World world(seed);
     const RuleBackend backend = seed % 2 == 0 ? kNft : kLegacy;
     Firewall firewall;

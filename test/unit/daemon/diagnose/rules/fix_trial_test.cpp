@@ -84,7 +84,7 @@ WalkRouting Local() {
 
 TEST_CASE("a printed command lets through what was asked, and nothing that another rule stopped") {
   int fixes = 0, refused = 0;
-  for (unsigned seed = 0; seed < 4000; ++seed) {
+  for (unsigned seed = 0; seed < 10'000; ++seed) {
     RandomRules random(seed);
     AskedRules asked;
     asked.firewall = random.Make();
