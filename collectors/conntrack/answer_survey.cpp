@@ -83,7 +83,8 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   const TcpState state = TcpStateOf(flow);
   const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
   const bool attempt = flow.opening_known && age <= kAttemptAge;
-  const bool half_open = tcp && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
+  const bool half_open =
+      tcp && (attempt || !flow.opening_known) && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
   if (tcp && (attempt || half_open)) CountRow(flow, attempt, unanswered, half_open);
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered);
@@ -197,6 +198,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
     ++described.failed;
     described.refused += contact.outcome == Outcome::kRefused;
+    described.goes_on |= SecondsSince(contact.made_centiseconds, tracked_) <= kAttemptAge;
     destinations.set(contact.destination % destinations.size());
     ports.set(Mixed(contact.port) % ports.size());
   }

@@ -16,7 +16,9 @@
 // forgotten kContactAge after it was made.
 //
 // Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
-// contacts each, six bytes a row. Half open are TCP connections without a completed handshake after kAnswerWait.
+// contacts each, six bytes a row. Half open are TCP connections without a completed handshake after kAnswerWait, of
+// kAttemptAge or of an age that is not known: the kernel keeps them for a minute or two, and a flood is over when none
+// are new.
 //
 // Threads: Step on the flow table's owner's; last on any.
 #pragma once
@@ -56,6 +58,7 @@ struct AnswerFigures {
     IpAddress source;
     std::uint32_t failed = 0;   // first contacts
     std::uint32_t refused = 0;  // of them those that an RST answered
+    bool goes_on = false;       // one of them was made within kAttemptAge
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;

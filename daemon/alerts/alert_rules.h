@@ -40,7 +40,7 @@ class AlertRules {
   const AlertRule& operator[](AlertKind kind) const { return rules_[static_cast<std::size_t>(kind)]; }
 
   // The window in which the kernel's losses are looked for: so long such an alert stays after the last of them.
-  static constexpr std::chrono::seconds kLossWindow{60};
+  static constexpr std::chrono::seconds kLossWindow{45};
   static constexpr double kInsertFailedMin = 10;  // in kLossWindow; DNS clients that ask twice at once make a few
   static constexpr std::chrono::seconds kDegradedFor{30};
   static constexpr double kPredictableUsage = 0.05;  // below it a table's growth is a host that has just started

@@ -131,10 +131,7 @@ void AnswersJudge::ReadHalfOpen(const AlertRules& rules, const AlertEvidence& ev
   const std::uint64_t without_row = evidence.answers->half_open_without_row;
   const auto half_open = static_cast<double>(attempts.half_open + without_row);
   const double usual = std::max(half_open_.High(), kHalfOpenUsual);
-  // A survey's attempts are those of kAttemptAge - kAnswerWait.
-  constexpr double kLeftOpen =
-      kRetriesMost * kUnansweredKept.count() / (AnswerSurvey::kAttemptAge - AnswerSurvey::kAnswerWait);
-  const double unanswered = evidence.now < unanswered_until_ ? attempts_.High() * kLeftOpen : 0;
+  const double unanswered = evidence.now < unanswered_until_ ? attempts_.High() * kRetriesMost : 0;
   const double times = std::max(half_open - unanswered, 0.0) / usual;
   const AlertRule& rule = rules[AlertKind::kHalfOpenFlood];
   const bool many = attempts.half_open_sources + without_row >= kHalfOpenSourcesMin;

@@ -36,10 +36,10 @@ class AnswersJudge {
   static constexpr double kImportant = 0.1;
   static constexpr std::uint32_t kSourcesMin = 5;
   static constexpr double kAnsweredOnce = 0.3;  // the past share of unanswered, at most, of what used to answer
-  static constexpr double kHalfOpenUsual = 20;  // at least that many are taken to be usual
+  static constexpr double kHalfOpenUsual = 10;  // at least that many are taken to be usual
   static constexpr std::uint64_t kHalfOpenSourcesMin = 50;
   static constexpr double kRetriesMost = 4;
-  static constexpr std::chrono::seconds kUnansweredKept{120};  // nf_conntrack_tcp_timeout_syn_sent's default
+  static constexpr std::chrono::seconds kUnansweredKept{30};  // of attempts that are counted for 23 s
 
   void Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);
 

@@ -11,7 +11,7 @@ void LossJudge::Explain(const AlertEvidence& evidence, std::uint64_t insert_fail
     const Unexplained& first = unexplained_.front();
     const bool looked = evidence.nat && evidence.nat->began >= first.when;
     if (!looked && evidence.now - first.when < (evidence.nat ? kExplainedWithin : kFirstLookWithin)) break;
-    if (!looked || !NatJudge::AnyExhausted(*evidence.nat)) clashed_ += first.by;
+    if (!looked || !NatJudge::AnyExhausted(*evidence.nat)) clashes_.Add(first.when, clashed_ += first.by);
     unexplained_.pop_front();
   }
   clashes_.Add(evidence.now, clashed_);

@@ -2,7 +2,8 @@
 // Using Sequential Hypothesis Testing, IEEE S&P 2004). A first contact of a scanner succeeds with kScannerSucceeds, one
 // of anybody else's with kOthersSucceed or more; the walk's sum over a source's contacts of the last minute must pass
 // the ratio at which one in kOneWrong would be wrong. So must the number of those that failed pass source_scan. A
-// dropped packet is a failed contact by its port, unless none of the source's was dropped for kOver. (A dropped
+// dropped packet is a failed contact by its port, unless none of the source's was dropped for kOver; likewise a source
+// that makes no contact any more that fails does not scan. (A dropped
 // packet's destination is not known: a horizontal scan of one port that is dropped is told as SourceMatchesDropRule.)
 //
 // A stranger that scans is weather: info, and a warning only past the critical threshold. A regular that does, or a

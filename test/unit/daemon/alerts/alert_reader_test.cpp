@@ -127,7 +127,7 @@ TEST_CASE("a strange saved past is left out, with the reason, whatever it holds"
   CHECK(AlertReader().Restore(AlertReader().Save()).empty());
 }
 
-TEST_CASE("a full table fires at the first loss, and for a minute after the last") {
+TEST_CASE("a full table fires at the first loss, and for 45 s after the last") {
   Host host;
   host.Run(5s);
   SECTION("by dropped packets") { host.Counter(TableCounter::kDrop) += 1; }
@@ -135,7 +135,7 @@ TEST_CASE("a full table fires at the first loss, and for a minute after the last
   SECTION("by the kernel's log") { host.evidence.table_full_messages += 1; }
   host.Run(1s);
   CHECK(host.Firing() == Strings{"ConntrackTableFull critical "});
-  host.Run(58s);
+  host.Run(43s);
   CHECK(host.Firing() == Strings{"ConntrackTableFull critical "});
   host.Run(12s);
   CHECK(host.Firing().empty());

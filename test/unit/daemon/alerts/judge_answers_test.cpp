@@ -152,20 +152,20 @@ TEST_CASE("what stays half open for want of an answer is no flood, and what is m
   };
   tries(1, 120s);
   host.evidence.attempts.half_open_sources = 60;
-  host.evidence.attempts.half_open = GENERATE(600U, 9000U);
+  host.evidence.attempts.half_open = GENERATE(300U, 9000U);
   tries(36, 120s);
   const bool flood = host.evidence.attempts.half_open > 1000;
   CHECK((host.Find(AlertKind::kHalfOpenFlood) != nullptr) == flood);
   if (flood) return;
-  tries(1, 100s);  // some are half open for two minutes more
+  tries(1, 20s);  // some are half open for a while
   CHECK(host.Firing().empty());
 }
 
 TEST_CASE("what is usual of a busy host's half-open connections is no flood") {
   Host host;
-  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 150;
+  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 75;
   Try(host, 10, 0, 120s);
-  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 600;
+  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 300;
   Try(host, 10, 0, 60s);
   CHECK(host.Firing().empty());
 }

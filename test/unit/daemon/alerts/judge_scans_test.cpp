@@ -13,7 +13,7 @@ using Strings = std::vector<std::string>;
 AlertEvidence::Failing& Failing(Host& host, const std::string& name, std::uint32_t failed, std::uint32_t succeeded) {
   AlertEvidence::Failing failing;
   failing.name = name;
-  failing.contacts = {*IpAddress::Parse(name), failed, 0, succeeded, 3, failed};
+  failing.contacts = {*IpAddress::Parse(name), failed, 0, true, succeeded, 3, failed};
   failing.figures.source = *IpAddress::Parse(name);
   host.evidence.failing_sources.push_back(failing);
   return host.evidence.failing_sources.back();
@@ -92,4 +92,14 @@ TEST_CASE("the walk rises with what fails, and falls faster with what succeeds")
   CHECK(ScanJudge::Walk(20, 0) > std::log(ScanJudge::kOneWrong));
   CHECK(ScanJudge::Walk(100, 25) < 0);
   CHECK(ScanJudge::Walk(100, 5) > std::log(ScanJudge::kOneWrong));
+}
+
+TEST_CASE("a scan that makes no contact any more is over") {
+  Host host;
+  Failing(host, "198.51.100.9", 1200, 2);
+  host.Run(35s);
+  CHECK(host.Firing() == Strings{"SourceScanning warning 198.51.100.9"});
+  host.evidence.failing_sources[0].contacts.goes_on = false;
+  host.Run(7s);
+  CHECK(host.Firing().empty());
 }
