@@ -85,25 +85,23 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   const bool attempt = flow.opening_known && age <= kAttemptAge;
   const bool half_open =
       tcp && (attempt || !flow.opening_known) && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
-  if (tcp && (attempt || half_open)) CountRow(flow, attempt, unanswered, half_open);
+  if (tcp && attempt) CountRow(flow, unanswered, half_open);
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered);
   if (age <= kContactAge) CountContact(key, flow, age);
 }
 
-void AnswerSurvey::CountRow(const Flow& flow, bool attempt, bool unanswered, bool half_open) {
-  if (attempt) {
-    ++figures_->attempts;
-    figures_->unanswered += unanswered;
-  }
+void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open) {
+  ++figures_->attempts;
+  figures_->unanswered += unanswered;
   if (flow.source == kNoSourceRow) {
     figures_->half_open_without_row += half_open;
     return;
   }
   if (flow.source >= figures_->rows.size()) figures_->rows.resize(std::size_t{flow.source} + 1);
   AnswerFigures::OfSource& row = figures_->rows[flow.source];
-  if (attempt) BumpSaturating(row.attempts);
-  if (attempt && unanswered) BumpSaturating(row.unanswered);
+  BumpSaturating(row.attempts);
+  if (unanswered) BumpSaturating(row.unanswered);
   if (half_open) BumpSaturating(row.half_open);
 }
 
@@ -198,7 +196,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
     ++described.failed;
     described.refused += contact.outcome == Outcome::kRefused;
-    described.goes_on |= SecondsSince(contact.made_centiseconds, tracked_) <= kAttemptAge;
+    described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kAttemptAge;
     destinations.set(contact.destination % destinations.size());
     ports.set(Mixed(contact.port) % ports.size());
   }

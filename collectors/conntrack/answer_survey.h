@@ -16,9 +16,8 @@
 // forgotten kContactAge after it was made.
 //
 // Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
-// contacts each, six bytes a row. Half open are TCP connections without a completed handshake after kAnswerWait, of
-// kAttemptAge or of an age that is not known: the kernel keeps them for a minute or two, and a flood is over when none
-// are new.
+// contacts each, six bytes a row. Half open are attempts of TCP without a completed handshake: the kernel keeps them for
+// a minute or two, but a flood is over when none are new.
 //
 // Threads: Step on the flow table's owner's; last on any.
 #pragma once
@@ -58,7 +57,7 @@ struct AnswerFigures {
     IpAddress source;
     std::uint32_t failed = 0;   // first contacts
     std::uint32_t refused = 0;  // of them those that an RST answered
-    bool goes_on = false;       // one of them was made within kAttemptAge
+    std::uint32_t recent = 0;   // of them those made within kAttemptAge
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;
@@ -134,7 +133,7 @@ class AnswerSurvey {
 
   void Begin(TrackerTime tracked);
   void Count(const FlowKey& key, const Flow& flow);
-  void CountRow(const Flow& flow, bool attempt, bool unanswered, bool half_open);
+  void CountRow(const Flow& flow, bool unanswered, bool half_open);
   void CountService(const FlowKey& key, const Flow& flow, bool unanswered);
   void CountContact(const FlowKey& key, const Flow& flow, double age);
   void NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds);

@@ -58,12 +58,14 @@ std::string DegradedBy(Kind kind, const AlertEvidence& evidence) {
 AlertReadings AlertReader::Read(const AlertRules& rules, const AlertEvidence& evidence) {
   if (first_look_ == SteadyTime{}) first_look_ = evidence.now;
   const bool drops_read = evidence.now - first_look_ >= kDropsReadAfter;
+  const bool attempts_seen = evidence.now - first_look_ >= kAttemptsSeenAfter;
   AlertReadings result;
   for (std::size_t i = 0; i < kAlertKinds; ++i) {
     const auto kind = static_cast<Kind>(i);
     const bool of_answers = kind == Kind::kConnectionsUnanswered || kind == Kind::kHalfOpenFlood;
     result.blind[i] = (IsTableKind(kind) && !evidence.table) || (IsTallyKind(kind) && !evidence.ready) ||
                       (kind == Kind::kDropRuleSpike && !evidence.rules) || (of_answers && !evidence.answers) ||
+                      (kind == Kind::kHalfOpenFlood && !attempts_seen) ||
                       (kind == Kind::kNatPortsNearlyExhausted && !evidence.nat) || (IsDropKind(kind) && !drops_read);
     result.degraded[i] = DegradedBy(kind, evidence);
   }

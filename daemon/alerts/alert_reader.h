@@ -40,6 +40,8 @@ class AlertReader {
  private:
   // Until what eBPF counted has its rule.
   static constexpr std::chrono::seconds kDropsReadAfter{12};
+  // Until all attempts that are counted began while it ran (AnswerSurvey::kAttemptAge, and a survey).
+  static constexpr std::chrono::seconds kAttemptsSeenAfter{25};
 
   TableJudge table_;
   LossJudge losses_;

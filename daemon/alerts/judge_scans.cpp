@@ -39,7 +39,8 @@ double ScanJudge::Walk(double failed, double succeeded) {
 void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
   std::map<std::string, Contacts> contacts;
   for (const auto& failing : evidence.failing_sources) {
-    if (failing.own || !failing.contacts.goes_on) continue;
+    const bool over = failing.contacts.recent * kRecentPart < failing.contacts.failed;
+    if (failing.own || over) continue;
     Contacts& of_source = contacts[failing.name];
     of_source.figures = &failing.figures;
     of_source.lately = failing.contacts;

@@ -100,11 +100,11 @@ TEST_CASE("first contacts of a scanner fail once for each destination and port, 
   CHECK(s.Candidate("198.51.100.9")->ports == Approx(300).epsilon(0.1));
   CHECK(s.Candidate("198.51.100.9")->destinations == 1);
   CHECK(s.Candidate("10.0.0.2") == nullptr);
-  CHECK(s.Candidate("198.51.100.9")->goes_on);
+  CHECK(s.Candidate("198.51.100.9")->recent == 300);
   s.now.centiseconds += 3'000;
   s.Survey();
   CHECK(s.Candidate("198.51.100.9")->failed == 300);
-  CHECK_FALSE(s.Candidate("198.51.100.9")->goes_on);
+  CHECK(s.Candidate("198.51.100.9")->recent == 0);
   s.now.centiseconds += 9'000;
   s.Survey();
   CHECK((s.Candidate("198.51.100.9") == nullptr || s.Candidate("198.51.100.9")->failed == 0));

@@ -13,7 +13,7 @@ using Strings = std::vector<std::string>;
 AlertEvidence::Failing& Failing(Host& host, const std::string& name, std::uint32_t failed, std::uint32_t succeeded) {
   AlertEvidence::Failing failing;
   failing.name = name;
-  failing.contacts = {*IpAddress::Parse(name), failed, 0, true, succeeded, 3, failed};
+  failing.contacts = {*IpAddress::Parse(name), failed, 0, failed, succeeded, 3, failed};
   failing.figures.source = *IpAddress::Parse(name);
   host.evidence.failing_sources.push_back(failing);
   return host.evidence.failing_sources.back();
@@ -99,7 +99,7 @@ TEST_CASE("a scan that makes no contact any more is over") {
   Failing(host, "198.51.100.9", 1200, 2);
   host.Run(35s);
   CHECK(host.Firing() == Strings{"SourceScanning warning 198.51.100.9"});
-  host.evidence.failing_sources[0].contacts.goes_on = false;
+  host.evidence.failing_sources[0].contacts.recent = 60;
   host.Run(7s);
   CHECK(host.Firing().empty());
 }
