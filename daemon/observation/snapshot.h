@@ -18,7 +18,7 @@
 #include "collectors/system/event_source.h"
 #include "collectors/table/table_reader.h"
 #include "collectors/tally/tally.h"
-#include "daemon/alerts/alert.h"
+#include "daemon/alerts/kinds/alert.h"
 #include "daemon/limits/source_limit.h"
 #include "daemon/observation/exported_destinations.h"
 #include "daemon/observation/named_networks.h"

@@ -38,10 +38,16 @@ MAY_INCLUDE = {
     "daemon/drops": "COLLECTORS config daemon/rules",
     "daemon/limits": "COLLECTORS config",
     "daemon/state": "collectors/system",
-    "daemon/alerts": "COLLECTORS config daemon/limits daemon/log daemon/state",
-    "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts",
+    "daemon/alerts/kinds": "config",
+    "daemon/alerts/evidence": "COLLECTORS daemon/limits daemon/alerts/kinds",
+    "daemon/alerts/judges": "collectors/tally collectors/nat daemon/alerts/kinds daemon/alerts/evidence",
+    "daemon/alerts/drop_judges": "daemon/alerts/kinds daemon/alerts/evidence daemon/alerts/judges",
+    "daemon/alerts/engine": "daemon/alerts/kinds",
+    "daemon/alerts/alertmanager": "collectors/system config daemon/alerts/kinds",
+    "daemon/alerts": "collectors/system config daemon/log daemon/state INSIDE",
+    "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts/kinds daemon/alerts/evidence",
     "daemon/exposition": "collectors/tally collectors/rules collectors/nat daemon/observation",
-    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/drops daemon/alerts daemon/observation",
+    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/drops daemon/alerts/kinds daemon/observation",
     "daemon/page": "daemon/http daemon/observation",
     "daemon/diagnose/report": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/command_line",
     "daemon/diagnose/fixes": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/diagnose/report",
@@ -49,7 +55,7 @@ MAY_INCLUDE = {
     "daemon/diagnose/rules": "COLLECTORS daemon/command_line daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
     "daemon/diagnose/table": "COLLECTORS config daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
     "daemon/diagnose/host": "COLLECTORS daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
-    "daemon/diagnose": "COLLECTORS config daemon/command_line DIAGNOSE",
+    "daemon/diagnose": "COLLECTORS config daemon/command_line INSIDE",
     "daemon/top": "collectors/system collectors/tally config daemon/command_line",
     "daemon": "COLLECTORS config DAEMON",
 }
@@ -59,7 +65,7 @@ def allowed():
     rooms = {}
     for room, text in MAY_INCLUDE.items():
         names = set(text.split())
-        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"), ("DIAGNOSE", "daemon/diagnose/"):
+        for word, folder in ("COLLECTORS", "collectors/"), ("DAEMON", "daemon/"), ("INSIDE", room + "/"):
             if word in names:
                 names = names - {word} | {known for known in rooms if known.startswith(folder)}
         ahead = names - set(rooms)
