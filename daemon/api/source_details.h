@@ -18,7 +18,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/conntrack/source_survey.h"
+#include "collectors/conntrack/dumps/source_survey.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/http/message.h"
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "collectors/conntrack/destination_survey.h"
+#include "collectors/conntrack/surveys/destination_survey.h"
 #include "daemon/observation/exported_set.h"
 
 namespace conntally {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/drops/drop_tally.h"
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/answer_survey.h"
-#include "collectors/conntrack/flow_attribution.h"
+#include "collectors/conntrack/flows/flow_attribution.h"
+#include "collectors/conntrack/surveys/answer_survey.h"
 #include "collectors/drops/drop_tally.h"
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"

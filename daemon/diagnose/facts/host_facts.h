@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/connection_list.h"
+#include "collectors/conntrack/dumps/connection_list.h"
 #include "collectors/host/network.h"
 #include "collectors/host/routing_policy.h"
 #include "collectors/system/result.h"
