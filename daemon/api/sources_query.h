@@ -7,7 +7,7 @@
 
 #include "collectors/system/result.h"
 #include "daemon/http/message.h"
-#include "daemon/observation/snapshot.h"
+#include "daemon/observation/snapshot/snapshot.h"
 
 namespace conntally {
 

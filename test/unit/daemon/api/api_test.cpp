@@ -8,8 +8,8 @@
 #include "daemon/http/target.h"
 #include "daemon/rules/rule_collector.h"
 #include "test/support/catch.h"
-#include "test/unit/daemon/observation/filled_tally.h"
-#include "test/unit/daemon/observation/full_snapshot.h"
+#include "test/unit/daemon/observation/exported/filled_tally.h"
+#include "test/unit/daemon/observation/snapshot/full_snapshot.h"
 
 using namespace conntally;
 using namespace conntally::test;
