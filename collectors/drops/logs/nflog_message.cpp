@@ -1,4 +1,4 @@
-#include "collectors/drops/nflog_message.h"
+#include "collectors/drops/logs/nflog_message.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "collectors/drops/packet_header.h"
+#include "collectors/drops/logs/packet_header.h"
 #include "collectors/netlink/messages.h"
 
 namespace conntally {

@@ -1,4 +1,4 @@
-#include "collectors/drops/nflog_listener.h"
+#include "collectors/drops/logs/nflog_listener.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "collectors/drops/nflog_message.h"
+#include "collectors/drops/logs/nflog_message.h"
 #include "collectors/netlink/messages.h"
 #include "collectors/netlink/query.h"
 #include "collectors/system/capabilities.h"

@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "collectors/drops/ebpf/drop_record.h"
+#include "collectors/drops/ebpf/program/drop_record.h"
 
 namespace conntally {
 

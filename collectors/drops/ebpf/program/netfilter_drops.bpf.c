@@ -18,9 +18,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "collectors/drops/ebpf/drop_record.h"
-#include "collectors/drops/ebpf/kernel_structs.h"
-#include "collectors/drops/ebpf/packet_read.h"
+#include "collectors/drops/ebpf/program/drop_record.h"
+#include "collectors/drops/ebpf/program/kernel_structs.h"
+#include "collectors/drops/ebpf/program/packet_read.h"
 
 char LICENSE[] SEC("license") = "GPL"; /* which bpf_probe_read_kernel asks for */
 

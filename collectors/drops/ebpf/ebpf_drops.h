@@ -11,7 +11,7 @@
 //
 // Threads: one owner.
 //
-// Sources: ebpf/netfilter_drops.bpf.c; bpf(2); kernel/bpf/syscall.c (maybe_wait_bpf_programs), kernel/bpf/hashtab.c.
+// Sources: program/netfilter_drops.bpf.c; bpf(2); kernel/bpf/syscall.c (maybe_wait_bpf_programs), kernel/bpf/hashtab.c.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "collectors/drops/nflog_message.h"
+#include "collectors/drops/logs/nflog_message.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_log.h>
@@ -6,7 +6,7 @@
 
 #include <bit>
 
-#include "collectors/drops/packet_header.h"
+#include "collectors/drops/logs/packet_header.h"
 #include "test/support/catch.h"
 #include "test/support/message_builder.h"
 

@@ -1,4 +1,4 @@
-#include "collectors/drops/ebpf_drops.h"
+#include "collectors/drops/ebpf/ebpf_drops.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "collectors/bpf/loading.h"
-#include "collectors/drops/ebpf/drop_record.h"
-#include "collectors/drops/ebpf/object.h"
-#include "collectors/drops/kernel_drop_reasons.h"
-#include "collectors/drops/kernel_types.h"
+#include "collectors/drops/ebpf/kernel_drop_reasons.h"
+#include "collectors/drops/ebpf/kernel_types.h"
+#include "collectors/drops/ebpf/program/drop_record.h"
+#include "collectors/drops/ebpf/program/object.h"
 
 namespace conntally {
 namespace {

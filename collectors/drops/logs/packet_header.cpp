@@ -1,4 +1,4 @@
-#include "collectors/drops/packet_header.h"
+#include "collectors/drops/logs/packet_header.h"
 
 #include <netinet/in.h>
 

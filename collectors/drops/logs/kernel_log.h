@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/drops/kernel_log_line.h"
+#include "collectors/drops/logs/kernel_log_line.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/system/result.h"
 

@@ -1,4 +1,4 @@
-#include "collectors/drops/kernel_log_line.h"
+#include "collectors/drops/logs/kernel_log_line.h"
 
 #include <netinet/in.h>
 

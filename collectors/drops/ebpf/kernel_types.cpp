@@ -1,4 +1,4 @@
-#include "collectors/drops/kernel_types.h"
+#include "collectors/drops/ebpf/kernel_types.h"
 
 #include <bpf/btf.h>
 #include <linux/btf.h>

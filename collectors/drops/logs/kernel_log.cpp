@@ -1,4 +1,4 @@
-#include "collectors/drops/kernel_log.h"
+#include "collectors/drops/logs/kernel_log.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/drops/ebpf/drop_record.h"
+#include "collectors/drops/ebpf/program/drop_record.h"
 
 namespace conntally {
 
