@@ -10,8 +10,8 @@
 #include "daemon/command_line/answer.h"
 #include "daemon/command_line/status.h"
 #include "daemon/diagnose/facts/running_daemon.h"
-#include "daemon/top/render.h"
-#include "daemon/top/text.h"
+#include "daemon/top/screens/render.h"
+#include "daemon/top/text/text.h"
 #include "test/fuzz/json_mutator.h"
 
 CONNTALLY_MUTATES_JSON;

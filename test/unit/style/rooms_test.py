@@ -68,7 +68,11 @@ MAY_INCLUDE = {
     "daemon/diagnose/table": "COLLECTORS config daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
     "daemon/diagnose/host": "COLLECTORS daemon/diagnose/report daemon/diagnose/fixes daemon/diagnose/facts",
     "daemon/diagnose": "COLLECTORS config daemon/command_line INSIDE",
-    "daemon/top": "collectors/system collectors/tally config daemon/command_line",
+    "daemon/top/text": "collectors/system",
+    "daemon/top/model": "collectors/system collectors/tally config daemon/command_line daemon/top/text",
+    "daemon/top/screens": "daemon/top/text daemon/top/model",
+    "daemon/top/terminal": "collectors/system daemon/top/text daemon/top/model",
+    "daemon/top": "collectors/system daemon/command_line INSIDE",
     "daemon": "COLLECTORS config DAEMON",
 }
 

@@ -3,9 +3,9 @@
 
 #include <chrono>
 
-#include "daemon/top/frame.h"
-#include "daemon/top/model.h"
-#include "daemon/top/view.h"
+#include "daemon/top/model/model.h"
+#include "daemon/top/model/view.h"
+#include "daemon/top/text/frame.h"
 
 namespace conntally::top {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "collectors/system/result.h"
-#include "daemon/top/frame.h"
-#include "daemon/top/view.h"
+#include "daemon/top/model/view.h"
+#include "daemon/top/text/frame.h"
 
 struct screen;  // ncurses' SCREEN
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "collectors/tally/address.h"
-#include "daemon/top/model.h"
+#include "daemon/top/model/model.h"
 
 namespace conntally::top {
 

@@ -1,4 +1,4 @@
-#include "daemon/top/terminal.h"
+#include "daemon/top/terminal/terminal.h"
 
 #include <langinfo.h>
 #include <poll.h>

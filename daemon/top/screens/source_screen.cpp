@@ -1,11 +1,11 @@
-#include "daemon/top/source_screen.h"
+#include "daemon/top/screens/source_screen.h"
 
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 
-#include "daemon/top/head.h"
-#include "daemon/top/text.h"
+#include "daemon/top/screens/head.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

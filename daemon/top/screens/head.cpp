@@ -1,4 +1,4 @@
-#include "daemon/top/head.h"
+#include "daemon/top/screens/head.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

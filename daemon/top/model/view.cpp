@@ -1,4 +1,4 @@
-#include "daemon/top/view.h"
+#include "daemon/top/model/view.h"
 
 #include <algorithm>
 

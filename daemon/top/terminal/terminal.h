@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "collectors/system/result.h"
-#include "daemon/top/curses.h"
-#include "daemon/top/frame.h"
-#include "daemon/top/view.h"
+#include "daemon/top/model/view.h"
+#include "daemon/top/terminal/curses.h"
+#include "daemon/top/text/frame.h"
 
 namespace conntally::top {
 

@@ -1,4 +1,4 @@
-#include "daemon/top/model.h"
+#include "daemon/top/model/model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "daemon/command_line/answer.h"
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
 namespace conntally::top {
 

@@ -1,4 +1,4 @@
-#include "daemon/top/curses.h"
+#include "daemon/top/terminal/curses.h"
 
 #include <fcntl.h>
 #include <unistd.h>

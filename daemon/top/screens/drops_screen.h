@@ -1,7 +1,7 @@
 // What was dropped of late, newest first: whose, for whom, and by which rule. Pure; any thread.
 #pragma once
 
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
 namespace conntally::top {
 

@@ -1,6 +1,6 @@
-#include "daemon/top/frame.h"
+#include "daemon/top/text/frame.h"
 
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 Row& Row::Add(std::string_view text, Style style) {

@@ -1,6 +1,6 @@
 // Functions, not macros with names such as `move` and `clear`.
 #define NCURSES_NOMACROS
-#include "daemon/top/curses.h"
+#include "daemon/top/terminal/curses.h"
 
 #include <fcntl.h>
 #include <ncurses.h>
@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

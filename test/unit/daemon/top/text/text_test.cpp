@@ -1,4 +1,4 @@
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 #include <limits>
 

@@ -1,7 +1,7 @@
 // The list of sources, in as many columns as fit. Pure; any thread.
 #pragma once
 
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
 namespace conntally::top {
 

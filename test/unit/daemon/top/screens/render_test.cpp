@@ -1,7 +1,7 @@
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
-#include "daemon/top/head.h"
-#include "daemon/top/text.h"
+#include "daemon/top/screens/head.h"
+#include "daemon/top/text/text.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

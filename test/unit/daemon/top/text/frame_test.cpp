@@ -1,4 +1,4 @@
-#include "daemon/top/frame.h"
+#include "daemon/top/text/frame.h"
 
 #include "test/support/catch.h"
 

@@ -1,8 +1,8 @@
-#include "daemon/top/drops_screen.h"
+#include "daemon/top/screens/drops_screen.h"
 
 #include <spdlog/fmt/fmt.h>
 
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

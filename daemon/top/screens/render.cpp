@@ -1,14 +1,14 @@
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 
-#include "daemon/top/drops_screen.h"
-#include "daemon/top/head.h"
-#include "daemon/top/source_list.h"
-#include "daemon/top/source_screen.h"
-#include "daemon/top/text.h"
+#include "daemon/top/screens/drops_screen.h"
+#include "daemon/top/screens/head.h"
+#include "daemon/top/screens/source_list.h"
+#include "daemon/top/screens/source_screen.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/top/source_list.h"
+#include "daemon/top/screens/source_list.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -6,7 +6,7 @@
 #include <functional>
 #include <optional>
 
-#include "daemon/top/text.h"
+#include "daemon/top/text/text.h"
 
 namespace conntally::top {
 namespace {

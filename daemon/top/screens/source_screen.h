@@ -2,7 +2,7 @@
 // Pure; any thread.
 #pragma once
 
-#include "daemon/top/render.h"
+#include "daemon/top/screens/render.h"
 
 namespace conntally::top {
 
