@@ -26,7 +26,7 @@
 #include "daemon/api/source_details.h"
 #include "daemon/api/sources_api.h"
 #include "daemon/api/status_api.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/command_line/restart_keys.h"
 #include "daemon/drops/drop_collector.h"

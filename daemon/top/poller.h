@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "collectors/system/file_descriptor.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 #include "daemon/top/model/model.h"
 #include "daemon/top/model/view.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "collectors/system/shown_text.h"
-#include "daemon/command_line/answer.h"
+#include "daemon/command_line/client/answer.h"
 #include "daemon/command_line/status.h"
 #include "daemon/diagnose/facts/running_daemon.h"
 #include "daemon/top/screens/render.h"

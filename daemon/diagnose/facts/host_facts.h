@@ -16,7 +16,7 @@
 #include "collectors/system/result.h"
 #include "collectors/system/saved_sysctls.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 
 namespace conntally::diagnose {
 

@@ -7,7 +7,7 @@
 #include <limits>
 #include <string_view>
 
-#include "daemon/command_line/answer.h"
+#include "daemon/command_line/client/answer.h"
 #include "daemon/top/text/text.h"
 
 namespace conntally::top {

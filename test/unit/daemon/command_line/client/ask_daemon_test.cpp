@@ -1,4 +1,4 @@
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 
 #include "test/support/catch.h"
 

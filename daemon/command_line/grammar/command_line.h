@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "config/config.h"
-#include "daemon/command_line/ask_daemon.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/client/ask_daemon.h"
+#include "daemon/command_line/grammar/question.h"
 
 namespace conntally {
 

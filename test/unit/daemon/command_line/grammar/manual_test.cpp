@@ -5,7 +5,7 @@
 #include <sstream>
 #include <vector>
 
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

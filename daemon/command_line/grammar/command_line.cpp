@@ -1,4 +1,4 @@
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 
 #include <algorithm>
 #include <array>
@@ -11,9 +11,9 @@
 #include "config/address_notation.h"
 #include "config/nearest.h"
 #include "config/notation.h"
-#include "daemon/command_line/completion.h"
-#include "daemon/command_line/flag_values.h"
-#include "daemon/command_line/grammar.h"
+#include "daemon/command_line/grammar/completion.h"
+#include "daemon/command_line/grammar/flag_values.h"
+#include "daemon/command_line/grammar/grammar.h"
 
 namespace conntally {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/command_line/completion.h"
+#include "daemon/command_line/grammar/completion.h"
 
 #include <CLI/CLI.hpp>
 

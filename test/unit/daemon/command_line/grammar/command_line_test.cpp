@@ -1,4 +1,4 @@
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 
 #include <initializer_list>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "daemon/command_line/answer.h"
+#include "daemon/command_line/client/answer.h"
 
 #include "collectors/system/shown_text.h"
 

@@ -11,7 +11,7 @@
 
 #include "collectors/system/result.h"
 #include "config/config.h"
-#include "daemon/command_line/client_config.h"
+#include "daemon/command_line/client/client_config.h"
 
 namespace conntally {
 

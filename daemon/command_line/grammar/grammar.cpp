@@ -1,7 +1,7 @@
-#include "daemon/command_line/grammar.h"
+#include "daemon/command_line/grammar/grammar.h"
 
 #include "config/notation.h"
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 #include "daemon/process/build_info.h"
 
 namespace conntally {

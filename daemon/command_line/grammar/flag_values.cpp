@@ -1,4 +1,4 @@
-#include "daemon/command_line/flag_values.h"
+#include "daemon/command_line/grammar/flag_values.h"
 
 #include <array>
 #include <charconv>

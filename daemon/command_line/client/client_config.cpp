@@ -1,4 +1,4 @@
-#include "daemon/command_line/client_config.h"
+#include "daemon/command_line/client/client_config.h"
 
 #include <filesystem>
 
