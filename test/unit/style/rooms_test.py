@@ -30,7 +30,9 @@ MAY_INCLUDE = {
     "collectors/rules": "collectors/system collectors/tally",
     "collectors/rules/text": "collectors/system collectors/netlink collectors/rules",
     "collectors/rules/iptables": "collectors/system collectors/netlink collectors/tally collectors/rules collectors/rules/text",
-    "collectors/rules/nft": "collectors/system collectors/netlink collectors/rules collectors/rules/text collectors/rules/iptables",
+    "collectors/rules/nft/messages": "collectors/netlink collectors/rules",
+    "collectors/rules/nft/decode": "collectors/rules collectors/rules/iptables collectors/rules/nft/messages",
+    "collectors/rules/nft": "collectors/system collectors/netlink collectors/rules collectors/rules/text collectors/rules/iptables INSIDE",
     "collectors/rules/walk": "collectors/tally collectors/rules",
     "collectors/nat": "collectors/system collectors/netlink collectors/tally collectors/conntrack/decode collectors/conntrack/flows collectors/conntrack/dumps "
                       "collectors/rules collectors/rules/walk",

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "collectors/rules/nft/nft_field.h"
+#include "collectors/rules/nft/decode/nft_field.h"
 #include "collectors/rules/rule.h"
 
 namespace conntally {

@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_nat.h"
+#include "collectors/rules/nft/decode/nft_nat.h"
 
 #include <netinet/in.h>
 // After it: these clash with it otherwise.

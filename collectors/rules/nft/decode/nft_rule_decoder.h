@@ -7,8 +7,8 @@
 
 #include <string>
 
-#include "collectors/rules/nft/nft_messages.h"
-#include "collectors/rules/nft/nft_set_content.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
+#include "collectors/rules/nft/messages/nft_set_content.h"
 #include "collectors/rules/rule.h"
 
 namespace conntally {

@@ -5,7 +5,7 @@
 // Source: net/netfilter/nft_connlimit.c, nft_limit.c.
 #pragma once
 
-#include "collectors/rules/nft/nft_field.h"
+#include "collectors/rules/nft/decode/nft_field.h"
 #include "collectors/rules/rule.h"
 
 namespace conntally {

@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_messages.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>

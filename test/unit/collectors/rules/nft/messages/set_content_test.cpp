@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_set_content.h"
+#include "collectors/rules/nft/messages/nft_set_content.h"
 
 #include <netinet/in.h>
 // After it: these clash with it otherwise.

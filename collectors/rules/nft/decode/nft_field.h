@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "collectors/rules/nft/nft_messages.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
 #include "collectors/rules/rule_condition.h"
 
 namespace conntally {

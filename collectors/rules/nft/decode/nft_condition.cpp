@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_condition.h"
+#include "collectors/rules/nft/decode/nft_condition.h"
 
 #include <netinet/in.h>
 // After it: these clash with it otherwise.

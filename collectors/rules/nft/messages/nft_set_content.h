@@ -9,7 +9,7 @@
 #include <tuple>
 #include <vector>
 
-#include "collectors/rules/nft/nft_messages.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
 #include "collectors/rules/rule_words.h"
 
 namespace conntally {

@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
 
 #include <netinet/in.h>
 // After it: these clash with it otherwise.
@@ -11,10 +11,10 @@
 #include <optional>
 
 #include "collectors/rules/iptables/xt_decoder.h"
-#include "collectors/rules/nft/nft_condition.h"
-#include "collectors/rules/nft/nft_field.h"
-#include "collectors/rules/nft/nft_limits.h"
-#include "collectors/rules/nft/nft_nat.h"
+#include "collectors/rules/nft/decode/nft_condition.h"
+#include "collectors/rules/nft/decode/nft_field.h"
+#include "collectors/rules/nft/decode/nft_limits.h"
+#include "collectors/rules/nft/decode/nft_nat.h"
 
 namespace conntally {
 namespace {

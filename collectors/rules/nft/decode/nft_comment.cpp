@@ -1,6 +1,6 @@
 #include <string>
 
-#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
 
 namespace conntally {
 

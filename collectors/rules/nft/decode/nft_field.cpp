@@ -1,4 +1,4 @@
-#include "collectors/rules/nft/nft_field.h"
+#include "collectors/rules/nft/decode/nft_field.h"
 
 #include <netinet/in.h>
 // After it: these clash with it otherwise.

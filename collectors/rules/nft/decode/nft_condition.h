@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "collectors/rules/nft/nft_field.h"
-#include "collectors/rules/nft/nft_set_content.h"
+#include "collectors/rules/nft/decode/nft_field.h"
+#include "collectors/rules/nft/messages/nft_set_content.h"
 #include "collectors/rules/rule.h"
 
 namespace conntally {
