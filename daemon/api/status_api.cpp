@@ -10,7 +10,7 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/api/nat_api.h"
-#include "daemon/api/timestamp.h"
+#include "daemon/api/values/timestamp.h"
 #include "daemon/observation/snapshot/trust_verdict.h"
 
 namespace conntally {

@@ -63,7 +63,10 @@ MAY_INCLUDE = {
                                    "daemon/observation/history",
     "daemon/observation": "COLLECTORS config daemon/process daemon/rules daemon/drops daemon/limits daemon/alerts/kinds daemon/alerts/evidence INSIDE",
     "daemon/exposition": "collectors/tally collectors/rules collectors/nat daemon/observation/exported daemon/observation/snapshot",
-    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/drops daemon/alerts/kinds daemon/observation daemon/observation/snapshot",
+    "daemon/api/values": "collectors/system collectors/tally config",
+    "daemon/api/sources": "COLLECTORS config daemon/http daemon/rules daemon/observation daemon/observation/snapshot daemon/api/values",
+    "daemon/api": "COLLECTORS config daemon/http daemon/rules daemon/drops daemon/alerts/kinds daemon/observation daemon/observation/snapshot "
+                  "daemon/api/values",
     "daemon/page": "daemon/http daemon/observation/snapshot",
     "daemon/diagnose/report": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/command_line/grammar",
     "daemon/diagnose/fixes": "collectors/system collectors/tally collectors/rules collectors/rules/walk daemon/diagnose/report",

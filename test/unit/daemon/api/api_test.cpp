@@ -1,4 +1,4 @@
-#include "daemon/api/sources_api.h"
+#include "daemon/api/sources/sources_api.h"
 
 #include <nlohmann/json.hpp>
 

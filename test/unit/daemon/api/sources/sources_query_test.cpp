@@ -1,4 +1,4 @@
-#include "daemon/api/sources_query.h"
+#include "daemon/api/sources/sources_query.h"
 
 #include "daemon/http/target.h"
 #include "test/support/catch.h"

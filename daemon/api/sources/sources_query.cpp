@@ -1,11 +1,11 @@
-#include "daemon/api/sources_query.h"
+#include "daemon/api/sources/sources_query.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
-#include "daemon/api/query_values.h"
+#include "daemon/api/values/query_values.h"
 
 namespace conntally {
 

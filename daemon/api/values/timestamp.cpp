@@ -1,4 +1,4 @@
-#include "daemon/api/timestamp.h"
+#include "daemon/api/values/timestamp.h"
 
 #include <array>
 #include <ctime>

@@ -1,4 +1,4 @@
-#include "daemon/api/query_values.h"
+#include "daemon/api/values/query_values.h"
 
 #include <charconv>
 

@@ -1,4 +1,4 @@
-#include "daemon/api/source_details.h"
+#include "daemon/api/sources/source_details.h"
 
 #include <spdlog/spdlog.h>
 

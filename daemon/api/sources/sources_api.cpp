@@ -1,4 +1,4 @@
-#include "daemon/api/sources_api.h"
+#include "daemon/api/sources/sources_api.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/api/query_values.h"
-#include "daemon/api/sources_query.h"
-#include "daemon/api/timestamp.h"
+#include "daemon/api/sources/sources_query.h"
+#include "daemon/api/values/query_values.h"
+#include "daemon/api/values/timestamp.h"
 #include "daemon/rules/matching_rules.h"
 
 namespace conntally {
