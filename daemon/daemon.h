@@ -2,7 +2,7 @@
 // Main thread.
 #pragma once
 
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 
 namespace conntally {
 

@@ -9,7 +9,7 @@
 #include "collectors/system/shown_text.h"
 #include "collectors/system/worker_thread.h"
 #include "daemon/command_line/check_config.h"
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 #include "daemon/command_line/pin_events.h"
 #include "daemon/command_line/status.h"
 #include "daemon/daemon.h"

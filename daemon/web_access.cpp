@@ -4,7 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "config/parse.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 
 namespace conntally {
 

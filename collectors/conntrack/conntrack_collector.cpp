@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <array>
 
-#include "collectors/conntrack/decode_record.h"
+#include "collectors/conntrack/decode/decode_record.h"
 #include "collectors/conntrack/reconciler.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/proc_files.h"

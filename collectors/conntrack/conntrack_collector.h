@@ -17,15 +17,15 @@
 #include <span>
 #include <string>
 
-#include "collectors/conntrack/answer_survey.h"
-#include "collectors/conntrack/connection_census.h"
 #include "collectors/conntrack/conntrack_health.h"
-#include "collectors/conntrack/destination_survey.h"
 #include "collectors/conntrack/event_proof.h"
-#include "collectors/conntrack/event_source_choice.h"
-#include "collectors/conntrack/event_stream.h"
-#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/conntrack/gather_pace.h"
+#include "collectors/conntrack/streams/event_source_choice.h"
+#include "collectors/conntrack/streams/event_stream.h"
+#include "collectors/conntrack/surveys/answer_survey.h"
+#include "collectors/conntrack/surveys/connection_census.h"
+#include "collectors/conntrack/surveys/destination_survey.h"
 #include "collectors/system/collector.h"
 #include "collectors/system/result.h"
 #include "collectors/system/worker_thread.h"

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/flows/flow_tracker.h"
 
 namespace conntally {
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "collectors/conntrack/decode.h"
+#include "collectors/conntrack/decode/decode.h"
 
 namespace conntally {
 namespace {

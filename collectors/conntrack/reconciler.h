@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "collectors/conntrack/conntrack_health.h"
-#include "collectors/conntrack/flow_tracker.h"
+#include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/netlink/query.h"
 
 namespace conntally {

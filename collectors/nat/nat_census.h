@@ -19,8 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/conntrack/flow_attribution.h"
-#include "collectors/conntrack/flow_event.h"
+#include "collectors/conntrack/decode/flow_event.h"
+#include "collectors/conntrack/flows/flow_attribution.h"
 #include "collectors/nat/nat_figures.h"
 #include "collectors/nat/source_nat_rules.h"
 

@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-#include "collectors/conntrack/flow_attribution.h"
+#include "collectors/conntrack/flows/flow_attribution.h"
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector.h"

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "collectors/conntrack/endpoint.h"
+#include "collectors/conntrack/decode/endpoint.h"
 #include "collectors/tally/address.h"
 #include "collectors/tally/ranges.h"
 

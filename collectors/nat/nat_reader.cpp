@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/conntrack/decode.h"
-#include "collectors/conntrack/filtered_dump.h"
+#include "collectors/conntrack/decode/decode.h"
+#include "collectors/conntrack/dumps/filtered_dump.h"
 
 namespace conntally {
 namespace {

@@ -11,18 +11,18 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "daemon/alerts/alert_engine.h"
-#include "daemon/alerts/alert_rules.h"
-#include "daemon/alerts/evidence.h"
-#include "daemon/alerts/judge_answers.h"
-#include "daemon/alerts/judge_drops.h"
-#include "daemon/alerts/judge_losses.h"
-#include "daemon/alerts/judge_nat.h"
-#include "daemon/alerts/judge_scans.h"
-#include "daemon/alerts/judge_sources.h"
-#include "daemon/alerts/judge_spikes.h"
-#include "daemon/alerts/judge_table.h"
-#include "daemon/alerts/judge_trust.h"
+#include "daemon/alerts/drop_judges/judge_drops.h"
+#include "daemon/alerts/drop_judges/judge_spikes.h"
+#include "daemon/alerts/evidence/evidence.h"
+#include "daemon/alerts/judges/judge_answers.h"
+#include "daemon/alerts/judges/judge_losses.h"
+#include "daemon/alerts/judges/judge_nat.h"
+#include "daemon/alerts/judges/judge_scans.h"
+#include "daemon/alerts/judges/judge_sources.h"
+#include "daemon/alerts/judges/judge_table.h"
+#include "daemon/alerts/judges/judge_trust.h"
+#include "daemon/alerts/kinds/alert_reading.h"
+#include "daemon/alerts/kinds/alert_rules.h"
 
 namespace conntally {
 

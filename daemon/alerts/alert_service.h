@@ -14,10 +14,10 @@
 
 #include "collectors/system/collector_report.h"
 #include "config/config.h"
-#include "daemon/alerts/alert.h"
-#include "daemon/alerts/alert_engine.h"
 #include "daemon/alerts/alert_reader.h"
-#include "daemon/alerts/alertmanager_push.h"
+#include "daemon/alerts/alertmanager/alertmanager_push.h"
+#include "daemon/alerts/engine/alert_engine.h"
+#include "daemon/alerts/kinds/alert.h"
 #include "daemon/state/state_keeper.h"
 
 namespace conntally {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "daemon/api/timestamp.h"
+#include "daemon/api/values/timestamp.h"
 
 namespace conntally {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "collectors/tally/protocol_names.h"
-#include "daemon/api/query_values.h"
+#include "daemon/api/values/query_values.h"
 
 namespace conntally {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "collectors/conntrack/destination_survey.h"
+#include "collectors/conntrack/surveys/destination_survey.h"
 #include "collectors/system/result.h"
 #include "daemon/http/message.h"
 #include "daemon/observation/observer.h"

@@ -10,8 +10,8 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "config/notation.h"
-#include "daemon/api/query_values.h"
-#include "daemon/api/timestamp.h"
+#include "daemon/api/values/query_values.h"
+#include "daemon/api/values/timestamp.h"
 
 namespace conntally {
 namespace {

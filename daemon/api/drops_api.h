@@ -10,7 +10,7 @@
 
 #include "collectors/drops/recent_drops.h"
 #include "collectors/system/result.h"
-#include "daemon/api/timestamp.h"
+#include "daemon/api/values/timestamp.h"
 #include "daemon/drops/drop_collector.h"
 #include "daemon/http/message.h"
 

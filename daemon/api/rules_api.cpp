@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "daemon/api/query_values.h"
+#include "daemon/api/values/query_values.h"
 
 namespace conntally {
 namespace {

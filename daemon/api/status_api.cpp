@@ -10,8 +10,8 @@
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/api/nat_api.h"
-#include "daemon/api/timestamp.h"
-#include "daemon/observation/trust_verdict.h"
+#include "daemon/api/values/timestamp.h"
+#include "daemon/observation/snapshot/trust_verdict.h"
 
 namespace conntally {
 namespace {

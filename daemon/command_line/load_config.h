@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config/parse.h"
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 
 namespace conntally {
 

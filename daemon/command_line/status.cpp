@@ -6,8 +6,8 @@
 #include <string>
 
 #include "collectors/system/shown_text.h"
-#include "daemon/command_line/answer.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/answer.h"
+#include "daemon/command_line/client/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 
 namespace conntally {

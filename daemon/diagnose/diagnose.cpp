@@ -11,7 +11,7 @@
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/system/network_namespace.h"
 #include "config/parse.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/diagnose/facts/watched_text.h"
 #include "daemon/diagnose/fixes/namespace_commands.h"

@@ -4,7 +4,7 @@
 
 #include <iosfwd>
 
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 
 namespace conntally::diagnose {
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "collectors/host/packet_watch.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/report/finding.h"
 
 namespace conntally::diagnose {

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/drops/ebpf_drops.h"
-#include "collectors/drops/kernel_log.h"
-#include "collectors/drops/nflog_listener.h"
+#include "collectors/drops/ebpf/ebpf_drops.h"
+#include "collectors/drops/logs/kernel_log.h"
+#include "collectors/drops/logs/nflog_listener.h"
 #include "collectors/system/network_namespace.h"
 #include "daemon/drops/drop_attribution.h"
 #include "daemon/drops/log_prefixes.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/exposition/metric_family.h"
-#include "daemon/observation/exported_destinations.h"
+#include "daemon/observation/exported/exported_destinations.h"
 
 namespace conntally {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "daemon/exposition/metric_family.h"
-#include "daemon/observation/snapshot.h"
+#include "daemon/observation/snapshot/snapshot.h"
 
 namespace conntally {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "daemon/exposition/metric_family.h"
-#include "daemon/observation/snapshot.h"
+#include "daemon/observation/snapshot/snapshot.h"
 
 namespace conntally {
 

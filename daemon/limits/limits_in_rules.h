@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/connection_census.h"
+#include "collectors/conntrack/surveys/connection_census.h"
 #include "collectors/rules/rule_counters.h"
 #include "daemon/limits/source_limit.h"
 

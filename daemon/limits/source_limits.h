@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/connection_census.h"
+#include "collectors/conntrack/surveys/connection_census.h"
 #include "config/config.h"
 #include "daemon/limits/limits_in_rules.h"
 #include "daemon/limits/source_limit.h"

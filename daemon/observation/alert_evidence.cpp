@@ -4,8 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include "daemon/observation/exported/ranking.h"
 #include "daemon/observation/observer.h"
-#include "daemon/observation/ranking.h"
 
 namespace conntally {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 #include <numeric>
 
-#include "daemon/observation/history_sources.h"
+#include "daemon/observation/history/history_sources.h"
 
 namespace conntally {
 namespace {

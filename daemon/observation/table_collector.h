@@ -13,7 +13,7 @@
 #include "collectors/system/network_namespace.h"
 #include "collectors/table/fill_forecast.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/observation/snapshot.h"
+#include "daemon/observation/snapshot/snapshot.h"
 
 namespace conntally {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/observation/trust_verdict.h"
+#include "daemon/observation/snapshot/trust_verdict.h"
 #include "daemon/page/assets.h"
 
 namespace conntally {

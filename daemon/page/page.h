@@ -8,7 +8,7 @@
 #pragma once
 
 #include "daemon/http/message.h"
-#include "daemon/observation/snapshot.h"
+#include "daemon/observation/snapshot/snapshot.h"
 
 namespace conntally {
 

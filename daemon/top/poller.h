@@ -12,9 +12,9 @@
 #include <thread>
 
 #include "collectors/system/file_descriptor.h"
-#include "daemon/command_line/ask_daemon.h"
-#include "daemon/top/model.h"
-#include "daemon/top/view.h"
+#include "daemon/command_line/client/ask_daemon.h"
+#include "daemon/top/model/model.h"
+#include "daemon/top/model/view.h"
 
 namespace conntally::top {
 

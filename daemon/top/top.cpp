@@ -14,11 +14,11 @@
 #include <thread>
 
 #include "collectors/system/file_descriptor.h"
-#include "daemon/command_line/ask_daemon.h"
+#include "daemon/command_line/client/ask_daemon.h"
 #include "daemon/command_line/load_config.h"
 #include "daemon/top/poller.h"
-#include "daemon/top/render.h"
-#include "daemon/top/terminal.h"
+#include "daemon/top/screens/render.h"
+#include "daemon/top/terminal/terminal.h"
 
 namespace conntally {
 namespace top {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "collectors/conntrack/decode.h"
+#include "collectors/conntrack/decode/decode.h"
 #include "test/support/recording.h"
 
 namespace {

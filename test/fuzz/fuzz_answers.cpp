@@ -7,11 +7,11 @@
 #include <string>
 
 #include "collectors/system/shown_text.h"
-#include "daemon/command_line/answer.h"
+#include "daemon/command_line/client/answer.h"
 #include "daemon/command_line/status.h"
 #include "daemon/diagnose/facts/running_daemon.h"
-#include "daemon/top/render.h"
-#include "daemon/top/text.h"
+#include "daemon/top/screens/render.h"
+#include "daemon/top/text/text.h"
 #include "test/fuzz/json_mutator.h"
 
 CONNTALLY_MUTATES_JSON;

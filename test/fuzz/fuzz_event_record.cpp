@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collectors/bpf/ring_consumer.h"
-#include "collectors/conntrack/decode_record.h"
+#include "collectors/conntrack/decode/decode_record.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace conntally;

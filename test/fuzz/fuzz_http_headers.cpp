@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "daemon/api/query_values.h"
-#include "daemon/api/sources_query.h"
+#include "daemon/api/sources/sources_query.h"
+#include "daemon/api/values/query_values.h"
 #include "daemon/http/accept_encoding.h"
 #include "daemon/http/server/listen.h"
 #include "daemon/http/server/request_head.h"

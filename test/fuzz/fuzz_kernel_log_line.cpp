@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "collectors/drops/kernel_log_line.h"
+#include "collectors/drops/logs/kernel_log_line.h"
 
 namespace {
 

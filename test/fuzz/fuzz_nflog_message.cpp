@@ -8,8 +8,8 @@
 
 #include <linux/netfilter/nfnetlink.h>
 
-#include "collectors/drops/nflog_message.h"
-#include "collectors/drops/packet_header.h"
+#include "collectors/drops/logs/nflog_message.h"
+#include "collectors/drops/logs/packet_header.h"
 #include "test/fuzz/netlink_mutator.h"
 
 CONNTALLY_MUTATES_NETFILTER_MESSAGES;

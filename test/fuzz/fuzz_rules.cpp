@@ -9,8 +9,8 @@
 
 #include "collectors/netlink/messages.h"
 #include "collectors/rules/iptables/ipset_reader.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_changes.h"
-#include "collectors/rules/nft/nft_rule_decoder.h"
 #include "collectors/rules/nft/nft_texts.h"
 #include "collectors/rules/ruleset_finish.h"
 #include "test/fuzz/netlink_mutator.h"

@@ -6,7 +6,7 @@
 #include <map>
 #include <string_view>
 
-#include "daemon/alerts/alert_engine.h"
+#include "daemon/alerts/engine/alert_engine.h"
 #include "daemon/state/state_document.h"
 #include "test/fuzz/json_mutator.h"
 

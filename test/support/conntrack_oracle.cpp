@@ -10,7 +10,7 @@
 #include <sstream>
 #include <vector>
 
-#include "collectors/conntrack/decode.h"
+#include "collectors/conntrack/decode/decode.h"
 #include "test/support/message_shape.h"
 
 namespace conntally::test {

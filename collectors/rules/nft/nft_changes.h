@@ -32,8 +32,8 @@
 #include <vector>
 
 #include "collectors/rules/firewall_reading.h"
-#include "collectors/rules/nft/nft_messages.h"
-#include "collectors/rules/nft/nft_set_content.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
+#include "collectors/rules/nft/messages/nft_set_content.h"
 
 namespace conntally {
 

@@ -24,8 +24,8 @@
 #include "collectors/netlink/query.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/firewall_reading.h"
-#include "collectors/rules/nft/nft_messages.h"
-#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
+#include "collectors/rules/nft/messages/nft_messages.h"
 #include "collectors/rules/nft/nft_watch.h"
 
 namespace conntally {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "collectors/rules/address_set.h"
-#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
 #include "collectors/rules/ruleset.h"
 
 namespace conntally {

@@ -13,7 +13,7 @@
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/firewall_reading.h"
 #include "config/config.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/facts/census.h"
 #include "daemon/diagnose/facts/host_facts.h"
 #include "daemon/diagnose/facts/rule_outcome.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/connection_list.h"
+#include "collectors/conntrack/dumps/connection_list.h"
 #include "daemon/diagnose/facts/host_facts.h"
 
 namespace conntally::diagnose {

@@ -10,7 +10,7 @@
 #include <sstream>
 #include <utility>
 
-#include "collectors/drops/kernel_log.h"
+#include "collectors/drops/logs/kernel_log.h"
 #include "collectors/host/listening_sockets.h"
 #include "collectors/host/network_reader.h"
 #include "collectors/host/queue_drops.h"

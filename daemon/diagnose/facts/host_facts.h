@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "collectors/conntrack/connection_list.h"
+#include "collectors/conntrack/dumps/connection_list.h"
 #include "collectors/host/network.h"
 #include "collectors/host/routing_policy.h"
 #include "collectors/system/result.h"
 #include "collectors/system/saved_sysctls.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 
 namespace conntally::diagnose {
 

@@ -9,7 +9,7 @@
 #include "collectors/host/network_reader.h"
 #include "collectors/host/packet_watch.h"
 #include "collectors/rules/walk/packet_walk.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/facts/host_facts.h"
 #include "daemon/diagnose/fixes/firewall_commands.h"
 #include "daemon/diagnose/report/finding.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "collectors/system/shown_text.h"
-#include "daemon/command_line/answer.h"
+#include "daemon/command_line/client/answer.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "collectors/system/result.h"
 #include "collectors/table/table_reader.h"
-#include "daemon/command_line/ask_daemon.h"
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/client/ask_daemon.h"
+#include "daemon/command_line/grammar/question.h"
 
 namespace conntally::diagnose {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "daemon/command_line/question.h"
+#include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/report/finding.h"
 
 namespace conntally::diagnose {

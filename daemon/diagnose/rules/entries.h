@@ -1,7 +1,7 @@
 // Which conntrack entry a packet on the wire belongs to. Pure; any thread.
 #pragma once
 
-#include "collectors/conntrack/connection_list.h"
+#include "collectors/conntrack/dumps/connection_list.h"
 #include "collectors/host/stream_ledger.h"
 #include "daemon/diagnose/facts/host_facts.h"
 

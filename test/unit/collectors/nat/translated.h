@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "collectors/conntrack/flow_event.h"
+#include "collectors/conntrack/decode/flow_event.h"
 
 namespace conntally::test {
 

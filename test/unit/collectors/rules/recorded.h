@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collectors/rules/iptables/legacy_blob.h"
-#include "collectors/rules/nft/nft_rule_decoder.h"
+#include "collectors/rules/nft/decode/nft_rule_decoder.h"
 #include "collectors/rules/ruleset_finish.h"
 #include "test/support/recording.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/alerts/alert_reader.h"
+#include "daemon/alerts/engine/alert_engine.h"
 
 namespace conntally {
 

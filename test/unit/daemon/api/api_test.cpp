@@ -1,4 +1,4 @@
-#include "daemon/api/sources_api.h"
+#include "daemon/api/sources/sources_api.h"
 
 #include <nlohmann/json.hpp>
 
@@ -8,8 +8,8 @@
 #include "daemon/http/target.h"
 #include "daemon/rules/rule_collector.h"
 #include "test/support/catch.h"
-#include "test/unit/daemon/observation/filled_tally.h"
-#include "test/unit/daemon/observation/full_snapshot.h"
+#include "test/unit/daemon/observation/exported/filled_tally.h"
+#include "test/unit/daemon/observation/snapshot/full_snapshot.h"
 
 using namespace conntally;
 using namespace conntally::test;

@@ -1,7 +1,7 @@
 #include "daemon/command_line/restart_keys.h"
 
 #include "config/parse.h"
-#include "daemon/command_line/command_line.h"
+#include "daemon/command_line/grammar/command_line.h"
 #include "test/support/catch.h"
 
 namespace conntally {

@@ -11,7 +11,7 @@
 
 #include "daemon/exposition/model_writer.h"
 #include "test/support/catch.h"
-#include "test/unit/daemon/observation/full_snapshot.h"
+#include "test/unit/daemon/observation/snapshot/full_snapshot.h"
 
 using namespace conntally;
 using namespace conntally::test;

@@ -1,7 +1,7 @@
 #include "daemon/page/page.h"
 
 #include "test/support/catch.h"
-#include "test/unit/daemon/observation/full_snapshot.h"
+#include "test/unit/daemon/observation/snapshot/full_snapshot.h"
 
 using namespace conntally;
 using namespace conntally::test;

@@ -1,0 +1,253 @@
+#include "collectors/conntrack/surveys/answer_survey.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace conntally {
+namespace {
+
+bool IsTcpOrUdp(std::uint8_t protocol) { return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP; }
+
+void BumpSaturating(std::uint16_t& counter) { counter = static_cast<std::uint16_t>(counter + (counter != UINT16_MAX)); }
+
+// Linear counting.
+template <std::size_t kBits>
+std::uint32_t Distinct(const std::bitset<kBits>& seen) {
+  const auto zero = static_cast<double>(std::max<std::size_t>(kBits - seen.count(), 1));
+  return static_cast<std::uint32_t>(std::lround(kBits * std::log(kBits / zero)));
+}
+
+std::uint32_t Mixed(std::uint32_t value) {
+  value = (value + 1) * 0x9e3779b1U;
+  value = (value ^ value >> 15) * 0x85ebca77U;
+  return value ^ value >> 13;
+}
+
+// On the tracker's clock, which wraps.
+std::int32_t SecondsBefore(double seconds, TrackerTime now) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(now.centiseconds) -
+                                   static_cast<std::uint32_t>(seconds * 100));
+}
+bool Later(std::int32_t one, std::int32_t other) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(one) - static_cast<std::uint32_t>(other)) > 0;
+}
+
+TcpState TcpStateOf(const Flow& flow) { return static_cast<TcpState>(flow.tcp_state); }
+
+}  // namespace
+
+std::size_t AnswerSurvey::Hash::operator()(const ServiceKey& key) const {
+  std::array<std::uint8_t, 19> bytes;
+  std::copy(key.destination.bytes.begin(), key.destination.bytes.end(), bytes.begin());
+  std::memcpy(&bytes[16], &key.port, sizeof key.port);
+  bytes[18] = key.protocol;
+  return keyed(std::as_bytes(std::span(bytes)));
+}
+
+std::shared_ptr<const AnswerFigures> AnswerSurvey::last() const {
+  const std::lock_guard lock(mutex_);
+  return last_;
+}
+
+bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
+  if (figures_ == nullptr) {
+    if (!pace_.due(now, kRestFactor)) return false;
+    Begin(tracked);
+  }
+  return !pace_.Step(
+      now,
+      [&](std::size_t partition) {
+        flows.Visit(partition, [this](const FlowKey& key, const Flow& flow) { Count(key, flow); });
+      },
+      [this] { Publish(); });
+}
+
+void AnswerSurvey::Begin(TrackerTime tracked) {
+  figures_ = std::make_shared<AnswerFigures>();
+  tracked_ = tracked;
+  pace_.Begin();
+  failing_ = SpaceSaving<char>(kFailingMax, hash_);
+  if (SecondsSince(refused_since_.centiseconds, tracked) < kContactAge) return;
+  refused_ = SpaceSaving<char>(kFailingMax, hash_);
+  refused_since_ = tracked;
+}
+
+void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
+  const double age = flow.opening_known ? SecondsSince(flow.opened_centiseconds, tracked_) : kContactAge;
+  if (age < kAnswerWait) return;
+  const bool tcp = flow.protocol == IPPROTO_TCP;
+  const TcpState state = TcpStateOf(flow);
+  const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
+  const bool attempt = flow.opening_known && age <= kAttemptAge;
+  const bool half_open =
+      tcp && (attempt || !flow.opening_known) && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
+  if (tcp && attempt) CountRow(flow, unanswered, half_open);
+  if (!IsTcpOrUdp(flow.protocol)) return;
+  if (attempt) CountService(key, flow, unanswered);
+  if (age <= kContactAge) CountContact(key, flow, age);
+}
+
+void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open) {
+  ++figures_->attempts;
+  figures_->unanswered += unanswered;
+  if (flow.source == kNoSourceRow) {
+    figures_->half_open_without_row += half_open;
+    return;
+  }
+  if (flow.source >= figures_->rows.size()) figures_->rows.resize(std::size_t{flow.source} + 1);
+  AnswerFigures::OfSource& row = figures_->rows[flow.source];
+  BumpSaturating(row.attempts);
+  if (unanswered) BumpSaturating(row.unanswered);
+  if (half_open) BumpSaturating(row.half_open);
+}
+
+void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unanswered) {
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  auto found = services_.find(service);
+  if (found == services_.end()) {
+    if (services_.size() >= kServicesMax) return;
+    found = services_.emplace(service, OfService{}).first;
+  }
+  ++found->second.attempts;
+  found->second.unanswered += unanswered;
+  found->second.sources.set(Mixed(flow.source) % 64);
+}
+
+void AnswerSurvey::CountRefusals() {
+  constexpr double kWindow = kAttemptAge - kAnswerWait;
+  const double seconds = std::max(SecondsSince(refusals_before_since_.centiseconds, tracked_), kRefusedFor / 2);
+  const auto count = [&](const RefusalsByService& half) {
+    for (const auto& [key, refusals] : half) {
+      OfService& service = services_[key];
+      service.refused += static_cast<std::uint32_t>(std::lround(refusals.count * kWindow / seconds));
+      service.sources |= refusals.sources;
+    }
+  };
+  count(refusals_);
+  count(refusals_before_);
+  if (SecondsSince(refusals_since_.centiseconds, tracked_) < kRefusedFor / 2) return;
+  refusals_before_.swap(refusals_);
+  refusals_.clear();
+  refusals_before_since_ = std::exchange(refusals_since_, tracked_);
+}
+
+void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
+  const bool tcp = flow.protocol == IPPROTO_TCP;
+  const TcpState state = TcpStateOf(flow);
+  Outcome outcome = Outcome::kSucceeded;
+  if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
+  if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;
+  if (tcp && state == TcpState::kSynRecv) return;  // not decided
+  if (outcome != Outcome::kSucceeded) failing_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
+  NoteContact(key, outcome, SecondsBefore(age, tracked_));
+}
+
+void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked) {
+  const FlowKey& key = refused.key;
+  const double age = SecondsSince(refused.opened_centiseconds, tracked);
+  if (age > kContactAge) return;
+  refused_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
+  NoteContact(key, Outcome::kRefused, refused.opened_centiseconds);
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  if (age > kAnswerWait || !services_.contains(service)) return;
+  Refusals& refusals = refusals_[service];
+  ++refusals.count;
+  refusals.sources.set(Mixed(refused.source) % 64);
+}
+
+void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds) {
+  const auto candidate = candidates_.find(grouping_.GroupOf(key.SourceAddress()));
+  if (candidate == candidates_.end()) return;
+  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  Contacts& contacts = candidate->second;
+  const std::uint64_t hash = services_.hash_function()(service);
+  const auto known = contacts.find(hash);
+  if (known == contacts.end()) {
+    if (contacts.size() < kContactsMax)
+      contacts.emplace(hash, Contact{made_centiseconds, outcome, key.protocol == IPPROTO_UDP, key.destination_port,
+                                     candidates_.hash_function()(service.destination)});
+    return;
+  }
+  Contact& contact = known->second;
+  if (outcome == Outcome::kSucceeded) contact.outcome = outcome;
+  if (Later(made_centiseconds, contact.made_centiseconds)) contact.made_centiseconds = made_centiseconds;
+}
+
+AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contacts& contacts) const {
+  std::erase_if(contacts, [&](const auto& contact) {
+    return SecondsSince(contact.second.made_centiseconds, tracked_) > kContactAge;
+  });
+  std::unordered_map<std::uint64_t, std::size_t> udp_ports;  // by destination
+  for (const auto& [hash, contact] : contacts)
+    if (contact.udp && contact.outcome != Outcome::kSucceeded)
+      ++udp_ports.try_emplace(contact.destination, 0).first->second;
+  AnswerFigures::Candidate described;
+  described.source = source;
+  std::bitset<1024> destinations, ports;
+  for (const auto& [hash, contact] : contacts) {
+    if (contact.outcome == Outcome::kSucceeded) {
+      ++described.succeeded;
+      continue;
+    }
+    if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
+    ++described.failed;
+    described.refused += contact.outcome == Outcome::kRefused;
+    described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kAttemptAge;
+    destinations.set(contact.destination % destinations.size());
+    ports.set(Mixed(contact.port) % ports.size());
+  }
+  described.destinations = Distinct(destinations);
+  described.ports = Distinct(ports);
+  return described;
+}
+
+// Those of the survey that ended; one that was a candidate goes on while it has contacts.
+void AnswerSurvey::ChooseCandidates() {
+  std::erase_if(candidates_, [](const auto& candidate) { return candidate.second.empty(); });
+  std::vector<std::pair<std::uint64_t, IpAddress>> most;
+  const auto consider = [&](const auto& entry) {
+    if (entry.certain() >= kFailingMin && !candidates_.contains(entry.source))
+      most.emplace_back(entry.certain(), entry.source);
+  };
+  failing_.ForEach(consider);
+  refused_.ForEach(consider);
+  std::sort(most.begin(), most.end(), std::greater{});
+  for (const auto& [connections, source] : most) {
+    if (candidates_.size() >= kCandidatesMax) {
+      const auto least = std::min_element(candidates_.begin(), candidates_.end(), [](const auto& a, const auto& b) {
+        return a.second.size() < b.second.size();
+      });
+      if (least == candidates_.end() || least->second.size() * 2 > connections) break;
+      candidates_.erase(IpAddress(least->first));
+    }
+    candidates_.try_emplace(source);
+  }
+}
+
+void AnswerSurvey::Publish() {
+  CountRefusals();
+  for (const auto& [key, service] : services_) {
+    if (service.attempts + service.refused == 0) continue;
+    figures_->services.push_back({key.destination, key.port, key.protocol, service.attempts, service.unanswered,
+                                  service.refused, Distinct(service.sources)});
+  }
+  auto& services = figures_->services;
+  std::sort(services.begin(), services.end(),
+            [](const auto& a, const auto& b) { return a.attempts + a.refused > b.attempts + b.refused; });
+  if (services.size() > kServicesKept) services.resize(kServicesKept);
+  // Those that are asked most have their place in the next survey, whatever a flood asks for.
+  services_.clear();
+  for (const auto& service : services)
+    services_.emplace(ServiceKey{service.destination, service.port, service.protocol}, OfService{});
+  for (auto& [source, contacts] : candidates_) figures_->candidates.push_back(Describe(source, contacts));
+  ChooseCandidates();
+  std::shared_ptr<const AnswerFigures> previous = std::move(figures_);
+  const std::lock_guard lock(mutex_);
+  std::swap(last_, previous);
+}
+
+}  // namespace conntally

@@ -1,0 +1,291 @@
+#include "daemon/alerts/drop_judges/judge_drops.h"
+
+#include <cmath>
+
+#include "daemon/alerts/judges/judge_nat.h"
+
+namespace conntally {
+namespace {
+
+AlertRule OfStranger(const AlertRule& of_kind, std::chrono::milliseconds warning_for) {
+  AlertRule rule = of_kind.Milder();
+  AlertTier& warning = *rule.tiers[static_cast<std::size_t>(Severity::kWarning)];
+  warning.for_at_least = std::max(warning.for_at_least, warning_for);
+  return rule;
+}
+
+// Of packets that conntrack calls invalid, and not of those that begin a connection.
+bool OfInvalid(const Rule& rule) {
+  return std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
+    if (condition.kind != RuleCondition::Kind::kConntrackState || condition.negated) return false;
+    std::uint32_t bits = 0;
+    for (const NumberRange& range : condition.numbers) bits |= range.first | range.last;
+    constexpr std::uint32_t kInvalid = 1, kNew = 8;
+    return (bits & kInvalid) != 0 && (bits & kNew) == 0;
+  });
+}
+
+std::string NameOfRule(const std::string& label) { return label.empty() ? "no known rule" : "the rule " + label; }
+
+}  // namespace
+
+void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
+  const double elapsed =
+      last_look_ == SteadyTime{} ? 0 : std::chrono::duration<double>(evidence.now - last_look_).count();
+  last_look_ = evidence.now;
+  pasts_.Look(evidence.now);
+  news_.clear();
+  FollowServices(evidence);
+  FollowRules(evidence);
+  regulars_.Add(evidence.regulars, evidence.now);
+  by_rule_.clear();
+  rates_.clear();
+  for (const auto& source : evidence.dropped) {
+    FollowEpisode(evidence, source, elapsed);
+    ReadSource(rules, evidence, source, into);
+  }
+  for (auto& [label, drops] : by_rule_) {
+    const auto most = drops.most.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, drops.most.size()));
+    std::partial_sort(drops.most.begin(), most, drops.most.end(), std::greater{});
+    drops.most.erase(most, drops.most.end());
+  }
+  std::erase_if(episodes_, [&](const auto& entry) { return evidence.now - entry.second.last > kOver; });
+  if (evidence.nat && NatJudge::AnyExhausted(*evidence.nat)) ports_exhausted_until_ = evidence.now + kOver;
+  ReadRegulars(rules, into);
+  ReadOwn(evidence, into);
+  std::erase_if(drop_rates_,
+                [&](const auto& entry) { return evidence.now - entry.second.last_seen > 2 * BatchedRate::kWindow; });
+  if (drop_rates_.size() <= kDropRatesMax) return;
+  drop_rates_forgotten_ +=
+      std::erase_if(drop_rates_, [&](const auto& entry) { return entry.second.last_seen != evidence.now; });
+}
+
+void DropJudge::FollowServices(const AlertEvidence& evidence) {
+  if (std::exchange(just_restored_, false)) {
+    for (auto& [service, last] : services_) last = evidence.now;
+  }
+  if (evidence.answers) {
+    for (const auto& service : evidence.answers->services) {
+      if (service.attempts == service.unanswered) continue;
+      const std::pair key{service.protocol, service.port};
+      if (services_.size() < kServicesMax || services_.contains(key)) services_[key] = evidence.now;
+    }
+  }
+  std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second > kServiceForgottenAfter; });
+}
+
+void DropJudge::FollowRules(const AlertEvidence& evidence) {
+  if (!evidence.rules || evidence.rules == last_rules_) return;
+  const bool first = std::exchange(last_rules_, evidence.rules) == nullptr;
+  rejecting_.clear();
+  invalid_.clear();
+  for (const auto& [backend, figures] : evidence.rules->backends) {
+    if (!figures.snapshot.ruleset) continue;
+    for (const Rule& rule : figures.snapshot.ruleset->rules) {
+      if (first) pasts_.AddFirstRule(RuleLabel(rule.text));
+      if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
+      if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
+    }
+  }
+}
+
+void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source,
+                              double elapsed) {
+  const SourceDrops& drops = source.drops;
+  const bool dated = drops.last_dropped != SteadyTime{};
+  auto found = episodes_.find(source.name);
+  if (found == episodes_.end()) {
+    if (episodes_.size() >= kEpisodesMax || (dated && evidence.now - drops.last_dropped > kOver)) return;
+    Episode episode;
+    episode.onset = episode.last = dated ? drops.last_dropped : evidence.now;
+    episode.minutes = std::max({regulars_.MinutesOf(drops.source), source.figures.regular_minutes,
+                                static_cast<std::uint8_t>(source.figures.proof == Proof::kProven)});
+    episode.packets = drops.packets > 0 ? drops.packets - 1 : 0;
+    episode.opened = source.figures.opened;
+    found = episodes_.emplace(source.name, std::move(episode)).first;
+  }
+  Episode& episode = found->second;
+  const double fades = std::exp(-elapsed / kLately);
+  const std::uint64_t lost = drops.packets > episode.packets ? drops.packets - episode.packets : 0;
+  const std::uint64_t opened = source.figures.opened > episode.opened ? source.figures.opened - episode.opened : 0;
+  episode.packets = drops.packets;
+  episode.opened = source.figures.opened;
+  if (lost > 0) episode.last = std::max(episode.last, dated ? drops.last_dropped : evidence.now);
+  episode.opened_lately = episode.opened_lately * fades + static_cast<double>(opened);
+
+  std::map<std::string, std::uint64_t> of_rules;
+  for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
+  if (lost > 0 && !of_rules.empty()) {
+    // The first packets after a rule has changed stay without one.
+    if (const auto unnamed = of_rules.find(""); unnamed != of_rules.end()) unnamed->second /= kUnnamedWeighsLess;
+    episode.rule = std::max_element(of_rules.begin(), of_rules.end(), [](const auto& one, const auto& other) {
+                     return one.second < other.second;
+                   })->first;
+  }
+  double of_all = 0, to_services = 0, to_tcp = 0;
+  for (const DropTarget& target : drops.targets) {
+    of_all += target.packets;
+    if (services_.contains({target.protocol, target.port})) {
+      to_services += target.packets;
+    } else if (target.protocol == 6) {
+      to_tcp += target.packets;
+    }
+  }
+  if (episode.opened_lately < 0.5) to_services += to_tcp;  // it gets through nowhere any more
+  const double part = of_all > 0 ? to_services / of_all : 1;
+  episode.known_service = of_all > 0 && to_services > to_tcp;
+  episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
+  episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
+                  episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
+  if (!episode.fails) {
+    episode.news.reset();
+  } else if (episode.minutes >= kRegularMinutes) {
+    const Baseline& past = pasts_.Of(episode.rule);
+    if (!episode.news) episode.news = past.known() && past.High() < kUsuallyNone;
+    if (*episode.news) news_.insert(episode.rule);
+  }
+}
+
+void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidence,
+                           const AlertEvidence::DroppedSource& source, Readings& into) {
+  const AlertRule& of_kind = rules[AlertKind::kSourceMatchesDropRule];
+  const auto episode = episodes_.find(source.name);
+  const bool regular_fails = episode != episodes_.end() && episode->second.news.value_or(false);
+  const Standing standing = episode != episodes_.end() && episode->second.minutes >= kRegularMinutes
+                                ? Standing::kRegular
+                                : StandingOf(source.figures);
+  std::map<std::string, std::uint64_t> by_rule;
+  std::map<std::string, std::string> vias;
+  for (const DropShare& share : source.drops.shares) {
+    std::string label = RuleLabel(share.rule);
+    by_rule[label] += share.packets;
+    std::string& via = vias[label];
+    via += (via.empty() ? "" : ", ") + std::string(NameOf(share.via));
+  }
+  if (source.drops.forgotten != 0) by_rule[""] -= source.drops.forgotten;
+  for (const auto& [label, packets] : by_rule) {
+    DropRate& followed = drop_rates_[{source.name, label}];
+    followed.rate.Add(evidence.now, packets);
+    followed.last_seen = evidence.now;
+    const double rate = followed.rate.PerSecond(evidence.now);
+    if (rate > 0) {
+      RuleDrops& of_rule = by_rule_[label];
+      of_rule.rate += rate;
+      of_rule.most.push_back(rate);
+      ++of_rule.sources;
+      rates_[source.name] += rate;
+    }
+    if (label.empty() && ports_exhausted()) continue;
+    const bool fails =
+        regular_fails && (!rejecting_.contains(label) || episode->second.last - episode->second.onset >= kRejectedFor);
+    const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
+    if (rule.Quiet(rate)) continue;
+    std::string target;
+    if (!source.drops.targets.empty() && source.drops.targets[0].port != 0)
+      target = fmt::format(" Most go to {} port {}.", source.drops.targets[0].protocol == 6 ? "TCP" : "UDP",
+                           source.drops.targets[0].port);
+    into.push_back({{AlertKind::kSourceMatchesDropRule, source.name, label},
+                    rate,
+                    fmt::format("{:.1f} packets a second of {} ({}) are dropped or rejected by {}; {} so far.{}", rate,
+                                source.name,
+                                standing == Standing::kRegular  ? "a regular"
+                                : standing == Standing::kProven ? "a source that was connected here"
+                                                                : "a stranger",
+                                label.empty() ? "a rule that is not known" : "the rule " + label, packets, target),
+                    {{"packets", static_cast<double>(packets)},
+                     {"via", vias[label]},
+                     {"distinct_ports", source.drops.distinct_ports}},
+                    standing,
+                    rule});
+  }
+}
+
+double DropJudge::WeightOf(const Episode& episode) { return episode.minutes >= kRegularMinutes ? 1 : 0.5; }
+
+void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
+  std::map<std::string, std::vector<std::pair<std::string, const Episode*>>> failing;  // by rule
+  for (const auto& [name, episode] : episodes_) {
+    if (episode.fails) failing[episode.rule].emplace_back(name, &episode);
+  }
+  if (ports_exhausted()) failing.erase("");
+  std::set<std::string> told;
+  std::map<std::string, double> weights;
+  for (auto& [label, sources] : failing) {
+    double& all = weights[label];
+    for (const auto& [name, episode] : sources) all += WeightOf(*episode);
+    const Baseline& past = pasts_.Of(label);
+    const bool is_told = told_.contains(label);
+    const bool many = past.known() && all >= kTold + kTimesUsual * past.High();
+    const bool lone = std::any_of(sources.begin(), sources.end(), [](const auto& source) {
+      return source.second->news.value_or(false) && source.second->minutes >= kLongMinutes;
+    });
+    if (!is_told && !many && !lone) continue;
+    news_.insert(label);
+    std::sort(sources.begin(), sources.end(),
+              [](const auto& one, const auto& other) { return one.second->onset < other.second->onset; });
+    const auto lasts = rejecting_.contains(label)
+                           ? kRejectedFor
+                           : kDroppedFor + (label.empty() ? kRuleKnownWithin : std::chrono::seconds(0));
+    // The heaviest that began together, or one that is enough.
+    double weight = 0, together = 0, rate = 0;
+    std::size_t first = 0;
+    SteadyTime last{};
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      const Episode& episode = *sources[i].second;
+      together += WeightOf(episode);
+      last = std::max(last, episode.last);
+      while (episode.onset - sources[first].second->onset > kOnsetTogether)
+        together -= WeightOf(*sources[first++].second);
+      const bool alone = episode.minutes >= kLongMinutes && episode.known_service;
+      if (alone && episode.last - episode.onset >= lasts) weight = std::max(weight, kTold);
+      if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
+    }
+    // Once told it stays while they fail, however they began.
+    if (is_told) weight = std::max(weight, all);
+    if (weight < kTold * rules[AlertKind::kRegularSourcesDropped].clear_ratio) continue;
+    told.insert(label);
+    std::vector<std::pair<std::int64_t, std::string>> most;
+    for (const auto& [name, episode] : sources) {
+      const auto of_source = rates_.find(name);
+      rate += of_source == rates_.end() ? 0 : of_source->second;
+      most.emplace_back(std::lround(episode->lost_lately), name);
+    }
+    const auto& fast = rules[AlertKind::kSourceMatchesDropRule].tiers[static_cast<std::size_t>(Severity::kCritical)];
+    const auto& critical =
+        rules[AlertKind::kRegularSourcesDropped].tiers[static_cast<std::size_t>(Severity::kCritical)];
+    if (fast && critical && weight >= kTold && rate >= fast->threshold) weight = std::max(weight, critical->threshold);
+    into.push_back(
+        {{AlertKind::kRegularSourcesDropped, {}, label},
+         weight,
+         fmt::format(
+             "{} of {} regular sources lose packets to services that answered them, {:.1f} a second, by {}. Most "
+             "in the last {:.0f} s: {}.",
+             sources.size(), std::max(regulars_.size(), sources.size()), rate, NameOfRule(label), kLately,
+             FirstOf(std::move(most), 5)),
+         {{"sources", static_cast<double>(sources.size())},
+          {"regulars", static_cast<double>(regulars_.size())},
+          {"rate", rate}}});
+  }
+  told_ = std::move(told);
+  pasts_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
+}
+
+// By a rule of which regulars are told already it is one alert, which names the rule.
+void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
+  std::map<std::string, std::vector<OwnDestinations::CutOff>> by_rule;
+  for (auto& each : own_destinations_.Follow(evidence)) by_rule[each.rule].push_back(std::move(each));
+  for (const auto& [label, cut_off] : by_rule) {
+    if (told_.contains(label) || invalid_.contains(label)) continue;
+    std::vector<std::pair<std::int64_t, std::string>> most;
+    for (const auto& each : cut_off) most.emplace_back(static_cast<std::int64_t>(each.packets), each.destination);
+    into.push_back(
+        {{AlertKind::kRegularSourcesDropped, {}, label},
+         kTold,
+         fmt::format("This host's own packets ({}) to {} of its regular destinations are dropped or rejected by "
+                     "{}, and none of these has answered since. Most: {}.",
+                     cut_off.front().source, cut_off.size(), NameOfRule(label), FirstOf(std::move(most), 5)),
+         {{"destinations", static_cast<double>(cut_off.size())}}});
+  }
+}
+
+}  // namespace conntally

@@ -1,0 +1,195 @@
+#include "daemon/alerts/judges/judge_answers.h"
+
+#include <cmath>
+
+namespace conntally {
+namespace {
+
+std::string NameOfService(const AnswerFigures::Service& service) {
+  return fmt::format("{} {} port {}", service.destination.ToString(), service.protocol == 6 ? "TCP" : "UDP",
+                     service.port);
+}
+
+double AttemptsAt(const AnswerFigures::Service& service) { return service.attempts + service.refused; }
+double FailedAt(const AnswerFigures::Service& service) { return service.unanswered + service.refused; }
+
+std::string LeadersOf(const std::vector<AlertEvidence::Attempts::Leader>& leaders) {
+  std::vector<std::pair<std::int64_t, std::string>> counted;
+  for (const auto& leader : leaders) counted.emplace_back(leader.count, leader.name);
+  return FirstOf(std::move(counted), 5);
+}
+
+}  // namespace
+
+void AnswersJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
+  if (!evidence.answers || !evidence.ready) return;
+  if (evidence.answers != last_) FollowServices(evidence);
+  last_ = evidence.answers;
+  ReadUnanswered(rules, evidence, into);
+  ReadHalfOpen(rules, evidence, into);
+}
+
+void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
+  const double elapsed = std::chrono::duration<double>(evidence.now - last_at_).count();
+  const double weight = last_at_ == SteadyTime{} ? 1 : 1 - std::exp(-elapsed / kSmoothed);
+  last_at_ = evidence.now;
+  if (std::exchange(just_restored_, false)) {
+    for (auto& [key, service] : services_) service.last_seen = evidence.now;
+  }
+  double attempts = 0;
+  for (const auto& service : evidence.answers->services) attempts += AttemptsAt(service);
+  broken_.clear();
+  for (const auto& now : evidence.answers->services) {
+    const ServiceKey key{now.destination, now.port, now.protocol};
+    auto found = services_.find(key);
+    if (found == services_.end()) {
+      if (services_.size() >= kServicesMax) continue;
+      found = services_.emplace(key, Service{}).first;
+      found->second.first_seen = evidence.now;
+    }
+    Service& service = found->second;
+    const double made = AttemptsAt(now);
+    const double failed = FailedAt(now);
+    const double share = failed / made;
+    const bool answered = service.answered >= kAnsweredMin && evidence.now - service.first_seen >= kServicePastMin &&
+                          service.share <= kAnsweredOnce;
+    if (answered && share >= service.share + kRise && failed >= kAttemptsMin / 2) {
+      if (!service.broke) service.broke = evidence.now;
+      const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
+      if (made >= kAttemptsMin && !restarts && (service.part >= kImportant || service.sources >= kSourcesMin))
+        broken_.push_back({NameOfService(now), now, service.share, made / attempts});
+      service.last_seen = evidence.now;
+      if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
+    }
+    service.broke.reset();
+    const double own_weight = service.last_seen == SteadyTime{} ? 1 : weight;
+    service.share += own_weight * (share - service.share);
+    service.part += own_weight * (made / attempts - service.part);
+    service.sources += own_weight * (now.sources - service.sources);
+    service.answered = std::min(service.answered + (made - failed) * weight, 1e6);
+    if (service.last_seen == SteadyTime{}) service.answered = made - failed;
+    service.last_seen = evidence.now;
+  }
+  std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > kForgottenAfter; });
+  if (services_.size() < kServicesMax) return;
+  // Room for those to come: what is asked least, and not now.
+  std::erase_if(services_, [&](const auto& entry) {
+    return entry.second.last_seen != evidence.now && entry.second.part < kImportant &&
+           entry.second.sources < kSourcesMin;
+  });
+}
+
+void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
+  const auto& attempts = evidence.attempts;
+  const AlertRule& rule = rules[AlertKind::kConnectionsUnanswered];
+  const double share = attempts.proven_sources >= kProvenMin ? static_cast<double>(attempts.proven_unanswered) /
+                                                                   static_cast<double>(attempts.proven_sources)
+                                                             : 0;
+  const double past = share_.Median();
+  const bool unusual = share_.known() && share >= past + kRise && attempts.proven_unanswered >= kProvenMin;
+  if (attempts.proven_sources >= kProvenMin)
+    share_.Add(evidence.now, share, unusual && rule.Past(share, rule.least_threshold()));
+  double value = unusual ? share : 0;
+  std::string text;
+  if (unusual) {
+    text = fmt::format("{} of the {} proven sources that lately tried to connect mostly got no answer; usual are {}.",
+                       attempts.proven_unanswered, attempts.proven_sources, Percent(past));
+    text += fmt::format(" {} of {} TCP attempts were not answered. Most of them by: {}.", evidence.answers->unanswered,
+                        evidence.answers->attempts, LeadersOf(attempts.unanswered_leaders));
+  }
+  constexpr double kPartOfAll = 0.5;  // a service less is asked than that is no reason to get up
+  for (const Broken& broken : broken_) {
+    double of_service = FailedAt(broken.now) / AttemptsAt(broken.now);
+    const auto& critical = rule.tiers[static_cast<std::size_t>(Severity::kCritical)];
+    if (broken.part < kPartOfAll && critical) of_service = std::min(of_service, critical->threshold * 0.99);
+    value = std::max(value, of_service);
+  }
+  if (rule.Quiet(value)) return;
+  unanswered_until_ = evidence.now + kUnansweredKept;
+  std::string services;
+  for (std::size_t i = 0; i < broken_.size() && i < 3; ++i) {
+    const Broken& broken = broken_[i];
+    services +=
+        fmt::format("{}{} ({} of {} attempts by about {} sources{}; usual are {})", i == 0 ? "" : ", ", broken.name,
+                    FailedAt(broken.now), AttemptsAt(broken.now), broken.now.sources,
+                    broken.now.refused > broken.now.unanswered ? ", refused by RST" : "", Percent(broken.past_share));
+  }
+  if (!services.empty())
+    text += fmt::format("{}Services that used to answer and do not: {}{}.", text.empty() ? "" : " ", services,
+                        broken_.size() > 3 ? fmt::format(", and {} more", broken_.size() - 3) : "");
+  into.push_back({{AlertKind::kConnectionsUnanswered, {}, {}},
+                  value,
+                  std::move(text),
+                  {{"proven_sources", static_cast<double>(attempts.proven_sources)},
+                   {"proven_sources_unanswered", static_cast<double>(attempts.proven_unanswered)},
+                   {"past_share", past},
+                   {"services", services}}});
+}
+
+void AnswersJudge::ReadHalfOpen(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
+  const auto& attempts = evidence.attempts;
+  const std::uint64_t without_row = evidence.answers->half_open_without_row;
+  const auto half_open = static_cast<double>(attempts.half_open + without_row);
+  const double usual = std::max(half_open_.High(), kHalfOpenUsual);
+  const double unanswered = evidence.now < unanswered_until_ ? attempts_.High() * kRetriesMost : 0;
+  const double times = std::max(half_open - unanswered, 0.0) / usual;
+  const AlertRule& rule = rules[AlertKind::kHalfOpenFlood];
+  const bool many = attempts.half_open_sources + without_row >= kHalfOpenSourcesMin;
+  const bool unusual = unanswered > 0 || (many && rule.Past(times, rule.least_threshold()));
+  half_open_.Add(evidence.now, half_open, unusual);
+  attempts_.Add(evidence.now, static_cast<double>(evidence.answers->attempts), unusual);
+  if (!many || rule.Quiet(times)) return;
+  into.push_back(
+      {{AlertKind::kHalfOpenFlood, {}, {}},
+       times,
+       fmt::format("{:.0f} connections of {} or more sources that proved nothing have been half open for over "
+                   "3 s; usual here are {:.0f} or fewer. Most of them by: {}.",
+                   half_open, attempts.half_open_sources, usual, LeadersOf(attempts.half_open_leaders)),
+       {{"half_open", half_open}, {"sources", static_cast<double>(attempts.half_open_sources)}, {"usual", usual}}});
+}
+
+nlohmann::json AnswersJudge::Save() const {
+  auto services = nlohmann::json::array();
+  for (const auto& [key, service] : services_) {
+    if (service.answered < kAnsweredMin || (service.part < kImportant && service.sources < kSourcesMin)) continue;
+    services.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered,
+                        service.share, service.part, service.sources});
+  }
+  return {{"share", share_.Save()},
+          {"half_open", half_open_.Save()},
+          {"attempts", attempts_.Save()},
+          {"services", services}};
+}
+
+std::string AnswersJudge::Restore(const nlohmann::json& saved) {
+  if (!saved.is_object() || !saved.contains("services") || !saved["services"].is_array() ||
+      saved["services"].size() > kServicesMax)
+    return "what services answered is no such list";
+  std::map<ServiceKey, Service> services;
+  for (const auto& each : saved["services"]) {
+    const auto number = [&](std::size_t at, double most) {
+      return each[at].is_number() && each[at].get<double>() >= 0 && each[at].get<double>() <= most;
+    };
+    if (!each.is_array() || each.size() != 7 || !each[0].is_string() || !number(1, 65535) || !number(2, 255) ||
+        !number(3, 1e6) || !number(4, 1) || !number(5, 1) || !number(6, 1e6))
+      return "what a service answered is not readable";
+    const auto address = IpAddress::Parse(each[0].get<std::string>());
+    if (!address) return "the address of a service is none";
+    services[{*address, each[1].get<std::uint16_t>(), each[2].get<std::uint8_t>()}] = {
+        each[3].get<double>(), each[4].get<double>(), each[5].get<double>(), each[6].get<double>(), {}, {}, {}};
+  }
+  if (!share_.Restore(saved.value("share", nlohmann::json::array())) ||
+      !half_open_.Restore(saved.value("half_open", nlohmann::json::array())) ||
+      !attempts_.Restore(saved.value("attempts", nlohmann::json::array())))
+    return "the past of what is answered is not readable";
+  services_ = std::move(services);
+  just_restored_ = true;
+  return {};
+}
+
+std::size_t AnswersJudge::bytes() const {
+  return share_.bytes() + half_open_.bytes() + attempts_.bytes() +
+         services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
+}
+
+}  // namespace conntally

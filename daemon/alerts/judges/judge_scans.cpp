@@ -1,0 +1,89 @@
+#include "daemon/alerts/judges/judge_scans.h"
+
+#include <cmath>
+#include <map>
+
+#include "daemon/alerts/evidence/rate_windows.h"
+
+namespace conntally {
+namespace {
+
+struct Contacts {
+  const SourceFigures* figures = nullptr;
+  AnswerFigures::Candidate lately;
+  double dropped_ports = 0;
+  double dropped_rate = 0;
+};
+
+// An address that nobody on the internet has (RFC 1918, RFC 4193, link-local).
+bool IsPrivate(const IpAddress& address) {
+  const auto& bytes = address.bytes;
+  if (address.family == Family::kIpv6)
+    return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80);
+  return bytes[0] == 10 || (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
+         (bytes[0] == 169 && bytes[1] == 254);
+}
+
+// One of ours: a scanner on the internet proves itself as well, by the ports that it finds open.
+bool IsOurs(const SourceFigures& figures, Standing standing) {
+  return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
+}
+
+}  // namespace
+
+double ScanJudge::Walk(double failed, double succeeded) {
+  return failed * std::log((1 - kScannerSucceeds) / (1 - kOthersSucceed)) +
+         succeeded * std::log(kScannerSucceeds / kOthersSucceed);
+}
+
+void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
+  std::map<std::string, Contacts> contacts;
+  for (const auto& failing : evidence.failing_sources) {
+    const bool over = failing.contacts.recent * kRecentPart < failing.contacts.failed;
+    if (failing.own || over) continue;
+    Contacts& of_source = contacts[failing.name];
+    of_source.figures = &failing.figures;
+    of_source.lately = failing.contacts;
+    // An RST also ends connections that were answered: of those that were refused there are no more than failed.
+    const auto refused = std::min<std::uint64_t>(failing.contacts.refused, failing.figures.failed);
+    of_source.lately.failed -= failing.contacts.refused - static_cast<std::uint32_t>(refused);
+  }
+  for (const auto& dropped : evidence.dropped) {
+    const bool dated = dropped.drops.last_dropped != SteadyTime{};
+    const bool over = dated && evidence.now - dropped.drops.last_dropped > kOver;
+    if (dropped.own || over || dropped.drops.distinct_ports < 1) continue;
+    Contacts& of_source = contacts[dropped.name];
+    if (of_source.figures == nullptr) of_source.figures = &dropped.figures;
+    of_source.dropped_ports = std::round(dropped.drops.distinct_ports);
+    of_source.dropped_rate = dropped.drops.rate;
+  }
+  const AlertRule& of_kind = rules[AlertKind::kSourceScanning];
+  for (const auto& [name, of_source] : contacts) {
+    const double failed = of_source.lately.failed + of_source.dropped_ports;
+    const Standing standing = StandingOf(*of_source.figures);
+    const AlertRule rule = IsOurs(*of_source.figures, standing) ? of_kind : of_kind.Milder();
+    if (rule.Quiet(failed) || Walk(failed, of_source.lately.succeeded) < std::log(kOneWrong)) continue;
+    std::string how;
+    if (of_source.lately.failed > 0)
+      how += fmt::format(" Those that were not answered, or refused, went to about {} ports of {} destinations.",
+                         of_source.lately.ports, of_source.lately.destinations);
+    if (of_source.dropped_ports > 0)
+      how += fmt::format(" Packets to about {:.0f} ports were dropped or rejected, {:.1f} a second.",
+                         of_source.dropped_ports, of_source.dropped_rate);
+    into.push_back(
+        {{AlertKind::kSourceScanning, name, {}},
+         failed,
+         fmt::format("Of the destinations and ports that {} reached for in the last minute, {:.0f} failed and "
+                     "{} answered.{}",
+                     name, failed, of_source.lately.succeeded, how),
+         {{"failed_contacts", failed},
+          {"succeeded_contacts", static_cast<double>(of_source.lately.succeeded)},
+          {"dropped_ports", of_source.dropped_ports},
+          {"ports", static_cast<double>(of_source.lately.ports)},
+          {"destinations", static_cast<double>(of_source.lately.destinations)}},
+         standing,
+         rule});
+  }
+}
+
+}  // namespace conntally

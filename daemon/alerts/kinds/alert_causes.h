@@ -1,0 +1,72 @@
+// Which alert follows from which: what follows is not told while its cause fires. ALERTS.md has the table for people,
+// and config/alertmanager/alertmanager.yml does the same for what Prometheus tells by itself. Pure; any thread.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "daemon/alerts/kinds/alert.h"
+
+namespace conntally {
+
+struct AlertCause {
+  enum class Of : std::uint8_t {
+    kHost,           // wherever on the host
+    kSameRule,       // that has the cause's rule
+    kManyBySameRule  // likewise, and that stands for many subjects: those told by name stay
+  };
+  AlertKind cause;
+  AlertKind effect;
+  Of of = Of::kHost;
+};
+
+// HalfOpenFlood fills a table, so a full table does not mute it.
+inline constexpr std::array kAlertCauses = {
+    AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConntrackTableNearlyFull},
+    AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConntrackTableFillPredicted},
+    AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConntrackInsertFailed},
+    AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConnectionsUnanswered},
+    AlertCause{AlertKind::kConntrackTableFull, AlertKind::kConntallyDegraded},
+    AlertCause{AlertKind::kConntrackTableNearlyFull, AlertKind::kConntrackTableFillPredicted},
+    AlertCause{AlertKind::kHalfOpenFlood, AlertKind::kConnectionsUnanswered},
+    AlertCause{AlertKind::kNatPortsNearlyExhausted, AlertKind::kConntrackInsertFailed},
+    AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kDropRuleSpike, AlertCause::Of::kSameRule},
+    AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kManyBySameRule},
+};
+
+// Never one that is worse than its cause: that is news of its own.
+inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
+  if (effect.severity > cause.severity) return false;
+  return std::any_of(kAlertCauses.begin(), kAlertCauses.end(), [&](const AlertCause& each) {
+    if (each.cause != cause.subject.kind || each.effect != effect.subject.kind) return false;
+    if (each.of == AlertCause::Of::kHost) return true;
+    const bool many = effect.collective || each.of != AlertCause::Of::kManyBySameRule;
+    return many && effect.subject.rule == cause.subject.rule;
+  });
+}
+
+// Marks each that follows from another one of them.
+inline void InhibitWhatFollows(AlertList& alerts) {
+  const auto may_cause = [](const Alert& alert) {
+    return alert.state == AlertState::kFiring &&
+           std::any_of(kAlertCauses.begin(), kAlertCauses.end(),
+                       [&](const AlertCause& each) { return each.cause == alert.subject.kind; });
+  };
+  std::vector<std::size_t> causes;
+  for (std::size_t i = 0; i < alerts.size(); ++i) {
+    if (may_cause(alerts[i])) causes.push_back(i);
+  }
+  for (Alert& alert : alerts) {
+    if (!alert.visible_firing()) continue;
+    for (const std::size_t cause : causes) {
+      if (!FollowsFrom(alert, alerts[cause])) continue;
+      alert.inhibited = true;
+      alert.cause = alerts[cause].subject.kind;
+      break;
+    }
+  }
+}
+
+}  // namespace conntally

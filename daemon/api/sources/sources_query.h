@@ -1,0 +1,48 @@
+// What /api/v1/sources is asked for. Pure; any thread.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "collectors/system/result.h"
+#include "daemon/http/message.h"
+#include "daemon/observation/snapshot/snapshot.h"
+
+namespace conntally {
+
+struct SourcesQuery {
+  enum class Sort { kConnections, kNewRate, kUnreplied, kDrops };
+
+  Sort sort = Sort::kConnections;
+  std::size_t limit = 50;                       // 1 .. kLimitMax
+  std::optional<Prefix> within = std::nullopt;  // all, when absent
+
+  friend bool operator==(const SourcesQuery&, const SourcesQuery&) = default;
+};
+
+// The error says what is wrong and what is allowed.
+Result<SourcesQuery> ParseSourcesQuery(const http::Request& request);
+
+// The first `limit` of all that are entered, in the order asked for, equals by address. Memory is bounded by the limit,
+// not by how many are entered. One owner.
+class TopSources {
+ public:
+  TopSources(SourcesQuery::Sort sort, std::size_t limit) : sort_(sort), limit_(limit) {}
+
+  void Enter(KnownSource source);
+  std::size_t entered() const { return entered_; }
+  std::vector<KnownSource> Take();
+
+ private:
+  bool Before(const KnownSource& a, const KnownSource& b) const;
+  void Cut();
+
+  const SourcesQuery::Sort sort_;
+  const std::size_t limit_;
+  std::size_t entered_ = 0;
+  std::optional<KnownSource> last_;  // what does not come before it is not among the first
+  std::vector<KnownSource> first_;
+};
+
+}  // namespace conntally

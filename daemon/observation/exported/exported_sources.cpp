@@ -1,0 +1,96 @@
+#include "daemon/observation/exported/exported_sources.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "daemon/observation/exported/ranking.h"
+
+namespace conntally {
+
+bool ExportedSources::IsExcluded(const IpAddress& source) const {
+  return std::any_of(options_.exclude.begin(), options_.exclude.end(),
+                     [&](const Prefix& prefix) { return prefix.Contains(source); });
+}
+
+void ExportedSources::RankDropped(const std::vector<DropTally::Rated>& dropped, Candidates& candidates) const {
+  Ranking<SourceRow> by_drops(options_.top);
+  double sum = 0;
+  for (const DropTally::Rated& rated : dropped) {
+    sum += rated.rate;
+    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source, [] { return kNoSourceRow; });
+  }
+  for (const auto& entry : by_drops.Take()) candidates[entry.source].share = entry.value / sum;
+}
+
+void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidates) {
+  struct Ranked {
+    SourceRow row;
+    bool proven;
+  };
+  std::array<Ranking<Ranked>, 4> rankings{Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top),
+                                          Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top)};
+  std::array<double, 4> sums{};
+  // Who is exported, or a candidate, without a row, and may have one by now.
+  std::map<IpAddress, SourceRow*> without_row;
+  for (auto& [source, held] : exported_.held()) {
+    if (held.kept.row == kNoSourceRow) without_row.emplace(source, &held.kept.row);
+  }
+  for (auto& [source, candidate] : candidates) without_row.emplace(source, &candidate.row);
+  view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
+    if (!without_row.empty()) {
+      if (const auto found = without_row.find(figures.source); found != without_row.end()) *found->second = row;
+    }
+    if (figures.connections == 0 && figures.new_rate == 0) return;
+    const bool proven = figures.proof == Proof::kProven;
+    const auto connections = static_cast<double>(figures.connections);
+    const std::array<double, 4> values{connections, figures.new_rate, static_cast<double>(figures.unreplied),
+                                       proven ? connections : 0};
+    const bool excluded = IsExcluded(figures.source);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      sums[i] += values[i];
+      if (!excluded) rankings[i].Enter(values[i], figures.source, [&] { return Ranked{row, proven}; });
+    }
+  });
+  for (std::size_t i = 0; i < rankings.size(); ++i) {
+    for (const auto& entry : rankings[i].Take()) {
+      Candidate& candidate = candidates[entry.source];
+      candidate.row = entry.payload.row;
+      candidate.proven = entry.payload.proven;
+      candidate.share = std::max(candidate.share, entry.value / sums[i]);
+    }
+  }
+}
+
+void ExportedSources::DropForgotten(const Tally::View& view) {
+  std::erase_if(exported_.held(), [&](const auto& entry) { return IsExcluded(entry.first); });
+  for (auto& [source, held] : exported_.held()) {
+    SourceRow& row = held.kept.row;
+    const auto figures = row != kNoSourceRow ? view.Source(row) : std::nullopt;
+    if (!figures || figures->source != source) row = kNoSourceRow;
+  }
+}
+
+void ExportedSources::Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped,
+                             Clock::time_point now) {
+  DropForgotten(view);
+  Candidates candidates;
+  RankDropped(dropped, candidates);
+  RankTallied(view, candidates);
+  exported_.Update(candidates, now);
+  rows_.clear();
+  for (auto& [source, held] : exported_.held()) {
+    const auto candidate = candidates.find(source);
+    if (candidate != candidates.end() && candidate->second.row != kNoSourceRow) held.kept.row = candidate->second.row;
+    if (held.kept.row != kNoSourceRow) rows_.insert(held.kept.row);
+  }
+}
+
+std::vector<ExportedSources::Exported> ExportedSources::exported() const {
+  std::vector<Exported> sources;
+  sources.reserve(exported_.held().size());
+  for (const auto& [source, held] : exported_.held()) sources.push_back({source, held.kept.row});
+  return sources;
+}
+
+}  // namespace conntally

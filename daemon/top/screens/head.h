@@ -1,0 +1,21 @@
+// The upper part of every screen of top: the table, rates, losses, states, alerts, and how far to trust it all. Pure;
+// any thread.
+#pragma once
+
+#include <string>
+
+#include "daemon/top/screens/render.h"
+
+namespace conntally::top {
+
+inline constexpr std::size_t kHeadRows = 9;
+
+// kHeadRows rows.
+Frame Head(const Model& model, const View& view, Size size, const Moment& moment);
+
+// Values as a line of small bars, the newest at the right, `columns` wide; not a number leaves a gap.
+std::string Sparkline(const Series& series, std::size_t columns, bool unicode);
+// "12 .. 340": between which a series moved.
+std::string RangeOf(const Series& series);
+
+}  // namespace conntally::top

@@ -1,0 +1,193 @@
+#include "daemon/alerts/judges/judge_answers.h"
+
+#include "test/support/catch.h"
+#include "test/unit/daemon/alerts/judged_host.h"
+
+using namespace conntally;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+// Attempts of `sources` proven sources, as each survey finds them.
+void Try(Host& host, std::uint64_t sources, std::uint64_t unanswered, std::chrono::seconds duration) {
+  for (std::chrono::seconds second{0}; second < duration; ++second) {
+    if (!host.evidence.answers) host.Answers(443, 20, 0);
+    host.evidence.answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
+    host.evidence.attempts.proven_sources = sources;
+    host.evidence.attempts.proven_unanswered = unanswered;
+    host.evidence.attempts.unanswered_leaders = {{"10.0.0.7", unanswered}};
+    host.Run(1s);
+  }
+}
+
+void Ask(Host& host, std::uint16_t port, std::uint32_t attempts, std::uint32_t unanswered,
+         std::chrono::seconds duration, std::uint8_t protocol = 17, std::uint32_t sources = 1) {
+  for (std::chrono::seconds second{0}; second < duration; ++second) {
+    host.Answers(port, attempts, unanswered, protocol, "192.0.2.53", sources);
+    host.Run(1s);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("nobody behind the gateway answers any more: told within a minute, with how many, and cleared") {
+  Host host;
+  Try(host, 40, 1, 90s);
+  Try(host, 40, 36, 32s);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered critical "});
+  CHECK(host.Find(AlertKind::kConnectionsUnanswered)->description.find("36 of the 40") != std::string::npos);
+  Try(host, 40, 1, 10s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("a share that was always so, one client of many, and a host with two clients are no trouble") {
+  Host host;
+  SECTION("always so") { Try(host, 40, 26, 300s); }
+  SECTION("one of many") {
+    Try(host, 20, 0, 90s);
+    Try(host, 20, 1, 90s);
+  }
+  SECTION("two clients") {
+    Try(host, 2, 0, 90s);
+    Try(host, 2, 2, 90s);
+  }
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("the host's own resolver dies: the service is named, and not called a scan") {
+  Host host;
+  Ask(host, 53, 60, 1, 90s);
+  Ask(host, 53, 60, 60, 35s);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered critical "});
+  CHECK(host.Find(AlertKind::kConnectionsUnanswered)->description.find("192.0.2.53 UDP port 53 (60 of 60") !=
+        std::string::npos);
+  Ask(host, 53, 60, 1, 10s);
+  CHECK(host.Firing().empty());
+}
+
+namespace {
+
+// Of `attempts` a second for 20 s so many were refused, as each survey finds them.
+void Refuse(Host& host, std::uint32_t attempts, std::uint32_t refused, std::chrono::seconds duration) {
+  for (std::chrono::seconds second{0}; second < duration; ++second) {
+    host.Answers(443, attempts - refused, 0, 6, "192.0.2.1", 30, refused);
+    host.Run(1s);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a service that dies and is refused by RST is told within a minute, and one that restarts is not") {
+  Host host;
+  Refuse(host, 200, 2, 90s);
+  Refuse(host, 200, 196, 45s);
+  CHECK(host.Firing().empty());
+  SECTION("it is back") {
+    Refuse(host, 200, 2, 60s);
+    CHECK(host.Firing().empty());
+  }
+  SECTION("it stays away") {
+    Refuse(host, 200, 196, 10s);
+    CHECK(host.Firing() == Strings{"ConnectionsUnanswered critical "});
+    CHECK(host.Find(AlertKind::kConnectionsUnanswered)
+              ->description.find(
+                  "192.0.2.1 TCP port 443 (196 of 200 attempts by about 30 sources, refused by RST; usual are 1") !=
+          std::string::npos);
+    Refuse(host, 200, 2, 10s);
+    CHECK(host.Firing().empty());
+  }
+}
+
+TEST_CASE("a port that was always closed to many is no trouble") {
+  Host host;
+  Refuse(host, 200, 200, 300s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("a service that never answers, and one that little depends on, are no trouble") {
+  Host host;
+  SECTION("a statsd sink") { Ask(host, 8125, 500, 500, 200s); }
+  SECTION("one target of many that a prober asks") {
+    host.Answers(443, 400, 0, 6);
+    Ask(host, 80, 10, 0, 90s, 6);
+    Ask(host, 80, 10, 10, 90s, 6);
+  }
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("one service of several stops answering: a warning, since most still answer") {
+  Host host;
+  host.Answers(443, 100, 0, 6);
+  Ask(host, 5432, 40, 0, 90s, 6, 12);
+  Ask(host, 5432, 40, 40, 35s, 6, 12);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered warning "});
+}
+
+TEST_CASE("half-open connections of many unproven sources are a flood, those of a few are not") {
+  Host host;
+  Try(host, 10, 0, 60s);
+  host.evidence.attempts.half_open_sources = GENERATE(5U, 900U);
+  host.evidence.attempts.half_open = 900;
+  Try(host, 10, 0, 25s);
+  if (host.evidence.attempts.half_open_sources > 50) {
+    CHECK(host.Firing() == Strings{"HalfOpenFlood warning "});
+  } else {
+    CHECK(host.Firing().empty());
+  }
+  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 0;
+  Try(host, 10, 0, 10s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("what stays half open for want of an answer is no flood, and what is more than that is one") {
+  Host host;
+  const auto tries = [&](std::uint64_t unanswered, std::chrono::seconds duration) {
+    if (!host.evidence.answers) host.Answers(443, 20, 0);
+    auto answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
+    answers->attempts = 100;  // 5 a second
+    host.evidence.answers = answers;
+    Try(host, 40, unanswered, duration);
+  };
+  tries(1, 120s);
+  host.evidence.attempts.half_open_sources = 60;
+  host.evidence.attempts.half_open = GENERATE(300U, 9000U);
+  tries(36, 120s);
+  const bool flood = host.evidence.attempts.half_open > 1000;
+  CHECK((host.Find(AlertKind::kHalfOpenFlood) != nullptr) == flood);
+  if (flood) return;
+  tries(1, 20s);  // some are half open for a while
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("what is usual of a busy host's half-open connections is no flood") {
+  Host host;
+  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 75;
+  Try(host, 10, 0, 120s);
+  host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 300;
+  Try(host, 10, 0, 60s);
+  CHECK(host.Firing().empty());
+}
+
+TEST_CASE("what is usual survives a restart in the middle of the trouble") {
+  Host host;
+  Try(host, 40, 1, 90s);
+  auto saved = host.reader.Save();
+  saved["age_seconds"] = 10;
+  Host restarted;
+  REQUIRE(restarted.reader.Restore(saved).empty());
+  Try(restarted, 40, 36, 32s);
+  CHECK(restarted.Firing() == Strings{"ConnectionsUnanswered critical "});
+  saved["answers"]["services"] = {{"192.0.2.1", 443, 6, "many", 0, 0, 0}};
+  CHECK_FALSE(AlertReader().Restore(saved).empty());
+}
+
+TEST_CASE("services that are followed are bounded") {
+  Host host;
+  auto answers = std::make_shared<AnswerFigures>();
+  for (std::uint16_t port = 1; port <= 3000; ++port) answers->services.push_back({{}, port, 6, 10, 0, 0, 1});
+  host.evidence.answers = answers;
+  host.Run(3s);
+  CHECK(host.reader.memory_bytes() < 1'000'000);
+}
