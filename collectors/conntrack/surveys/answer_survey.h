@@ -16,8 +16,8 @@
 // forgotten kContactAge after it was made.
 //
 // Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
-// contacts each, six bytes a row. Half open are attempts of TCP without a completed handshake: the kernel keeps them for
-// a minute or two, but a flood is over when none are new.
+// contacts each, six bytes a row. Half open are attempts of TCP without a completed handshake: the kernel keeps them
+// for a minute or two, but a flood is over when none are new.
 //
 // Threads: Step on the flow table's owner's; last on any.
 #pragma once

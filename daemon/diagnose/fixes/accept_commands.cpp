@@ -164,7 +164,8 @@ Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondit
 Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet) const {
   const auto spot = SpotOf(stop, packet);
   if (!spot) return spot.error();
-  const auto conditions = AcceptOfPacket(walker_.chain(stop.base).hook, RuleAt(*spot), packet, matcher_);
+  const AskedBy asked_by = RefOf(*spot->chain) == stop.base ? AskedBy::kItsHook : AskedBy::kSeveral;
+  const auto conditions = AcceptOfPacket(walker_.chain(stop.base).hook, RuleAt(*spot), packet, matcher_, asked_by);
   if (!conditions) return conditions.error();
   // A policy's end that a rule leads to is no rule's work: what passes it has to be as narrow as without it.
   if (!stop.rule && spot->before) {

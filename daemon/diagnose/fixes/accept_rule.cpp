@@ -79,9 +79,11 @@ class Narrowing {
   }
 
   // What is known of the packet, whatever the rule asks.
-  void AddPacket() {
+  void AddPacket(AskedBy asked_by) {
     if (packet_.source) Add(Of(Kind::kSource, *packet_.source));
-    if (packet_.destination && packet_.destination_is_local == false) Add(Of(Kind::kDestination, *packet_.destination));
+    const bool all_come_here = hook_ == "input" && asked_by == AskedBy::kItsHook;
+    if (packet_.destination && (packet_.destination_is_local == false || !all_come_here))
+      Add(Of(Kind::kDestination, *packet_.destination));
     if (ComesBy(hook_) && IsKnown(packet_.in)) Add(Of(Kind::kInInterface, *packet_.in));
     if (!packet_.protocol) return;
     AddProtocol();
@@ -251,7 +253,7 @@ Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet,
 }  // namespace
 
 Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
-                                  const ConditionMatcher& matcher) {
+                                  const ConditionMatcher& matcher, AskedBy asked_by) {
   // Who sends is said by the address; of the output hook it is this host and nobody else.
   const bool own = hook == "output" && packet.destination && packet.destination_is_local == false;
   if (!packet.source && !own) return Refuse("it is not known whose traffic it is");
@@ -259,7 +261,7 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
   if (stops == nullptr && !packet.protocol) return Refuse("it is not known which service is meant");
   if (stops == nullptr && HasPorts(*packet.protocol) && !one_port) return Refuse("it is not known which port is meant");
   Narrowing narrowing(hook, packet);
-  narrowing.AddPacket();
+  narrowing.AddPacket(asked_by);
   if (stops != nullptr) {
     if (auto answered = CounterConditions(*stops, Prefer::kPacket, packet, matcher, narrowing); !answered)
       return answered.error();

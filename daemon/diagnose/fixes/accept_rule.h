@@ -13,14 +13,18 @@
 
 namespace conntally::diagnose {
 
-// All that is known of the packet: its source first of all, its protocol and port, where it goes if not to this host,
-// the link by which it comes; and whatever the rule that stops it asks (nullptr: a policy does). `hook` is that of the
-// base chain.
+// Who asks a chain: what one hook hands over, or, where jumps lead to it, perhaps others' packets as well.
+enum class AskedBy : std::uint8_t { kItsHook, kSeveral };
+
+// All that is known of the packet: its source first of all, its protocol and port, where it goes (but not of what comes
+// to this host, where only that is asked), the link by which it comes; and whatever the rule that stops it asks
+// (nullptr: a policy does). `hook` is that of the base chain.
 //
 // Each condition of the rule is implied by one of these, so that what the new rule accepts before it, it would have
 // stopped.
 Result<std::vector<RuleCondition>> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
-                                                  const ConditionMatcher& matcher);
+                                                  const ConditionMatcher& matcher,
+                                                  AskedBy asked_by = AskedBy::kItsHook);
 
 // Packets of connections that were let in once (ESTABLISHED, RELATED), as far as the rule stops them. It names no
 // source, and need not: the state is conntrack's own, which a stranger's packet has only if it answers a connection

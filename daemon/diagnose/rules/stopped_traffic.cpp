@@ -121,6 +121,8 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
     scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
+    const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
+    if (!whole && !grows && MostLikelyPasses(rules, walk)) return;
     // A policy that drops what nobody said much about is how a firewall should be.
     const bool says_little = !question.destination_port && !question.protocol;
     if (says_little && !whole) {
@@ -287,13 +289,6 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
     if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
   }
   return outcome;
-}
-
-void CheckWatchedTraffic(const RuleCase& rules, Report& report) {
-  for (const AskedPacket& seen : rules.SeenToFail()) {
-    const Walk walk = rules.Through(seen);
-    if (const Decision* stop = walk.stop()) AddStopped(rules, walk, *stop, seen, 0.9, report);
-  }
 }
 
 }  // namespace conntally::diagnose
