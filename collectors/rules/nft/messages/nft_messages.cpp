@@ -1,6 +1,8 @@
 #include "collectors/rules/nft/messages/nft_messages.h"
 
-#include <linux/netfilter.h>
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>  // after netinet/in.h
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
