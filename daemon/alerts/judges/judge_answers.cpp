@@ -53,7 +53,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     const double share = failed / made;
     const bool answered = service.answered >= kAnsweredMin && evidence.now - service.first_seen >= kServicePastMin &&
                           service.share <= kAnsweredOnce;
-    if (answered && share >= service.share + kRise && failed >= kAttemptsMin / 2) {
+    if (answered && share >= service.share + kRise && 2 * failed >= kAttemptsMin) {
       if (!service.broke) service.broke = evidence.now;
       const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
       if (made >= kAttemptsMin && !restarts && (service.part >= kImportant || service.sources >= kSourcesMin))
