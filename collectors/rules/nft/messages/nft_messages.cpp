@@ -1,8 +1,6 @@
 #include "collectors/rules/nft/messages/nft_messages.h"
 
-#include <netinet/in.h>
-
-#include <linux/netfilter.h>  // after netinet/in.h
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
