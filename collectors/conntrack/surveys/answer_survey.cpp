@@ -83,8 +83,7 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   const TcpState state = TcpStateOf(flow);
   const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
   const bool attempt = flow.opening_known && age <= kAttemptAge;
-  const bool half_open =
-      tcp && (attempt || !flow.opening_known) && (state == TcpState::kSynSent || state == TcpState::kSynRecv);
+  const bool half_open = state == TcpState::kSynSent || state == TcpState::kSynRecv;
   if (tcp && attempt) CountRow(flow, unanswered, half_open);
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered);

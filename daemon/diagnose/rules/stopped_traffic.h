@@ -16,7 +16,8 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
 // The findings that tell why the packet is stopped there, the likeliest first: what else explains it comes with it.
 void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
                 double certainty, Report& report);
-// Where not all rules are understood: what was seen on the wire, or what they counted, says that such packets pass.
+// Where not all rules are understood: what was seen on the wire, or else what they counted, says that such packets
+// pass.
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk);
 // An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
 Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);

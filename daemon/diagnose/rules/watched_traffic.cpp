@@ -7,11 +7,10 @@
 namespace conntally::diagnose {
 namespace {
 
-bool AllSeenIsAccepted(const RuleCase& rules) {
-  const WatchedPackets* const watched = rules.inputs.watched;
-  return watched != nullptr && rules.SeenToFail().empty() &&
-         std::any_of(watched->flows.begin(), watched->flows.end(),
-                     [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+bool AllIsAccepted(const RuleCase& rules, const std::vector<WatchedFlow>& flows) {
+  return rules.SeenToFail().empty() && std::any_of(flows.begin(), flows.end(), [](const WatchedFlow& flow) {
+           return flow.answer == WatchedFlow::Answer::kAccepted;
+         });
 }
 
 // A rule that was not understood stands before what would stop the packet, and has taken packets: most likely such
@@ -36,7 +35,9 @@ bool NobodyListens(const RuleCase& rules, const Packet& packet, const Walk& walk
 }  // namespace
 
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk) {
-  return AllSeenIsAccepted(rules) || MostLikelyTakenBefore(rules, walk);
+  const WatchedPackets* const watched = rules.inputs.watched;
+  return watched != nullptr && !watched->flows.empty() ? AllIsAccepted(rules, watched->flows)
+                                                       : MostLikelyTakenBefore(rules, walk);
 }
 
 void CheckWatchedTraffic(const RuleCase& rules, Report& report) {

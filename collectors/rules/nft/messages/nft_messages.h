@@ -3,8 +3,6 @@
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c (nf_tables_fill_*_info).
 #pragma once
 
-#include <netinet/in.h>  // before the kernel's headers, which would define the same
-
 #include <cstdint>
 #include <optional>
 #include <string_view>

@@ -1,7 +1,5 @@
 #include "collectors/rules/nft/messages/nft_set_content.h"
 
-#include <netinet/in.h>
-// After it: these clash with it otherwise.
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 

@@ -161,6 +161,17 @@ TEST_CASE("what stays half open for want of an answer is no flood, and what is m
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("half-open connections are judged once all that are counted began while it ran") {
+  Host host;
+  host.Answers(443, 20, 0);
+  const auto blind = [&] { return host.Look().blind[static_cast<std::size_t>(AlertKind::kHalfOpenFlood)]; };
+  CHECK(blind());
+  host.Run(20s);
+  CHECK(blind());
+  host.Run(10s);
+  CHECK_FALSE(blind());
+}
+
 TEST_CASE("what is usual of a busy host's half-open connections is no flood") {
   Host host;
   host.evidence.attempts.half_open = host.evidence.attempts.half_open_sources = 75;

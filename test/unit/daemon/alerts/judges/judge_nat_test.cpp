@@ -94,6 +94,19 @@ TEST_CASE("failed insertions are clashes where ports are left, or nobody looks a
   CHECK(host.Firing() == Strings{"ConntrackInsertFailed warning "});
 }
 
+TEST_CASE("clashes are told until 45 s after them, however late it is known that they were some") {
+  Host host;
+  Look(host, 10);
+  for (int i = 0; i < 20; ++i) {
+    Fail(host, 3);
+    host.Run(1s);
+  }
+  host.Run(32s);
+  CHECK(host.Firing() == Strings{"ConntrackInsertFailed warning "});
+  host.Run(25s);
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("a full table is told beside ports that ran out") {
   Host host;
   Look(host, 100);
