@@ -3,6 +3,7 @@
 import re
 import socket
 import subprocess
+import tempfile
 
 from harness import *
 
@@ -13,7 +14,7 @@ QUICK = """rules: {poll_interval: 200ms}
 alerts: {nat_port_usage: {warning: 0.80, critical: 0.95, for: 2s}}
 """
 RANGE = 100
-SETTLES = 12  # seconds: a look each 2 s, or 5 s where nothing is translated yet
+SETTLES = 12  # seconds; a look each 2 s
 
 
 def kernels_uses(gateway, families=("ipv4", "ipv6")):
@@ -258,6 +259,28 @@ def test_a_busy_gateway_accuses_nobody():
         print(f"  the look took {metrics.value('conntally_collector_duration_seconds', collector='nat') * 1000:.0f} ms")
         assert not alerts_of(daemon), alerts_of(daemon)
         assert "nat-ports-exhausted" not in diagnose(stage.host).ids
+
+
+def sends_of(daemon, thread, seconds):
+    """What one of its threads asks of the kernel by netlink meanwhile, a line each."""
+    tasks = pathlib.Path(f"/proc/{daemon.process.pid}/task").iterdir()
+    task = next(task.name for task in tasks if (task / "comm").read_text().strip() == thread)
+    with tempfile.NamedTemporaryFile("r") as calls:
+        subprocess.run(["timeout", str(seconds), "strace", "-qq", "-p", task, "-e", "trace=sendto,sendmsg", "-o", calls.name], check=False)
+        return calls.read().splitlines()
+
+
+def test_the_table_is_left_alone_until_something_is_translated():
+    with Gateway(translating('oifname "eth1" masquerade')) as stage, Daemon(stage.host, QUICK) as daemon:
+        daemon.wait_ready()
+        time.sleep(3)
+        assert not sends_of(daemon, "nat", 5)
+        sender = stage.client.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stage.callback(sender.close)
+        sender.bind(("10.0.0.2", 0))
+        sender.sendto(b"x", ("10.0.1.2", 1000))
+        assert sends_of(daemon, "nat", 5)
+        wait_until(lambda: our_uses(daemon), SETTLES, "the use is counted")
 
 
 def _counted(daemon, destinations, senders):
