@@ -94,14 +94,14 @@ void PacketLedger::Take(Bytes bytes, Way way, std::uint32_t link, std::chrono::m
   if (!packet) return;
   const Key& key = packet->key;
   const Key reversed{key.destination, key.source, key.destination_port, key.source_port, key.protocol};
-  if (packet->unreachable) return TakeAnswer(key, WatchedFlow::Answer::kUnreachable, way, *packet);
+  if (packet->unreachable) return TakeAnswer(key, WatchedFlow::Answer::kUnreachable, way, link, *packet);
   if (key.protocol == IPPROTO_UDP) {
-    if (flows_.contains(reversed)) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, *packet);
+    if (flows_.contains(reversed)) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, link, *packet);
     return TakeRequest(key, way, link, when);
   }
-  if ((packet->tcp_flags & kReset) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kReset, way, *packet);
+  if ((packet->tcp_flags & kReset) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kReset, way, link, *packet);
   if ((packet->tcp_flags & kSyn) == 0) return;
-  if ((packet->tcp_flags & kAck) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, *packet);
+  if ((packet->tcp_flags & kAck) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, link, *packet);
   TakeRequest(key, way, link, when);
 }
 
@@ -128,14 +128,18 @@ void PacketLedger::TakeRequest(const Key& key, Way way, std::uint32_t link, std:
   } else {
     flow.in_link = link;
     ++flow.requests;
+    flow.asked_again += flow.answered_by_link != 0;
   }
   flow.last_request = when;
 }
 
-void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, const Packet& packet) {
+void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, std::uint32_t link,
+                              const Packet& packet) {
   const auto found = flows_.find(request);
   if (found == flows_.end()) return;
   WatchedFlow& flow = found->second;
+  // The first of them: what lies below a bridge or a VLAN sees the answer once more.
+  if (way == Way::kLeaving && flow.answered_by_link == 0) flow.answered_by_link = link;
   // A reset after the handshake is the end of a connection that was accepted.
   if (flow.answer == WatchedFlow::Answer::kNone) {
     flow.answer = answer;

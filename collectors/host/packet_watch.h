@@ -42,8 +42,10 @@ struct WatchedFlow {
   std::uint32_t out_link = 0;  // the request left by it; 0: it did not
   std::uint32_t requests = 0;  // the first and its retransmissions
   Answer answer = Answer::kNone;
-  bool answered_from_here = false;  // the answer was seen to leave, and not to arrive
-  std::uint8_t icmp_type = 0;       // of kUnreachable
+  bool answered_from_here = false;     // the answer was seen to leave, and not to arrive
+  std::uint32_t answered_by_link = 0;  // the answer left by it; 0: it did not
+  std::uint32_t asked_again = 0;       // requests after the answer had left: it did not get there
+  std::uint8_t icmp_type = 0;          // of kUnreachable
   std::uint8_t icmp_code = 0;
   std::optional<IpAddress> answered_by;       // of kUnreachable: who sent it
   std::chrono::microseconds last_request{0};  // since the watch began
@@ -90,7 +92,7 @@ class PacketLedger {
   static std::optional<Packet> Read(Bytes bytes);
   bool IsAskedFor(const Key& key) const;
   void TakeRequest(const Key& key, Way way, std::uint32_t link, std::chrono::microseconds when);
-  void TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, const Packet& packet);
+  void TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, std::uint32_t link, const Packet& packet);
 
   WatchFilter filter_;
   std::map<Key, WatchedFlow> flows_;

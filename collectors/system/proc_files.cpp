@@ -71,6 +71,7 @@ Result<std::map<std::string, std::uint64_t>> ReadNetworkCounters(const std::stri
   if (!ReadPairs(folder + "snmp", counters)) return Error{"cannot read " + folder + "snmp"};
   ReadPairs(folder + "netstat", counters);
   ReadSingles(folder + "snmp6", counters);
+  ReadSingles(folder + "xfrm_stat", counters);
   return counters;
 }
 

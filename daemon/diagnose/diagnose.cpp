@@ -91,6 +91,7 @@ void Check(const Case& facts, Report& report) {
   CheckSourceLimits(facts, report);
   CheckReversePath(facts, report);
   CheckWhoseAddress(facts, report);
+  CheckOutsideTheFirewall(facts, report);
   CheckForwarding(facts, report);
   CheckListeners(facts, report);
   CheckTracking(facts, report);

@@ -5,6 +5,7 @@ with real packets, and the table says what was told first and how certainly. A t
 import pty
 import subprocess
 
+import diagnose_staged_beyond
 import diagnose_staged_flows
 import diagnose_staged_healthy
 import diagnose_staged_rules
@@ -13,7 +14,8 @@ from diagnosis import *
 from harness import *
 
 # Each lists its stages as it is imported.
-SUITES = (diagnose_staged_ways, diagnose_staged_flows, diagnose_staged_rules, diagnose_staged_healthy)
+SUITES = (diagnose_staged_ways, diagnose_staged_flows, diagnose_staged_rules, diagnose_staged_beyond,
+          diagnose_staged_healthy)
 
 
 def test_each_staged_cause_is_named_first_and_healthy_hosts_accuse_nobody():

@@ -29,14 +29,16 @@ namespace conntally {
 
 enum class Limits : std::uint8_t { kWithin, kReached, kNotKnown };
 
+// The program that a rule's queue leads to. Packets of a stuck one wait for a verdict that does not come.
+enum class QueueReader : std::uint8_t { kNone, kStuck, kDecides };
+
 // What rules do not tell: routing (either may be empty or answer nullopt: not known), and limits.
 struct WalkRouting {
   std::function<std::optional<bool>(const IpAddress&)> is_local;
   std::function<std::optional<PacketInterface>(const Packet&)> way_out;
   // This host's address on a link, which masquerading gives to what leaves by it.
   std::function<std::optional<IpAddress>(const PacketInterface& link, Family family)> address_of;
-  // Whether a program listens at the queue.
-  std::function<std::optional<bool>(std::uint32_t queue)> has_listener;
+  std::function<std::optional<QueueReader>(std::uint32_t queue)> reader_of;
   Limits limits = Limits::kWithin;
 };
 

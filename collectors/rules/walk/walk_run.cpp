@@ -144,8 +144,10 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
   const Match match = answer.match;
   // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
   if (rule.takes_over) return Accept(ref, match, flow);
-  if (verdict == Verdict::kQueue && NobodyListens(rule))
+  if (verdict == Verdict::kQueue && AllReadersAre(QueueReader::kNone, rule))
     return Take(rule, ref, rule.queue->bypasses ? Verdict::kAccept : Verdict::kDrop, {}, answer, flow);
+  if (verdict == Verdict::kQueue && AllReadersAre(QueueReader::kStuck, rule))
+    return Take(rule, ref, Verdict::kDrop, {}, answer, flow);
   if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, answer, flow);
   const auto end = [&] {
     ++ends_;
@@ -177,10 +179,10 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
   }
 }
 
-bool WalkRun::NobodyListens(const Rule& rule) const {
-  if (!rule.queue || !routing_.has_listener) return false;
+bool WalkRun::AllReadersAre(QueueReader kind, const Rule& rule) const {
+  if (!rule.queue || !routing_.reader_of) return false;
   for (std::uint32_t queue = rule.queue->numbers.first; queue <= rule.queue->numbers.last; ++queue) {
-    if (routing_.has_listener(queue) != false) return false;
+    if (routing_.reader_of(queue) != kind) return false;
   }
   return true;
 }

@@ -39,7 +39,8 @@ class WalkRun {
   void Open(RuleRef ref, const char* why, Flow& flow);
   void Accept(RuleRef ref, Match match, Flow& flow);
   // A packet for a queue at which nobody listens.
-  bool NobodyListens(const Rule& rule) const;
+  // Of all queues that the rule leads to.
+  bool AllReadersAre(QueueReader kind, const Rule& rule) const;
   void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
   void ChangeSource(const NatTarget& target);
   void ChangeDestination(const NatTarget& target);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -159,16 +160,26 @@ bool HostFacts::IsLocal(const IpAddress& address) const {
                                   [&](const LocalAddress& local) { return local.address == address; });
 }
 
+bool HostFacts::Hangs(std::uint32_t queue) const {
+  if (!first.queues || !last.queues || !first.queues->contains(queue) || !last.queues->contains(queue)) return false;
+  const ProgramQueue &then = first.queues->at(queue), &now = last.queues->at(queue);
+  const bool decided = now.queued - now.waiting != then.queued - then.waiting;
+  return now.waiting > 0 && now.queued >= then.queued && !decided;
+}
+
 namespace {
 
-// /proc/net/netfilter/nfnetlink_queue: a line for each queue, the number first. Without the module nobody listens.
-std::optional<std::set<std::uint32_t>> ReadQueues(const std::string& proc) {
-  std::set<std::uint32_t> queues;
+// A line for each queue: its number, the program's port, packets that wait, how they are copied (2 figures), dropped (2
+// figures), queued so far (nfnetlink_queue.c, seq_show). Without the module nobody listens.
+std::optional<ProgramQueues> ReadProgramQueues(const std::string& proc) {
+  ProgramQueues queues;
   if (InodeOf(proc + "/thread-self/net/netfilter") == 0) return std::nullopt;
   std::ifstream file(proc + "/thread-self/net/netfilter/nfnetlink_queue");
   for (std::string line; std::getline(file, line);) {
-    std::uint32_t queue = 0;
-    if (std::istringstream(line) >> queue) queues.insert(queue);
+    std::array<std::uint64_t, 8> figures{};
+    std::istringstream text(line);
+    for (std::uint64_t& figure : figures) text >> figure;
+    if (text) queues[static_cast<std::uint32_t>(figures[0])] = {figures[2], figures[7]};
   }
   return queues;
 }
@@ -185,6 +196,7 @@ Reading ReadCounters(const FileRoots& roots) {
   }
   reading.network = ReadNetworkCounters(roots.proc);
   if (reading.network) ReadQueueDrops(*reading.network);
+  reading.queues = ReadProgramQueues(roots.proc);
   return reading;
 }
 
@@ -207,7 +219,6 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
   facts.sysctls = ReadSettings(roots.proc);
   facts.saved_sysctls = ReadSavedSysctls(roots.etc);
   facts.listeners = ReadListeningSockets();
-  facts.queues = ReadQueues(roots.proc);
   if (const auto established = CountEstablishedSockets()) facts.established_sockets = *established;
   facts.kernel_log = ReadKernelLog(roots.kernel_log, facts.namespace_id);
   facts.first = ReadCounters(roots);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -60,11 +59,19 @@ struct KernelLogFacts {
   std::uint64_t lost = 0;
 };
 
+// A queue that a program listens at (NFQUEUE), by /proc/net/netfilter/nfnetlink_queue.
+struct ProgramQueue {
+  std::uint64_t waiting = 0;  // packets that have no verdict
+  std::uint64_t queued = 0;   // since the program came
+};
+using ProgramQueues = std::map<std::uint32_t, ProgramQueue>;
+
 // Everything that counts, read at one moment.
 struct Reading {
   std::chrono::steady_clock::time_point when;
   Result<TableStatistics> table = Error{"not read"};
   Result<NetworkCounters> network = Error{"not read"};
+  std::optional<ProgramQueues> queues = {};  // absent: not known
 };
 
 struct HostFacts {
@@ -88,7 +95,6 @@ struct HostFacts {
   Reading first;  // before watching
   Reading last;   // after it
   Result<KernelLogFacts> kernel_log = Error{"not read"};
-  std::optional<std::set<std::uint32_t>> queues;     // that programs listen at (NFQUEUE); absent: not known
   std::optional<std::uint64_t> established_sockets;  // TCP connections of this host's own with others
   std::chrono::seconds uptime{0};
 
@@ -99,6 +105,8 @@ struct HostFacts {
   const Link* LinkOf(const std::string& name) const;
   const Neighbour* NeighbourOf(const IpAddress& address) const;  // nullptr: nobody asked for it
   bool IsLocal(const IpAddress& address) const;                  // one of this host's addresses, or of 127.0.0.0/8
+  // Packets wait at the queue, and its program decided on none between the readings.
+  bool Hangs(std::uint32_t queue) const;
 };
 
 // More are left out, and counted.

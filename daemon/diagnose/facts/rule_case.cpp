@@ -10,6 +10,7 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kLinksMax = 8;
+constexpr double kSecondsToDecide = 0.5;  // a queue's program, on one packet at least
 
 bool SameRules(const FirewallReading& before, const FirewallReading& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
@@ -97,8 +98,11 @@ WalkRouting RuleCase::Routing() const {
   routing.is_local = [this](const IpAddress& address) -> std::optional<bool> { return inputs.host.IsLocal(address); };
   routing.way_out = [this](const Packet& packet) { return WayOut(packet); };
   routing.address_of = [this](const PacketInterface& link, Family family) { return AddressOn(link.index, family); };
-  routing.has_listener = [this](std::uint32_t queue) -> std::optional<bool> {
-    return inputs.host.queues ? std::optional(inputs.host.queues->contains(queue)) : std::nullopt;
+  routing.reader_of = [this](std::uint32_t queue) -> std::optional<QueueReader> {
+    const auto& queues = inputs.host.first.queues;
+    if (!queues) return std::nullopt;
+    if (!queues->contains(queue)) return QueueReader::kNone;
+    return seconds() >= kSecondsToDecide && inputs.host.Hangs(queue) ? QueueReader::kStuck : QueueReader::kDecides;
   };
   return routing;
 }

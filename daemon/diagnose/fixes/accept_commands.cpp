@@ -265,6 +265,12 @@ void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Fi
   const Rule* rule = stop.rule ? &walker_.rule(*stop.rule) : nullptr;
   const std::string owner =
       OwnerOf(walker_.snapshot(), base.backend, base.family, base.table, rule != nullptr ? rule->chain : base.name);
+  if (rule != nullptr && RefusesWhatNobodyServes(*rule)) {
+    finding.decide =
+        "which pods are to serve it: kube-proxy refuses what has no endpoint, and whoever accepts it sends it nowhere "
+        "(`kubectl get endpointslices -A`)";
+    return;
+  }
   const std::string by_hand =
       owner.empty() ? "" : "; " + owner + " owns these rules, and undoes what a hand changes when it next writes them";
   std::vector<Fix> fixes = ByOwner(owner, stop, packet);

@@ -47,6 +47,8 @@ bool FitsNftString(const std::string& text);
 // empty: nobody known.
 std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
                     const std::string& chain);
+// kube-proxy's: a service's address leads to its endpoints alone, and to nobody by itself.
+bool RefusesWhatNobodyServes(const Rule& rule);
 
 class FirewallCommands {
  public:

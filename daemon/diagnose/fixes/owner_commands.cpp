@@ -35,6 +35,11 @@ bool IsPlain(const std::vector<RuleCondition>& conditions) {
 
 }  // namespace
 
+bool RefusesWhatNobodyServes(const Rule& rule) {
+  return rule.table == "kube-proxy" || rule.chain == "KUBE-SERVICES" || rule.chain == "KUBE-EXTERNAL-SERVICES" ||
+         rule.chain == "KUBE-NODEPORTS";
+}
+
 std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const {
   if (std::find(tools_.missing.begin(), tools_.missing.end(), owner) != tools_.missing.end() || !packet.source)
     return {};

@@ -199,16 +199,25 @@ void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& 
 // The answer of another host, that it is not ours to look into.
 void CheckBehind(const Case& facts, Report& report) {
   if (!facts.watched) return;
+  // The filter of what is watched does not know the translated address: its resets are only seen to leave.
+  const auto& translated = facts.outcome.translated_to;
   std::uint64_t resets = 0;
   for (const WatchedFlow& flow : facts.watched->flows) {
-    resets +=
-        flow.answer == WatchedFlow::Answer::kReset && !flow.answered_from_here && !facts.host.IsLocal(flow.destination);
+    const bool of_another = !flow.answered_from_here && !facts.host.IsLocal(flow.destination);
+    const bool of_translated = translated && facts.outcome.passes == Match::kYes;
+    resets += flow.answer == WatchedFlow::Answer::kReset && (of_another || of_translated);
   }
-  if (resets == 0 || !facts.question.destination) return;
+  if (resets == 0 || (!facts.question.destination && !translated)) return;
   Finding finding;
   finding.id = FindingId::kNoListener;
-  finding.title = fmt::format("{} refuses by itself: its reset arrives here", facts.question.destination->ToString());
+  finding.title = fmt::format("{} refuses by itself: its reset arrives here",
+                              (translated ? translated->address : *facts.question.destination).ToString());
   finding.certainty = 0.85;
+  if (translated) {
+    finding.evidence.push_back(
+        fmt::format("a rule translates the asked traffic to {}{}: {}", translated->address.ToString(),
+                    translated->port ? fmt::format(" port {}", *translated->port) : "", translated->rule));
+  }
   TellWatched(facts, finding);
   finding.cause =
       "nobody listens there, or a firewall between here and there answers in its name; this host lets the packets "
@@ -224,6 +233,7 @@ void CheckBehind(const Case& facts, Report& report) {
 
 void CheckListeners(const Case& facts, Report& report) {
   const Question& question = facts.question;
+  if (facts.outcome.translated_to) return CheckBehind(facts, report);
   if (!facts.host.routes.destination_is_local) {
     if (!question.source || facts.host.routes.source_is_local) CheckOwnPorts(facts, report);
     return CheckBehind(facts, report);

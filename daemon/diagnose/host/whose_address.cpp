@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "daemon/diagnose/host/host_findings.h"
 
@@ -104,32 +105,21 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
   return true;
 }
 
-// What a link's queueing discipline, or a filter at it, drops is seen on the wire to arrive (tc ingress comes behind
-// the taps), or not to leave, and no rule counts it.
-void CheckTrafficControl(const Case& facts, Report& report) {
-  if (!facts.watched || !facts.host.first.network || !facts.host.last.network) return;
-  const bool fails = !facts.watched->stalled.empty() ||
-                     std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(),
-                                 [&](const WatchedFlow& flow) { return facts.watched->IsUnanswered(flow); });
-  if (!fails) return;
-  for (const Link& link : *facts.host.links) {
-    for (const char* where : {"ingress", "root"}) {
-      const std::uint64_t growth = facts.Growth(fmt::format("Queue.{}.{}", link.name, where));
-      if (growth == 0) continue;
-      const bool ingress = std::string_view(where) == "ingress";
-      Finding finding;
-      finding.id = FindingId::kDropRule;
-      finding.certainty = ingress ? 0.75 : 0.5;
-      finding.title = fmt::format("Traffic control at {} of {} dropped {} packets meanwhile, perhaps of this traffic",
-                                  ingress ? "the filters (clsact, ingress)" : "the queue", link.name, Grouped(growth));
-      finding.evidence = {fmt::format("tc -s qdisc show dev {}: {} more were dropped in the last {}", link.name,
-                                      Grouped(growth), Lasting(facts.ObservedSeconds()))};
-      finding.cause = "tc's filters and queues drop outside of the firewall: no rule of nftables or iptables sees it";
-      finding.decide =
-          fmt::format("which filter it is, and whether it is wanted: `tc filter show dev {} {}`", link.name, where);
-      report.findings.push_back(std::move(finding));
-    }
+// Rules send the asked traffic to a host that has to be there, and to answer.
+void CheckTranslatedTo(const Case& facts, const TranslatedTo& to, Report& report) {
+  const std::size_t before = report.findings.size();
+  if (to.route.kind == Route::Kind::kUnreachable) {
+    Add(facts, fmt::format("There is no way to {}, to which a rule translates this traffic", to.address.ToString()),
+        0.95, {fmt::format("the kernel's answer for {}: {}", to.address.ToString(), std::strerror(to.route.error))},
+        "the packet passes the rules, and then has nowhere to go",
+        "whether the rule is to name another host, or a route to this one is missing: `ip route get " +
+            to.address.ToString() + "`",
+        report);
+  } else {
+    TellUnanswered(facts, to.address, to.route, report);
   }
+  if (report.findings.size() > before)
+    report.findings.back().evidence.push_back("a rule translates the asked traffic to it: " + to.rule);
 }
 
 }  // namespace
@@ -137,11 +127,11 @@ void CheckTrafficControl(const Case& facts, Report& report) {
 void CheckWhoseAddress(const Case& facts, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
   if (!facts.host.addresses || !facts.host.links) return;
-  CheckTrafficControl(facts, report);
   const auto& asked = facts.question.destination;
   if (facts.question.source && !routes.source_is_local && routes.to_source && *routes.to_source &&
       TellUnanswered(facts, *facts.question.source, **routes.to_source, report))
     return;
+  if (facts.outcome.translated_to) return CheckTranslatedTo(facts, *facts.outcome.translated_to, report);
   if (!asked || routes.destination_is_local || facts.outcome.destination_translated) return;
   if (TellIpv6IsOff(facts, *asked, report)) return;
   if (routes.same_network) return TellOfOneNetwork(facts, *asked, report);

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "daemon/diagnose/rules/answers.h"
+#include "daemon/diagnose/rules/connections/answers.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -1,12 +1,12 @@
 #include "daemon/diagnose/rules/rule_findings.h"
 
-#include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
-#include <set>
-
+#include "daemon/diagnose/rules/connections/connection_findings.h"
 #include "daemon/diagnose/rules/fix_trial.h"
+#include "daemon/diagnose/rules/stopped/stop_findings.h"
+#include "daemon/diagnose/rules/translation/translation_findings.h"
+#include "daemon/diagnose/rules/upkeep/upkeep_findings.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -22,27 +22,6 @@ void TellWhatIsNotWalked(const RuleCase& rules, Report& report) {
 }
 
 }  // namespace
-
-std::string Traffic(const Packet& packet) {
-  std::string text = "traffic";
-  if (packet.protocol) {
-    switch (*packet.protocol) {
-      case IPPROTO_TCP: text = "TCP"; break;
-      case IPPROTO_UDP: text = "UDP"; break;
-      case IPPROTO_ICMP: text = "ICMP"; break;
-      case IPPROTO_ICMPV6: text = "ICMPv6"; break;
-      default: text = "protocol " + std::to_string(*packet.protocol);
-    }
-  }
-  if (packet.source) text += " from " + packet.source->ToString();
-  if (packet.destination && packet.destination_is_local != true) text += " to " + packet.destination->ToString();
-  if (packet.destination_port && packet.destination_port->first == packet.destination_port->last) {
-    text += " to port " + std::to_string(packet.destination_port->first);
-  } else if (packet.source_port && packet.source_port->first == packet.source_port->last) {
-    text += " from port " + std::to_string(packet.source_port->first);
-  }
-  return text;
-}
 
 RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   const RuleCase rules(inputs);
@@ -60,7 +39,8 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   CheckOtherWaysIn(rules, report);
   CheckStaleEntries(rules, report);
   CheckArp(rules, report);
-  CheckTranslation(rules, report);
+  CheckDestinationTranslation(rules, report);
+  CheckSourceTranslation(rules, report);
   CheckRuleLimits(rules, report);
   TryFixes(rules, report);
   CheckSuspects(rules, report);

@@ -129,6 +129,19 @@ TEST_CASE("UDP is watched where it is asked for") {
   CHECK(Only(ledger).answer == Answer::kAccepted);
 }
 
+TEST_CASE("by which link answers leave, and whether they are asked for again") {
+  PacketLedger ledger({});
+  const Packet asks = Ip(2, 1, 6, Tcp(5000, 80, kSyn)), answers = Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck));
+  ledger.Take(asks, Way::kArriving, 7, microseconds(10));
+  CHECK(Only(ledger).answered_by_link == 0);
+  ledger.Take(answers, Way::kLeaving, 8, microseconds(20));  // a bridge
+  ledger.Take(answers, Way::kLeaving, 9, microseconds(20));  // and its port
+  CHECK(Only(ledger).answered_by_link == 8);
+  CHECK(Only(ledger).asked_again == 0);
+  ledger.Take(asks, Way::kArriving, 7, microseconds(30));
+  CHECK(Only(ledger).asked_again == 1);
+}
+
 TEST_CASE("only what was asked for is kept") {
   WatchFilter filter;
   filter.source = IpAddress::Parse("10.0.0.2");

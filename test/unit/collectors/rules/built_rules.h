@@ -31,6 +31,7 @@ inline RuleCondition In(const char* name, bool negated = false) {
 struct BuiltRule {
   Rule rule;
   std::uint64_t packets = 0;  // that it has counted
+  bool counted = true;        // it has a counter
   std::uint64_t rose = 0;     // and since the reading before
 };
 
@@ -83,6 +84,7 @@ class Firewall {
  private:
   struct Counts {
     std::uint64_t packets, rose;
+    bool counted;
   };
 
   Firewall& Add(RuleChain chain, std::string table, std::string name, std::vector<BuiltRule> rules, RuleFamily family,
@@ -96,7 +98,7 @@ class Firewall {
       built.rule.backend = backend, built.rule.family = family, built.rule.table = table, built.rule.chain = name;
       if (backend == RuleBackend::kNftables) built.rule.handle = ruleset.rules.size() + 10;
       ruleset.rules.push_back(std::move(built.rule));
-      counts_[backend].push_back({built.packets, built.rose});
+      counts_[backend].push_back({built.packets, built.rose, built.counted});
     }
     ruleset.chains.push_back(std::move(chain));
     return *this;
@@ -110,7 +112,8 @@ class Firewall {
       BackendReading& one = snapshot.backends[backend];
       one.present = one.success = true;
       for (const Counts& counts : counts_.at(backend))
-        one.counters.emplace_back(RuleCounter{counts.packets - (now ? 0 : counts.rose), 0});
+        one.counters.push_back(counts.counted ? std::optional(RuleCounter{counts.packets - (now ? 0 : counts.rose), 0})
+                                              : std::nullopt);
       one.policies.resize(ruleset.chains.size());
       one.sets = std::make_shared<std::vector<AddressSet>>(
           backend == RuleBackend::kNftables ? sets_ : std::vector<AddressSet>());

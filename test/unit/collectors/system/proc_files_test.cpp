@@ -31,12 +31,14 @@ TEST_CASE("network counters are pairs of lines, and a negative one is no end of 
   proc.Write("thread-self/net/snmp", "Ip: Forwarding InAddrErrors\nIp: 2 7\nTcp: MaxConn OutRsts\nTcp: -1 9\n");
   proc.Write("thread-self/net/netstat", "TcpExt: ListenDrops IPReversePathFilter\nTcpExt: 3 4\n");
   proc.Write("thread-self/net/snmp6", "Ip6InNoRoutes                    5\n");
+  proc.Write("thread-self/net/xfrm_stat", "XfrmInPolBlock          \t6\n");
   const auto counters = ReadNetworkCounters(proc.path);
   REQUIRE(counters);
   CHECK(counters->at("Ip.InAddrErrors") == 7);
   CHECK(counters->at("Tcp.OutRsts") == 9);
   CHECK(counters->at("TcpExt.IPReversePathFilter") == 4);
   CHECK(counters->at("Ip6InNoRoutes") == 5);
+  CHECK(counters->at("XfrmInPolBlock") == 6);
 }
 
 TEST_CASE("counters that cannot be read say which") {

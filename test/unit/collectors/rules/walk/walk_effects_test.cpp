@@ -9,16 +9,19 @@ TEST_CASE("a queue drops where nobody listens, and is open where somebody does")
   BuiltRule queue = Does(Verdict::kQueue, {ToPort(80)});
   queue.rule.queue = RuleQueue{{0, 1}, false};
   WalkRouting routing;
-  std::optional<bool> listens = false;
-  routing.has_listener = [&](std::uint32_t number) { return number == 1 ? listens : false; };
-  CHECK(RuleOf(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing)) == 0);
-  listens = true;
-  CHECK(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing).passes == Match::kMaybe);
-  listens = std::nullopt;
-  CHECK(Of(Input(Verdict::kAccept, {queue}), Syn(80), routing).passes == Match::kMaybe);
-  listens = false;
+  std::optional<QueueReader> other = QueueReader::kNone, second = other;
+  routing.reader_of = [&](std::uint32_t number) { return number == 1 ? second : other; };
+  const auto walked = [&](Verdict policy) { return Of(Input(policy, {queue}), Syn(80), routing); };
+  CHECK(RuleOf(walked(Verdict::kAccept)) == 0);
+  second = QueueReader::kDecides;
+  CHECK(walked(Verdict::kAccept).passes == Match::kMaybe);
+  second = std::nullopt;
+  CHECK(walked(Verdict::kAccept).passes == Match::kMaybe);
   queue.rule.queue->bypasses = true;
-  CHECK(Of(Input(Verdict::kDrop, {queue}), Syn(80), routing).passes == Match::kYes);
+  other = second = QueueReader::kNone;
+  CHECK(walked(Verdict::kDrop).passes == Match::kYes);
+  other = second = QueueReader::kStuck;  // there is somebody, so that nothing goes past
+  CHECK(RuleOf(walked(Verdict::kAccept)) == 0);
 }
 
 TEST_CASE("what synproxy takes over no policy drops") {

@@ -26,11 +26,12 @@ WatchedPackets Watched(std::uint16_t port, std::uint32_t attempts, WatchedFlow::
 }
 
 // Accepts by a condition that nobody understands, and drops all else.
-AskedRules AcceptsPerhaps(std::uint64_t taken) {
+AskedRules AcceptsPerhaps(std::optional<std::uint64_t> taken) {
   AskedRules rules;
   BuiltRule accept = Does(Verdict::kAccept, {Tcp(), ToPort(80)}, "meta hour 8-18 tcp dport 80 accept");
   accept.rule.fully_understood = false;
-  accept.packets = taken;
+  accept.counted = taken.has_value();
+  accept.packets = taken.value_or(0);
   rules.firewall.Base("filter", "input", "input", 0, Verdict::kDrop, {accept});
   rules.Ask("192.0.2.7", 80);
   return rules;
@@ -39,7 +40,15 @@ AskedRules AcceptsPerhaps(std::uint64_t taken) {
 }  // namespace
 
 TEST_CASE("a policy behind an accept that is not understood is not accused where the accept takes such packets") {
-  SECTION("nothing was seen, and the accept took none") { CHECK(AcceptsPerhaps(0).Ids() == Strings{"drop-policy"}); }
+  SECTION("nothing was seen, and the accept took none") {
+    const auto findings = AcceptsPerhaps(0).Look().findings;
+    REQUIRE(findings.size() == 1);
+    CHECK(findings[0].id == diagnose::FindingId::kDropPolicy);
+    CHECK(findings[0].certainty > 0.5);
+  }
+  SECTION("nothing was seen, and what the accept took nobody counts") {
+    CHECK(AcceptsPerhaps(std::nullopt).Look().findings.at(0).certainty < 0.5);
+  }
   SECTION("nothing was seen, and the accept took some") { CHECK(AcceptsPerhaps(12).Ids().empty()); }
   SECTION("all that was seen is accepted") {
     AskedRules rules = AcceptsPerhaps(0);

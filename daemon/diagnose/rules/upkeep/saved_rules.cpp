@@ -14,7 +14,7 @@
 
 #include "collectors/rules/text/rule_texts.h"
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/upkeep/upkeep_findings.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
@@ -6,20 +6,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/diagnose/facts/case.h"
 #include "daemon/diagnose/facts/refusal.h"
-#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/stopped/stop_findings.h"
 
 namespace conntally::diagnose {
 namespace {
-
-std::string WayThrough(const RuleCase& rules, const Walk& walk) {
-  std::string way;
-  for (const ChainRef ref : walk.path) {
-    const RuleChain& chain = rules.walker.chain(ref);
-    way += fmt::format("{}{} {} {}", way.empty() ? "" : ", ", NameOf(chain.family), chain.table, chain.name);
-  }
-  return way;
-}
 
 // Where one rule set lets a packet pass, another may still stop it, and the other way round.
 std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& packet) {
@@ -30,34 +22,6 @@ std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& pac
   if (stop.certainty != Match::kYes)
     cause += "; rules before it that could not be told for certain may let some of it pass";
   return cause;
-}
-
-// What is stopped for all that is known; else what is stopped unless a rule before it happens to accept this very
-// source.
-const Decision* Deciding(const Walk& walk) {
-  if (const Decision* stop = walk.stop()) return stop;
-  if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes()) return nullptr;
-  return &walk.stops.back();
-}
-
-// A rule that is about this very source, when nothing else of the traffic was said: it may ask for a port besides.
-const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const Packet& packet) {
-  if (!packet.source) return nullptr;
-  const ConditionMatcher matcher(rules.inputs.after);
-  for (const Decision& stop : walk.stops) {
-    if (!stop.rule) continue;
-    std::vector<RuleRef> refs = stop.jumps;
-    refs.push_back(*stop.rule);
-    for (const RuleRef ref : refs) {
-      const Rule& rule = rules.walker.rule(ref);
-      for (const RuleCondition& condition : rule.conditions) {
-        if (condition.kind == RuleCondition::Kind::kSource && !condition.negated &&
-            matcher.Condition(rule, condition, packet).match == Match::kYes)
-          return &stop;
-      }
-    }
-  }
-  return nullptr;
 }
 
 bool AsksForTheSource(const RuleCondition& condition) {
@@ -108,54 +72,18 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
   report.findings.push_back(std::move(finding));
 }
 
-// What may be told of one packet that was asked about.
-void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes,
-             Report& report) {
-  const Question& question = rules.inputs.question;
-  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a
-  // firewall's work.
-  if (another_passes && !walk.stops.empty() && !walk.stops.back().rule) return;
-  const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
-  double scale = (forwarding_is_off ? 0.6 : 1) * (another_passes ? 0.6 : 1);
-  if (!only_one && !question.source && !asked.leaves)
-    scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
-  if (const Decision* stop = Deciding(walk)) {
-    const bool whole = walk.passes == Match::kNo;
-    const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
-    if (!whole && !grows && MostLikelyPasses(rules, walk)) return;
-    // A policy that drops what nobody said much about is how a firewall should be.
-    const bool says_little = !question.destination_port && !question.protocol;
-    if (says_little && !whole) {
-      if (const Decision* named = NamingTheSource(rules, walk, asked.packet))
-        AddStopped(rules, walk, *named, asked, 0.75, report);
-      return;
-    }
-    AddStopped(rules, walk, *stop, asked, (whole ? 0.98 : question.source ? 0.6 : 0.5) * scale, report);
+void TellQueue(const RuleCase& rules, const RuleQueue& queue, Finding& finding) {
+  const std::uint32_t first = queue.numbers.first;
+  if (!rules.inputs.host.Hangs(first)) {
+    finding.title += ": nobody listens at its queue";
+    finding.evidence.push_back(
+        "/proc/net/netfilter/nfnetlink_queue lists no program at that queue, and the rule does not bypass it");
     return;
   }
-  if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) {
-    const bool grows = named->rule && rules.Growth(*named->rule) > 0;
-    AddStopped(rules, walk, *named, asked, (grows ? 0.9 : 0.75) * scale, report);
-    return;
-  }
-  // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
-  for (const Decision& stop : walk.stops) {
-    const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
-    if (growth > 0)
-      AddStopped(rules, walk, stop, asked, std::max(CertaintyOfGrowth(rules, growth), 0.5) * scale, report);
-  }
-}
-
-std::optional<MarkedRoute> MarkedRouteOf(const RuleCase& rules, const Walk& walk) {
-  const Packet& packet = walk.packet;
-  if (!walk.forwarded || packet.mark.value_or(0) == 0 || !packet.destination || !packet.source || !packet.in) return {};
-  const RouteQuestion question{*packet.destination, packet.source, packet.in->index, *packet.mark};
-  auto route = rules.inputs.find_route(question);
-  if (!route) return {};
-  // A packet that arrives is refused with the same error as a source that no packet can have.
-  if (route->kind == Route::Kind::kFiltered && FindRefusal(rules.inputs.host, question))
-    route->kind = Route::Kind::kUnreachable;
-  return MarkedRoute{question, *route};
+  finding.title += ": the program at its queue does not decide";
+  finding.evidence.push_back(fmt::format(
+      "/proc/net/netfilter/nfnetlink_queue: {} packets wait at queue {}, and in {} its program decided on none",
+      rules.inputs.host.last.queues->at(first).waiting, first, Lasting(rules.seconds())));
 }
 
 }  // namespace
@@ -183,6 +111,36 @@ void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, c
     certainty -= 0.02;
   }
   if (!on_purpose) AddPlainStop(rules, walk, stop, asked, certainty, report);
+}
+
+std::string WayThrough(const RuleCase& rules, const Walk& walk) {
+  std::string way;
+  for (const ChainRef ref : walk.path) {
+    const RuleChain& chain = rules.walker.chain(ref);
+    way += fmt::format("{}{} {} {}", way.empty() ? "" : ", ", NameOf(chain.family), chain.table, chain.name);
+  }
+  return way;
+}
+
+std::string Traffic(const Packet& packet) {
+  std::string text = "traffic";
+  if (packet.protocol) {
+    switch (*packet.protocol) {
+      case IPPROTO_TCP: text = "TCP"; break;
+      case IPPROTO_UDP: text = "UDP"; break;
+      case IPPROTO_ICMP: text = "ICMP"; break;
+      case IPPROTO_ICMPV6: text = "ICMPv6"; break;
+      default: text = "protocol " + std::to_string(*packet.protocol);
+    }
+  }
+  if (packet.source) text += " from " + packet.source->ToString();
+  if (packet.destination && packet.destination_is_local != true) text += " to " + packet.destination->ToString();
+  if (packet.destination_port && packet.destination_port->first == packet.destination_port->last) {
+    text += " to port " + std::to_string(packet.destination_port->first);
+  } else if (packet.source_port && packet.source_port->first == packet.source_port->last) {
+    text += " from port " + std::to_string(packet.source_port->first);
+  }
+  return text;
 }
 
 FindingId IdOf(const Decision& stop) {
@@ -217,9 +175,7 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
   }
   finding.evidence = {rules.Place(stop), rules.Counted(stop)};
   if (stop.rule && rules.walker.rule(*stop.rule).queue) {
-    finding.title += ": nobody listens at its queue";
-    finding.evidence.push_back(
-        "/proc/net/netfilter/nfnetlink_queue lists no program at that queue, and the rule does not bypass it");
+    TellQueue(rules, *rules.walker.rule(*stop.rule).queue, finding);
   }
   TellOwner(rules, stop, packet, finding);
   finding.cause = Cause(rules, stop, packet);
@@ -246,49 +202,6 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
       "whether all are to pass whom rule {} of chain {} accepts: then it belongs before rule {} of chain {}",
       late.position + 1, late.chain, stops.position + 1, stops.chain);
   return finding;
-}
-
-RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
-  RuleOutcome outcome;
-  const std::vector<AskedPacket> asked = rules.Asked();
-  std::vector<Walk> walks;
-  for (const AskedPacket& one : asked) walks.push_back(rules.Through(one));
-  const bool says_who = rules.inputs.question.source || rules.inputs.question.destination;
-  const bool one_passes =
-      !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    const AskedPacket& one = asked[i];
-    const Walk& walk = walks[i];
-    outcome.passes = Both(outcome.passes, walk.passes);
-    if (walk.destination_nat || walk.destination_nat_open) {
-      outcome.destination_translated = true;
-      outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;
-      const std::optional<NumberRange>& port = walk.packet.destination_port;
-      const bool to_here =
-          walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
-      if (to_here && walk.passes == Match::kYes) {
-        outcome.redirected_to = static_cast<std::uint16_t>(port->first);
-        outcome.redirected_address = walk.packet.destination;
-      }
-    }
-    if (walk.passes == Match::kYes) outcome.marked_route = MarkedRouteOf(rules, walk);
-    TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
-    const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
-    report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
-                                         walk.passes == Match::kYes ? "they let it pass"
-                                         : walk.passes == Match::kNo
-                                             ? "they stop it"
-                                             : "they stop some of it, or what they ask is not known",
-                                         walk.path.empty() ? "there are none" : WayThrough(rules, walk)));
-    if (walk.passes != Match::kMaybe) continue;
-    for (const Unevaluated& open : walk.unevaluated) {
-      const std::uint64_t packets = rules.Packets(open.rule).value_or(0);
-      report.not_checked.push_back({rules.commands.Place(open.rule),
-                                    open.why + (packets > 0 ? fmt::format("; it took {} packets", packets) : "")});
-    }
-    if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
-  }
-  return outcome;
 }
 
 }  // namespace conntally::diagnose

@@ -1,5 +1,5 @@
 // Who writes the rule that stops something, and how he is told what he does not want.
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/diagnose/rules/entries.h"
+#include "daemon/diagnose/rules/connections/entries.h"
 
 #include <netinet/in.h>
 

@@ -5,6 +5,10 @@
 
 namespace conntally::diagnose {
 
+// "tcp from 192.0.2.7 to port 22"
+std::string Traffic(const Packet& packet);
+// The base chains that it passed.
+std::string WayThrough(const RuleCase& rules, const Walk& walk);
 FindingId IdOf(const Decision& stop);
 // What a client hears of it.
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
@@ -19,6 +23,8 @@ void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, c
 // Where not all rules are understood: what was seen on the wire, or else what they counted, says that such packets
 // pass.
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk);
+// Nobody was seen to try, and a rule that is not understood, which has no counter, may let such packets pass.
+bool MayPassUncounted(const RuleCase& rules, const Walk& walk);
 // An accept behind the rule that stops the packet; needs Walk::late_accept and a rule that stops.
 Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop, double certainty);
 

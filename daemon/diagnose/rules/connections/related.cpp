@@ -8,9 +8,9 @@
 #include <algorithm>
 
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/entries.h"
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/connections/connection_findings.h"
+#include "daemon/diagnose/rules/connections/entries.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -1,8 +1,8 @@
 // What was seen on the wire, held against the rules.
 #include <algorithm>
 
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/stopped/stop_findings.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {
@@ -13,13 +13,25 @@ bool AllIsAccepted(const RuleCase& rules, const std::vector<WatchedFlow>& flows)
          });
 }
 
-// A rule that was not understood stands before what would stop the packet, and has taken packets: most likely such
-// ones.
-bool MostLikelyTakenBefore(const RuleCase& rules, const Walk& walk) {
-  return std::any_of(walk.unevaluated.begin(), walk.unevaluated.end(), [&](const Unevaluated& open) {
+bool SawAttempts(const RuleCase& rules) {
+  return rules.inputs.watched != nullptr && !rules.inputs.watched->flows.empty();
+}
+
+// By rules that were not understood, stop nothing, and stand before what would stop the packet.
+struct TakenBefore {
+  bool uncounted = false;     // one of them has no counter
+  std::uint64_t packets = 0;  // of the busiest
+};
+TakenBefore TakenBeforeOf(const RuleCase& rules, const Walk& walk) {
+  TakenBefore taken;
+  for (const Unevaluated& open : walk.unevaluated) {
     const Verdict verdict = rules.walker.rule(open.rule).verdict;
-    return verdict != Verdict::kDrop && verdict != Verdict::kReject && rules.Packets(open.rule).value_or(0) > 0;
-  });
+    if (verdict == Verdict::kDrop || verdict == Verdict::kReject) continue;
+    const auto packets = rules.Packets(open.rule);
+    taken.uncounted = taken.uncounted || !packets;
+    taken.packets = std::max(taken.packets, packets.value_or(0));
+  }
+  return taken;
 }
 
 // It was on its way to a port of this host that nobody listens on: that it is stopped is nobody's trouble.
@@ -35,9 +47,12 @@ bool NobodyListens(const RuleCase& rules, const Packet& packet, const Walk& walk
 }  // namespace
 
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk) {
-  const WatchedPackets* const watched = rules.inputs.watched;
-  return watched != nullptr && !watched->flows.empty() ? AllIsAccepted(rules, watched->flows)
-                                                       : MostLikelyTakenBefore(rules, walk);
+  return SawAttempts(rules) ? AllIsAccepted(rules, rules.inputs.watched->flows)
+                            : TakenBeforeOf(rules, walk).packets > 0;  // most likely such packets
+}
+
+bool MayPassUncounted(const RuleCase& rules, const Walk& walk) {
+  return !SawAttempts(rules) && TakenBeforeOf(rules, walk).uncounted;
 }
 
 void CheckWatchedTraffic(const RuleCase& rules, Report& report) {

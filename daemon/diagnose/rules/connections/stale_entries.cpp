@@ -6,12 +6,10 @@
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
-
 #include "collectors/tally/protocol_names.h"
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/entries.h"
-#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/connections/connection_findings.h"
+#include "daemon/diagnose/rules/connections/entries.h"
 
 namespace conntally::diagnose {
 namespace {

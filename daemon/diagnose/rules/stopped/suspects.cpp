@@ -5,8 +5,8 @@
 #include <set>
 
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/stopped/stop_findings.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {

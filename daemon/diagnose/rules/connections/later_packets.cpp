@@ -8,13 +8,12 @@
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
 #include <set>
 
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/entries.h"
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/connections/connection_findings.h"
+#include "daemon/diagnose/rules/connections/entries.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {

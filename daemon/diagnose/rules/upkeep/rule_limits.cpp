@@ -1,15 +1,14 @@
 // Limits that rules put upon a source, and sources that are at them. The kernel does not tell its counts, so
 // connections are counted here, as the rule would (net/netfilter/nf_conncount.c: those that are over are not counted);
 // of rates only the rule's own counter is seen.
-#include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
+#include "daemon/diagnose/rules/upkeep/upkeep_findings.h"
 
 namespace conntally::diagnose {
 namespace {

@@ -6,7 +6,7 @@
 #include <cctype>
 
 #include "daemon/diagnose/facts/case.h"
-#include "daemon/diagnose/rules/rule_findings.h"
+#include "daemon/diagnose/rules/upkeep/upkeep_findings.h"
 
 namespace conntally::diagnose {
 namespace {

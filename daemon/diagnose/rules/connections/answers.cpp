@@ -1,12 +1,10 @@
-#include "daemon/diagnose/rules/answers.h"
+#include "daemon/diagnose/rules/connections/answers.h"
 
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
-
-#include "daemon/diagnose/rules/rule_findings.h"
-#include "daemon/diagnose/rules/stopped_traffic.h"
+#include "daemon/diagnose/rules/connections/connection_findings.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {

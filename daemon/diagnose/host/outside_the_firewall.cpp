@@ -1,0 +1,118 @@
+// What drops packets outside of the rules of nftables and iptables, and what sends answers another way than packets
+// came.
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "daemon/diagnose/facts/watched_text.h"
+#include "daemon/diagnose/host/host_findings.h"
+
+namespace conntally::diagnose {
+namespace {
+
+bool Fails(const Case& facts) {
+  return !facts.watched->stalled.empty() ||
+         std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(),
+                     [&](const WatchedFlow& flow) { return facts.watched->IsUnanswered(flow); });
+}
+
+// What a link's queueing discipline, or a filter at it, drops is seen on the wire to arrive (tc ingress comes behind
+// the taps), or not to leave, and no rule counts it.
+void CheckTrafficControl(const Case& facts, Report& report) {
+  for (const Link& link : *facts.host.links) {
+    for (const char* where : {"ingress", "root"}) {
+      const std::uint64_t growth = facts.Growth(fmt::format("Queue.{}.{}", link.name, where));
+      if (growth == 0) continue;
+      const bool ingress = std::string_view(where) == "ingress";
+      Finding finding;
+      finding.id = FindingId::kDropRule;
+      finding.certainty = ingress ? 0.75 : 0.5;
+      finding.title = fmt::format("Traffic control at {} of {} dropped {} packets meanwhile, perhaps of this traffic",
+                                  ingress ? "the filters (clsact, ingress)" : "the queue", link.name, Grouped(growth));
+      finding.evidence = {fmt::format("tc -s qdisc show dev {}: {} more were dropped in the last {}", link.name,
+                                      Grouped(growth), Lasting(facts.ObservedSeconds()))};
+      finding.cause = "tc's filters and queues drop outside of the firewall: no rule of nftables or iptables sees it";
+      finding.decide =
+          fmt::format("which filter it is, and whether it is wanted: `tc filter show dev {} {}`", link.name, where);
+      report.findings.push_back(std::move(finding));
+    }
+  }
+}
+
+// Drops of IPsec's policies and states (Documentation/networking/xfrm/xfrm_proc.rst), and what they mean.
+struct IpsecDrop {
+  const char* counter;
+  const char* meaning;
+};
+constexpr auto kIpsecDrops = std::to_array<IpsecDrop>({
+    {"XfrmInPolBlock", "a policy of action block is for what comes in or is forwarded"},
+    {"XfrmOutPolBlock", "a policy of action block is for what goes out"},
+    {"XfrmInTmplMismatch", "a policy wants it encrypted, and it came in the clear, or by another state"},
+    {"XfrmInNoPols", "it came encrypted, and no policy is for it"},
+    {"XfrmInNoStates", "it came encrypted by a state that this host does not have"},
+    {"XfrmInStateExpired", "the state that it came by has expired"},
+    {"XfrmInStateProtoError", "it could not be decrypted: the keys or algorithms differ"},
+    {"XfrmInStateSeqError", "its sequence number was seen before, or is out of the window"},
+    {"XfrmOutNoStates", "a policy wants it encrypted, and there is no state for that"},
+    {"XfrmOutBundleGenError", "a policy wants it encrypted, and there is no way to"},
+    {"XfrmOutStateExpired", "the state that encrypts it has expired"},
+});
+
+void CheckIpsec(const Case& facts, Report& report) {
+  for (const IpsecDrop& drop : kIpsecDrops) {
+    const std::uint64_t growth = facts.Growth(drop.counter);
+    if (growth == 0) continue;
+    Finding finding;
+    finding.id = FindingId::kDropRule;
+    finding.certainty = 0.75;
+    finding.title = fmt::format("IPsec dropped {} packets meanwhile, perhaps of this traffic", Grouped(growth));
+    finding.evidence = {fmt::format("/proc/net/xfrm_stat: {} rose by {} in the last {}: {}", drop.counter,
+                                    Grouped(growth), Lasting(facts.ObservedSeconds()), drop.meaning)};
+    finding.cause = "IPsec's policies drop outside of the firewall: no rule of nftables or iptables sees it";
+    finding.decide = "which policy it is, and whether it is wanted: `ip xfrm policy`, `ip -s xfrm state`";
+    report.findings.push_back(std::move(finding));
+    return;
+  }
+}
+
+// Answers leave, and are asked for again: by a link that the packets do not come by. A firewall on that way knows
+// nothing of the connection, and hosts there may not even be on the way back.
+void CheckWayOfAnswers(const Case& facts, Report& report) {
+  for (const WatchedFlow& flow : facts.watched->flows) {
+    const bool in_vain = flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again > 0;
+    const Link *came = facts.host.LinkOf(flow.in_link), *left = facts.host.LinkOf(flow.answered_by_link);
+    if (!in_vain || came == nullptr || left == nullptr || came == left) continue;
+    if (came->kind == "vrf" || left->kind == "vrf") continue;  // which sees what its links see, and not all of it
+    const std::string source = flow.source.ToString();
+    Finding finding;
+    finding.id = FindingId::kNoRoute;
+    finding.certainty = 0.9;
+    finding.title = fmt::format("Packets of {} arrive by {}, and their answers leave by {}: they do not get there",
+                                source, came->name, left->name);
+    finding.evidence = {fmt::format("connection attempts from port {} went on after the answer had left: {} times",
+                                    flow.source_port, flow.asked_again)};
+    TellWatched(facts, finding);
+    finding.cause =
+        "answers take the route to the source, whichever way its packets came; on that way a firewall has not seen the "
+        "connection begin, or nobody knows the source";
+    finding.decide = fmt::format(
+        "how answers to {} are to leave by {}: a route to it, or `ip rule` with a table of routes for {}'s address",
+        source, came->name, came->name);
+    report.findings.push_back(std::move(finding));
+    return;
+  }
+}
+
+}  // namespace
+
+void CheckOutsideTheFirewall(const Case& facts, Report& report) {
+  if (!facts.watched || !facts.host.links) return;
+  CheckWayOfAnswers(facts, report);
+  if (!facts.host.first.network || !facts.host.last.network || !Fails(facts)) return;
+  CheckTrafficControl(facts, report);
+  CheckIpsec(facts, report);
+}
+
+}  // namespace conntally::diagnose

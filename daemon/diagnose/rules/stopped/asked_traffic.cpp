@@ -1,0 +1,150 @@
+// The traffic that was asked about, through the rules: who stops it, and where it is sent.
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/diagnose/facts/refusal.h"
+#include "daemon/diagnose/rules/stopped/stop_findings.h"
+#include "daemon/diagnose/rules/stopped/stopped_traffic.h"
+
+namespace conntally::diagnose {
+namespace {
+
+// What is stopped for all that is known; else what is stopped unless a rule before it happens to accept this very
+// source.
+const Decision* Deciding(const Walk& walk) {
+  if (const Decision* stop = walk.stop()) return stop;
+  if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes()) return nullptr;
+  return &walk.stops.back();
+}
+
+// A rule that is about this very source, when nothing else of the traffic was said: it may ask for a port besides.
+const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const Packet& packet) {
+  if (!packet.source) return nullptr;
+  const ConditionMatcher matcher(rules.inputs.after);
+  for (const Decision& stop : walk.stops) {
+    if (!stop.rule) continue;
+    std::vector<RuleRef> refs = stop.jumps;
+    refs.push_back(*stop.rule);
+    for (const RuleRef ref : refs) {
+      const Rule& rule = rules.walker.rule(ref);
+      for (const RuleCondition& condition : rule.conditions) {
+        if (condition.kind == RuleCondition::Kind::kSource && !condition.negated &&
+            matcher.Condition(rule, condition, packet).match == Match::kYes)
+          return &stop;
+      }
+    }
+  }
+  return nullptr;
+}
+
+// What may be told of one packet that was asked about.
+void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes,
+             Report& report) {
+  const Question& question = rules.inputs.question;
+  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a
+  // firewall's work.
+  if (another_passes && !walk.stops.empty() && !walk.stops.back().rule) return;
+  const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
+  double scale = (forwarding_is_off ? 0.6 : 1) * (another_passes ? 0.6 : 1);
+  if (!only_one && !question.source && !asked.leaves)
+    scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
+  if (const Decision* stop = Deciding(walk)) {
+    const bool whole = walk.passes == Match::kNo;
+    const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
+    if (!whole && !grows && MostLikelyPasses(rules, walk)) return;
+    // A policy that drops what nobody said much about is how a firewall should be.
+    const bool says_little = !question.destination_port && !question.protocol;
+    if (says_little && !whole) {
+      if (const Decision* named = NamingTheSource(rules, walk, asked.packet))
+        AddStopped(rules, walk, *named, asked, 0.75, report);
+      return;
+    }
+    const double in_doubt = MayPassUncounted(rules, walk) ? 0.4 : question.source ? 0.6 : 0.5;
+    AddStopped(rules, walk, *stop, asked, (whole ? 0.98 : in_doubt) * scale, report);
+    return;
+  }
+  if (const Decision* named = NamingTheSource(rules, walk, asked.packet)) {
+    const bool grows = named->rule && rules.Growth(*named->rule) > 0;
+    AddStopped(rules, walk, *named, asked, (grows ? 0.9 : 0.75) * scale, report);
+    return;
+  }
+  // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
+  for (const Decision& stop : walk.stops) {
+    const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
+    if (growth > 0)
+      AddStopped(rules, walk, stop, asked, std::max(CertaintyOfGrowth(rules, growth), 0.5) * scale, report);
+  }
+}
+
+std::optional<TranslatedTo> TranslatedBy(const RuleCase& rules, const Walk& walk) {
+  const Packet& packet = walk.packet;
+  if (!walk.forwarded || !walk.destination_nat || walk.destination_nat_open || !packet.destination) return {};
+  auto route = rules.inputs.find_route({*packet.destination});
+  if (!route) return {};
+  TranslatedTo to{*packet.destination, {}, *std::move(route), rules.commands.Place(*walk.destination_nat)};
+  const auto& port = packet.destination_port;
+  if (port && port->first == port->last) to.port = static_cast<std::uint16_t>(port->first);
+  return to;
+}
+
+std::optional<MarkedRoute> MarkedRouteOf(const RuleCase& rules, const Walk& walk) {
+  const Packet& packet = walk.packet;
+  if (!walk.forwarded || packet.mark.value_or(0) == 0 || !packet.destination || !packet.source || !packet.in) return {};
+  const RouteQuestion question{*packet.destination, packet.source, packet.in->index, *packet.mark};
+  auto route = rules.inputs.find_route(question);
+  if (!route) return {};
+  // A packet that arrives is refused with the same error as a source that no packet can have.
+  if (route->kind == Route::Kind::kFiltered && FindRefusal(rules.inputs.host, question))
+    route->kind = Route::Kind::kUnreachable;
+  return MarkedRoute{question, *route};
+}
+
+}  // namespace
+
+RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
+  RuleOutcome outcome;
+  const std::vector<AskedPacket> asked = rules.Asked();
+  std::vector<Walk> walks;
+  for (const AskedPacket& one : asked) walks.push_back(rules.Through(one));
+  const bool says_who = rules.inputs.question.source || rules.inputs.question.destination;
+  const bool one_passes =
+      !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const AskedPacket& one = asked[i];
+    const Walk& walk = walks[i];
+    outcome.passes = Both(outcome.passes, walk.passes);
+    if (walk.destination_nat || walk.destination_nat_open) {
+      outcome.destination_translated = true;
+      outcome.sent_elsewhere = outcome.sent_elsewhere || walk.forwarded;
+      if (auto target = TranslatedBy(rules, walk)) outcome.translated_to = std::move(target);
+      const std::optional<NumberRange>& port = walk.packet.destination_port;
+      const bool to_here =
+          walk.destination_nat && walk.packet.destination_is_local == true && port && port->first == port->last;
+      if (to_here && walk.passes == Match::kYes) {
+        outcome.redirected_to = static_cast<std::uint16_t>(port->first);
+        outcome.redirected_address = walk.packet.destination;
+      }
+    }
+    if (walk.passes == Match::kYes) outcome.marked_route = MarkedRouteOf(rules, walk);
+    TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
+    const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
+    report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
+                                         walk.passes == Match::kYes ? "they let it pass"
+                                         : walk.passes == Match::kNo
+                                             ? "they stop it"
+                                             : "they stop some of it, or what they ask is not known",
+                                         walk.path.empty() ? "there are none" : WayThrough(rules, walk)));
+    if (walk.passes != Match::kMaybe) continue;
+    for (const Unevaluated& open : walk.unevaluated) {
+      const std::uint64_t packets = rules.Packets(open.rule).value_or(0);
+      report.not_checked.push_back({rules.commands.Place(open.rule),
+                                    open.why + (packets > 0 ? fmt::format("; it took {} packets", packets) : "")});
+    }
+    if (walk.cut_short) report.not_checked.push_back({"all rules", "there are too many ways through them"});
+  }
+  return outcome;
+}
+
+}  // namespace conntally::diagnose
