@@ -14,6 +14,7 @@ namespace conntally {
 struct AlertCause {
   enum class Of : std::uint8_t {
     kHost,           // wherever on the host
+    kSameSource,     // that has the cause's source; an info stays, as the fact that it is
     kSameRule,       // that has the cause's rule
     kManyBySameRule  // likewise, and that stands for many subjects: those told by name stay
   };
@@ -32,6 +33,7 @@ inline constexpr std::array kAlertCauses = {
     AlertCause{AlertKind::kConntrackTableNearlyFull, AlertKind::kConntrackTableFillPredicted},
     AlertCause{AlertKind::kHalfOpenFlood, AlertKind::kConnectionsUnanswered},
     AlertCause{AlertKind::kNatPortsNearlyExhausted, AlertKind::kConntrackInsertFailed},
+    AlertCause{AlertKind::kSourceScanning, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kSameSource},
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kDropRuleSpike, AlertCause::Of::kSameRule},
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kManyBySameRule},
 };
@@ -42,6 +44,8 @@ inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
   return std::any_of(kAlertCauses.begin(), kAlertCauses.end(), [&](const AlertCause& each) {
     if (each.cause != cause.subject.kind || each.effect != effect.subject.kind) return false;
     if (each.of == AlertCause::Of::kHost) return true;
+    if (each.of == AlertCause::Of::kSameSource)
+      return effect.severity > Severity::kInfo && !effect.collective && effect.subject.source == cause.subject.source;
     const bool many = effect.collective || each.of != AlertCause::Of::kManyBySameRule;
     return many && effect.subject.rule == cause.subject.rule;
   });

@@ -1,0 +1,30 @@
+#include "daemon/alerts/kinds/alert_causes.h"
+#include "test/support/catch.h"
+
+using namespace conntally;
+
+namespace {
+
+Alert Firing(AlertKind kind, Severity severity, std::string source, std::string rule = {}) {
+  Alert alert;
+  alert.subject = {kind, std::move(source), std::move(rule)};
+  alert.severity = severity;
+  alert.state = AlertState::kFiring;
+  return alert;
+}
+
+}  // namespace
+
+TEST_CASE("that a source which scans is dropped is told once: by the scan") {
+  const Alert scans = Firing(AlertKind::kSourceScanning, Severity::kWarning, "192.0.2.7");
+  const auto dropped = [](Severity severity, const char* source) {
+    return Firing(AlertKind::kSourceMatchesDropRule, severity, source, "ip filter input 3");
+  };
+  CHECK(FollowsFrom(dropped(Severity::kWarning, "192.0.2.7"), scans));
+  CHECK_FALSE(FollowsFrom(dropped(Severity::kWarning, "192.0.2.8"), scans));
+  CHECK_FALSE(FollowsFrom(dropped(Severity::kCritical, "192.0.2.7"), scans));  // news of its own
+  CHECK_FALSE(FollowsFrom(dropped(Severity::kInfo, "192.0.2.7"), scans));      // a fact, which wakes nobody
+  Alert many = dropped(Severity::kWarning, "");
+  many.collective = true;
+  CHECK_FALSE(FollowsFrom(many, Firing(AlertKind::kSourceScanning, Severity::kWarning, "")));
+}
