@@ -199,8 +199,9 @@ class Watch:
 
     @staticmethod
     def _of_daemon(host, answer):
+        """Of a lesser tier that goes on below a worse one, too; what a cause mutes nobody hears of."""
         return {(host, "daemon", each["alert"], each["severity"], each["source"] or "", each["rule"] or ""): each["description"]
-                for each in answer["alerts"] if each["state"] in ("firing", "inhibited")}
+                for each in answer["alerts"] if each["state"] in ("firing", "inhibited") and each["inhibited_by"] in (None, each["alert"])}
 
     def _of_prometheus(self, _, answer):
         told = {}
