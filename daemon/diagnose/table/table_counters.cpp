@@ -85,7 +85,10 @@ void CheckInvalid(const Case& facts, Report& report) {
   Finding finding;
   finding.id = FindingId::kInvalidPackets;
   finding.title = "Packets arrive that belong to no connection conntrack knows";
-  finding.certainty = (growth >= 3 ? 0.45 : 0.25) + (rule != nullptr ? dropped > 0 ? 0.2 : 0.05 : 0);
+  const double by_rule = rule == nullptr ? 0 : dropped > 0 ? 0.2 : 0.05;
+  finding.certainty = (growth >= 3 ? 0.45 : 0.25) + by_rule;
+  // Strays of the past are every host's: they explain nothing that is asked now.
+  if (growth < 3 && asked) finding.certainty = kHygieneMax;
   finding.when = growth >= 3 ? When::kNow : When::kPast;
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInvalid, "invalid packets"));
   if (rule != nullptr)

@@ -152,6 +152,15 @@ TEST_CASE("what a namespace counted is held against its own age, not the machine
   CHECK(Ids(staged.Check(CheckTableCounters)) == Names{"invalid-packets"});
 }
 
+TEST_CASE("invalid packets of the past explain nothing that is asked about") {
+  Staged staged;
+  staged.host.in_first_namespace = false;
+  staged.Count(TableCounter::kInvalid, 60, 60);
+  CHECK(staged.Check(CheckTableCounters).findings.at(0).certainty > kHygieneMax);
+  staged.question.source = Address("10.0.0.2");
+  CHECK(staged.Check(CheckTableCounters).findings.at(0).certainty <= kHygieneMax);
+}
+
 TEST_CASE("invalid packets are worse where a rule drops them") {
   Staged staged;
   staged.Count(TableCounter::kInvalid, 10, 10);
