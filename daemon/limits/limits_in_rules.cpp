@@ -9,6 +9,7 @@
 
 #include "collectors/rules/walk/chain_graph.h"
 #include "collectors/rules/walk/condition_match.h"
+#include "daemon/limits/destination_changes.h"
 
 namespace conntally {
 namespace {
@@ -30,6 +31,7 @@ enum class Meaning {
 struct Decided {
   Meaning meaning = Meaning::kUndecidable;
   ConnectionCondition condition = {};  // with kTuple
+  bool exact = true;                   // false: it holds for more connections than are seen so
 };
 
 AddressRanges Loopback() {
@@ -38,11 +40,12 @@ AddressRanges Loopback() {
 
 class LimitReader {
  public:
-  LimitReader(const RuleFigures& figures, const BackendReading& snapshot, bool destinations_change, bool forwards)
+  LimitReader(const RuleFigures& figures, const BackendReading& snapshot, const DestinationChanges& changes,
+              bool forwards)
       : ruleset_(*snapshot.ruleset),
         paths_(ruleset_),
         matcher_(snapshot, figures.ipsets.get()),
-        destinations_change_(destinations_change),
+        changes_(changes),
         forwards_(forwards) {}
 
   // nullopt: it limits no source's connections.
@@ -62,7 +65,6 @@ class LimitReader {
     never_ = false;
     const RuleChain* chain = paths_.Find(rule.family, rule.table, rule.chain);
     if (chain == nullptr) return std::nullopt;
-    destinations_known_ = !destinations_change_;
     Narrow(rule, rule.conditions);
     if (!Follow(*chain, chain->first_rule + rule.position) || never_) return std::nullopt;
     return std::move(found_);
@@ -118,9 +120,9 @@ class LimitReader {
 
   void Narrow(const Rule& rule, const std::vector<RuleCondition>& conditions) {
     for (const RuleCondition& condition : conditions) {
-      const Decided decided = Decide(rule, condition);
+      const Decided decided = Decide(rule, condition, Wants::kAtMost);
       if (decided.meaning == Meaning::kTuple) found_.covered.all.push_back(decided.condition);
-      if (decided.meaning == Meaning::kUndecidable) found_.approximate = true;
+      if (decided.meaning == Meaning::kUndecidable || !decided.exact) found_.approximate = true;
       if (decided.meaning != Meaning::kNotAtFirst) continue;
       // Never its family; or only packets of connections that are open already, which it counts all the same.
       (condition.kind == Kind::kFamily ? never_ : found_.approximate) = true;
@@ -155,7 +157,7 @@ class LimitReader {
       whole = false;
     Conditions exception;
     for (const RuleCondition& condition : conditions) {
-      const Decided decided = Decide(rule, condition);
+      const Decided decided = Decide(rule, condition, Wants::kAtLeast);
       if (decided.meaning == Meaning::kNotAtFirst) return;  // the first packet comes to the limit, and counts
       if (decided.meaning != Meaning::kTuple) {
         whole = whole && condition.kind == Kind::kFamily;
@@ -185,17 +187,31 @@ class LimitReader {
     });
   }
 
-  Decided Decide(const Rule& rule, const RuleCondition& condition) const {
+  // Behind destination NAT a tuple may tell of more connections than the condition holds for, or of fewer: which of
+  // both will do.
+  enum class Wants : std::uint8_t { kAtMost, kAtLeast };
+
+  Decided DestinationPorts(const RuleCondition& condition, Wants wants) const {
+    using Of = ConnectionCondition::Of;
+    auto asked = changes_.AskedAs(condition.numbers);
+    const bool exact = changes_.KeepPorts(condition.numbers) && asked == condition.numbers;
+    if (!exact && (!asked || condition.negated || wants == Wants::kAtLeast)) return {};
+    return {Meaning::kTuple, {Of::kDestinationPort, condition.negated, {}, *std::move(asked)}, exact};
+  }
+
+  Decided Decide(const Rule& rule, const RuleCondition& condition, Wants wants) const {
     using Of = ConnectionCondition::Of;
     const auto numbers = [&](Of of) {
       return Decided{Meaning::kTuple, {of, condition.negated, {}, condition.numbers}};
     };
     switch (condition.kind) {
       case Kind::kSource: return Addresses(rule, condition, Of::kSource);
-      case Kind::kDestination: return destinations_known_ ? Addresses(rule, condition, Of::kDestination) : Decided{};
+      case Kind::kDestination:
+        return changes_.KeepAddresses(condition, wants == Wants::kAtMost) ? Addresses(rule, condition, Of::kDestination)
+                                                                          : Decided{};
       case Kind::kProtocol: return numbers(Of::kProtocol);
       case Kind::kSourcePort: return numbers(Of::kSourcePort);
-      case Kind::kDestinationPort: return destinations_known_ ? numbers(Of::kDestinationPort) : Decided{};
+      case Kind::kDestinationPort: return DestinationPorts(condition, wants);
       case Kind::kInInterface:
         // What comes from this very host is its own addresses'; of others nobody knows where they come from.
         if (condition.interfaces == std::vector<std::string>{"lo"})
@@ -233,28 +249,11 @@ class LimitReader {
   const Ruleset& ruleset_;
   const ChainGraph paths_;
   const ConditionMatcher matcher_;
-  const bool destinations_change_;
+  const DestinationChanges& changes_;
   const bool forwards_;
   LimitInRule found_;
-  bool destinations_known_ = true;
   bool never_ = false;
 };
-
-// Whether some rule sends packets elsewhere than they were bound for: then a rule after it sees another destination
-// than the connection's original tuple has.
-bool ChangesDestinations(const RuleFigures& figures) {
-  for (const auto& [backend, of_backend] : figures.backends) {
-    if (!of_backend.snapshot.ruleset) continue;
-    const Ruleset& ruleset = *of_backend.snapshot.ruleset;
-    for (const RuleChain& chain : ruleset.chains) {
-      if (chain.base && (chain.hook == "postrouting" || chain.hook == "input")) continue;  // sources alone
-      for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
-        if (ruleset.rules[i].verdict == Verdict::kNat) return true;
-      }
-    }
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -277,14 +276,14 @@ bool LimitInRule::Concerns(const AddressRange& sources) const {
 LimitsInRules FindLimits(const RuleFigures& rules, bool forwards) {
   LimitsInRules found;
   auto covered = std::make_shared<std::vector<CoveredConnections>>();
-  std::optional<bool> destinations_change;
+  std::optional<DestinationChanges> changes;
   for (const auto& [backend, of_backend] : rules.backends) {
     const BackendReading& snapshot = of_backend.snapshot;
     if (!snapshot.present || !snapshot.ruleset) continue;
     const auto& all = snapshot.ruleset->rules;
     if (std::all_of(all.begin(), all.end(), [](const Rule& rule) { return rule.limits.empty(); })) continue;
-    if (!destinations_change) destinations_change = ChangesDestinations(rules);
-    LimitReader reader(rules, snapshot, *destinations_change, forwards);
+    if (!changes) changes.emplace(rules);
+    LimitReader reader(rules, snapshot, *changes, forwards);
     for (const Rule& rule : all) {
       for (const RuleLimit& limit : rule.limits) {
         auto read = reader.Read(rule, limit);

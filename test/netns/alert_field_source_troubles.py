@@ -110,6 +110,32 @@ async def a_machine_behind_the_gateway_scans_others(net):
     on.clear()
 
 
+@trouble(Told("SourceScanning", source=member(7)), gateway=True, brief=True)
+async def a_machine_behind_the_gateway_scans_a_server_in_two_seconds(net):
+    """As nmap does it: the server refuses, and all is over before anybody looks."""
+    await net.nft(TRACKED)
+    net.serve_tcp("outside", 443)
+    net.spawn(visits(net, [member(i) for i in range(40)], 15, to=[server(i) for i in range(20)], where="inside"))
+    raw, ports = net.raw("inside"), iter(SCANNED)
+    on = switched(net, 500, lambda: raw.tcp(member(7), random.randrange(30_000, 60_000), server(1), next(ports)))
+    yield
+    on.append(True)
+    await asyncio.sleep(3)
+    on.clear()
+    yield
+
+
+@trouble(Told("SourceScanning", source=client(5)), brief=True)
+async def a_regular_scans_in_two_seconds_what_default_deny_drops(net):
+    await _serve(net, DENY)
+    on = switched(net, 500, _scan(net.raw(), client(5), HOST))
+    yield
+    on.append(True)
+    await asyncio.sleep(3)
+    on.clear()
+    yield
+
+
 @trouble(Told("HalfOpenFlood"), restarted=True)
 async def forged_sources_flood_a_service_with_syns(net):
     await _serve(net, TRACKED)

@@ -155,3 +155,32 @@ def snat_to_a_pool_that_is_routed_here(stage):
     stage.hold(client, "10.0.1.2", 80)
     stage.arguments = THROUGH
     return gateway
+
+
+@fault("drop-rule")
+def time_to_live_ends_here(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    stage.listen(server, 80)
+    client.sysctl("net.ipv4.ip_default_ttl", 1)
+    stage.meanwhile(lambda: knocks(client, "10.0.1.2"))
+    stage.arguments = THROUGH + WATCH
+    stage.expected_texts = ["time to live", "InHdrErrors"]
+    return gateway
+
+
+@healthy
+def traceroute_beside_what_works(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    stage.listen(server, 80)
+
+    def traced():
+        probe = client.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        probe.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        for port in range(33434, 33440):
+            probe.sendto(b"x", ("10.0.1.2", port))
+        probe.close()
+        knocks(client, "10.0.1.2")
+
+    stage.meanwhile(traced)
+    stage.arguments = THROUGH + WATCH
+    return gateway

@@ -195,7 +195,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
     ++described.failed;
     described.refused += contact.outcome == Outcome::kRefused;
-    described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kAttemptAge;
+    described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kRecentAge;
     destinations.set(contact.destination % destinations.size());
     ports.set(Mixed(contact.port) % ports.size());
   }

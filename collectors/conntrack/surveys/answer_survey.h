@@ -57,7 +57,7 @@ struct AnswerFigures {
     IpAddress source;
     std::uint32_t failed = 0;   // first contacts
     std::uint32_t refused = 0;  // of them those that an RST answered
-    std::uint32_t recent = 0;   // of them those made within kAttemptAge
+    std::uint32_t recent = 0;   // of them those made within kRecentAge
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;
@@ -76,6 +76,7 @@ class AnswerSurvey {
   static constexpr double kAnswerWait = 3;   // seconds
   static constexpr double kAttemptAge = 23;  // seconds
   static constexpr double kContactAge = 60;  // seconds
+  static constexpr double kRecentAge = 45;   // seconds
   static constexpr double kRefusedFor = 10;  // seconds
   static constexpr std::size_t kServicesMax = 2048;
   static constexpr std::size_t kServicesKept = 1024;

@@ -85,7 +85,8 @@ void SourceJudge::ReadChurn(const AlertRules& rules, const AlertEvidence& eviden
 void SourceJudge::ReadLimits(const AlertRules& rules, const AlertEvidence::Source& source, Readings& into) {
   std::set<std::string> told;  // limits by their label, the most used first
   for (const SourceLimit& each : source.limits) {
-    const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
+    const AlertRule& of_kind = rules[AlertKind::kSourceNearConnectionLimit];
+    const AlertRule rule = each.approximate ? of_kind.Milder() : of_kind;
     std::string label = RuleLabel(each.rule);
     if (rule.Quiet(each.usage()) || !told.insert(label).second) continue;
     std::vector<AlertFact> facts = FactsOf(source.figures);
@@ -100,7 +101,8 @@ void SourceJudge::ReadLimits(const AlertRules& rules, const AlertEvidence::Sourc
                     each.usage(),
                     std::move(description),
                     std::move(facts),
-                    StandingOf(source.figures)});
+                    StandingOf(source.figures),
+                    rule});
   }
 }
 

@@ -9,7 +9,7 @@ namespace conntally::diagnose {
 void CheckForwarding(const Case& facts, Report& report);  // forwarding-off, no-route
 void CheckWhoseAddress(const Case& facts,
                        Report& report);  // no-route: nobody has the address, or nobody answers for it
-// drop-rule of traffic control and IPsec, no-route of answers that leave by another link
+// drop-rule of traffic control, IPsec and the kernel's own checks, no-route of answers that leave by another link
 void CheckOutsideTheFirewall(const Case& facts, Report& report);
 void CheckReversePath(const Case& facts, Report& report);  // rp-filter
 void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full

@@ -41,37 +41,53 @@ void CheckTrafficControl(const Case& facts, Report& report) {
   }
 }
 
-// Drops of IPsec's policies and states (Documentation/networking/xfrm/xfrm_proc.rst), and what they mean.
-struct IpsecDrop {
+// Drops that the kernel counts by reason, and that no rule sees: linux/snmp.h, and for IPsec
+// Documentation/networking/xfrm/xfrm_proc.rst.
+struct CountedDrop {
   const char* counter;
+  const char* by;
   const char* meaning;
+  const char* look;  // what a person looks at
 };
-constexpr auto kIpsecDrops = std::to_array<IpsecDrop>({
-    {"XfrmInPolBlock", "a policy of action block is for what comes in or is forwarded"},
-    {"XfrmOutPolBlock", "a policy of action block is for what goes out"},
-    {"XfrmInTmplMismatch", "a policy wants it encrypted, and it came in the clear, or by another state"},
-    {"XfrmInNoPols", "it came encrypted, and no policy is for it"},
-    {"XfrmInNoStates", "it came encrypted by a state that this host does not have"},
-    {"XfrmInStateExpired", "the state that it came by has expired"},
-    {"XfrmInStateProtoError", "it could not be decrypted: the keys or algorithms differ"},
-    {"XfrmInStateSeqError", "its sequence number was seen before, or is out of the window"},
-    {"XfrmOutNoStates", "a policy wants it encrypted, and there is no state for that"},
-    {"XfrmOutBundleGenError", "a policy wants it encrypted, and there is no way to"},
-    {"XfrmOutStateExpired", "the state that encrypts it has expired"},
+constexpr const char* kPolicies = "`ip xfrm policy`, `ip -s xfrm state`";
+constexpr const char* kHops = "`traceroute` from the sender, and the routes back: does a packet come here twice?";
+constexpr const char* kOffload = "`ethtool -k` here and at the sender: checksums that nobody computes";
+constexpr const char* kKeys = "the TCP MD5 or AO keys of both ends, as of BGP";
+constexpr auto kCountedDrops = std::to_array<CountedDrop>({
+    {"XfrmInPolBlock", "IPsec", "a policy of action block is for what comes in or is forwarded", kPolicies},
+    {"XfrmOutPolBlock", "IPsec", "a policy of action block is for what goes out", kPolicies},
+    {"XfrmInTmplMismatch", "IPsec", "a policy wants it encrypted, and it came in the clear or by another state",
+     kPolicies},
+    {"XfrmInNoPols", "IPsec", "it came encrypted, and no policy is for it", kPolicies},
+    {"XfrmInNoStates", "IPsec", "it came encrypted by a state that this host does not have", kPolicies},
+    {"XfrmInStateExpired", "IPsec", "the state that it came by has expired", kPolicies},
+    {"XfrmInStateProtoError", "IPsec", "it could not be decrypted: the keys or algorithms differ", kPolicies},
+    {"XfrmInStateSeqError", "IPsec", "its sequence number was seen before, or is out of the window", kPolicies},
+    {"XfrmOutNoStates", "IPsec", "a policy wants it encrypted, and there is no state for that", kPolicies},
+    {"XfrmOutBundleGenError", "IPsec", "a policy wants it encrypted, and there is no way to", kPolicies},
+    {"XfrmOutStateExpired", "IPsec", "the state that encrypts it has expired", kPolicies},
+    {"Ip.InHdrErrors", "The kernel", "its time to live ran out here, or its IP header is broken", kHops},
+    {"Ip6InHdrErrors", "The kernel", "its hop limit ran out here, or its IP header is broken", kHops},
+    {"Tcp.InCsumErrors", "The kernel", "its TCP checksum is wrong", kOffload},
+    {"Udp.InCsumErrors", "The kernel", "its UDP checksum is wrong", kOffload},
+    {"TcpExt.TCPMD5NotFound", "The kernel", "it lacks the signature (RFC 2385) that the socket wants", kKeys},
+    {"TcpExt.TCPMD5Unexpected", "The kernel", "it has a signature (RFC 2385) that the socket does not want", kKeys},
+    {"TcpExt.TCPMD5Failure", "The kernel", "its signature (RFC 2385) is wrong", kKeys},
 });
 
-void CheckIpsec(const Case& facts, Report& report) {
-  for (const IpsecDrop& drop : kIpsecDrops) {
+void CheckCountedDrops(const Case& facts, Report& report) {
+  for (const CountedDrop& drop : kCountedDrops) {
     const std::uint64_t growth = facts.Growth(drop.counter);
     if (growth == 0) continue;
     Finding finding;
     finding.id = FindingId::kDropRule;
     finding.certainty = 0.75;
-    finding.title = fmt::format("IPsec dropped {} packets meanwhile, perhaps of this traffic", Grouped(growth));
-    finding.evidence = {fmt::format("/proc/net/xfrm_stat: {} rose by {} in the last {}: {}", drop.counter,
-                                    Grouped(growth), Lasting(facts.ObservedSeconds()), drop.meaning)};
-    finding.cause = "IPsec's policies drop outside of the firewall: no rule of nftables or iptables sees it";
-    finding.decide = "which policy it is, and whether it is wanted: `ip xfrm policy`, `ip -s xfrm state`";
+    finding.title = fmt::format("{} dropped {} packets meanwhile, perhaps of this traffic: {}", drop.by,
+                                Grouped(growth), drop.meaning);
+    finding.evidence = {fmt::format("{} rose by {} in the last {} (`nstat`, /proc/net/xfrm_stat)", drop.counter,
+                                    Grouped(growth), Lasting(facts.ObservedSeconds()))};
+    finding.cause = "this is dropped outside of the firewall: no rule of nftables or iptables sees it";
+    finding.decide = std::string("whether it is this traffic, and what is wrong with it: ") + drop.look;
     report.findings.push_back(std::move(finding));
     return;
   }
@@ -112,7 +128,7 @@ void CheckOutsideTheFirewall(const Case& facts, Report& report) {
   CheckWayOfAnswers(facts, report);
   if (!facts.host.first.network || !facts.host.last.network || !Fails(facts)) return;
   CheckTrafficControl(facts, report);
-  CheckIpsec(facts, report);
+  CheckCountedDrops(facts, report);
 }
 
 }  // namespace conntally::diagnose

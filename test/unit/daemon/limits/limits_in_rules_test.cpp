@@ -160,6 +160,28 @@ TEST_CASE("destinations that are changed on the way narrow nothing, and the limi
   CHECK_FALSE(OnlyLimit(masquerade).approximate);
 }
 
+TEST_CASE("a translation of another port leaves a limit as it is, and one of its port brings along whom it takes") {
+  const auto limit_behind = [](std::uint16_t from, std::uint16_t to) {
+    Rule translates = Rule_("", Verdict::kNat, {Protocol(kTcp), Port(from)});
+    translates.nat = NatTarget{NatTarget::Kind::kDestination, {}, NumberRange{to, to}, true, {}};
+    WrittenRules rules;
+    rules.Chain("PREROUTING", "prerouting", {translates})
+        .Chain("INPUT", "input", {Limited(Rule_("", Verdict::kDrop, {Protocol(kTcp), Port(22)}), 5)});
+    return OnlyLimit(rules);
+  };
+  const LimitInRule other = limit_behind(8080, 80);
+  CHECK_FALSE(other.approximate);
+  CHECK(other.covered.Covers(Connection("10.0.0.1", 22)));
+  CHECK_FALSE(other.covered.Covers(Connection("10.0.0.1", 80)));
+  const LimitInRule to_it = limit_behind(2222, 22);
+  CHECK(to_it.approximate);
+  CHECK(to_it.covered.Covers(Connection("10.0.0.1", 2222)));
+  CHECK_FALSE(to_it.covered.Covers(Connection("10.0.0.1", 80)));
+  const LimitInRule from_it = limit_behind(22, 2200);
+  CHECK(from_it.approximate);
+  CHECK_FALSE(from_it.covered.Covers(Connection("10.0.0.1", 2200)));
+}
+
 TEST_CASE("what only watches a limit is none") {
   CHECK(Limits({Limited(Rule_("", Verdict::kLog), 10)}) == 0);
   CHECK(Limits({Limited(Rule_("", Verdict::kAccept), 10)}) == 0);           // above 10 accept

@@ -101,7 +101,10 @@ TEST_CASE("first contacts of a scanner fail once for each destination and port, 
   CHECK(s.Candidate("198.51.100.9")->destinations == 1);
   CHECK(s.Candidate("10.0.0.2") == nullptr);
   CHECK(s.Candidate("198.51.100.9")->recent == 300);
-  s.now.centiseconds += 3'000;
+  s.now.centiseconds += 3'500;  // longer than an alert waits: a scan of a second is told
+  s.Survey();
+  CHECK(s.Candidate("198.51.100.9")->recent == 300);
+  s.now.centiseconds += 1'500;
   s.Survey();
   CHECK(s.Candidate("198.51.100.9")->failed == 300);
   CHECK(s.Candidate("198.51.100.9")->recent == 0);

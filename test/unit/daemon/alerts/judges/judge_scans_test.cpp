@@ -59,7 +59,7 @@ TEST_CASE("a scan whose packets are dropped is one by its ports") {
   CHECK(host.Find(AlertKind::kSourceScanning, "198.51.100.9")->value == Approx(350));
   SECTION("of which fewer are left") { host.evidence.dropped[0].drops.distinct_ports = 3; }
   SECTION("of which the last was dropped a while ago") {
-    host.evidence.dropped[0].drops.last_dropped = host.evidence.now - 15s;
+    host.evidence.dropped[0].drops.last_dropped = host.evidence.now - 40s;
   }
   host.Run(10s);
   CHECK(host.Find(AlertKind::kSourceScanning, "198.51.100.9") == nullptr);
