@@ -5,8 +5,8 @@
 
 #include <string_view>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/result.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

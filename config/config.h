@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/event_source.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

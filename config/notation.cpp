@@ -4,8 +4,8 @@
 #include <charconv>
 #include <limits>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/shown_text.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 namespace {

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/result.h"
-#include "collectors/tally/address.h"
 #include "config/notation.h"
 #include "config/reading.h"
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

@@ -46,14 +46,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "collectors/addresses/address.h"
+#include "collectors/addresses/keyed_hash.h"
+#include "collectors/addresses/network_groups.h"
 #include "collectors/drops/drop_event.h"
 #include "collectors/drops/drop_targets.h"
 #include "collectors/drops/recent_drops.h"
 #include "collectors/drops/rule_names.h"
 #include "collectors/drops/rule_shares.h"
-#include "collectors/tally/address.h"
-#include "collectors/tally/keyed_hash.h"
-#include "collectors/tally/network_groups.h"
 #include "collectors/tally/space_saving.h"
 
 namespace conntally {

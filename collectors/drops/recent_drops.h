@@ -16,9 +16,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "collectors/addresses/keyed_hash.h"
 #include "collectors/drops/drop_event.h"
 #include "collectors/drops/rule_names.h"
-#include "collectors/tally/keyed_hash.h"
 
 namespace conntally {
 

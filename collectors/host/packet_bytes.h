@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "collectors/addresses/address.h"
 #include "collectors/netlink/attributes.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

@@ -15,10 +15,10 @@
 #include <optional>
 #include <vector>
 
+#include "collectors/addresses/address.h"
 #include "collectors/host/stream_ledger.h"
 #include "collectors/netlink/attributes.h"
 #include "collectors/system/result.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <vector>
 
+#include "collectors/addresses/address.h"
 #include "collectors/netlink/attributes.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

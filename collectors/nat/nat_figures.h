@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "collectors/addresses/address.h"
+#include "collectors/addresses/ranges.h"
 #include "collectors/conntrack/decode/endpoint.h"
-#include "collectors/tally/address.h"
-#include "collectors/tally/ranges.h"
 
 namespace conntally {
 

@@ -15,11 +15,11 @@
 #include <span>
 #include <vector>
 
+#include "collectors/addresses/ranges.h"
 #include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/chain_graph.h"
 #include "collectors/rules/walk/condition_match.h"
 #include "collectors/rules/walk/packet.h"
-#include "collectors/tally/ranges.h"
 
 namespace conntally {
 

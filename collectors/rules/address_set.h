@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "collectors/addresses/ranges.h"
 #include "collectors/rules/rule_words.h"
-#include "collectors/tally/ranges.h"
 
 namespace conntally {
 

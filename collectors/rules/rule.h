@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "collectors/addresses/ranges.h"
 #include "collectors/rules/rule_condition.h"
 #include "collectors/rules/rule_words.h"
-#include "collectors/tally/ranges.h"
 
 namespace conntally {
 

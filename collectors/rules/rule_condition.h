@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/tally/ranges.h"
+#include "collectors/addresses/ranges.h"
 
 namespace conntally {
 

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <span>
 
+#include "collectors/addresses/network_groups.h"
 #include "collectors/tally/epoch.h"
-#include "collectors/tally/network_groups.h"
 
 namespace conntally {
 

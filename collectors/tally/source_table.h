@@ -49,9 +49,9 @@
 #include <optional>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
+#include "collectors/addresses/keyed_hash.h"
 #include "collectors/tally/epoch.h"
-#include "collectors/tally/keyed_hash.h"
 
 namespace conntally {
 

@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/tally/address.h"
-#include "collectors/tally/keyed_hash.h"
+#include "collectors/addresses/address.h"
+#include "collectors/addresses/keyed_hash.h"
 
 namespace conntally {
 

@@ -16,7 +16,7 @@
 #include <optional>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 #include "collectors/tally/epoch.h"
 #include "collectors/tally/flow_totals.h"
 #include "collectors/tally/source_table.h"

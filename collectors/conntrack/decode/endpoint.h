@@ -4,7 +4,7 @@
 #include <compare>
 #include <cstdint>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

@@ -17,8 +17,8 @@
 #include <mutex>
 #include <utility>
 
+#include "collectors/addresses/network_groups.h"
 #include "collectors/conntrack/flows/flow_table.h"
-#include "collectors/tally/network_groups.h"
 #include "collectors/tally/tally.h"
 
 namespace conntally {

@@ -12,8 +12,8 @@
 #include <functional>
 #include <memory>
 
+#include "collectors/addresses/keyed_hash.h"
 #include "collectors/conntrack/decode/flow_event.h"
-#include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/source_table.h"
 
 namespace conntally {

@@ -31,9 +31,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "collectors/addresses/keyed_hash.h"
 #include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/conntrack/surveys/survey_pace.h"
-#include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/space_saving.h"
 
 namespace conntally {

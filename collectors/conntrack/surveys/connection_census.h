@@ -24,10 +24,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "collectors/addresses/keyed_hash.h"
+#include "collectors/addresses/ranges.h"
 #include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/conntrack/surveys/survey_pace.h"
-#include "collectors/tally/keyed_hash.h"
-#include "collectors/tally/ranges.h"
 #include "collectors/tally/turned_away.h"
 
 namespace conntally {

@@ -24,11 +24,11 @@
 #include <mutex>
 #include <vector>
 
+#include "collectors/addresses/keyed_hash.h"
 #include "collectors/conntrack/decode/endpoint.h"
 #include "collectors/conntrack/flows/flow_tracker.h"
 #include "collectors/conntrack/surveys/hashed_numbers.h"
 #include "collectors/conntrack/surveys/survey_pace.h"
-#include "collectors/tally/keyed_hash.h"
 #include "collectors/tally/turned_away.h"
 
 namespace conntally {

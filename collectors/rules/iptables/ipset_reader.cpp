@@ -11,11 +11,11 @@
 #include <cstring>
 #include <map>
 
+#include "collectors/addresses/ranges.h"
 #include "collectors/netlink/messages.h"
 #include "collectors/netlink/query.h"
 #include "collectors/netlink/socket.h"
 #include "collectors/rules/iptables/xt_decoder.h"
-#include "collectors/tally/ranges.h"
 
 namespace conntally {
 namespace {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "collectors/addresses/address.h"
 #include "collectors/netlink/attributes.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

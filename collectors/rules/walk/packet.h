@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "collectors/addresses/address.h"
 #include "collectors/rules/rule_condition.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
+#include "collectors/addresses/address.h"
 #include "collectors/rules/address_set.h"
 #include "collectors/rules/rule.h"
 #include "collectors/rules/walk/match.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

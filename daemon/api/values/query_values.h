@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/result.h"
-#include "collectors/tally/address.h"
 
 namespace conntally {
 

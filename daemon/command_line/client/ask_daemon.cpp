@@ -6,8 +6,8 @@
 #include <ostream>
 #include <variant>
 
+#include "collectors/addresses/address.h"
 #include "collectors/system/regular_file.h"
-#include "collectors/tally/address.h"
 #include "config/notation.h"
 #include "config/parse.h"
 #include "config/web/web_config.h"

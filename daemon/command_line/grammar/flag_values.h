@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally::diagnose {
 

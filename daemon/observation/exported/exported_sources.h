@@ -12,8 +12,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "collectors/addresses/address.h"
 #include "collectors/drops/drop_tally.h"
-#include "collectors/tally/address.h"
 #include "collectors/tally/tally.h"
 #include "daemon/observation/exported/exported_set.h"
 

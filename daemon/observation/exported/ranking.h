@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 #include "collectors/tally/flow_totals.h"
 #include "daemon/observation/history/recent_rates.h"
 

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "collectors/addresses/network_groups.h"
 #include "collectors/drops/drop_tally.h"
 #include "collectors/tally/flow_totals.h"
-#include "collectors/tally/network_groups.h"
 
 namespace conntally {
 

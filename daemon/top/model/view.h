@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 #include "daemon/top/model/model.h"
 
 namespace conntally::top {

@@ -1,6 +1,6 @@
-#include "collectors/tally/network_groups.h"
+#include "collectors/addresses/network_groups.h"
 
-#include "collectors/tally/ranges.h"
+#include "collectors/addresses/ranges.h"
 
 namespace conntally {
 

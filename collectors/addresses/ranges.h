@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

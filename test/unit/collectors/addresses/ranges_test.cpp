@@ -1,4 +1,4 @@
-#include "collectors/tally/ranges.h"
+#include "collectors/addresses/ranges.h"
 
 #include "test/support/catch.h"
 

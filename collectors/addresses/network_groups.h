@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 namespace conntally {
 

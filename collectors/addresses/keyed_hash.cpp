@@ -1,4 +1,4 @@
-#include "collectors/tally/keyed_hash.h"
+#include "collectors/addresses/keyed_hash.h"
 
 #include <sodium.h>
 

@@ -1,4 +1,4 @@
-#include "collectors/tally/network_groups.h"
+#include "collectors/addresses/network_groups.h"
 
 #include <random>
 

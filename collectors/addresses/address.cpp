@@ -1,4 +1,4 @@
-#include "collectors/tally/address.h"
+#include "collectors/addresses/address.h"
 
 #include <arpa/inet.h>
 
