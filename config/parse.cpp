@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 #include "config/document.h"
 #include "config/reading.h"
 #include "config/schema.h"

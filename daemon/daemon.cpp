@@ -13,7 +13,7 @@
 #include "collectors/conntrack/conntrack_collector.h"
 #include "collectors/nat/nat_collector.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "collectors/tally/tally.h"
 #include "daemon/alerts/alert_service.h"
 #include "daemon/api/alerts_api.h"

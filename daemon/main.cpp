@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "collectors/system/shown_text.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/command_line/check_config.h"
 #include "daemon/command_line/grammar/command_line.h"
 #include "daemon/command_line/pin_events.h"

@@ -28,7 +28,7 @@
 #include "collectors/conntrack/surveys/destination_survey.h"
 #include "collectors/system/collector.h"
 #include "collectors/system/result.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally {
 

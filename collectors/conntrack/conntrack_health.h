@@ -9,7 +9,7 @@
 #include <string>
 
 #include "collectors/system/event_source.h"
-#include "collectors/system/guarded.h"
+#include "collectors/system/threads/guarded.h"
 
 namespace conntally {
 

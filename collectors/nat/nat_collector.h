@@ -20,9 +20,9 @@
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector.h"
-#include "collectors/system/guarded.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/guarded.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "collectors/tally/turned_away.h"
 
 namespace conntally {

@@ -8,7 +8,7 @@
 #include "collectors/netlink/query.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/proc_files.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally {
 namespace {

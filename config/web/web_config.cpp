@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 #include "config/parse.h"
 #include "config/web/web_schema.h"
 

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/log/log_fields.h"
 
 namespace conntally {

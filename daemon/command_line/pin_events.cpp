@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "collectors/bpf/attached_events.h"
+#include "collectors/netlink/event_capacity.h"
 #include "collectors/netlink/socket.h"
-#include "collectors/system/event_capacity.h"
 #include "daemon/command_line/load_config.h"
 
 namespace conntally {

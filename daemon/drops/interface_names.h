@@ -9,7 +9,7 @@
 #include <map>
 #include <string>
 
-#include "collectors/system/guarded.h"
+#include "collectors/system/threads/guarded.h"
 
 namespace conntally {
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally::http {
 

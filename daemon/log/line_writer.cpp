@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally {
 namespace {

@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/log/journal.h"
 #include "daemon/log/line_writer.h"
 #include "daemon/log/log_line.h"

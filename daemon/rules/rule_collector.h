@@ -22,9 +22,9 @@
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector.h"
-#include "collectors/system/guarded.h"
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/guarded.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "config/config.h"
 
 namespace conntally {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "collectors/system/network_namespace.h"
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 
 namespace conntally {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "collectors/system/file_descriptor.h"
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 
 namespace conntally {
 namespace {

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/state/state_file.h"
 
 namespace conntally {

@@ -15,8 +15,8 @@
 #include <memory>
 
 #include "collectors/conntrack/streams/event_stream.h"
+#include "collectors/netlink/event_capacity.h"
 #include "collectors/netlink/socket.h"
-#include "collectors/system/event_capacity.h"
 
 namespace conntally {
 

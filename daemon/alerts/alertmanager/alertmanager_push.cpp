@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "collectors/system/result.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/alerts/alertmanager/alertmanager_outbox.h"
 #include "daemon/alerts/alertmanager/alertmanager_secret.h"
 #include "daemon/alerts/alertmanager/alertmanager_tls.h"

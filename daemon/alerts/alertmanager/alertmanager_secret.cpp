@@ -1,6 +1,6 @@
 #include "daemon/alerts/alertmanager/alertmanager_secret.h"
 
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 
 namespace conntally {
 

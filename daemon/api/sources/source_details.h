@@ -19,7 +19,7 @@
 #include <string>
 
 #include "collectors/conntrack/dumps/source_survey.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/http/message.h"
 
 namespace conntally {

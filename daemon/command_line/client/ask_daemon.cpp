@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "collectors/addresses/address.h"
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 #include "config/notation.h"
 #include "config/parse.h"
 #include "config/web/web_config.h"

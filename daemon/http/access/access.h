@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "collectors/system/guarded.h"
+#include "collectors/system/threads/guarded.h"
 #include "config/fault.h"
 #include "config/web/web_config.h"
 #include "daemon/http/access/tls_server.h"

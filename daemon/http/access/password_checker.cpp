@@ -10,7 +10,7 @@
 #include <iterator>
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally::http {
 namespace {

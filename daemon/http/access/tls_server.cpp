@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 #include "daemon/http/access/tls_priority.h"
 
 namespace conntally::http {

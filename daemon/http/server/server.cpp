@@ -14,7 +14,7 @@
 #include <thread>
 #include <utility>
 
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 #include "daemon/http/renderer.h"
 #include "daemon/http/router.h"
 #include "daemon/http/server/addresses.h"

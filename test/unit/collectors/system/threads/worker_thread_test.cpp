@@ -1,4 +1,4 @@
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/worker_thread.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "collectors/system/regular_file.h"
+#include "collectors/system/threads/regular_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,8 +13,8 @@
 #include <optional>
 
 #include "collectors/system/file_descriptor.h"
-#include "collectors/system/guarded.h"
-#include "collectors/system/worker_thread.h"
+#include "collectors/system/threads/guarded.h"
+#include "collectors/system/threads/worker_thread.h"
 
 namespace conntally {
 namespace {

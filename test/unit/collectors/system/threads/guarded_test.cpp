@@ -1,4 +1,4 @@
-#include "collectors/system/guarded.h"
+#include "collectors/system/threads/guarded.h"
 
 #include <array>
 #include <condition_variable>
