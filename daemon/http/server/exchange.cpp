@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "daemon/http/accept_encoding.h"
-#include "daemon/http/server/addresses.h"
 #include "daemon/http/server/request_head.h"
+#include "daemon/http/server/sockets/addresses.h"
 
 namespace conntally::http {
 namespace {

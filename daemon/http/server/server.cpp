@@ -17,14 +17,14 @@
 #include "collectors/system/threads/worker_thread.h"
 #include "daemon/http/renderer.h"
 #include "daemon/http/router.h"
-#include "daemon/http/server/addresses.h"
 #include "daemon/http/server/connections.h"
-#include "daemon/http/server/descriptor_limit.h"
 #include "daemon/http/server/exchange.h"
 #include "daemon/http/server/gate.h"
-#include "daemon/http/server/listen.h"
 #include "daemon/http/server/protocols.h"
 #include "daemon/http/server/shared_answers.h"
+#include "daemon/http/server/sockets/addresses.h"
+#include "daemon/http/server/sockets/descriptor_limit.h"
+#include "daemon/http/server/sockets/listen.h"
 
 namespace conntally::http {
 namespace {

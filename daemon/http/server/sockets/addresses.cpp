@@ -1,4 +1,4 @@
-#include "daemon/http/server/addresses.h"
+#include "daemon/http/server/sockets/addresses.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

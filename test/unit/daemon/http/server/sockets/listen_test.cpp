@@ -1,4 +1,4 @@
-#include "daemon/http/server/listen.h"
+#include "daemon/http/server/sockets/listen.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,4 +1,4 @@
-#include "daemon/http/server/descriptor_limit.h"
+#include "daemon/http/server/sockets/descriptor_limit.h"
 
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
