@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "collectors/system/shown_text.h"
-#include "config/notation.h"
+#include "config/notation/notation.h"
 
 namespace conntally::config {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include "config/nearest.h"
-#include "config/notation.h"
+#include "config/notation/nearest.h"
+#include "config/notation/notation.h"
 
 namespace conntally::config {
 namespace {

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "config/log_words.h"
 #include "config/values.h"
 
 namespace conntally::config {

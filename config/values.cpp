@@ -6,7 +6,7 @@
 #include <cmath>
 #include <optional>
 
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 namespace conntally::config {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "collectors/addresses/address.h"
 #include "collectors/system/result.h"
-#include "config/notation.h"
+#include "config/notation/notation.h"
 #include "config/reading.h"
 
 namespace conntally::config {

@@ -49,7 +49,7 @@ struct Prefix {
 
   // "192.0.2.0/24", or a bare address for a full-length prefix. Host bits must be zero:
   // "192.0.2.7/24" is nullopt, since it says two things at once. What people write is ParsePrefix's, in
-  // config/address_notation.h.
+  // config/notation/address_notation.h.
   static std::optional<Prefix> Parse(std::string_view text);
   // "192.0.2.0/24"; a full-length prefix is written as the bare address.
   std::string ToString() const;

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "collectors/tally/protocol_names.h"
-#include "config/notation.h"
+#include "config/notation/notation.h"
 #include "daemon/api/values/query_values.h"
 #include "daemon/api/values/timestamp.h"
 

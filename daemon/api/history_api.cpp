@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 namespace conntally {
 

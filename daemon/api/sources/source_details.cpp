@@ -12,7 +12,7 @@
 
 #include "collectors/system/network_namespace.h"
 #include "collectors/tally/protocol_names.h"
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 namespace conntally {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "collectors/addresses/address.h"
 #include "collectors/system/threads/regular_file.h"
-#include "config/notation.h"
+#include "config/notation/notation.h"
 #include "config/parse.h"
 #include "config/web/web_config.h"
 #include "daemon/http/access/tls_server.h"

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "collectors/tally/protocol_names.h"
-#include "config/address_notation.h"
-#include "config/nearest.h"
-#include "config/notation.h"
+#include "config/log_words.h"
+#include "config/notation/address_notation.h"
+#include "config/notation/nearest.h"
+#include "config/notation/notation.h"
 #include "daemon/command_line/grammar/completion.h"
 #include "daemon/command_line/grammar/flag_values.h"
 #include "daemon/command_line/grammar/grammar.h"

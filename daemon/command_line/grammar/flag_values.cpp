@@ -3,8 +3,8 @@
 #include <array>
 #include <charconv>
 
-#include "config/address_notation.h"
-#include "config/notation.h"
+#include "config/notation/address_notation.h"
+#include "config/notation/notation.h"
 
 namespace conntally {
 

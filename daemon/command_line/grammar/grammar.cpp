@@ -1,6 +1,7 @@
 #include "daemon/command_line/grammar/grammar.h"
 
-#include "config/notation.h"
+#include "config/log_words.h"
+#include "config/notation/notation.h"
 #include "daemon/command_line/grammar/command_line.h"
 #include "daemon/process/build_info.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 namespace conntally::top {
 namespace {

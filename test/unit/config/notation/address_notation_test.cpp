@@ -1,4 +1,4 @@
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "config/notation.h"
+#include "config/notation/notation.h"
 
 #include "test/support/catch.h"
 
@@ -95,11 +95,4 @@ TEST_CASE("a text in a message stays on one line, and short") {
   CHECK(Quoted("\xFF") == "\"\\xff\"");
   CHECK(Quoted("é") == "\"é\"");
   CHECK(Quoted(std::string(100'000, 'x')).size() < 100);
-}
-
-TEST_CASE("choices are listed without their aliases") {
-  CHECK(DescribeChoices(kLogLevels) == "debug, info, warning or error");
-  CHECK(DescribeChoices(kLogFormats) == "text or json");
-  CHECK(FindChoice(kLogLevels, "warn") == Config::LogLevel::kWarning);
-  CHECK_FALSE(FindChoice(kLogLevels, "WARN"));
 }

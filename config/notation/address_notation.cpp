@@ -1,4 +1,4 @@
-#include "config/address_notation.h"
+#include "config/notation/address_notation.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "config/notation.h"
+#include "config/notation/notation.h"
 
 namespace conntally {
 namespace {

@@ -2,7 +2,6 @@
 // line alike. Pure; any thread.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +10,6 @@
 #include <string_view>
 
 #include "collectors/system/result.h"
-#include "config/config.h"
 
 namespace conntally {
 
@@ -21,18 +19,6 @@ struct Choice {
   std::string_view word;
   T value;
   bool alias = false;
-};
-
-inline constexpr std::array kLogLevels = {
-    Choice<Config::LogLevel>{"debug", Config::LogLevel::kDebug},
-    Choice<Config::LogLevel>{"info", Config::LogLevel::kInfo},
-    Choice<Config::LogLevel>{"warning", Config::LogLevel::kWarning},
-    Choice<Config::LogLevel>{"warn", Config::LogLevel::kWarning, true},
-    Choice<Config::LogLevel>{"error", Config::LogLevel::kError},
-};
-inline constexpr std::array kLogFormats = {
-    Choice<Config::LogFormat>{"text", Config::LogFormat::kText},
-    Choice<Config::LogFormat>{"json", Config::LogFormat::kJson},
 };
 
 template <typename Choices>

@@ -1,4 +1,4 @@
-#include "config/nearest.h"
+#include "config/notation/nearest.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "config/notation.h"
+#include "config/notation/notation.h"
 
 #include <algorithm>
 #include <charconv>
