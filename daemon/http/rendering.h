@@ -11,9 +11,9 @@
 #include <memory>
 #include <string>
 
-#include "daemon/http/gzip.h"
+#include "daemon/http/encoding/gzip.h"
+#include "daemon/http/encoding/reply_body.h"
 #include "daemon/http/message.h"
-#include "daemon/http/reply_body.h"
 
 namespace conntally::http {
 

@@ -10,7 +10,7 @@
 
 #include "daemon/api/sources/sources_query.h"
 #include "daemon/api/values/query_values.h"
-#include "daemon/http/accept_encoding.h"
+#include "daemon/http/encoding/accept_encoding.h"
 #include "daemon/http/server/request_head.h"
 #include "daemon/http/server/sockets/listen.h"
 #include "daemon/http/target.h"

@@ -22,9 +22,9 @@
 
 #include "daemon/http/access/access.h"
 #include "daemon/http/counters.h"
+#include "daemon/http/encoding/reply_body.h"
 #include "daemon/http/message.h"
 #include "daemon/http/rendering.h"
-#include "daemon/http/reply_body.h"
 
 struct MHD_Connection;
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "daemon/http/accept_encoding.h"
+#include "daemon/http/encoding/accept_encoding.h"
 #include "daemon/http/server/request_head.h"
 #include "daemon/http/server/sockets/addresses.h"
 

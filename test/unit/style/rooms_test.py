@@ -43,10 +43,12 @@ MAY_INCLUDE = {
     "config/web": "collectors/system/threads config",
     "daemon/process": "collectors/system",
     "daemon/log": "collectors/system collectors/system/threads config",
-    "daemon/http": "collectors/system collectors/system/threads",
+    "daemon/http/encoding": "",
+    "daemon/http": "collectors/system collectors/system/threads daemon/http/encoding",
     "daemon/http/access": "collectors/system collectors/system/threads config config/web",
     "daemon/http/server/sockets": "collectors/system",
-    "daemon/http/server": "collectors/system collectors/system/threads daemon/http daemon/http/access daemon/http/server/sockets",
+    "daemon/http/server": "collectors/system collectors/system/threads daemon/http/encoding daemon/http daemon/http/access "
+                          "daemon/http/server/sockets",
     "daemon/command_line/client": "collectors/system collectors/system/threads collectors/addresses config/notation config config/web "
                                   "daemon/http/access",
     "daemon/command_line/grammar": "collectors/addresses collectors/tally config/notation config daemon/process daemon/command_line/client",

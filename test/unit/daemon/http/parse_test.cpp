@@ -1,4 +1,3 @@
-#include "daemon/http/accept_encoding.h"
 #include "daemon/http/message.h"
 #include "daemon/http/target.h"
 #include "test/support/catch.h"
@@ -33,19 +32,6 @@ TEST_CASE("a query holds a bounded number of pairs") {
   for (std::size_t i = 0; i < kQueryPairsMax; ++i) target += "a=1&";
   CHECK(ParseTarget(target));
   CHECK_FALSE(ParseTarget(target + "a=1"));
-}
-
-TEST_CASE("gzip is sent only to who allows it") {
-  for (const char* value : {"gzip", "GZIP", "x-gzip", "deflate, gzip", "gzip;q=0.5", "gzip ; Q=0.001", "gzip;q=1.000",
-                            "*", "br, *;q=0.1", "gzip, *;q=0", ",,gzip,", "gzip;x=1;q=1", "gzip;q=0, gzip"}) {
-    INFO(value);
-    CHECK(AllowsGzip(value));
-  }
-  for (const char* value : {"", "identity", "gzip;q=0", "gzip;q=0.000", "gzip; q=0", "*;q=0", "gzip;q=0, *", "gzipped",
-                            "gzi", "deflate;gzip", "gzip;q=", "gzip;q=x", "gzip;q=1.5", "gzip;q=-1", "gzip;q=0.0001"}) {
-    INFO(value);
-    CHECK_FALSE(AllowsGzip(value));
-  }
 }
 
 TEST_CASE("an error is JSON whatever its message holds") {

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/http/gzip.h"
+#include "daemon/http/encoding/gzip.h"
 
 namespace conntally::http {
 

@@ -1,4 +1,4 @@
-#include "daemon/http/gzip.h"
+#include "daemon/http/encoding/gzip.h"
 
 #include <array>
 #include <new>

@@ -1,4 +1,4 @@
-#include "daemon/http/accept_encoding.h"
+#include "daemon/http/encoding/accept_encoding.h"
 
 #include <algorithm>
 #include <optional>

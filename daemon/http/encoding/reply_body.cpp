@@ -1,4 +1,4 @@
-#include "daemon/http/reply_body.h"
+#include "daemon/http/encoding/reply_body.h"
 
 #include <algorithm>
 
