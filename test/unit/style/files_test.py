@@ -12,7 +12,6 @@ LINES_MAX = 300
 LONGER = {
     "collectors/rules/iptables/legacy_blob.cpp": 304,
     "collectors/rules/nft/messages/nft_messages.cpp": 352,
-    "daemon/drops/drop_collector.cpp": 406,
     "daemon/limits/limits_in_rules.cpp": 305,
     "test/unit/collectors/conntrack/flows/flow_tracker_model_test.cpp": 350,
     "test/unit/collectors/conntrack/flows/flow_tracker_test.cpp": 405,
