@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "collectors/netlink/messages.h"
+#include "collectors/rules/nft/messages/attribute_visit.h"
 
 namespace conntally {
 namespace {
@@ -21,25 +22,16 @@ std::optional<RuleFamily> FamilyOf(Bytes message) {
   return RuleFamilyOf(static_cast<std::uint8_t>(message[MessageHeader::kBytes]));
 }
 
-std::uint32_t Number32(Bytes payload) { return static_cast<std::uint32_t>(AttributeNumber(payload).value_or(0)); }
-
-// Walks `attributes`; false when they are malformed.
-template <typename Visit>
-bool ForEach(Bytes attributes, Visit visit) {
-  AttributeWalk walk(attributes);
-  for (Attribute attribute; walk.Next(attribute);) visit(attribute);
-  return !walk.malformed();
-}
-
 void ReadHook(Bytes nest, NftChain& chain) {
-  ForEach(nest, [&](const Attribute& attribute) {
-    if (attribute.type == NFTA_HOOK_HOOKNUM) chain.hook = Number32(attribute.payload);
-    if (attribute.type == NFTA_HOOK_PRIORITY) chain.priority = static_cast<std::int32_t>(Number32(attribute.payload));
+  ForEachAttribute(nest, [&](const Attribute& attribute) {
+    if (attribute.type == NFTA_HOOK_HOOKNUM) chain.hook = AttributeNumber32(attribute.payload);
+    if (attribute.type == NFTA_HOOK_PRIORITY)
+      chain.priority = static_cast<std::int32_t>(AttributeNumber32(attribute.payload));
     // The kernel tells one device by both, several by the list alone.
     if (attribute.type == NFTA_HOOK_DEV && chain.devices.empty()) chain.devices = {AttributeText(attribute.payload)};
     if (attribute.type != NFTA_HOOK_DEVS) return;
     chain.devices.clear();
-    ForEach(attribute.payload, [&](const Attribute& device) {
+    ForEachAttribute(attribute.payload, [&](const Attribute& device) {
       if (device.type == NFTA_DEVICE_NAME) chain.devices.push_back(AttributeText(device.payload));
     });
   });
@@ -75,8 +67,9 @@ std::optional<std::uint32_t> DecodeNftGeneration(Bytes message) {
   const auto attributes = AttributesOf(message, NFT_MSG_NEWGEN);
   if (!attributes) return std::nullopt;
   std::optional<std::uint32_t> generation;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
-    if (attribute.type == NFTA_GEN_ID && attribute.payload.size() == 4) generation = Number32(attribute.payload);
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
+    if (attribute.type == NFTA_GEN_ID && attribute.payload.size() == 4)
+      generation = AttributeNumber32(attribute.payload);
   });
   return whole ? generation : std::nullopt;
 }
@@ -86,7 +79,7 @@ std::optional<NftTable> DecodeNftTable(Bytes message) {
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftTable table;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     if (attribute.type == NFTA_TABLE_NAME) table.name = AttributeText(attribute.payload);
   });
   if (!whole || !family || table.name.empty()) return std::nullopt;
@@ -99,7 +92,7 @@ std::optional<NftChain> DecodeNftChain(Bytes message) {
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftChain chain;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     switch (attribute.type) {
       case NFTA_CHAIN_TABLE: chain.table = AttributeText(attribute.payload); break;
       case NFTA_CHAIN_NAME: chain.name = AttributeText(attribute.payload); break;
@@ -107,7 +100,7 @@ std::optional<NftChain> DecodeNftChain(Bytes message) {
         chain.base = true;
         ReadHook(attribute.payload, chain);
         break;
-      case NFTA_CHAIN_POLICY: chain.policy = Number32(attribute.payload); break;
+      case NFTA_CHAIN_POLICY: chain.policy = AttributeNumber32(attribute.payload); break;
       case NFTA_CHAIN_TYPE: chain.type = AttributeText(attribute.payload); break;
       case NFTA_CHAIN_COUNTERS: chain.counter = DecodeNftCounter(attribute.payload); break;
       default: break;
@@ -125,7 +118,7 @@ std::optional<NftRule> DecodeRuleOf(Bytes message, int kind) {
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftRule rule;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     switch (attribute.type) {
       case NFTA_RULE_TABLE: rule.table = AttributeText(attribute.payload); break;
       case NFTA_RULE_CHAIN: rule.chain = AttributeText(attribute.payload); break;
@@ -145,14 +138,14 @@ std::optional<NftSet> DecodeSetOf(Bytes message, int kind) {
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftSet set;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     switch (attribute.type) {
       case NFTA_SET_TABLE: set.table = AttributeText(attribute.payload); break;
       case NFTA_SET_NAME: set.name = AttributeText(attribute.payload); break;
-      case NFTA_SET_FLAGS: set.flags = Number32(attribute.payload); break;
-      case NFTA_SET_KEY_TYPE: set.key_type = Number32(attribute.payload); break;
-      case NFTA_SET_KEY_LEN: set.key_bytes = Number32(attribute.payload); break;
-      case NFTA_SET_DATA_TYPE: set.verdicts = Number32(attribute.payload) == NFT_DATA_VERDICT; break;
+      case NFTA_SET_FLAGS: set.flags = AttributeNumber32(attribute.payload); break;
+      case NFTA_SET_KEY_TYPE: set.key_type = AttributeNumber32(attribute.payload); break;
+      case NFTA_SET_KEY_LEN: set.key_bytes = AttributeNumber32(attribute.payload); break;
+      case NFTA_SET_DATA_TYPE: set.verdicts = AttributeNumber32(attribute.payload) == NFT_DATA_VERDICT; break;
       default: break;
     }
   });
@@ -174,7 +167,7 @@ std::optional<NftSet> DecodeNftElementsSet(Bytes message) {
   if (!attributes) return std::nullopt;
   const auto family = FamilyOf(message);
   NftSet set;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     if (attribute.type == NFTA_SET_ELEM_LIST_TABLE) set.table = AttributeText(attribute.payload);
     if (attribute.type == NFTA_SET_ELEM_LIST_SET) set.name = AttributeText(attribute.payload);
   });
@@ -189,11 +182,11 @@ std::optional<NftObject> DecodeNftObject(Bytes message) {
   const auto family = FamilyOf(message);
   NftObject object;
   Bytes data;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     switch (attribute.type) {
       case NFTA_OBJ_TABLE: object.table = AttributeText(attribute.payload); break;
       case NFTA_OBJ_NAME: object.name = AttributeText(attribute.payload); break;
-      case NFTA_OBJ_TYPE: object.type = Number32(attribute.payload); break;
+      case NFTA_OBJ_TYPE: object.type = AttributeNumber32(attribute.payload); break;
       case NFTA_OBJ_DATA: data = attribute.payload; break;
       default: break;
     }
@@ -217,7 +210,7 @@ std::optional<RuleCounter> CounterAmong(Bytes expressions) {
 
 std::optional<NftElement> DecodeElement(Bytes nest) {
   NftElement element;
-  const bool whole = ForEach(nest, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(nest, [&](const Attribute& attribute) {
     switch (attribute.type) {
       case NFTA_SET_ELEM_KEY: element.key = NftDataValue(attribute.payload); break;
       case NFTA_SET_ELEM_KEY_END: element.key_end = NftDataValue(attribute.payload); break;
@@ -225,7 +218,7 @@ std::optional<NftElement> DecodeElement(Bytes nest) {
         element.verdict = DecodeNftVerdict(attribute.payload);
         element.value = NftDataValue(attribute.payload);
         break;
-      case NFTA_SET_ELEM_FLAGS: element.flags = Number32(attribute.payload); break;
+      case NFTA_SET_ELEM_FLAGS: element.flags = AttributeNumber32(attribute.payload); break;
       case NFTA_SET_ELEM_EXPR:
         if (const auto expression = DecodeNftExpression(attribute.payload); expression && expression->name == "counter")
           element.counter = DecodeNftCounter(expression->data);
@@ -244,9 +237,9 @@ std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message) {
   if (!attributes) return std::nullopt;
   std::vector<NftElement> elements;
   bool sound = true;
-  const bool whole = ForEach(*attributes, [&](const Attribute& attribute) {
+  const bool whole = ForEachAttribute(*attributes, [&](const Attribute& attribute) {
     if (attribute.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
-    sound &= ForEach(attribute.payload, [&](const Attribute& item) {
+    sound &= ForEachAttribute(attribute.payload, [&](const Attribute& item) {
       if (auto element = DecodeElement(item.payload)) {
         elements.push_back(*element);
       } else {
@@ -256,61 +249,6 @@ std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message) {
   });
   if (!whole || !sound) return std::nullopt;
   return elements;
-}
-
-std::optional<NftExpression> DecodeNftExpression(Bytes nest) {
-  NftExpression expression;
-  const bool whole = ForEach(nest, [&](const Attribute& attribute) {
-    if (attribute.type == NFTA_EXPR_NAME) expression.name = AttributeText(attribute.payload);
-    if (attribute.type == NFTA_EXPR_DATA) expression.data = attribute.payload;
-  });
-  if (!whole || expression.name.empty()) return std::nullopt;
-  return expression;
-}
-
-bool NftExpressionWalk::Next(NftExpression& expression) {
-  Attribute attribute;
-  if (!walk_.Next(attribute)) return false;
-  const auto decoded = DecodeNftExpression(attribute.payload);
-  if (!decoded) {
-    malformed_ = true;
-    return false;
-  }
-  expression = *decoded;
-  return true;
-}
-
-std::optional<RuleCounter> DecodeNftCounter(Bytes attributes) {
-  RuleCounter counter;
-  const bool whole = ForEach(attributes, [&](const Attribute& attribute) {
-    if (attribute.payload.size() != 8) return;
-    // NFTA_COUNTER_BYTES is 1 and NFTA_COUNTER_PACKETS 2, alike in chains and in objects.
-    if (attribute.type == NFTA_COUNTER_BYTES) counter.bytes = LoadNetworkOrder<std::uint64_t>(attribute.payload);
-    if (attribute.type == NFTA_COUNTER_PACKETS) counter.packets = LoadNetworkOrder<std::uint64_t>(attribute.payload);
-  });
-  return whole ? std::optional(counter) : std::nullopt;
-}
-
-Bytes NftDataValue(Bytes nest) {
-  Bytes value;
-  ForEach(nest, [&](const Attribute& attribute) {
-    if (attribute.type == NFTA_DATA_VALUE) value = attribute.payload;
-  });
-  return value;
-}
-
-std::optional<NftVerdict> DecodeNftVerdict(Bytes nest) {
-  std::optional<NftVerdict> verdict;
-  ForEach(nest, [&](const Attribute& attribute) {
-    if (attribute.type != NFTA_DATA_VERDICT) return;
-    NftVerdict found;
-    ForEach(attribute.payload, [&](const Attribute& part) {
-      if (part.type == NFTA_VERDICT_CODE) found.code = static_cast<std::int32_t>(Number32(part.payload));
-      if (part.type == NFTA_VERDICT_CHAIN) found.chain = AttributeText(part.payload);
-    });
-    verdict = found;
-  });
-  return verdict;
 }
 
 NftRuleCount CountOf(const NftRule& rule, std::size_t at) {
@@ -324,29 +262,14 @@ NftRuleCount CountOf(const NftRule& rule, std::size_t at) {
     } else if (expression.name == "objref") {
       std::uint32_t type = 0;
       std::string_view name;
-      ForEach(expression.data, [&](const Attribute& attribute) {
-        if (attribute.type == NFTA_OBJREF_IMM_TYPE) type = Number32(attribute.payload);
+      ForEachAttribute(expression.data, [&](const Attribute& attribute) {
+        if (attribute.type == NFTA_OBJREF_IMM_TYPE) type = AttributeNumber32(attribute.payload);
         if (attribute.type == NFTA_OBJREF_IMM_NAME) name = AttributeText(attribute.payload);
       });
       if (type == NFT_OBJECT_COUNTER) count.object = name;
     }
   }
   return count;
-}
-
-std::vector<std::byte> WithoutCounts(Bytes expressions) {
-  std::vector<std::byte> bytes(expressions.begin(), expressions.end());
-  const auto clear = [&](Bytes part) {
-    std::fill_n(bytes.begin() + (part.data() - expressions.data()), part.size(), std::byte{0});
-  };
-  NftExpressionWalk walk(expressions);
-  for (NftExpression expression; walk.Next(expression);) {
-    const bool counts = expression.name == "counter" || expression.name == "last";
-    ForEach(expression.data, [&](const Attribute& attribute) {
-      if (counts || (expression.name == "quota" && attribute.type == NFTA_QUOTA_CONSUMED)) clear(attribute.payload);
-    });
-  }
-  return bytes;
 }
 
 }  // namespace conntally

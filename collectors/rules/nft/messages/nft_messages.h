@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "collectors/netlink/attributes.h"
+#include "collectors/rules/nft/messages/nft_expressions.h"
 #include "collectors/rules/rule_words.h"
 
 namespace conntally {
@@ -60,11 +61,6 @@ struct NftSet {
 inline constexpr std::uint32_t kNftTypeIpv4 = 7,
                                kNftTypeIpv6 = 8;  // nft's include/datatype.h, TYPE_IPADDR and TYPE_IP6ADDR
 
-struct NftVerdict {
-  std::int32_t code = 0;
-  std::string_view chain;
-};
-
 struct NftElement {
   std::uint32_t flags = 0;  // NFT_SET_ELEM_*
   Bytes key;
@@ -96,30 +92,6 @@ std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message);
 // The set whose elements these are: its place alone.
 std::optional<NftSet> DecodeNftElementsSet(Bytes message);
 
-// One expression of a rule: its name and its attributes.
-struct NftExpression {
-  std::string_view name;
-  Bytes data;
-};
-class NftExpressionWalk {
- public:
-  explicit NftExpressionWalk(Bytes expressions) : walk_(expressions) {}
-  bool Next(NftExpression& expression);
-  std::size_t rest_bytes() const { return walk_.rest_bytes(); }
-  bool malformed() const { return malformed_ || walk_.malformed(); }
-
- private:
-  AttributeWalk walk_;
-  bool malformed_ = false;
-};
-std::optional<NftExpression> DecodeNftExpression(Bytes nest);
-
-// Packets and bytes: the attributes of a `counter` expression, of a chain's counters, of a counter object.
-std::optional<RuleCounter> DecodeNftCounter(Bytes attributes);
-// The data of an NFTA_DATA_* nest: a value, or a verdict.
-Bytes NftDataValue(Bytes nest);
-std::optional<NftVerdict> DecodeNftVerdict(Bytes nest);
-
 // What a rule counts: its last counter (nft itself prints them all; more than one is an oddity), or a named one.
 struct NftRuleCount {
   std::optional<RuleCounter> counter;
@@ -128,8 +100,5 @@ struct NftRuleCount {
 };
 // From there on: what counted before is at the same place for as long as the ruleset's generation stays.
 NftRuleCount CountOf(const NftRule& rule, std::size_t at = 0);
-
-// The bytes of `expressions` with every figure that packets change set to zero: equal bytes are equal rules.
-std::vector<std::byte> WithoutCounts(Bytes expressions);
 
 }  // namespace conntally
