@@ -51,6 +51,10 @@ constexpr std::array kSwitches = {
     Choice<Config::Switch>{"off", Config::Switch::kOff},
     Choice<Config::Switch>{"true", Config::Switch::kOn, true},
     Choice<Config::Switch>{"false", Config::Switch::kOff, true},
+    Choice<Config::Switch>{"True", Config::Switch::kOn, true},
+    Choice<Config::Switch>{"TRUE", Config::Switch::kOn, true},
+    Choice<Config::Switch>{"False", Config::Switch::kOff, true},
+    Choice<Config::Switch>{"FALSE", Config::Switch::kOff, true},
     Choice<Config::Switch>{"yes", Config::Switch::kOn, true},
     Choice<Config::Switch>{"no", Config::Switch::kOff, true},
 };

@@ -13,10 +13,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// YAML 1.1 has three pairs of words for this; YAML 1.2 kept the first.
+// YAML 1.1 has three pairs of words for this; YAML 1.2 kept the first, with its capitals, as Python writes it.
 constexpr std::array kBooleans = {
-    Choice<bool>{"true", true},       Choice<bool>{"false", false},    Choice<bool>{"on", true, true},
-    Choice<bool>{"off", false, true}, Choice<bool>{"yes", true, true}, Choice<bool>{"no", false, true},
+    Choice<bool>{"true", true},         Choice<bool>{"false", false},     Choice<bool>{"on", true, true},
+    Choice<bool>{"off", false, true},   Choice<bool>{"yes", true, true},  Choice<bool>{"no", false, true},
+    Choice<bool>{"True", true, true},   Choice<bool>{"TRUE", true, true}, Choice<bool>{"False", false, true},
+    Choice<bool>{"FALSE", false, true},
 };
 
 constexpr std::size_t kExternalLabelsMax = 64;

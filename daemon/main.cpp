@@ -59,7 +59,13 @@ int main(int argc, char** argv) {
     }
     const auto command = conntally::ParseCommandLine(arguments);
     if (!std::holds_alternative<conntally::DiagnoseCommand>(command)) exit_code = 1;
+    const int not_done = exit_code;
     exit_code = std::visit(Execute{}, command);
+    // Who reads a part of it, or nothing, is not to take it for the whole.
+    if (!std::cout.flush()) {
+      std::cerr << "conntally: the output could not be written: the disk is full, or its reader is gone\n";
+      exit_code = not_done;
+    }
   });
   if (!done) std::cerr << "conntally: " << done.error().message << '\n';
   return exit_code;

@@ -32,7 +32,7 @@ Json TopPort(const SurveyedConnections& connections) {
 }
 
 struct Query {
-  std::vector<IpAddress> sources;
+  std::vector<Prefix> sources;
   std::size_t rows = 100;
 };
 
@@ -47,7 +47,7 @@ Result<Query> ParseQuery(const http::Request& request) {
               "source is one or more addresses, or groups such as /api/v1/sources names them, separated by commas; " +
               source.error().message};
         }
-        query.sources.push_back(source->address);
+        query.sources.push_back(*source);
       }
     } else if (name == "rows") {
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), query.rows);
@@ -122,12 +122,18 @@ bool SourceDetails::Want(const IpAddress& source, Clock::time_point now) {
 http::Response SourceDetails::Answer(const http::Request& request) {
   const auto query = ParseQuery(request);
   if (!query) return http::ErrorResponse(400, query.error().message);
+  for (const Prefix& asked : query->sources) {
+    const Prefix group = GroupOf(asked.address);
+    if (asked.length != group.length && asked.length != AddressBits(asked.address.family))
+      return http::ErrorResponse(400, asked.ToString() + " is no source here: sources are " + group.ToString() +
+                                          " and the like; /api/v1/sources?source= takes any network");
+  }
   std::string sources;
   const auto now = Clock::now();
   {
     const std::lock_guard lock(mutex_);
-    for (const IpAddress& asked : query->sources) {
-      const Prefix group = GroupOf(asked);
+    for (const Prefix& asked : query->sources) {
+      const Prefix group = GroupOf(asked.address);
       if (!Want(group.address, now)) return http::ErrorResponse(503, "too many sources are being looked at; ask again");
       const Wanted& wanted = wanted_.at(group.address);
       if (!sources.empty()) sources += ",\n";

@@ -59,7 +59,7 @@ TEST_CASE("a list replaces the default one") {
 }
 
 TEST_CASE("a switch understands what YAML writers make of on and off") {
-  for (const char* word : {"on", "true", "yes", "\"on\""}) {
+  for (const char* word : {"on", "true", "True", "TRUE", "yes", "\"on\""}) {
     CHECK(Accepted(std::string("drops: {ebpf: ") + word + "}").drops.ebpf == Config::Switch::kOn);
     CHECK(Accepted(std::string("drops: {kernel_log: ") + word + "}").drops.kernel_log);
   }
