@@ -23,7 +23,7 @@ spdlog::level::level_enum LevelOf(const Alert& alert) {
 
 std::string WhyInhibited(const Alert& alert) {
   if (!alert.inhibited) return {};
-  return fmt::format(" (inhibited by {})", alert.cause ? NameOf(*alert.cause) : "its worse tier");
+  return fmt::format(" (inhibited by {})", alert.cause ? NameOf(*alert.cause) : "a higher severity");
 }
 
 void Log(const AlertTransition& transition) {
@@ -67,9 +67,9 @@ void AlertService::Restore() {
     state->judge["continues"] = state->continues;
     state->judge["age_seconds"] = state->age.count();
     if (const std::string left_out = reader_.Restore(state->judge); !left_out.empty())
-      spdlog::warn("state: what was usual here is not all taken up: {}", left_out);
+      spdlog::warn("state: some saved baselines were not restored: {}", left_out);
   });
-  if (!taken_up) spdlog::warn("state: not all of it is taken up: {}", taken_up.error().message);
+  if (!taken_up) spdlog::warn("state: not all of it was restored: {}", taken_up.error().message);
 }
 
 void AlertService::Save() {
@@ -94,7 +94,7 @@ void AlertService::Describe(CollectorReport& report) const {
   const auto figures = this->figures();
   report.overflows["alerts"] = figures->turned_away;
   report.figures.push_back({.name = "conntally_alert_memory_bytes",
-                            .help = "Memory of what the judges of alerts remember, about.",
+                            .help = "Approximate memory of the alert judges' history.",
                             .value = static_cast<double>(figures->memory_bytes)});
   report.overflows["alert_notifications"] = push_.given_up();
 }

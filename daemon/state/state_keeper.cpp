@@ -45,7 +45,7 @@ void StateKeeper::Writer::Write(const State& state) {
   const auto text = ComposeState(state, ThisOrigin(namespace_path), Now());
   const Status written = text ? file.Write(*text) : Status(text.error());
   if (!written && !failing) {
-    spdlog::error("state: {} is not written, and what fires is forgotten by a restart: {}", file.path(),
+    spdlog::error("state: cannot write {}; a restart will forget firing alerts: {}", file.path(),
                   written.error().message);
   } else if (written && failing) {
     spdlog::info("state: {} is written again", file.path());

@@ -33,7 +33,7 @@ Result<std::unique_ptr<EventStream>> EventSourceChoice::FallBack(std::uint64_t w
   distrusted_ = true;
   fallbacks_.fetch_add(1, std::memory_order_relaxed);
   spdlog::warn(
-      "conntrack: events by bpf left {} connections wrong that no loss explains: they come by netlink from now on, and "
+      "conntrack: bpf events left {} connections wrong without any loss: events now come by netlink, and "
       "the tallies are compared with the kernel's table; please report it with the kernel's version",
       wrong_connections);
   told_.clear();

@@ -64,7 +64,7 @@ Result<std::vector<std::string>> LegacyReader::TableNames() const {
     if (code != EACCES) return Error::FromErrno("cannot read " + path, code);
     std::ifstream modules("/proc/modules");
     if (!MayHaveLegacyTables(modules, family_)) return std::vector<std::string>();
-    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN: " + path + " is root's to read",
+    return Error{"reading legacy tables needs CAP_DAC_READ_SEARCH besides CAP_NET_ADMIN: only root may read " + path,
                  EACCES};
   }
   std::vector<std::string> names;

@@ -29,7 +29,7 @@ std::string WordsOf(const Answer& answer, const std::string& not_understood) {
     case Why::kTcpFlags: return "the TCP flags are not known";
     case Why::kMark: return "the packet's mark is not known";
     case Why::kAddressType: return "the kind of address is not known";
-    case Why::kPacketType: return "whether it was sent to all is not known";
+    case Why::kPacketType: return "the packet type is not known";
     case Why::kReversePath: return "the way back is not known";
     case Why::kLimit: return "whether its limit is reached is not known";
   }

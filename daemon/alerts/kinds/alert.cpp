@@ -21,7 +21,7 @@ constexpr std::array<Words, kAlertKinds> kWords = {{
     {"SourceNearConnectionLimit", "A source is near its own limit of connections."},
     {"SourceMatchesDropRule", "A source's packets are dropped or rejected by a firewall rule."},
     {"SourceConnectionChurn", "A source opens connections at a high rate."},
-    {"SourceScanning", "A source seems to scan: many destination ports, or mostly unreplied connections."},
+    {"SourceScanning", "A source seems to scan: most of its first contacts fail."},
     {"DropRuleSpike", "A drop or reject rule matches far more packets than it lately did."},
     {"ConnectionsUnanswered", "Far more connections than usual get no answer, or are refused."},
     {"RegularSourcesDropped", "Packets of sources that had answered connections here are dropped or rejected."},
