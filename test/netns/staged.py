@@ -48,7 +48,16 @@ class Stage:
             each.close()
         self.exit.close()
 
+    def _empty_queues(self):
+        """Whoever got in waits to be accepted, and a full queue lets nobody in any more."""
+        for listener in self.sockets:
+            listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
+
     def clear(self):
+        self._empty_queues()
         self.host.nft("flush ruleset")
         for tool in ("iptables-legacy", "ip6tables-legacy"):
             names = self.host.run("cat", "/proc/thread-self/net/" + ("ip6" if tool.startswith("ip6") else "ip") + "_tables_names", check=False).stdout.split()
