@@ -4,6 +4,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -118,6 +119,11 @@ Result<Route> FindRoute(const RouteQuestion& question) {
   if (question.source) request.Put(RTA_SRC, BytesOf(*question.source));
   if (question.in_link != 0) request.Put(RTA_IIF, question.in_link);
   if (question.mark != 0) request.Put(RTA_MARK, question.mark);
+  if (question.protocol == IPPROTO_TCP || question.protocol == IPPROTO_UDP) {
+    request.Put(RTA_IP_PROTO, question.protocol);
+    if (question.source_port != 0) request.Put(RTA_SPORT, htons(question.source_port));
+    if (question.destination_port != 0) request.Put(RTA_DPORT, htons(question.destination_port));
+  }
 
   Route route;
   const auto asked = QueryProtocol(NETLINK_ROUTE, request, [&](Bytes message) {

@@ -19,6 +19,9 @@ struct RouteQuestion {
   std::optional<IpAddress> source = {};  // of the same family
   std::uint32_t in_link = 0;             // by which the packet arrives; 0: this host sends it
   std::uint32_t mark = 0;
+  std::uint8_t protocol = 0;  // TCP or UDP, for rules of policy routing that ask for ports; 0: none is said
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
 };
 
 // The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part

@@ -94,6 +94,7 @@ void Check(const Case& facts, Report& report) {
   CheckOutsideTheFirewall(facts, report);
   CheckForwarding(facts, report);
   CheckListeners(facts, report);
+  CheckEcho(facts, report);
   CheckTracking(facts, report);
   CheckHelpers(facts, report);
   CheckSavedSysctls(facts, report);
@@ -154,6 +155,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
                                          report);
   const Case facts{command.question, host, config, rules, census, watched, daemon, outcome, LookAtNat(rules, report)};
   Check(facts, report);
+  LeaveOutWhatIsSeenToWork(facts, report);
   RankFindings(report);
   AddWatched(facts, report);
   // What is untidy explains nothing: it does not stand alone before who asks for a cause.

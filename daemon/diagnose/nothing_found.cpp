@@ -31,7 +31,7 @@ Finding NothingFound(const Case& facts, const Report& report) {
     finding.evidence.push_back("not known: " + report.not_checked[i].what + " (" + report.not_checked[i].why + ")");
   if (facts.daemon && facts.daemon->asked) {
     for (const std::string& drop : facts.daemon->asked->drops)
-      finding.evidence.push_back("the daemon saw dropped of this source: " + drop);
+      finding.evidence.push_back("the daemon saw drops from this source: " + drop);
   }
   finding.cause =
       facts.watched ? "what was watched above says how far the packets come"

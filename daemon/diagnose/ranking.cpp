@@ -4,6 +4,44 @@
 
 namespace conntally::diagnose {
 
+namespace {
+
+constexpr double kDoubtfulMost = 0.6;
+
+// Whether what it tells of keeps a connection from coming about.
+bool Blocks(FindingId id) {
+  switch (id) {
+    case FindingId::kSourceAtLimit:
+    case FindingId::kRejectRule:
+    case FindingId::kDropRule:
+    case FindingId::kDropPolicy:
+    case FindingId::kLateAccept:
+    case FindingId::kForwardingOff:
+    case FindingId::kNoRoute:
+    case FindingId::kNoMasquerade:
+    case FindingId::kDnatNotForwarded:
+    case FindingId::kRpFilter:
+    case FindingId::kNoListener:
+    case FindingId::kListenerOtherAddress: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+void LeaveOutWhatIsSeenToWork(const Case& facts, Report& report) {
+  const bool asked = facts.question.source || facts.question.destination || facts.question.destination_port;
+  if (!asked) return;
+  const bool seen = facts.IsSeenToWork();
+  if (!seen && !facts.WorkedLately()) return;
+  const auto left_out = std::erase_if(report.findings, [&](const Finding& each) {
+    return Blocks(each.id) && each.certainty > kHygieneMax && (seen || each.certainty <= kDoubtfulMost);
+  });
+  if (left_out > 0)
+    report.checked.push_back(seen ? "what was seen on the wire: all of it was answered, whatever rules and routes say"
+                                  : "the table: such connections were answered within the last minute");
+}
+
 void RankFindings(Report& report) {
   constexpr double kStep = 0.01;  // as certainties are printed
   double present = 0;

@@ -5,7 +5,12 @@ namespace conntally {
 
 void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   if (looking_back_) return;
-  const NatTarget target = rule.nat.value_or(NatTarget{});
+  NatTarget target = rule.nat.value_or(NatTarget{});
+  if (!target.known && !target.choices.empty()) {
+    const auto chosen = Chosen(rule);
+    if (chosen && *chosen == nullptr) return;  // nothing is found in the map: the rule does not take it
+    if (chosen) target = {target.kind, (*chosen)->addresses, (*chosen)->ports, true, {}};
+  }
   const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
   const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
   // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
@@ -38,6 +43,17 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   ++ends_;  // nat accepts what it translates
   passed_base_ = Either(passed_base_, Both(flow.alive, match));
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
+}
+
+std::optional<const NatTarget::Choice*> WalkRun::Chosen(const Rule& rule) const {
+  for (const NatTarget::Choice& choice : rule.nat->choices) {
+    Match match = choice.key.empty() ? Match::kMaybe : Match::kYes;
+    for (const RuleCondition& condition : choice.key)
+      match = Both(match, walker_.matcher_.Condition(rule, condition, walk_.packet).match);
+    if (match == Match::kMaybe) return std::nullopt;
+    if (match == Match::kYes) return &choice;
+  }
+  return nullptr;
 }
 
 // Rules behind the translation see the new address. The kernel keeps the port where it can.

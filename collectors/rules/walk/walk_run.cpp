@@ -212,7 +212,8 @@ void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, b
   jumps_.pop_back();
   jumped_ = jumped;
   if (was_looking_back) return;
-  if (looking_back_ && match != Match::kYes) looking_back_ = false;  // it was stopped in there only if it went in there
+  // It was stopped in there only if it went in there; and from a goto no packet comes back here.
+  if (looking_back_ && (match != Match::kYes || !and_return)) looking_back_ = false;
   if (!and_return) {
     flow.returned = Either(flow.returned, back);
     flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);

@@ -38,10 +38,11 @@ class WalkRun {
   // The rule may do anything with it.
   void Open(RuleRef ref, const char* why, Flow& flow);
   void Accept(RuleRef ref, Match match, Flow& flow);
-  // A packet for a queue at which nobody listens.
   // Of all queues that the rule leads to.
   bool AllReadersAre(QueueReader kind, const Rule& rule) const;
   void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
+  // By a map of which all is known: what it makes of the packet, nullptr if nothing; nullopt: not known.
+  std::optional<const NatTarget::Choice*> Chosen(const Rule& rule) const;
   void ChangeSource(const NatTarget& target);
   void ChangeDestination(const NatTarget& target);
   void SideEffects(const Rule& rule, RuleRef ref, Match match);

@@ -1,8 +1,10 @@
 #include "daemon/diagnose/facts/case.h"
 
-#include <algorithm>
-
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
 
 #include "daemon/diagnose/fixes/firewall_commands.h"
 
@@ -45,13 +47,48 @@ std::uint64_t Case::Growth(const std::string& counter) const {
 
 double Case::ObservedSeconds() const { return std::chrono::duration<double>(host.last.when - host.first.when).count(); }
 
+bool Case::IsSeenToWork() const {
+  if (!watched || watched->flows.empty() || !watched->stalled.empty()) return false;
+  return std::all_of(watched->flows.begin(), watched->flows.end(), [](const WatchedFlow& flow) {
+    return flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again == 0;
+  });
+}
+
+bool Case::WorkedLately() const {
+  constexpr std::int64_t kLately = 60;  // seconds
+  if (!host.connections || !question.destination_port || (watched && !watched->flows.empty())) return false;
+  const auto whole_timeout = [&](const Connection& connection) -> std::optional<std::int64_t> {
+    const std::string prefix = "net/netfilter/nf_conntrack_";
+    if (connection.key.protocol == IPPROTO_UDP) return Sysctl(prefix + "udp_timeout_stream");
+    switch (connection.tcp_state) {
+      case TcpState::kEstablished: return Sysctl(prefix + "tcp_timeout_established");
+      case TcpState::kFinWait: return Sysctl(prefix + "tcp_timeout_fin_wait");
+      case TcpState::kCloseWait: return Sysctl(prefix + "tcp_timeout_close_wait");
+      case TcpState::kLastAck: return Sysctl(prefix + "tcp_timeout_last_ack");
+      case TcpState::kTimeWait: return Sysctl(prefix + "tcp_timeout_time_wait");
+      default: return std::nullopt;
+    }
+  };
+  return std::any_of(
+      host.connections->connections.begin(), host.connections->connections.end(), [&](const Connection& connection) {
+        const FlowKey& key = connection.key;
+        const bool asked = key.protocol == question.protocol.value_or(std::uint8_t{IPPROTO_TCP}) &&
+                           key.destination_port == *question.destination_port &&
+                           question.source.value_or(key.SourceAddress()) == key.SourceAddress() &&
+                           (!question.destination || *question.destination == IpAddress{key.destination, key.family});
+        if (!asked || (connection.status & IPS_SEEN_REPLY) == 0) return false;
+        const auto whole = whole_timeout(connection);
+        return whole && *whole - std::int64_t{connection.timeout_seconds} <= kLately;
+      });
+}
+
 void Case::HoldAgainstRules(Finding& finding) const {
   if (outcome.passes != Match::kMaybe) return;
   std::string unread;
   for (const std::string& name : outcome.unread) unread += (unread.empty() ? "" : ", ") + name;
   finding.certainty = std::min(finding.certainty, kUnreadMax);
-  std::string line = "not known: whether a rule stops or redirects it before; ";
-  line += unread.empty() ? "not all that rules ask was understood" : "not read: " + unread;
+  std::string line = "not known: whether an earlier rule stops or redirects it; ";
+  line += unread.empty() ? "some conditions were not understood" : "not read: " + unread;
   finding.evidence.push_back(std::move(line));
   std::rotate(finding.evidence.begin(), finding.evidence.end() - 1, finding.evidence.end());
 }
@@ -110,11 +147,10 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
     fix.risk +=
         (fix.risk.empty() ? "" : "; ") + std::string("it is one value for all namespaces, to be set in the first one");
   }
-  fix.persist =
-      facts.host.in_first_namespace || of_all
-          ? fmt::format("echo {} > /etc/sysctl.d/90-{}.conf", ShellWord(key + " = " + value),
-                        path.substr(path.rfind('/') + 1))
-          : "sysctl.d speaks for the first network namespace alone: put the command where this namespace is made";
+  fix.persist = facts.host.in_first_namespace || of_all
+                    ? fmt::format("echo {} > /etc/sysctl.d/90-{}.conf", ShellWord(key + " = " + value),
+                                  path.substr(path.rfind('/') + 1))
+                    : "sysctl.d only covers the initial network namespace: put the command where this one is created";
   // A file more would contradict the one that speaks of it.
   const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
   if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {

@@ -46,6 +46,11 @@ struct Case {
   // is less certain.
   void HoldAgainstRules(Finding& finding) const;
 
+  // All that was asked about, and seen on the wire, was answered, and the answers got there.
+  bool IsSeenToWork() const;
+  // Nobody was seen to try, and the table holds connections of what was asked about that were answered within a minute.
+  bool WorkedLately() const;
+
   std::optional<std::int64_t> Sysctl(const std::string& path) const { return NumberOf(host.sysctls, path); }
   // What was asked is not about this source: another one was named.
   bool IsOfAnother(const IpAddress& source) const { return question.source && *question.source != source; }

@@ -1,6 +1,7 @@
 #include "daemon/diagnose/facts/host_facts.h"
 
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -27,9 +28,10 @@ constexpr std::size_t kLogLinesKept = 20;
 
 Sysctls ReadSettings(const std::string& proc) {
   Sysctls settings;
-  for (const char* path : {"net/ipv4/ip_forward", "net/ipv4/ip_local_port_range", "net/ipv4/icmp_echo_ignore_all",
-                           "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables",
-                           "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
+  for (const char* path :
+       {"net/ipv4/ip_forward", "net/ipv4/ip_local_port_range", "net/ipv4/icmp_echo_ignore_all",
+        "net/ipv6/icmp/echo_ignore_all", "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables",
+        "net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"}) {
     if (auto value = ReadSysctl(proc, path)) settings[path] = *std::move(value);
   }
   ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
@@ -80,6 +82,11 @@ std::uint64_t InodeOf(const std::string& path) {
   return stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
+// fe80::/10, which every link has.
+bool IsOfLinkAlone(const IpAddress& address) {
+  return address.family == Family::kIpv6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
 // A packet that arrives is refused with the same error as a source that no packet can have.
 Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   auto route = FindRoute(question);
@@ -89,8 +96,31 @@ Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   return route;
 }
 
+// The bridge that both ends may be behind: one without an address of this host's, where no address or direct neighbour
+// of either is known.
+const Link* BridgeBetween(const AskedRoutes& routes, const HostFacts& facts) {
+  const auto is_near = [](const std::optional<Result<Route>>& route) {
+    return route && *route && (*route)->kind == Route::Kind::kForward && !(*route)->gateway;
+  };
+  if (!routes.to_source || !routes.to_destination || routes.source_is_local || routes.destination_is_local ||
+      is_near(routes.to_source) || is_near(routes.to_destination) || !facts.links || !facts.addresses)
+    return nullptr;
+  const Link* only = nullptr;
+  for (const Link& link : *facts.links) {
+    const bool addressed = std::any_of(facts.addresses->begin(), facts.addresses->end(), [&](const LocalAddress& each) {
+      return each.link == link.index && !IsOfLinkAlone(each.address);
+    });
+    if (link.kind != "bridge" || !link.up || addressed) continue;
+    if (only != nullptr) return nullptr;
+    only = &link;
+  }
+  return only;
+}
+
 AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
   AskedRoutes routes;
+  const std::uint8_t protocol = question.protocol.value_or(std::uint8_t{IPPROTO_TCP});
+  const std::uint16_t port = question.destination_port.value_or(0);
   if (question.destination) {
     routes.destination_is_local = facts.IsLocal(*question.destination);
     // A route of the local table may cover whole prefixes (AnyIP).
@@ -101,7 +131,22 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
     routes.source_is_local = facts.IsLocal(*question.source);
     const bool answers_as_destination =
         question.destination && routes.destination_is_local && question.destination->family == question.source->family;
-    routes.to_source = FindRoute({*question.source, answers_as_destination ? question.destination : std::nullopt});
+    RouteQuestion back{*question.source, answers_as_destination ? question.destination : std::nullopt};
+    back.protocol = protocol, back.source_port = port;
+    routes.to_source = FindRoute(back);
+    // Of which of its addresses it answers is known only now.
+    if (const auto& way = *routes.to_source; !back.source && way && way->preferred_source) {
+      back.source = way->preferred_source;
+      if (auto refused = FindRoute(back); refused && refused->kind == Route::Kind::kUnreachable)
+        routes.to_source = std::move(refused);
+    }
+    // Answers to it come by the link of the neighbour that has the address.
+    if (IsOfLinkAlone(*question.source) && !routes.source_is_local) {
+      const auto neighbours = ReadNeighbours();
+      for (const Neighbour& each : neighbours ? *neighbours : std::vector<Neighbour>{}) {
+        if (each.address == *question.source) routes.to_source = Route{Route::Kind::kForward, each.link, {}, {}, 0};
+      }
+    }
     const auto& way_back = *routes.to_source;
     if (!routes.source_is_local && way_back && way_back->kind == Route::Kind::kForward) routes.in_link = way_back->link;
   }
@@ -113,8 +158,23 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
                           !(*routes.to_source)->gateway;
     const Link* link = facts.LinkOf(routes.in_link);
     routes.bridged = routes.same_network && link != nullptr && link->kind == "bridge";
-    routes.to_destination =
-        FindWay({*question.destination, same_family ? question.source : std::nullopt, routes.in_link}, facts);
+    RouteQuestion on{*question.destination, same_family ? question.source : std::nullopt, routes.in_link};
+    on.protocol = protocol, on.destination_port = port;
+    routes.to_destination = FindWay(on, facts);
+    // Answers that are forwarded come by another link than those that this host sends, and rules may ask for it. (That
+    // it does not forward at all is another error, and told elsewhere.)
+    if (const auto& way = *routes.to_destination; same_family && !routes.destination_is_local && way &&
+                                                  way->kind == Route::Kind::kForward && routes.in_link != 0) {
+      RouteQuestion back{*question.source, question.destination, way->link};
+      back.protocol = protocol, back.source_port = port;
+      if (auto refused = FindWay(back, facts);
+          refused && refused->kind == Route::Kind::kUnreachable && refused->error != EHOSTUNREACH)
+        routes.to_source = std::move(refused);
+    }
+    if (const Link* bridge = BridgeBetween(routes, facts)) {
+      routes.same_network = routes.bridged = true;
+      routes.in_link = bridge->index;
+    }
   }
   return routes;
 }

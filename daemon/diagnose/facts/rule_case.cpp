@@ -83,6 +83,9 @@ std::optional<PacketInterface> RuleCase::WayOut(const Packet& packet) const {
   if (same_family && (arrives || packet.source_is_local == true)) question.source = packet.source;
   if (same_family && arrives) question.in_link = packet.in->index;
   question.mark = packet.mark.value_or(0);
+  question.protocol = packet.protocol.value_or(0);
+  const auto& port = packet.destination_port;
+  if (port && port->first == port->last) question.destination_port = static_cast<std::uint16_t>(port->first);
   auto route = inputs.find_route(question);
   // What this host refuses to forward is followed all the same: that it does not is told elsewhere.
   const bool leads = route && (route->kind == Route::Kind::kForward || route->kind == Route::Kind::kLocal);

@@ -34,6 +34,7 @@ struct RuleOutcome {
   std::optional<std::uint16_t> redirected_to;      // it is this port of this host
   std::optional<IpAddress> redirected_address;     // and this address
   std::optional<MarkedRoute> marked_route = {};
+  bool way_open = false;  // rules may give it another way: by a mark that is not known, or by what they do besides
 };
 
 }  // namespace conntally::diagnose

@@ -172,9 +172,9 @@ Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet)
     if (const auto alone = AcceptOfPacket(walker_.chain(stop.base).hook, nullptr, packet, matcher_); !alone)
       return alone.error();
   }
-  const std::string whose = packet.source ? "lets such packets of " + packet.source->ToString() + " through"
-                                          : "lets such packets of this host's own through";
-  return Put(*spot, *conditions, packet.family, whose + ", before all rules behind it");
+  const std::string whose = packet.source ? "accepts such packets from " + packet.source->ToString()
+                                          : "accepts such packets of this host's own";
+  return Put(*spot, *conditions, packet.family, whose + " ahead of all later rules");
 }
 
 Result<Fix> FirewallCommands::AcceptAnswers(const Decision& stop, const Packet& packet) const {
@@ -185,7 +185,7 @@ Result<Fix> FirewallCommands::AcceptAnswers(const Decision& stop, const Packet& 
   const auto conditions = AcceptOfAnswers(base.hook, RuleAt(*spot), packet, matcher_);
   if (!conditions) return conditions.error();
   return Put(*spot, *conditions, packet.family,
-             "lets packets of connections pass that were let through once; no new ones");
+             "accepts packets of connections that were accepted before; no new ones");
 }
 
 Result<Fix> FirewallCommands::AcceptAnswersTo(const Decision& stop, const Packet& packet) const {
@@ -199,7 +199,7 @@ Result<Fix> FirewallCommands::AcceptAnswersTo(const Decision& stop, const Packet
   asked.conditions.push_back(StateOf(packet));
   const auto conditions = AcceptOfPacket(base.hook, &asked, packet, matcher_);
   if (!conditions) return conditions.error();
-  return Put(*spot, *conditions, packet.family, "lets packets of such connections pass, which were let through once");
+  return Put(*spot, *conditions, packet.family, "accepts packets of such connections, which were accepted before");
 }
 
 Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Packet& packet) const {

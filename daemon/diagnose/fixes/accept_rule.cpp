@@ -232,8 +232,8 @@ Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet,
   };
   for (const RuleCondition& asked : stops.conditions) {
     if (!answer(asked))
-      return Refuse(std::string("the rule asks for ") + WordFor(asked.kind) +
-                    ", which is not known, or no command can say");
+      return Refuse(std::string("the rule matches ") + WordFor(asked.kind) +
+                    ", which is unknown or no command can express");
   }
   // With all that a verdict map's keys look at, the packet's own element is the one that is found.
   const auto is_its_own = [&](const MappedVerdict& mapped) {
@@ -272,6 +272,7 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
 Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, const Packet& packet,
                                    const ConditionMatcher& matcher) {
   Narrowing narrowing(hook, packet);
+  std::uint32_t stopped = kStateEstablished | kStateRelated;
   if (stops != nullptr) {
     Rule rest = *stops;
     std::erase_if(rest.conditions, [](const RuleCondition& each) { return each.kind == Kind::kConntrackState; });
@@ -279,7 +280,6 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
       return answered.error();
     if (narrowing.Has(Kind::kConntrackState)) return Refuse("the rule's map looks up the connection's state");
     // A rule that asks for one of the states stops that one alone.
-    std::uint32_t stopped = kStateEstablished | kStateRelated;
     for (const RuleCondition& state : stops->conditions) {
       if (state.kind != Kind::kConntrackState) continue;
       std::uint32_t bits = 0;
@@ -287,11 +287,13 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
       stopped &= state.negated ? ~bits : bits;
     }
     if (stopped == 0) return Refuse("the rule does not stop established connections");
-    narrowing.Add(Of(Kind::kConntrackState, NumberRange{stopped, stopped}));
-  } else {
-    narrowing.Add(
-        Of(Kind::kConntrackState, NumberRange{kStateEstablished | kStateRelated, kStateEstablished | kStateRelated}));
+    // Of him who was asked about alone, if known; an error's sender is whoever is on the way.
+    const bool error = packet.icmp_type && *packet.icmp_type != 0 && *packet.icmp_type != 129;
+    const Kind end = packet.destination_is_local == true ? Kind::kSource : Kind::kDestination;
+    const auto& address = end == Kind::kSource ? packet.source : packet.destination;
+    if (address && !error && !narrowing.Has(end)) narrowing.Add(Of(end, *address));
   }
+  narrowing.Add(Of(Kind::kConntrackState, NumberRange{stopped, stopped}));
   return narrowing.Take();
 }
 

@@ -112,8 +112,8 @@ void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool bac
   }
   const auto refusal = FindRefusal(facts.host, way);
   if (refusal && error != ENETUNREACH) {
-    finding.evidence.push_back("it is sent nowhere on purpose by " + refusal->what);
-    finding.fix.push_back({refusal->remove, "all whom it was meant for are reached again: a ban ends with it",
+    finding.evidence.push_back("it is blocked on purpose by " + refusal->what);
+    finding.fix.push_back({refusal->remove, "everything it covers is reachable again, banned addresses too",
                            refusal->restore, "take it out of where the network is configured, too"});
     finding.certainty = 0.97;
     if (!back) facts.HoldAgainstRules(finding);
@@ -149,6 +149,14 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     report.not_checked.push_back({"the route to " + facts.question.destination->ToString(), route.error().message});
     return true;
   }
+  // What is translated, marked or taken over before it is routed does not go where it was asked to go.
+  const auto& marked = facts.outcome.marked_route;
+  const RuleOutcome& outcome = facts.outcome;
+  const auto marked_way = [&](Route::Kind kind) { return marked && marked->route.kind == kind; };
+  const bool arrives = !routes.source_is_local;
+  if (arrives && (outcome.way_open || marked_way(Route::Kind::kLocal) ||
+                  (outcome.destination_translated && !outcome.sent_elsewhere)))
+    return true;
   if (!routes.destination_is_local && facts.question.source && !routes.source_is_local && !forwards) {
     std::vector<std::string> evidence = {facts.question.destination->ToString() + " is no address of this host"};
     if (routes.in_link != 0)
@@ -158,12 +166,13 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     AddForwardingOff(facts, path, 0.97, std::move(evidence), report);
     return false;
   }
+  if (arrives && (outcome.destination_translated || marked_way(Route::Kind::kForward))) return true;
   if (route->kind == Route::Kind::kUnreachable && !routes.destination_is_local) {
     AddNoRoute(facts, {*facts.question.destination, facts.question.source, routes.in_link}, route->error, false,
                report);
     return false;
   }
-  if (const auto& marked = facts.outcome.marked_route; marked && marked->route.kind == Route::Kind::kUnreachable) {
+  if (marked && marked->route.kind == Route::Kind::kUnreachable) {
     AddNoRoute(facts, marked->question, marked->route.error, false, report);
     report.findings.back().evidence.push_back(
         fmt::format("rules give the packet the mark {:#x}, by which it is routed", marked->question.mark));

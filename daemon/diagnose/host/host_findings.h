@@ -13,6 +13,7 @@ void CheckWhoseAddress(const Case& facts,
 void CheckOutsideTheFirewall(const Case& facts, Report& report);
 void CheckReversePath(const Case& facts, Report& report);  // rp-filter
 void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full
+void CheckEcho(const Case& facts, Report& report);         // no-listener: of ping
 void CheckHelpers(const Case& facts, Report& report);      // helper-missing
 
 }  // namespace conntally::diagnose

@@ -229,18 +229,30 @@ void CheckBehind(const Case& facts, Report& report) {
   report.findings.push_back(std::move(finding));
 }
 
+// Which of this host's addresses refused what was seen, where nobody said which was meant.
+std::optional<IpAddress> RefusedAddress(const Case& facts) {
+  std::optional<IpAddress> refused;
+  if (!facts.watched) return refused;
+  for (const WatchedFlow& flow : facts.watched->flows) {
+    if (flow.answer != WatchedFlow::Answer::kReset || !facts.host.IsLocal(flow.destination)) continue;
+    if (refused && *refused != flow.destination) return std::nullopt;
+    refused = flow.destination;
+  }
+  return refused;
+}
+
 }  // namespace
 
 void CheckListeners(const Case& facts, Report& report) {
   const Question& question = facts.question;
   if (facts.outcome.translated_to) return CheckBehind(facts, report);
-  if (!facts.host.routes.destination_is_local) {
+  const bool redirected = facts.outcome.redirected_to.has_value();
+  if (!facts.host.routes.destination_is_local && !redirected) {
     if (!question.source || facts.host.routes.source_is_local) CheckOwnPorts(facts, report);
     return CheckBehind(facts, report);
   }
   const std::uint8_t protocol = question.protocol.value_or(std::uint8_t{IPPROTO_TCP});
   if (!question.destination_port || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)) return;
-  const bool redirected = facts.outcome.redirected_to.has_value();
   if (facts.outcome.destination_translated && !redirected) return;
   if (!facts.host.listeners) {
     report.not_checked.push_back({"who listens", facts.host.listeners.error().message});
@@ -248,6 +260,7 @@ void CheckListeners(const Case& facts, Report& report) {
   }
   Wanted wanted{protocol, *question.destination_port, question.destination, {}, facts.host.routes.source_is_local};
   wanted.link = facts.host.routes.in_link;
+  if (!wanted.address) wanted.address = RefusedAddress(facts);
   if (redirected) {
     wanted.port = *facts.outcome.redirected_to;
     wanted.address = facts.outcome.redirected_address;

@@ -105,7 +105,7 @@ void CheckWayOfAnswers(const Case& facts, Report& report) {
     Finding finding;
     finding.id = FindingId::kNoRoute;
     finding.certainty = 0.9;
-    finding.title = fmt::format("Packets of {} arrive by {}, and their answers leave by {}: they do not get there",
+    finding.title = fmt::format("Packets of {} arrive by {}, and their answers leave by {}: the answers are lost",
                                 source, came->name, left->name);
     finding.evidence = {fmt::format("connection attempts from port {} went on after the answer had left: {} times",
                                     flow.source_port, flow.asked_again)};

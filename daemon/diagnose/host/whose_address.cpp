@@ -109,8 +109,8 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
 void CheckTranslatedTo(const Case& facts, const TranslatedTo& to, Report& report) {
   const std::size_t before = report.findings.size();
   if (to.route.kind == Route::Kind::kUnreachable) {
-    Add(facts, fmt::format("There is no way to {}, to which a rule translates this traffic", to.address.ToString()),
-        0.95, {fmt::format("the kernel's answer for {}: {}", to.address.ToString(), std::strerror(to.route.error))},
+    Add(facts, fmt::format("No route to {}, where a rule sends this traffic", to.address.ToString()), 0.95,
+        {fmt::format("the kernel's answer for {}: {}", to.address.ToString(), std::strerror(to.route.error))},
         "the packet passes the rules, and then has nowhere to go",
         "whether the rule is to name another host, or a route to this one is missing: `ip route get " +
             to.address.ToString() + "`",

@@ -195,7 +195,7 @@ void TryFixes(const RuleCase& rules, Report& report) {
     }
     finding.fix = std::move(kept);
     if (finding.fix.empty() && !why.empty() && finding.decide.empty())
-      finding.decide = "how it is let through; no command is offered for that, since none was found that cures: " + why;
+      finding.decide = "how to let it through; no command is offered, since none that was tried works: " + why;
   }
 }
 

@@ -120,10 +120,9 @@ Finding Describe(const Case& facts, const PortUse& use, Meant meant) {
                   Grouped(facts.Total(TableCounter::kInsertFailed)), Grouped(facts.Growth(TableCounter::kInsertFailed)),
                   Lasting(facts.ObservedSeconds())));
   finding.cause = fmt::format(
-      "each connection from {} to {} needs a port of its own, since answers are told apart by it; a new one finds "
-      "none, "
-      "and its packets are lost. Other destinations have all ports yet. It is no full table, and another choice of "
-      "ports frees none",
+      "each connection from {} to {} needs a port of its own, since it tells replies apart; a new one finds none, and "
+      "its packets are lost. Other destinations still have all ports. The table is not full, and choosing ports "
+      "differently frees none",
       address, to);
   const bool kernels = use.ports.last - use.ports.first + 1 == 64'512;
   finding.decide = fmt::format(

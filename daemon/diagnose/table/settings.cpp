@@ -151,14 +151,13 @@ void CheckSavedSysctls(const Case& facts, Report& report) {
   if (differences.empty()) return;
   Finding finding;
   finding.id = FindingId::kUnpersistedSysctl;
-  finding.title = differences.size() == 1
-                      ? Dotted(differences.front().path) + " will be another after the next boot"
-                      : fmt::format("{} settings will be others after the next boot", differences.size());
+  finding.title = differences.size() == 1 ? Dotted(differences.front().path) + " will change at the next boot"
+                                          : fmt::format("{} settings will change at the next boot", differences.size());
   finding.certainty = 0.08;
   finding.cause = facts.host.in_first_namespace
                       ? "set by hand, or by a file that came too early: sysctl.d does nothing for nf_conntrack_* "
                         "before the module is loaded"
-                      : "set by hand in a network namespace of its own, for which sysctl.d does not speak";
+                      : "set by hand in a network namespace of its own, which sysctl.d does not cover";
   for (const Difference& difference : differences) {
     finding.evidence.push_back(difference.line);
     if (difference.kept == nullptr) {

@@ -103,9 +103,8 @@ std::vector<Rate> FastestSources(const Case& facts, const std::map<IpAddress, Wa
   };
   for (const SourceCensus& source : facts.census.sources) {
     offer(source.source, source.short_rate,
-          fmt::format(
-              "{} entries, of which {} are ended; {:.0f} short connections a second by what is left of their timeouts",
-              Grouped(source.connections), Grouped(source.ended), source.short_rate));
+          fmt::format("{} entries, {} of them ended; {:.0f} short connections a second, judged by remaining timeouts",
+                      Grouped(source.connections), Grouped(source.ended), source.short_rate));
   }
   const double seconds = facts.ObservedSeconds();
   for (const auto& [address, source] : watched) {
@@ -226,9 +225,7 @@ void CheckSourceLimits(const Case& facts, Report& report) {
                                            best->source.ToString()));
     finding.evidence.push_back(
         "net.netfilter.nf_conntrack_max_per_ip, which some guides name, does not exist in mainline Linux");
-    finding.cause =
-        "conntally's own limits only warn: nothing is turned away by them, but by a rule (connlimit, ct count) if "
-        "there is one";
+    finding.cause = "conntally's own limits only warn; only a rule (connlimit, ct count) turns connections away";
     Fix fix = LimitSource(source.source, fmt::format("ct state new ct count over {} drop", best->connections),
                           "new connections beyond it are dropped");
     finding.fix.push_back(std::move(fix));

@@ -92,8 +92,7 @@ void CheckSynFlood(const Case& facts, Report& report) {
     finding.evidence.push_back("the kernel's log: \"" + facts.host.kernel_log->syn_floods.back().text + "\"");
   }
   finding.cause =
-      "handshakes that nobody completes hold the listener's queue and an entry each (60 to 120 s), until there is no "
-      "room for those who mean it";
+      "each incomplete handshake holds a queue slot and an entry (60 to 120 s), until honest clients find no room";
   if (facts.Sysctl("net/ipv4/tcp_syncookies").value_or(1) == 0) {
     finding.fix.push_back(
         SetSysctl(facts, "net/ipv4/tcp_syncookies", "1", "while the queue is full, connections lose some TCP options"));

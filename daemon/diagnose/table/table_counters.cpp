@@ -67,19 +67,13 @@ const Rule* FindInvalidDrop(const FirewallReading& rules, std::uint64_t& counted
   return nullptr;
 }
 
-bool IsSeenToWork(const Case& facts) {
-  if (!facts.watched || facts.watched->flows.empty() || !facts.watched->stalled.empty()) return false;
-  return std::all_of(facts.watched->flows.begin(), facts.watched->flows.end(),
-                     [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
-}
-
 void CheckInvalid(const Case& facts, Report& report) {
   const std::uint64_t total = facts.Total(TableCounter::kInvalid);
   const std::uint64_t growth = facts.Growth(TableCounter::kInvalid);
   if (growth < 3 && !IsMany(facts, total, 20, 15)) return;
   // Where all that was asked about is seen to be answered, strays of others explain nothing.
   const bool asked = facts.question.source || facts.question.destination || facts.question.destination_port;
-  if (asked && IsSeenToWork(facts)) return;
+  if (asked && facts.IsSeenToWork()) return;
   std::uint64_t dropped = 0;
   const Rule* rule = FindInvalidDrop(facts.rules, dropped);
   Finding finding;

@@ -40,7 +40,7 @@ void AddIdle(const Case& facts, double usage, Report& report) {
   finding.evidence.push_back("nf_conntrack_tcp_timeout_established keeps them for " +
                              Lasting(static_cast<double>(facts.Sysctl(path).value_or(0))));
   finding.cause =
-      "a peer that vanishes leaves its entry until the timeout ends; with days of it the dead outnumber the living";
+      "a peer that vanishes leaves its entry until the timeout ends; after days, dead entries outnumber live ones";
   finding.fix.push_back(SetSysctl(facts, path, "86400",
                                   "a connection that is silent for longer loses its entry, and with NAT its way; "
                                   "entries that are there keep their old timeout"));

@@ -34,6 +34,7 @@ Rule NftRuleSteps::Decode() {
   NftExpressionWalk walk(message_.expressions);
   for (NftExpression expression; walk.Next(expression);) Step(expression);
   if (walk.malformed()) NotUnderstood("a malformed rule");
+  if (value_maps_undecided_) NotUnderstood("a map of values");
   if (maps_) {
     rule_.map_understood = map_known_ && rule_.fully_understood;
     rule_.fully_understood = false;  // which packets it takes is in the map
@@ -228,6 +229,7 @@ void NftRuleSteps::Nat(std::string_view name, const NftAttributes& a) {
     rule_.nat->choices.push_back({key_known ? ConditionsOf(looked_up_key_, element) : std::vector<RuleCondition>{},
                                   given.addresses, given.ports});
   }
+  if (!looked_up_key_.empty()) value_maps_undecided_ = false;
 }
 
 Rule DecodeRule(const NftRule& message, const NftSetContents& sets) { return NftRuleSteps(message, sets).Decode(); }

@@ -114,7 +114,7 @@ void NftRuleSteps::VerdictMap(std::uint32_t from, const NftSetContent* content) 
 }
 
 void NftRuleSteps::ValueMap(std::uint32_t from, std::uint32_t to, const NftSetContent* content) {
-  NotUnderstood("a map of values");
+  value_maps_undecided_ = true;
   looked_up_ = content != nullptr && content->complete && !content->elements_change ? content : nullptr;
   looked_up_key_ = content != nullptr ? FieldsOfKey(from, content->key_bytes) : std::vector<NftField>{};
   looked_up_slot_ = NftRegisterSlot(to);

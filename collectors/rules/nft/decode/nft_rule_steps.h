@@ -80,6 +80,7 @@ class NftRuleSteps {
   bool maps_ = false;       // a verdict map ends the rule
   bool map_known_ = false;  // and all of its keys are known
   NftHeaders headers_;
+  bool value_maps_undecided_ = false;         // what they give is not known, or nobody says for which packets
   const NftSetContent* looked_up_ = nullptr;  // the last map of values; null: not known
   std::size_t looked_up_slot_ = 0;            // where what it gave begins
   std::vector<NftField> looked_up_key_;       // empty: not known

@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "daemon/diagnose/rules/connections/connection_findings.h"
 #include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
@@ -101,6 +103,27 @@ void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
   }
 }
 
+// Rules of which it is not known whether they stop it: those that stopped something are told, and all are what was not
+// checked.
+void TellDoubt(const RuleCase& rules, const Walk& first, const Walk& walk, const AskedPacket& packet,
+               const std::string& whose, Report& report) {
+  if (walk.passes != Match::kMaybe || !rules.narrowed()) return;
+  for (const Unevaluated& open : walk.unevaluated) {
+    const Unchecked line{rules.commands.Place(open.rule), open.why + ", for " + whose};
+    const bool told = std::any_of(report.not_checked.begin(), report.not_checked.end(),
+                                  [&](const Unchecked& each) { return each.what == line.what; });
+    if (!told) report.not_checked.push_back(line);
+  }
+  for (const Decision& stop : walk.stops) {
+    const bool of_first = std::any_of(first.stops.begin(), first.stops.end(),
+                                      [&](const Decision& each) { return each.rule == stop.rule; });
+    if (!stop.rule || of_first || rules.Packets(*stop.rule).value_or(0) == 0) continue;
+    const std::uint64_t growth = rules.Growth(*stop.rule);
+    return Tell(rules, walk, stop, packet, whose, growth > 0 ? std::max(CertaintyOfGrowth(rules, growth), 0.5) : 0.45,
+                report);
+  }
+}
+
 void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty, Report& report) {
   const Walk first = rules.Through(asked);
   if (first.passes == Match::kNo) return;
@@ -112,12 +135,14 @@ void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty,
       return Tell(rules, answers, *stop, answer,
                   asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
     TellLimited(rules, answers, report);
+    TellDoubt(rules, first, answers, answer, "answers", report);
   }
   const AskedPacket next = FollowingOf(asked, first);
   const Walk following = rules.Through(next);
   if (const Decision* stop = following.stop())
     return Tell(rules, following, *stop, next, "all packets after the first", certainty, report);
   TellLimited(rules, following, report);
+  TellDoubt(rules, first, following, next, "packets after the first", report);
 }
 
 }  // namespace

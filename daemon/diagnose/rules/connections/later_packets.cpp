@@ -62,9 +62,8 @@ std::string Why(const RuleCase& rules, const EntryOf& entry, std::uint32_t state
   }
   if (state == kStateInvalid) {
     finding.decide =
-        "whether connections that are older than their entries are to go on, as after a fail-over: "
-        "net.netfilter.nf_conntrack_tcp_loose=1 takes them up, conntrackd brings their entries along; else their peers "
-        "have to connect anew";
+        "whether to keep connections that predate their entries, as after a fail-over: "
+        "net.netfilter.nf_conntrack_tcp_loose=1 picks them up, conntrackd syncs entries; else peers must reconnect";
     return "conntrack has no entry for the connection, and net.netfilter.nf_conntrack_tcp_loose is 0: what is not the "
            "beginning of a connection is INVALID";
   }

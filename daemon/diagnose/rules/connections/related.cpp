@@ -42,8 +42,8 @@ void Tell(const RuleCase& rules, const Walk& walk, const AskedPacket& asked, dou
                               stop.rule ? rules.walker.rule(*stop.rule).chain : rules.walker.chain(stop.base).name);
   finding.evidence = {"stopped by " + rules.Place(stop), rules.Counted(stop), std::move(seen)};
   finding.cause =
-      "who sends long packets is not told that they are too long for a link on their way, and sends them again and "
-      "again: connections come about, short answers pass, and long ones hang";
+      "the sender never learns that its packets exceed the path MTU, and resends them: connections open, short answers "
+      "pass, and long ones hang";
   finding.cures = {{asked}};
   if (auto accept = rules.commands.AcceptAnswers(stop, walk.packet)) {
     finding.fix.push_back(*std::move(accept));

@@ -110,8 +110,8 @@ void CheckStaleEntries(const RuleCase& rules, Report& report) {
     const auto& by = now.destination_nat ? now.destination_nat : now.source_nat;
     if (by) finding.evidence.push_back("the rule for new ones: " + rules.commands.Place(*by));
     finding.cause =
-        "rules that translate are asked for the first packet of a connection only: who goes on sending from the same "
-        "port keeps its entry alive, and what was decided for it";
+        "NAT rules only see a connection's first packet: a sender that keeps its port keeps the entry and the old "
+        "decision alive";
     finding.fix.push_back({Command(connection), "its next packet makes a new entry, by the rules as they are now",
                            "# nothing to take back: the entry is made anew", ""});
     report.findings.push_back(std::move(finding));

@@ -39,15 +39,29 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
   return nullptr;
 }
 
+// Of packets that a question means as well, which of them pass for certain. What is open to IPv6 alone is closed to
+// most.
+enum class Others : std::uint8_t { kNonePass, kOfOtherFamilyPass, kOfFamilyPass };
+
+Others OthersOf(const std::vector<AskedPacket>& asked, const std::vector<Walk>& walks, std::size_t at) {
+  Others others = Others::kNonePass;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (walks[i].passes != Match::kYes) continue;
+    const bool as_good = asked[i].packet.family == asked[at].packet.family || asked[i].packet.family == Family::kIpv4;
+    others = std::max(others, as_good ? Others::kOfFamilyPass : Others::kOfOtherFamilyPass);
+  }
+  return others;
+}
+
 // What may be told of one packet that was asked about.
-void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, bool another_passes,
+void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, Others others,
              Report& report) {
   const Question& question = rules.inputs.question;
   // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a
   // firewall's work.
-  if (another_passes && !walk.stops.empty() && !walk.stops.back().rule) return;
+  if (others == Others::kOfFamilyPass && !walk.stops.empty() && !walk.stops.back().rule) return;
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
-  double scale = (forwarding_is_off ? 0.6 : 1) * (another_passes ? 0.6 : 1);
+  double scale = (forwarding_is_off ? 0.6 : 1) * (others == Others::kNonePass ? 1 : 0.6);
   if (!only_one && !question.source && !asked.leaves)
     scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
   if (const Decision* stop = Deciding(walk)) {
@@ -109,8 +123,6 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
   std::vector<Walk> walks;
   for (const AskedPacket& one : asked) walks.push_back(rules.Through(one));
   const bool says_who = rules.inputs.question.source || rules.inputs.question.destination;
-  const bool one_passes =
-      !says_who && std::any_of(walks.begin(), walks.end(), [](const Walk& walk) { return walk.passes == Match::kYes; });
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const AskedPacket& one = asked[i];
     const Walk& walk = walks[i];
@@ -127,8 +139,10 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
         outcome.redirected_address = walk.packet.destination;
       }
     }
-    if (walk.passes == Match::kYes) outcome.marked_route = MarkedRouteOf(rules, walk);
-    TellOne(rules, one, walk, asked.size() == 1, one_passes && walk.passes != Match::kYes, report);
+    if (walk.passes != Match::kNo) outcome.marked_route = MarkedRouteOf(rules, walk);
+    outcome.way_open = outcome.way_open || walk.open || !walk.packet.mark;
+    TellOne(rules, one, walk, asked.size() == 1,
+            says_who || walk.passes == Match::kYes ? Others::kNonePass : OthersOf(asked, walks, i), report);
     const std::string by = one.packet.in && !one.packet.in->name.empty() ? " by " + one.packet.in->name : "";
     report.checked.push_back(fmt::format("the rules, in order, for {}{}: {} ({})", Traffic(one.packet), by,
                                          walk.passes == Match::kYes ? "they let it pass"

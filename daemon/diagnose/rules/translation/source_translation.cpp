@@ -109,10 +109,10 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& 
 void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& report) {
   const Walk walk = rules.Through(asked);
   const Packet& packet = walk.packet;
-  if (!walk.forwarded || walk.passes == Match::kNo || walk.source_nat || walk.source_nat_open || !packet.source ||
-      !packet.destination)
+  if (!walk.forwarded || walk.passes == Match::kNo || walk.open || walk.source_nat || walk.source_nat_open ||
+      !packet.source || !packet.destination)
     return;
-  if (!IsPrivate(*packet.source) || !rules.Forwards(packet.family)) return;
+  if (!IsPrivate(*packet.source) || !rules.Forwards(packet.family) || !packet.out || !packet.mark) return;
   const Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
   if (seen.answered > seen.unanswered) return;
   double certainty = 0;
@@ -123,8 +123,16 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   if (hairpin) {
     certainty = 0.92;
   } else if (!IsPrivate(*packet.destination)) {
-    const auto own = packet.out ? rules.AddressOn(packet.out->index, packet.family) : std::nullopt;
-    certainty = own && IsPrivate(*own) && seen.unanswered == 0 ? 0.6 : 0.93;
+    // Behind a private network of its own it may well be routed: then nothing is wrong where nothing is seen to fail.
+    const auto own = rules.AddressOn(packet.out->index, packet.family);
+    if (own && IsPrivate(*own) && seen.unanswered == 0) {
+      report.not_checked.push_back(
+          {"whether others know the way back to " + packet.source->ToString(),
+           fmt::format("nothing translates it on the way out by {}, and no connection is seen to fail",
+                       packet.out->name)});
+      return;
+    }
+    certainty = 0.93;
   } else if (seen.unanswered > 0) {
     certainty = OtherSourceNat(rules, packet.family) ? 0.75 : 0.6;
   }

@@ -155,7 +155,9 @@ class LimitCheck {
                     (stop->rule ? rules_.Packets(*stop->rule) : rules_.PolicyPackets(stop->base)).has_value();
     // Nothing counts what is beyond it, but on the wire some of what the other rules let pass is seen to fail.
     if (!counts && narrowed) return Uncounted(ref, stop, asked);
-    if (growth == 0 && (!narrowed || packets == 0)) return;
+    // Who is at a limit of connections is known: what it stopped before was of others.
+    const bool counted_apart = rate == rule.limits.end() && asked.packet.source;
+    if (growth == 0 && (!narrowed || packets == 0 || counted_apart)) return;
     Finding finding = Begin(ref, growth > 0 ? (narrowed ? 0.93 : 0.75) : 0.5);
     const std::string what =
         rate != rule.limits.end() && rate->rate_per_second > 0

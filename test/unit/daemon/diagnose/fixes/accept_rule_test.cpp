@@ -260,6 +260,7 @@ TEST_CASE("answers are let through for the family alone that the rule stops") {
     const PacketWalker walker(snapshot);
     Packet answer = Syn(80);
     answer.family = family;
+    answer.source.reset();  // anybody's
     answer.state = kStateEstablished;
     const auto fix = FirewallCommands(walker, {})
                          .AcceptAnswers({Verdict::kDrop, Match::kYes, {}, {kNft, 0}, RuleRef{kNft, 0}, {}}, answer);
