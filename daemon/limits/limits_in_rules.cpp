@@ -59,7 +59,7 @@ class LimitReader {
     found_.origin = limit.kind == RuleLimit::Kind::kConnlimit ? LimitOrigin::kConnlimit : LimitOrigin::kNft;
     found_.connections = limit.connections;
     found_.rule = rule.text;
-    found_.approximate = !rule.fully_understood || rule.limits.size() > 1 || !rule.map.empty();
+    found_.in_doubt = !rule.fully_understood || rule.limits.size() > 1 || !rule.map.empty();
     found_.covered.family = *family;
     found_.covered.prefix = *family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix;
     never_ = false;
@@ -67,6 +67,7 @@ class LimitReader {
     if (chain == nullptr) return std::nullopt;
     Narrow(rule, rule.conditions);
     if (!Follow(*chain, chain->first_rule + rule.position) || never_) return std::nullopt;
+    found_.approximate = found_.approximate || found_.in_doubt;
     return std::move(found_);
   }
 
@@ -105,10 +106,10 @@ class LimitReader {
     for (const ChainGraph::Entrance* entrance : way.entrances) {
       const Rule& rule = ruleset_.rules[entrance->rule];
       Narrow(rule, rule.conditions);
-      if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.approximate = true;
+      if (!(rule.fully_understood || rule.map_understood) || !rule.limits.empty()) found_.in_doubt = true;
       const auto* key = entrance->mapped != nullptr ? ChainGraph::ConditionsOf(rule, *entrance->mapped) : nullptr;
       if (key != nullptr) Narrow(rule, *key);
-      if (!rule.map.empty() && key == nullptr) found_.approximate = true;
+      if (!rule.map.empty() && key == nullptr) found_.in_doubt = true;
       outermost = entrance->chain;
       Except(*outermost, entrance->rule);
     }
@@ -122,10 +123,10 @@ class LimitReader {
     for (const RuleCondition& condition : conditions) {
       const Decided decided = Decide(rule, condition, Wants::kAtMost);
       if (decided.meaning == Meaning::kTuple) found_.covered.all.push_back(decided.condition);
-      if (decided.meaning == Meaning::kUndecidable || !decided.exact) found_.approximate = true;
+      if (decided.meaning == Meaning::kUndecidable || !decided.exact) found_.in_doubt = true;
       if (decided.meaning != Meaning::kNotAtFirst) continue;
       // Never its family; or only packets of connections that are open already, which it counts all the same.
-      (condition.kind == Kind::kFamily ? never_ : found_.approximate) = true;
+      (condition.kind == Kind::kFamily ? never_ : found_.in_doubt) = true;
     }
   }
 
@@ -170,7 +171,7 @@ class LimitReader {
       never_ = never_ || exception.empty();  // nothing comes past it
       found_.covered.none.push_back(std::move(exception));
     } else {
-      found_.approximate = true;
+      found_.in_doubt = true;
     }
   }
 

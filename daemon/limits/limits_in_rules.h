@@ -30,6 +30,7 @@ struct LimitInRule {
   std::uint64_t connections = 0;
   std::string rule;  // its text
   bool approximate = false;
+  bool in_doubt = false;  // and for more than which of the hooks, of this host or through it, its packets take
   CoveredConnections covered;
 
   // Whether it can count any connection of these sources.

@@ -24,6 +24,7 @@ struct SourceLimit {
   std::uint64_t counted =
       0;                     // how many of the source's (or of its group's, where the limit counts by prefix) it covers
   bool approximate = false;  // `counted` may be more than those it covers
+  bool in_doubt = false;     // and may be far more: conditions of the rule are not decided
   std::string rule = {};     // its text; empty: no rule's
 
   double usage() const { return static_cast<double>(counted) / static_cast<double>(connections); }

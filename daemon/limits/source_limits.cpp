@@ -91,6 +91,7 @@ std::vector<SourceLimit> SourceLimits::Of(const Prefix& source, std::int64_t con
                       .connections = limit.connections,
                       .counted = counts->Count(i, source.address),
                       .approximate = limit.approximate,
+                      .in_doubt = limit.in_doubt,
                       .rule = limit.rule});
   }
   std::stable_sort(limits.begin(), limits.end(),

@@ -86,7 +86,7 @@ void SourceJudge::ReadLimits(const AlertRules& rules, const AlertEvidence::Sourc
   std::set<std::string> told;  // limits by their label, the most used first
   for (const SourceLimit& each : source.limits) {
     const AlertRule& of_kind = rules[AlertKind::kSourceNearConnectionLimit];
-    const AlertRule rule = each.approximate ? of_kind.Milder() : of_kind;
+    const AlertRule rule = each.in_doubt ? of_kind.Milder() : of_kind;
     std::string label = RuleLabel(each.rule);
     if (rule.Quiet(each.usage()) || !told.insert(label).second) continue;
     std::vector<AlertFact> facts = FactsOf(source.figures);

@@ -93,6 +93,7 @@ TEST_CASE("what a connection's tuple does not tell makes a limit approximate") {
   marked.fully_understood = false;
   CHECK(OnlyLimit({marked}).approximate);
   CHECK(OnlyLimit({kPlain}, true).approximate);  // on a router
+  CHECK_FALSE(OnlyLimit({kPlain}, true).in_doubt);
 }
 
 TEST_CASE("connections that a rule before lets in are not counted") {
@@ -175,6 +176,7 @@ TEST_CASE("a translation of another port leaves a limit as it is, and one of its
   CHECK_FALSE(other.covered.Covers(Connection("10.0.0.1", 80)));
   const LimitInRule to_it = limit_behind(2222, 22);
   CHECK(to_it.approximate);
+  CHECK(to_it.in_doubt);
   CHECK(to_it.covered.Covers(Connection("10.0.0.1", 2222)));
   CHECK_FALSE(to_it.covered.Covers(Connection("10.0.0.1", 80)));
   const LimitInRule from_it = limit_behind(22, 2200);
