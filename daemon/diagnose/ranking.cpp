@@ -35,7 +35,8 @@ void LeaveOutWhatIsSeenToWork(const Case& facts, Report& report) {
   const bool seen = facts.IsSeenToWork();
   if (!seen && !facts.WorkedLately()) return;
   const auto left_out = std::erase_if(report.findings, [&](const Finding& each) {
-    return Blocks(each.id) && each.certainty > kHygieneMax && (seen || each.certainty <= kDoubtfulMost);
+    return Blocks(each.id) && !each.stops_meanwhile && each.certainty > kHygieneMax &&
+           (seen || each.certainty <= kDoubtfulMost);
   });
   if (left_out > 0)
     report.checked.push_back(seen ? "what was seen on the wire: all of it was answered, whatever rules and routes say"

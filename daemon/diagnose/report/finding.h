@@ -54,6 +54,7 @@ struct Finding {
   std::optional<RuleRef> rule = {};
   std::optional<ChainRef> policy = {};
   std::optional<IpAddress> source = {};
+  bool stops_meanwhile = false;  // something was seen to be stopped: perhaps later packets of what was accepted
   bool tells_what_was_watched = false;
   std::vector<Cure> cures = {};  // empty: nobody asked about a packet
 };

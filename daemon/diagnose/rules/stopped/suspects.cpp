@@ -49,6 +49,7 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
   Finding finding;
   finding.id = IdOf(stop);
   finding.rule = stop.rule;
+  finding.stops_meanwhile = true;
   const bool as_likely = IsUnderstood(stop.by_itself.why) || stop.takes_all_that_comes();
   finding.certainty = std::max(CertaintyOfGrowth(rules, growth), as_likely ? 0.5 : 0.4);
   finding.title = fmt::format("Rule {} of chain {} stopped {} packets meanwhile, perhaps of this traffic",
