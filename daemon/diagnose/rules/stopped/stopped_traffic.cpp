@@ -163,6 +163,7 @@ Finding StoppedBy(const RuleCase& rules, const Decision& stop, const Packet& pac
   Finding finding;
   finding.id = IdOf(stop);
   finding.rule = stop.rule;
+  finding.stops_meanwhile = stop.rule && rules.Growth(*stop.rule) > 0;
   if (!stop.rule) finding.policy = stop.base;
   finding.certainty = certainty;
   const RuleChain& base = rules.walker.chain(stop.base);
