@@ -30,6 +30,10 @@ struct IpAddress {
 
 // `address` with every bit after the first `length` cleared.
 IpAddress Masked(const IpAddress& address, unsigned length);
+// fe80::/10 (RFC 4291), which every link has for itself.
+constexpr bool IsOfLinkAlone(const IpAddress& address) {
+  return address.family == Family::kIpv6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
 
 // Sources are counted together by these prefixes.
 struct SourceGrouping {

@@ -94,6 +94,7 @@ struct Rule {
   std::string comment;
   Verdict verdict = Verdict::kContinue;  // a jump into a chain that only drops (rejects) is kDrop (kReject)
   std::string jump_target;               // of kJump and kGoto, and of such a drop
+  bool by_goto = false;                  // no packet comes back from there, whatever the verdict stands for
   bool has_counter = false;
 
   std::vector<RuleCondition> conditions;

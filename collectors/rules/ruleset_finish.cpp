@@ -35,6 +35,7 @@ void FinishRuleset(Ruleset& ruleset) {
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
     Rule& rule = ruleset.rules[i];
     rule.backend = ruleset.backend;
+    rule.by_goto = rule.verdict == Verdict::kGoto;
     if (const auto chain = chains.find({rule.family, rule.table, rule.chain}); chain != chains.end()) {
       if (chain->second->rule_count == 0) chain->second->first_rule = i;
       rule.position = static_cast<std::uint32_t>(chain->second->rule_count++);

@@ -14,6 +14,14 @@ bool Meet(const std::vector<NumberRange>& some, const std::vector<NumberRange>& 
   });
 }
 
+// Those that the conditions are for; none: any.
+std::vector<NumberRange> AskedPorts(const std::vector<RuleCondition>& conditions) {
+  for (const RuleCondition& condition : conditions) {
+    if (condition.kind == Kind::kDestinationPort && !condition.negated) return condition.numbers;
+  }
+  return {};
+}
+
 }  // namespace
 
 DestinationChanges::DestinationChanges(const RuleFigures& figures) {
@@ -32,14 +40,19 @@ void DestinationChanges::Add(const Rule& rule) {
   if (rule.nat && (rule.nat->kind == NatTarget::Kind::kSource || rule.nat->kind == NatTarget::Kind::kMasquerade))
     return;
   const bool known = rule.nat && rule.nat->known && rule.nat->kind != NatTarget::Kind::kOther;
-  addresses_.push_back(known ? rule.nat->addresses : std::nullopt);
-  if (known && !rule.nat->ports) return;  // the port stays
-  PortChange change;
-  if (known) change.to = rule.nat->ports;
-  for (const RuleCondition& condition : rule.conditions) {
-    if (condition.kind == Kind::kDestinationPort && !condition.negated) change.from = condition.numbers;
+  if (known) return Give(rule.conditions, rule.nat->addresses, rule.nat->ports);
+  if (rule.nat && !rule.nat->choices.empty()) {
+    for (const NatTarget::Choice& choice : rule.nat->choices) Give(choice.key, choice.addresses, choice.ports);
+    return;
   }
-  ports_.push_back(std::move(change));
+  addresses_.emplace_back();
+  ports_.push_back({AskedPorts(rule.conditions), {}});
+}
+
+void DestinationChanges::Give(const std::vector<RuleCondition>& conditions,
+                              const std::optional<AddressRange>& addresses, const std::optional<NumberRange>& ports) {
+  addresses_.push_back(addresses);
+  if (ports) ports_.push_back({AskedPorts(conditions), ports});  // else the port stays
 }
 
 std::optional<std::vector<NumberRange>> DestinationChanges::AskedAs(const std::vector<NumberRange>& seen) const {

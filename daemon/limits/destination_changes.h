@@ -27,6 +27,9 @@ class DestinationChanges {
     std::optional<NumberRange> to;  // absent: not known
   };
   void Add(const Rule& rule);
+  // To what satisfies the conditions.
+  void Give(const std::vector<RuleCondition>& conditions, const std::optional<AddressRange>& addresses,
+            const std::optional<NumberRange>& ports);
 
   std::vector<PortChange> ports_;
   std::vector<std::optional<AddressRange>> addresses_;  // that it gives; absent: not known

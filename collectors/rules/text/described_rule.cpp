@@ -105,7 +105,7 @@ std::string ConditionText(const RuleCondition& condition) {
 
 std::string TargetText(const Rule& rule) {
   const auto jump = [&](const char* target) { return std::string("-j ") + target; };
-  if (!rule.jump_target.empty()) return (rule.verdict == Verdict::kGoto ? "-g " : "-j ") + rule.jump_target;
+  if (!rule.jump_target.empty()) return (rule.by_goto ? "-g " : "-j ") + rule.jump_target;
   switch (rule.verdict) {
     case Verdict::kAccept: return jump("ACCEPT");
     case Verdict::kDrop: return jump("DROP");

@@ -87,7 +87,7 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
       // Only what is certain counts here, and a chain ends as it would.
       if (answer.match != Match::kYes || !rule.limits.empty() || walk_.late_accept) continue;
       Take(rule, ref, rule.verdict, rule.jump_target, answer, flow);
-      if (rule.verdict == Verdict::kReturn || rule.verdict == Verdict::kGoto) break;
+      if (rule.verdict == Verdict::kReturn || rule.by_goto) break;
       continue;
     }
     if (!rule.limits.empty()) {
@@ -148,7 +148,8 @@ void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::st
     return Take(rule, ref, rule.queue->bypasses ? Verdict::kAccept : Verdict::kDrop, {}, answer, flow);
   if (verdict == Verdict::kQueue && AllReadersAre(QueueReader::kStuck, rule))
     return Take(rule, ref, Verdict::kDrop, {}, answer, flow);
-  if (!jump_target.empty()) return Follow(rule, ref, jump_target, verdict != Verdict::kGoto, answer, flow);
+  if (!jump_target.empty())
+    return Follow(rule, ref, jump_target, verdict != Verdict::kGoto && !rule.by_goto, answer, flow);
   const auto end = [&] {
     ++ends_;
     flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);

@@ -18,8 +18,7 @@ struct Contacts {
 // An address that nobody on the internet has (RFC 1918, RFC 4193, link-local).
 bool IsPrivate(const IpAddress& address) {
   const auto& bytes = address.bytes;
-  if (address.family == Family::kIpv6)
-    return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80);
+  if (address.family == Family::kIpv6) return (bytes[0] & 0xfe) == 0xfc || IsOfLinkAlone(address);
   return bytes[0] == 10 || (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
          (bytes[0] == 169 && bytes[1] == 254);
 }

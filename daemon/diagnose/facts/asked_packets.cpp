@@ -53,8 +53,8 @@ std::vector<AskedPacket> RuleCase::Asked() const {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       for (const Link* link : OuterLinks()) {
         const auto address = AddressOn(link->index, family);
-        const bool of_link_alone = address && address->bytes[0] == 0xfe && family == Family::kIpv6;
-        if (address && !of_link_alone && std::find(families.begin(), families.end(), family) == families.end())
+        if (address && !IsOfLinkAlone(*address) &&
+            std::find(families.begin(), families.end(), family) == families.end())
           families.push_back(family);
       }
     }

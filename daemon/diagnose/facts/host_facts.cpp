@@ -82,11 +82,6 @@ std::uint64_t InodeOf(const std::string& path) {
   return stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
-// fe80::/10, which every link has.
-bool IsOfLinkAlone(const IpAddress& address) {
-  return address.family == Family::kIpv6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
 // A packet that arrives is refused with the same error as a source that no packet can have.
 Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   auto route = FindRoute(question);
@@ -96,14 +91,19 @@ Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   return route;
 }
 
-// The bridge that both ends may be behind: one without an address of this host's, where no address or direct neighbour
-// of either is known.
+// Whether a packet would not be routed from the one way to the other: both are none, or the same gateway's.
+bool AreOneWay(const std::optional<Result<Route>>& one, const std::optional<Result<Route>>& other) {
+  if (!one || !*one || !other || !*other) return false;
+  const bool leads = (*one)->kind == Route::Kind::kForward, other_leads = (*other)->kind == Route::Kind::kForward;
+  if (!leads || !other_leads) return leads == other_leads;
+  return (*one)->gateway && (*one)->gateway == (*other)->gateway && (*one)->link == (*other)->link;
+}
+
+// The bridge that both ends may be behind: the only one without an address of this host's, where no route leads from
+// one end to the other.
 const Link* BridgeBetween(const AskedRoutes& routes, const HostFacts& facts) {
-  const auto is_near = [](const std::optional<Result<Route>>& route) {
-    return route && *route && (*route)->kind == Route::Kind::kForward && !(*route)->gateway;
-  };
-  if (!routes.to_source || !routes.to_destination || routes.source_is_local || routes.destination_is_local ||
-      is_near(routes.to_source) || is_near(routes.to_destination) || !facts.links || !facts.addresses)
+  if (routes.source_is_local || routes.destination_is_local || !AreOneWay(routes.to_source, routes.to_destination) ||
+      !facts.links || !facts.addresses)
     return nullptr;
   const Link* only = nullptr;
   for (const Link& link : *facts.links) {

@@ -179,10 +179,8 @@ std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) 
   std::optional<IpAddress> found;
   for (const LocalAddress& each : *inputs.host.addresses) {
     if (each.link != link || each.address.family != family) continue;
-    const bool of_link =
-        family == Family::kIpv6 && each.address.bytes[0] == 0xfe && (each.address.bytes[1] & 0xc0) == 0x80;
-    if (!found || !of_link) found = each.address;
-    if (!of_link) return found;
+    if (!IsOfLinkAlone(each.address)) return each.address;
+    if (!found) found = each.address;
   }
   return found;
 }

@@ -194,8 +194,7 @@ void CheckAnswers(const RuleCase& rules, Report& report) {
   for (const Link* link : rules.OuterLinks()) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       const auto address = rules.AddressOn(link->index, family);
-      const bool of_link_alone = address && family == Family::kIpv6 && address->bytes[0] == 0xfe;
-      if (!address || of_link_alone) continue;
+      if (!address || IsOfLinkAlone(*address)) continue;
       AskedPacket own;
       own.leaves = true;
       own.packet.family = family;

@@ -36,8 +36,7 @@ AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std:
 std::vector<IpAddress> Neighbours(const RuleCase& rules) {
   const auto& back = rules.inputs.host.routes.to_source;
   const IpAddress neighbour = back && *back && (*back)->gateway ? *(*back)->gateway : *rules.inputs.question.source;
-  const bool of_link = neighbour.bytes[0] == 0xfe && (neighbour.bytes[1] & 0xc0) == 0x80;
-  return of_link ? std::vector<IpAddress>() : std::vector{neighbour};
+  return IsOfLinkAlone(neighbour) ? std::vector<IpAddress>() : std::vector{neighbour};
 }
 
 void Tell(const RuleCase& rules, const Decision& stop, const char* what, const Link& link, bool leaves,

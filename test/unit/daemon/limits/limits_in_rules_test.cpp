@@ -162,9 +162,16 @@ TEST_CASE("destinations that are changed on the way narrow nothing, and the limi
 }
 
 TEST_CASE("a translation of another port leaves a limit as it is, and one of its port brings along whom it takes") {
-  const auto limit_behind = [](std::uint16_t from, std::uint16_t to) {
-    Rule translates = Rule_("", Verdict::kNat, {Protocol(kTcp), Port(from)});
-    translates.nat = NatTarget{NatTarget::Kind::kDestination, {}, NumberRange{to, to}, true, {}};
+  const bool by_map = GENERATE(false, true);
+  const auto limit_behind = [by_map](std::uint16_t from, std::uint16_t to) {
+    Rule translates = Rule_("", Verdict::kNat, {Protocol(kTcp)});
+    translates.nat = NatTarget{NatTarget::Kind::kDestination, {}, {}, !by_map, {}};
+    if (by_map) {
+      translates.nat->choices.push_back({{Port(from)}, {}, NumberRange{to, to}});
+    } else {
+      translates.conditions.push_back(Port(from));
+      translates.nat->ports = NumberRange{to, to};
+    }
     WrittenRules rules;
     rules.Chain("PREROUTING", "prerouting", {translates})
         .Chain("INPUT", "input", {Limited(Rule_("", Verdict::kDrop, {Protocol(kTcp), Port(22)}), 5)});

@@ -31,6 +31,37 @@ TEST_CASE("what synproxy takes over no policy drops") {
   CHECK(Of(Input(Verdict::kDrop, {synproxy}), Syn(81)).passes == Match::kNo);
 }
 
+TEST_CASE("a map of translation gives what its key says, and takes nothing else") {
+  BuiltRule by_map = Does(Verdict::kNat);
+  by_map.rule.nat = NatTarget{NatTarget::Kind::kDestination, {}, {}, false, {}};
+  const IpAddress inside = *IpAddress::Parse("10.0.0.2");
+  by_map.rule.nat->choices = {{{ToPort(81)}, AddressRange{inside, inside}, NumberRange{8080, 8080}}};
+  Firewall firewall;
+  firewall.Base("nat", "pre", "prerouting", -100, Verdict::kAccept, {by_map}, RuleFamily::kIp, "nat");
+  firewall.Base("late", "in", "input", 0, Verdict::kDrop, {});
+  WalkRouting routing;
+  routing.is_local = [&](const IpAddress& address) { return address != inside; };
+  const Walk mapped = Of(firewall, Syn(81), routing);
+  CHECK(mapped.passes == Match::kYes);
+  CHECK(mapped.forwarded);
+  CHECK(mapped.packet.destination == inside);
+  CHECK(mapped.packet.destination_port == NumberRange{8080, 8080});
+  const Walk other = Of(firewall, Syn(80), routing);
+  CHECK(other.passes == Match::kNo);
+  CHECK_FALSE(other.destination_nat_open);
+}
+
+TEST_CASE("from a goto no packet comes back to be accepted late, from a jump it does") {
+  for (const Verdict leads : {Verdict::kGoto, Verdict::kJump}) {
+    Firewall firewall;
+    firewall.Base("f", "in", "input", 0, Verdict::kAccept, {Leads(leads, "pub"), Does(Verdict::kAccept)});
+    firewall.Own("f", "pub", {Does(Verdict::kReject)});
+    const Walk walk = Of(firewall, Syn(80));
+    CHECK(walk.passes == Match::kNo);
+    CHECK(walk.late_accept.has_value() == (leads == Verdict::kJump));
+  }
+}
+
 TEST_CASE("rules behind source NAT see the translated source") {
   BuiltRule masquerade = Does(Verdict::kNat);
   masquerade.rule.nat = NatTarget{NatTarget::Kind::kMasquerade, {}, {}, true};
