@@ -170,7 +170,11 @@ void AlertEngine::Publish() {
     fresh.push_back(collectives_.TakeFresh({alert.subject.kind, alert.severity}));
     published.push_back(std::move(alert));
   }
-  InhibitWhatFollows(published);
+  AlertList ended_lately;
+  for (const Resolved& resolved : resolved_) {
+    if (now_.monotonic - resolved.when <= kCauseLasts) ended_lately.push_back(resolved.alert);
+  }
+  InhibitWhatFollows(published, ended_lately);
   for (std::size_t i = 0; i < published.size(); ++i) {
     if (!fresh[i]) continue;
     transitions_.push_back({published[i], AlertState::kPending});

@@ -56,6 +56,7 @@ class AlertEngine {
   static constexpr std::chrono::seconds kGrace{60};
   static constexpr std::chrono::seconds kLapseMax{2};  // of a pending one, or a tenth of its `for`: a reading or two
   static constexpr std::chrono::minutes kResolvedKept{15};
+  static constexpr std::chrono::seconds kCauseLasts{60};  // after its end; above AlertRules::kLossWindow
 
   struct Moment {
     std::chrono::steady_clock::time_point monotonic;

@@ -5,7 +5,8 @@
 namespace conntally {
 
 void LossJudge::Explain(const AlertEvidence& evidence, std::uint64_t insert_failed) {
-  if (last_ && insert_failed > last_->insert_failed)
+  const bool exhausted = evidence.nat && NatJudge::AnyExhausted(*evidence.nat);
+  if (last_ && insert_failed > last_->insert_failed && !exhausted)
     unexplained_.push_back({evidence.now, insert_failed - last_->insert_failed});
   while (!unexplained_.empty()) {
     const Unexplained& first = unexplained_.front();

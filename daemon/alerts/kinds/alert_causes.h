@@ -1,11 +1,11 @@
-// Which alert follows from which: what follows is not told while its cause fires. ALERTS.md has the table for people,
+// Which alert follows from which: what follows is not told while its cause fires, and for a minute after. ALERTS.md has the table for people,
 // and config/alertmanager/alertmanager.yml does the same for what Prometheus tells by itself. Pure; any thread.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <vector>
+#include <iterator>
 
 #include "daemon/alerts/kinds/alert.h"
 
@@ -51,25 +51,24 @@ inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
   });
 }
 
-// Marks each that follows from another one of them.
-inline void InhibitWhatFollows(AlertList& alerts) {
-  const auto may_cause = [](const Alert& alert) {
-    return alert.state == AlertState::kFiring &&
-           std::any_of(kAlertCauses.begin(), kAlertCauses.end(),
-                       [&](const AlertCause& each) { return each.cause == alert.subject.kind; });
-  };
-  std::vector<std::size_t> causes;
-  for (std::size_t i = 0; i < alerts.size(); ++i) {
-    if (may_cause(alerts[i])) causes.push_back(i);
-  }
+// Marks each that follows from another one of them, or from one that ended lately: figures of a past window outlast
+// their cause. What began to fire after that end is news.
+inline void InhibitWhatFollows(AlertList& alerts, const AlertList& ended_lately) {
+  AlertList causes = ended_lately;
+  std::copy_if(alerts.begin(), alerts.end(), std::back_inserter(causes),
+               [](const Alert& alert) { return alert.state == AlertState::kFiring; });
+  std::erase_if(causes, [](const Alert& alert) {
+    return std::none_of(kAlertCauses.begin(), kAlertCauses.end(),
+                        [&](const AlertCause& each) { return each.cause == alert.subject.kind; });
+  });
   for (Alert& alert : alerts) {
     if (!alert.visible_firing()) continue;
-    for (const std::size_t cause : causes) {
-      if (!FollowsFrom(alert, alerts[cause])) continue;
-      alert.inhibited = true;
-      alert.cause = alerts[cause].subject.kind;
-      break;
-    }
+    const auto cause = std::find_if(causes.begin(), causes.end(), [&](const Alert& each) {
+      return FollowsFrom(alert, each) && (each.state == AlertState::kFiring || alert.fired <= each.since);
+    });
+    if (cause == causes.end()) continue;
+    alert.inhibited = true;
+    alert.cause = cause->subject.kind;
   }
 }
 

@@ -181,7 +181,7 @@ TEST_CASE("a fact of a stranger and the warning of a regular do not take each ot
   CHECK(facts <= ToldPlaces::kPlacesOfForgeable + ToldPlaces::kForMuchWorse + 1);
 }
 
-TEST_CASE("what follows from a full table is muted while it is full, and told after") {
+TEST_CASE("what follows from a full table is muted while it is full and for a minute, and told after") {
   Simulation simulation;
   const auto look = [&](bool full) {
     AlertReadings readings;
@@ -199,6 +199,7 @@ TEST_CASE("what follows from a full table is muted while it is full, and told af
     if (alert.subject.kind == AlertKind::kConnectionsUnanswered && alert.severity == Severity::kCritical)
       CHECK(alert.cause == AlertKind::kConntrackTableFull);
   }
+  CHECK(look(false) == std::set<std::string>{"SourceNearTableLimit"});
   CHECK(look(false) ==
         std::set<std::string>{"ConntrackTableNearlyFull", "ConnectionsUnanswered", "SourceNearTableLimit"});
 }

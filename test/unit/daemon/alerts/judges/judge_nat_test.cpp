@@ -82,6 +82,22 @@ TEST_CASE("connections that find no port are no clashes and no full table") {
   CHECK(host.Firing() == Strings{"NatPortsNearlyExhausted critical "});
 }
 
+TEST_CASE("the last connections that found no port are no clashes, when the next look finds ports again") {
+  Host host;
+  Look(host, 100);
+  host.Run(10s);
+  Fail(host, 30);
+  host.Run(1s);
+  Look(host, 0);
+  host.Run(60s);
+  CHECK(host.Firing().empty());
+  Fail(host, 30);
+  host.Run(1s);
+  Look(host, 0);
+  host.Run(10s);
+  CHECK(host.Firing() == Strings{"ConntrackInsertFailed warning "});
+}
+
 TEST_CASE("failed insertions are clashes where ports are left, or nobody looks at ports") {
   Host host;
   const bool looks = GENERATE(true, false);

@@ -28,3 +28,21 @@ TEST_CASE("that a source which scans is dropped is told once: by the scan") {
   many.collective = true;
   CHECK_FALSE(FollowsFrom(many, Firing(AlertKind::kSourceScanning, Severity::kWarning, "")));
 }
+
+TEST_CASE("what fired beside its cause stays muted for a while after it, and what came later does not") {
+  using namespace std::chrono_literals;
+  Alert ended = Firing(AlertKind::kNatPortsNearlyExhausted, Severity::kCritical, "");
+  ended.state = AlertState::kResolved;
+  ended.since = AlertTime(100s);
+  Alert effect = Firing(AlertKind::kConntrackInsertFailed, Severity::kWarning, "");
+  const auto inhibited = [&](std::chrono::seconds fired, const AlertList& lately) {
+    effect.fired = AlertTime(fired);
+    AlertList alerts = {effect};
+    InhibitWhatFollows(alerts, lately);
+    CHECK(alerts[0].cause == (alerts[0].inhibited ? std::optional(ended.subject.kind) : std::nullopt));
+    return alerts[0].inhibited;
+  };
+  CHECK(inhibited(90s, {ended}));
+  CHECK_FALSE(inhibited(110s, {ended}));
+  CHECK_FALSE(inhibited(90s, {}));
+}
