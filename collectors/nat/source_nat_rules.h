@@ -18,8 +18,8 @@
 #include "collectors/addresses/ranges.h"
 #include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/condition_match.h"
-#include "collectors/rules/walk/packet.h"
+#include "collectors/rules/walk/match/condition_match.h"
+#include "collectors/rules/walk/match/packet.h"
 
 namespace conntally {
 

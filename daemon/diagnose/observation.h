@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_watch.h"
 #include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/report/finding.h"
 

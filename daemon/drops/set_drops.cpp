@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/match/set_membership.h"
 
 namespace conntally {
 namespace {

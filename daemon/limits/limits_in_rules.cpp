@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/condition_match.h"
+#include "collectors/rules/walk/match/condition_match.h"
 #include "daemon/limits/destination_changes.h"
 
 namespace conntally {

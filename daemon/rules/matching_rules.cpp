@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/condition_match.h"
+#include "collectors/rules/walk/match/condition_match.h"
 
 namespace conntally {
 namespace {

@@ -22,8 +22,8 @@
 
 #include "collectors/rules/firewall_reading.h"
 #include "collectors/rules/walk/chain_graph.h"
-#include "collectors/rules/walk/condition_match.h"
-#include "collectors/rules/walk/packet.h"
+#include "collectors/rules/walk/match/condition_match.h"
+#include "collectors/rules/walk/match/packet.h"
 
 namespace conntally {
 

@@ -1,7 +1,7 @@
 // What the kernel lost: ConntrackTableFull, ConntrackInsertFailed. Where the ports of a translated address run out, the
-// kernel counts failed insertions, too: a rise of them is no clash when the look at the ports before it or the one after
-// it finds some exhausted (NatPortsNearlyExhausted tells of it). Goes by the kernel's counters; those that were saved go
-// on over a restart within one boot, so what was lost while nobody looked is told.
+// kernel counts failed insertions, too: a rise of them is no clash when the look at the ports before it or the one
+// after it finds some exhausted (NatPortsNearlyExhausted tells of it). Goes by the kernel's counters; those that were
+// saved go on over a restart within one boot, so what was lost while nobody looked is told.
 #pragma once
 
 #include <deque>

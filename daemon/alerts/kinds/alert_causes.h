@@ -1,5 +1,6 @@
-// Which alert follows from which: what follows is not told while its cause fires, and for a minute after. ALERTS.md has the table for people,
-// and config/alertmanager/alertmanager.yml does the same for what Prometheus tells by itself. Pure; any thread.
+// Which alert follows from which: what follows is not told while its cause fires, and for a minute after. ALERTS.md has
+// the table for people, and config/alertmanager/alertmanager.yml does the same for what Prometheus tells by itself.
+// Pure; any thread.
 #pragma once
 
 #include <algorithm>

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_watch.h"
 #include "collectors/nat/nat_figures.h"
 #include "collectors/rules/firewall_reading.h"
 #include "config/config.h"

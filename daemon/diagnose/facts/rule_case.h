@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collectors/host/network_reader.h"
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_watch.h"
 #include "collectors/rules/walk/packet_walk.h"
 #include "daemon/command_line/grammar/question.h"
 #include "daemon/diagnose/facts/host_facts.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "collectors/host/network_reader.h"
-#include "collectors/rules/walk/condition_match.h"
+#include "collectors/rules/walk/match/condition_match.h"
 
 namespace conntally::diagnose {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "collectors/rules/rule.h"
-#include "collectors/rules/walk/condition_match.h"
-#include "collectors/rules/walk/packet.h"
+#include "collectors/rules/walk/match/condition_match.h"
+#include "collectors/rules/walk/match/packet.h"
 #include "collectors/system/result.h"
 
 namespace conntally::diagnose {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "collectors/conntrack/dumps/connection_list.h"
-#include "collectors/host/stream_ledger.h"
+#include "collectors/host/packets/stream_ledger.h"
 #include "daemon/diagnose/facts/host_facts.h"
 
 namespace conntally::diagnose {

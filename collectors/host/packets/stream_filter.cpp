@@ -1,11 +1,11 @@
-#include "collectors/host/stream_filter.h"
+#include "collectors/host/packets/stream_filter.h"
 
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 
 #include <cstring>
 
-#include "collectors/host/packet_bytes.h"
+#include "collectors/host/packets/packet_bytes.h"
 
 namespace conntally {
 namespace {

@@ -1,4 +1,4 @@
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/match/set_membership.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "collectors/rules/walk/match.h"
+#include "collectors/rules/walk/match/match.h"
 
 namespace conntally {
 

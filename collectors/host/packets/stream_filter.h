@@ -8,8 +8,8 @@
 
 #include <vector>
 
-#include "collectors/host/packet_watch.h"
-#include "collectors/host/stream_ledger.h"
+#include "collectors/host/packets/packet_watch.h"
+#include "collectors/host/packets/stream_ledger.h"
 
 namespace conntally {
 

@@ -8,9 +8,9 @@
 #include <unordered_map>
 
 #include "collectors/rules/firewall_reading.h"
-#include "collectors/rules/walk/match.h"
-#include "collectors/rules/walk/packet.h"
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/match/match.h"
+#include "collectors/rules/walk/match/packet.h"
+#include "collectors/rules/walk/match/set_membership.h"
 
 namespace conntally {
 

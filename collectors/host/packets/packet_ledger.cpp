@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "collectors/host/packet_bytes.h"
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_bytes.h"
+#include "collectors/host/packets/packet_watch.h"
 
 namespace conntally {
 namespace {

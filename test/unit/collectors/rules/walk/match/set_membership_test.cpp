@@ -1,8 +1,8 @@
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/match/set_membership.h"
 
 #include <algorithm>
 
-#include "collectors/rules/walk/condition_match.h"
+#include "collectors/rules/walk/match/condition_match.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

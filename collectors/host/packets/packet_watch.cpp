@@ -1,4 +1,4 @@
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_watch.h"
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-#include "collectors/host/stream_filter.h"
+#include "collectors/host/packets/stream_filter.h"
 #include "collectors/system/file_descriptor.h"
 
 namespace conntally {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "collectors/addresses/address.h"
-#include "collectors/host/stream_ledger.h"
+#include "collectors/host/packets/stream_ledger.h"
 #include "collectors/netlink/attributes.h"
 #include "collectors/system/result.h"
 

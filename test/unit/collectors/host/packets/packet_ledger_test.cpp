@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "collectors/host/packet_watch.h"
+#include "collectors/host/packets/packet_watch.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

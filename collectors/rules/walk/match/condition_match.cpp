@@ -1,11 +1,11 @@
-#include "collectors/rules/walk/condition_match.h"
+#include "collectors/rules/walk/match/condition_match.h"
 
 #include <netinet/in.h>
 
 #include <algorithm>
 #include <optional>
 
-#include "collectors/rules/walk/set_membership.h"
+#include "collectors/rules/walk/match/set_membership.h"
 #include "collectors/tally/protocol_names.h"
 
 namespace conntally {

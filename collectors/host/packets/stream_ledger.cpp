@@ -1,4 +1,4 @@
-#include "collectors/host/stream_ledger.h"
+#include "collectors/host/packets/stream_ledger.h"
 
 namespace conntally {
 namespace {

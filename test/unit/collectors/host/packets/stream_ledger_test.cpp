@@ -1,10 +1,10 @@
-#include "collectors/host/stream_ledger.h"
+#include "collectors/host/packets/stream_ledger.h"
 
 #include <linux/if_ether.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "collectors/host/stream_filter.h"
+#include "collectors/host/packets/stream_filter.h"
 #include "test/support/catch.h"
 
 using namespace conntally;

@@ -14,7 +14,7 @@
 #include "collectors/addresses/address.h"
 #include "collectors/rules/address_set.h"
 #include "collectors/rules/rule.h"
-#include "collectors/rules/walk/match.h"
+#include "collectors/rules/walk/match/match.h"
 
 namespace conntally {
 
