@@ -95,6 +95,22 @@ async def a_service_of_the_host_dies(net):
     net.serve_tcp("host", 443)
 
 
+@trouble(Told(UNANSWERED, mentions=("refused by RST", "more")), long=True)
+async def thirty_small_services_refuse_at_once(net):
+    await net.nft(TRACKED)
+    ports = range(8001, 8031)
+    services = [net.serve_tcp("outside", port, server(0)) for port in ports]
+    net.serve_tcp("host", 443)
+    net.spawn(visits(net, [client(i) for i in range(10)], 1))
+    net.spawn(net.pace(15, lambda: net.tcp("host", HOST, server(0), random.choice(ports))))
+    yield
+    for service in services:
+        service.close()
+    yield
+    for port in ports:
+        net.serve_tcp("outside", port, server(0))
+
+
 @trouble(Told(UNANSWERED, mentions=(f"{server(2)} TCP port 8080", "refused by RST")), long=True)
 async def one_of_three_backends_refuses(net):
     await net.nft(TRACKED)

@@ -47,7 +47,7 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   const FlowEvent& event = prepared.event;
   const FlowPlace place = PlaceOf(prepared);
   const bool is_new = event.kind == EventKind::kNew;
-  if (phase_ == Phase::kDumping && is_new) destroyed_.erase(prepared.hash);
+  if (phase_ == Phase::kDumping && is_new) destroyed_.Erase(prepared.hash);
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event)) {
     // The tuple's former life ended unseen, or this is a late word of it. Only a NEW tells for certain.
@@ -88,7 +88,7 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
 
 void FlowTracker::Destroy(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
   const FlowEvent& event = prepared.event;
-  if (phase_ == Phase::kDumping) destroyed_.insert(prepared.hash);
+  if (phase_ == Phase::kDumping) destroyed_.Insert(prepared.hash);
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow == nullptr) {
     if (overflow_sum_ == 0 || !LeaveOverflow(batch, event.key.protocol)) return;

@@ -23,11 +23,11 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "collectors/conntrack/decode/flow_event.h"
+#include "collectors/conntrack/flows/destroyed_flows.h"
 #include "collectors/conntrack/flows/flow_attribution.h"
 #include "collectors/conntrack/flows/flow_groups.h"
 #include "collectors/conntrack/flows/flow_table.h"
@@ -120,7 +120,7 @@ class FlowTracker {
   std::size_t connections_without_source() const { return attribution_.unattributed(); }
   std::size_t flow_count() const { return flows_.size(); }
   const FlowTable& flows() const { return flows_; }
-  std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes(); }
+  std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes() + destroyed_.memory_bytes(); }
 
  private:
   enum class Phase { kIdle, kDumping, kSweeping };
@@ -157,7 +157,7 @@ class FlowTracker {
   bool generation_ = false;
   bool swept_ = true;  // every flow is of the present generation
   std::size_t next_partition_ = 0;
-  std::unordered_set<FlowHash> destroyed_;  // since the dump began
+  DestroyedFlows destroyed_;  // since the dump began
   DumpCorrections corrections_;
   std::int32_t events_since_centiseconds_ = 0;
 

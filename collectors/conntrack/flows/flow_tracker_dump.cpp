@@ -21,7 +21,7 @@ void FlowTracker::BeginDump(DumpReason reason) {
   generation_ = !generation_;
   swept_ = false;
   overflow_in_dump_.fill(0);
-  destroyed_.clear();
+  destroyed_.Clear();
 }
 
 // A dump that was given up has marked some flows with its generation, which proves nothing to the next one. Rare, so it
@@ -37,7 +37,7 @@ void FlowTracker::ForgetWhatWasShown() {
 
 void FlowTracker::CancelDump() {
   phase_ = Phase::kIdle;
-  destroyed_.clear();
+  destroyed_.Clear();
 }
 
 void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
@@ -59,7 +59,7 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
     flow->generation = generation_;
     return SetState(batch, *flow, event, PlaceOf(prepared));
   }
-  if (destroyed_.contains(prepared.hash)) return;
+  if (destroyed_.Contains(prepared.hash)) return;
   flow = Enter(batch, prepared);
   if (flow == nullptr) {
     ++overflow_in_dump_[StateOf(event).value()];
@@ -76,7 +76,7 @@ void FlowTracker::EndDump(TallyWriter::Batch& batch) {
   phase_ = Phase::kSweeping;
   adopting_ = false;
   next_partition_ = 0;
-  destroyed_.clear();
+  destroyed_.Clear();
   for (std::size_t i = 0; i < overflow_.size(); ++i) {
     const std::int64_t change = overflow_in_dump_[i] - overflow_[i];
     if (change == 0) continue;

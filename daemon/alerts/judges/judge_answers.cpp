@@ -39,6 +39,8 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
   double attempts = 0;
   for (const auto& service : evidence.answers->services) attempts += AttemptsAt(service);
   broken_.clear();
+  std::vector<Broken> minor;
+  double made_where_answered = 0;
   for (const auto& now : evidence.answers->services) {
     const ServiceKey key{now.destination, now.port, now.protocol};
     auto found = services_.find(key);
@@ -53,11 +55,12 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     const double share = failed / made;
     const bool answered = service.answered >= kAnsweredMin && evidence.now - service.first_seen >= kServicePastMin &&
                           service.share <= kAnsweredOnce;
+    if (answered) made_where_answered += made;
     if (answered && share >= service.share + kRise && 2 * failed >= kAttemptsMin) {
       if (!service.broke) service.broke = evidence.now;
       const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
-      if (made >= kAttemptsMin && !restarts && (service.part >= kImportant || service.sources >= kSourcesMin))
-        broken_.push_back({NameOfService(now), now, service.share, made / attempts});
+      const bool important = made >= kAttemptsMin && (service.part >= kImportant || service.sources >= kSourcesMin);
+      if (!restarts) (important ? broken_ : minor).push_back({NameOfService(now), now, service.share, made / attempts});
       service.last_seen = evidence.now;
       if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
     }
@@ -70,6 +73,10 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     if (service.last_seen == SteadyTime{}) service.answered = made - failed;
     service.last_seen = evidence.now;
   }
+  double made_at_minor = 0;
+  for (const Broken& each : minor) made_at_minor += AttemptsAt(each.now);
+  if (minor.size() >= kManyServices && made_at_minor >= kMost * made_where_answered)
+    broken_.insert(broken_.end(), minor.begin(), minor.end());
   std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > kForgottenAfter; });
   if (services_.size() < kServicesMax) return;
   // Room for those to come: what is asked least, and not now.
@@ -97,11 +104,13 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
     text += fmt::format(" {} of {} TCP attempts were not answered. Most of them by: {}.", evidence.answers->unanswered,
                         evidence.answers->attempts, LeadersOf(attempts.unanswered_leaders));
   }
-  constexpr double kPartOfAll = 0.5;  // a service less is asked than that is no reason to get up
+  double part = 0;
+  for (const Broken& broken : broken_) part += broken.part;
   for (const Broken& broken : broken_) {
     double of_service = FailedAt(broken.now) / AttemptsAt(broken.now);
     const auto& critical = rule.tiers[static_cast<std::size_t>(Severity::kCritical)];
-    if (broken.part < kPartOfAll && critical) of_service = std::min(of_service, critical->threshold * 0.99);
+    // Services that are asked less than most others are no reason to get up.
+    if (part < kMost && critical) of_service = std::min(of_service, critical->threshold * 0.99);
     value = std::max(value, of_service);
   }
   if (rule.Quiet(value)) return;

@@ -5,8 +5,9 @@
 // nothing, do not count at all. And, service by service (an address and port), the share of attempts that got no
 // answer, or were refused for kRefusedFor (a service that restarts refuses for half a minute), where the service used
 // to answer and much depends on it: kImportant of all attempts, or kSourcesMin sources. So the host's own upstream
-// resolver is told when it dies, and a statsd sink, which never answers, is not. Both are held against this host's own
-// past.
+// resolver is told when it dies, and a statsd sink, which never answers, is not. Services that little depends on count
+// where kManyServices of them fail at once, and get kMost of what is asked where answers are usual: an outage that is
+// spread thin. All of it is held against this host's own past.
 //
 // Half open: TCP connections of sources that proved nothing, without a completed handshake after three seconds, far
 // more than in the past, from kHalfOpenSourcesMin sources or more (fewer are a scan, or one source's trouble). Where
@@ -35,6 +36,8 @@ class AnswersJudge {
   static constexpr std::chrono::seconds kRefusedFor{20};
   static constexpr double kImportant = 0.1;
   static constexpr std::uint32_t kSourcesMin = 5;
+  static constexpr std::size_t kManyServices = 5;
+  static constexpr double kMost = 0.5;
   static constexpr double kAnsweredOnce = 0.3;  // the past share of unanswered, at most, of what used to answer
   static constexpr double kHalfOpenUsual = 10;  // at least that many are taken to be usual
   static constexpr std::uint64_t kHalfOpenSourcesMin = 50;

@@ -125,6 +125,26 @@ TEST_CASE("one service of several stops answering: a warning, since most still a
   CHECK(host.Firing() == Strings{"ConnectionsUnanswered warning "});
 }
 
+TEST_CASE("an outage that is spread thin over many services is told, and some of them that die are not") {
+  Host host;
+  const auto ask = [&](std::uint16_t dead, std::chrono::seconds duration) {
+    for (std::chrono::seconds second{0}; second < duration; ++second) {
+      for (std::uint16_t port = 1; port <= 31; ++port)
+        host.Answers(port, port <= dead ? 0 : 10, 0, 6, "192.0.2.1", 2, port <= dead ? 10 : 0);
+      host.Run(1s);
+    }
+  };
+  ask(0, 90s);
+  ask(15, 90s);
+  CHECK(host.Firing().empty());
+  ask(0, 90s);
+  ask(31, 55s);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered critical "});
+  CHECK(host.Find(AlertKind::kConnectionsUnanswered)->description.find("and 28 more") != std::string::npos);
+  ask(0, 10s);
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("half-open connections of many unproven sources are a flood, those of a few are not") {
   Host host;
   Try(host, 10, 0, 60s);
