@@ -96,6 +96,7 @@ Status Reconciler::ReadPiece(TrackerTime time) {
   if (!progress || tracker_.dump_overwhelmed()) return Begin(began_);
 
   TallyWriter::Batch batch(tally_);
+  tracker_.BeginPiece(time);
   for (const FlowTracker::Prepared& prepared : piece_) tracker_.ApplyDumped(batch, prepared, time);
   if (progress.value() == ReplyProgress::kDone) {
     dump_.reset();

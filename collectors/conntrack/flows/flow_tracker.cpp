@@ -47,7 +47,10 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   const FlowEvent& event = prepared.event;
   const FlowPlace place = PlaceOf(prepared);
   const bool is_new = event.kind == EventKind::kNew;
-  if (phase_ == Phase::kDumping && is_new) destroyed_.Erase(prepared.hash);
+  if (phase_ == Phase::kDumping && is_new) {
+    destroyed_.Erase(prepared.hash);
+    destroyed_before_.Erase(prepared.hash);
+  }
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event)) {
     // The tuple's former life ended unseen, or this is a late word of it. Only a NEW tells for certain.

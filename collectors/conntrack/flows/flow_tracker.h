@@ -5,7 +5,9 @@
 //
 //  - NEW is an upsert, DESTROY of an unknown flow is nothing, so an event that the dump has overtaken does no harm.
 //  - A dumped entry may be older than an event applied already. A flow that an event touched since the dump began keeps
-//    the event's state; one that was destroyed since then (`destroyed_`) is not brought back.
+//    the event's state; one that was destroyed since then is not brought back. The kernel makes each piece of a dump
+//    while the one before it is read (netlink_recvmsg, af_netlink.c), so `destroyed_` holds what was destroyed two
+//    pieces back, and kDestroyedKept, since an entry's DESTROY is sent shortly before it leaves the table.
 //  - A dumped entry that was not known is `unconfirmed` until its NEW arrives, or until the dump ends: then its NEW was
 //    missed, or it is older than the daemon. So is one that an update tells of, until the first dump has ended.
 //  - The dump may be several lives of a tuple ahead. When a NEW of another life meets an unconfirmed flow, that is
@@ -14,8 +16,7 @@
 //    are applied, a flow that neither showed is gone: the sweep closes it. Entries older than the subscription under
 //    nf_conntrack_events=2, which never send DESTROY, leave the tallies this way.
 //
-// This holds no events back, so tallies go on during a dump and need no queue for it; it needs the hashes of what was
-// destroyed meanwhile.
+// This holds no events back, so tallies go on during a dump and need no queue for it.
 //
 // Threads: one owner, the writer of `tally`.
 #pragma once
@@ -27,9 +28,9 @@
 #include <vector>
 
 #include "collectors/conntrack/decode/flow_event.h"
-#include "collectors/conntrack/flows/destroyed_flows.h"
 #include "collectors/conntrack/flows/flow_attribution.h"
 #include "collectors/conntrack/flows/flow_groups.h"
+#include "collectors/conntrack/flows/flow_hashes.h"
 #include "collectors/conntrack/flows/flow_table.h"
 #include "collectors/conntrack/flows/tracker_time.h"
 #include "collectors/tally/port_counts.h"
@@ -71,9 +72,11 @@ class FlowTracker {
   void Approach(const Prepared& prepared) const;
   void Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
 
-  // A dump: Begin, its entries, End, then SweepStep until it returns true. One that broke off is begun again, at once
-  // or after CancelDump.
+  // A dump: Begin, its pieces and their entries, End, then SweepStep until it returns true. One that broke off is begun
+  // again, at once or after CancelDump.
   void BeginDump(DumpReason reason);
+  // A piece was read: its entries follow.
+  void BeginPiece(TrackerTime now);
   void ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
   void EndDump(TallyWriter::Batch& batch);
   bool SweepStep(TallyWriter::Batch& batch, TrackerTime now);
@@ -109,7 +112,7 @@ class FlowTracker {
   void set_events_since(TrackerTime now) { events_since_centiseconds_ = now.centiseconds; }
 
   DumpCorrections corrections() const { return corrections_; }  // since the start
-  // More was destroyed during the dump than should be remembered: begin it again.
+  // More was destroyed between two pieces than should be remembered: begin the dump again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
 
   bool HasRoomFor(std::size_t connections) const { return flows_.size() + connections <= flows_.connections_max(); }
@@ -120,11 +123,14 @@ class FlowTracker {
   std::size_t connections_without_source() const { return attribution_.unattributed(); }
   std::size_t flow_count() const { return flows_.size(); }
   const FlowTable& flows() const { return flows_; }
-  std::size_t memory_bytes() const { return flows_.memory_bytes() + ports_.memory_bytes() + destroyed_.memory_bytes(); }
+  std::size_t memory_bytes() const {
+    return flows_.memory_bytes() + ports_.memory_bytes() + destroyed_.memory_bytes() + destroyed_before_.memory_bytes();
+  }
 
  private:
   enum class Phase { kIdle, kDumping, kSweeping };
-  static constexpr std::size_t kDestroyedMax = 4'000'000;
+  static constexpr std::size_t kDestroyedMax = 1'000'000;
+  static constexpr double kDestroyedKept = 2;  // seconds, at least
 
   IpAddress SourceOf(const FlowKey& key) const { return GroupOf(key, grouping_); }
   void Upsert(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
@@ -140,6 +146,7 @@ class FlowTracker {
   void Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, const FlowEvent* destroy, TrackerTime now);
   void Withdraw(TallyWriter::Batch& batch, const Flow& flow, FlowPlace place, GroupDelta delta = {});
   void ForgetWhatWasShown();
+  void ForgetDestroyed();
 
   void EnterOverflow(TallyWriter::Batch& batch, const Prepared& prepared);
   bool LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol);
@@ -157,7 +164,10 @@ class FlowTracker {
   bool generation_ = false;
   bool swept_ = true;  // every flow is of the present generation
   std::size_t next_partition_ = 0;
-  DestroyedFlows destroyed_;  // since the dump began
+  FlowHashes destroyed_;         // since destroyed_since_
+  FlowHashes destroyed_before_;  // at least as long, or since the dump began
+  TrackerTime destroyed_since_{};
+  int pieces_ = 0;  // since then
   DumpCorrections corrections_;
   std::int32_t events_since_centiseconds_ = 0;
 

@@ -21,7 +21,20 @@ void FlowTracker::BeginDump(DumpReason reason) {
   generation_ = !generation_;
   swept_ = false;
   overflow_in_dump_.fill(0);
+  ForgetDestroyed();
+}
+
+void FlowTracker::BeginPiece(TrackerTime now) {
+  if (++pieces_ == 1) destroyed_since_ = now;
+  if (pieces_ <= 2 || SecondsSince(destroyed_since_.centiseconds, now) < kDestroyedKept) return;
+  destroyed_before_ = std::exchange(destroyed_, {});
+  pieces_ = 0;
+}
+
+void FlowTracker::ForgetDestroyed() {
   destroyed_.Clear();
+  destroyed_before_.Clear();
+  pieces_ = 0;
 }
 
 // A dump that was given up has marked some flows with its generation, which proves nothing to the next one. Rare, so it
@@ -37,7 +50,7 @@ void FlowTracker::ForgetWhatWasShown() {
 
 void FlowTracker::CancelDump() {
   phase_ = Phase::kIdle;
-  destroyed_.Clear();
+  ForgetDestroyed();
 }
 
 void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now) {
@@ -59,7 +72,7 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
     flow->generation = generation_;
     return SetState(batch, *flow, event, PlaceOf(prepared));
   }
-  if (destroyed_.Contains(prepared.hash)) return;
+  if (destroyed_.Contains(prepared.hash) || destroyed_before_.Contains(prepared.hash)) return;
   flow = Enter(batch, prepared);
   if (flow == nullptr) {
     ++overflow_in_dump_[StateOf(event).value()];
@@ -76,7 +89,7 @@ void FlowTracker::EndDump(TallyWriter::Batch& batch) {
   phase_ = Phase::kSweeping;
   adopting_ = false;
   next_partition_ = 0;
-  destroyed_.Clear();
+  ForgetDestroyed();
   for (std::size_t i = 0; i < overflow_.size(); ++i) {
     const std::int64_t change = overflow_in_dump_[i] - overflow_[i];
     if (change == 0) continue;

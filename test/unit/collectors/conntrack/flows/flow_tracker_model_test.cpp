@@ -1,10 +1,11 @@
 // The tracker against a simulated kernel: entries come, change and go at random, their events wait in a queue and are
-// sometimes lost, and dumps walk the table a piece at a time, each piece as old as it gets before it is applied.
+// sometimes lost, and dumps walk the table a piece at a time, each made when the one before it is read.
 #include <algorithm>
 #include <deque>
 #include <map>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "test/unit/collectors/conntrack/flows/tracked_tally.h"
 
@@ -120,7 +121,7 @@ class Simulation {
   bool Percent(unsigned percent) { return Random(100) < percent; }
 
   void Turn() {
-    ++tracked_.now.centiseconds;
+    tracked_.now.centiseconds += Percent(10) ? 150 : 1;  // or what was destroyed would be kept to a dump's end
     switch (Random(8)) {
       case 0:
       case 1:
@@ -185,7 +186,6 @@ class Simulation {
   void BeginDump(bool repeats = true) {
     tracked_.tracker.BeginDump(!first_done_ ? DumpReason::kStart : DumpReason::kInterval);
     phase_ = Phase::kDumping;
-    dumped_.clear();
     // The table's order; while it changes an entry may come twice.
     walk_.clear();
     for (std::uint32_t tuple = 0; tuple < kTuples; ++tuple) {
@@ -193,6 +193,7 @@ class Simulation {
       if (repeats && Percent(10)) walk_.push_back(tuple);
     }
     std::shuffle(walk_.begin(), walk_.end(), random_);
+    piece_ = WalkOn();
   }
 
   void DumpTurn(bool may_break_off) {
@@ -206,7 +207,7 @@ class Simulation {
       case Phase::kIdle:
         if (!may_break_off || Percent(10) || !first_done_) BeginDump();
         return;
-      case Phase::kDumping: return Percent(50) ? WalkOn() : ApplyDumped();
+      case Phase::kDumping: return ReadPiece();
       case Phase::kDraining: {
         ApplyEvents(queue_.size());
         TallyWriter::Batch batch(tracked_.writer);
@@ -228,21 +229,23 @@ class Simulation {
   }
 
   // The kernel looks at some more of its table.
-  void WalkOn() {
+  std::vector<FlowEvent> WalkOn() {
+    std::vector<FlowEvent> piece;
     for (std::uint32_t places = 1 + Random(8); places > 0 && !walk_.empty(); --places) {
-      if (kernel_.contains(walk_.back())) dumped_.push_back(Tell(EventKind::kUpdate, walk_.back()));
+      if (kernel_.contains(walk_.back())) piece.push_back(Tell(EventKind::kUpdate, walk_.back()));
       walk_.pop_back();
     }
+    return piece;
   }
 
-  // The tracker takes what the kernel saw then.
-  void ApplyDumped() {
+  // The tracker takes what the kernel saw when the piece before was read.
+  void ReadPiece() {
+    const bool last = walk_.empty();
+    const std::vector<FlowEvent> piece = std::exchange(piece_, WalkOn());
     TallyWriter::Batch batch(tracked_.writer);
-    for (std::uint32_t count = Random(8); count > 0 && !dumped_.empty(); --count) {
-      tracked_.tracker.ApplyDumped(batch, tracked_.Prepared(dumped_.front()), tracked_.now);
-      dumped_.pop_front();
-    }
-    if (walk_.empty() && dumped_.empty()) phase_ = Phase::kDraining;
+    tracked_.tracker.BeginPiece(tracked_.now);
+    for (const FlowEvent& entry : piece) tracked_.tracker.ApplyDumped(batch, tracked_.Prepared(entry), tracked_.now);
+    if (last) phase_ = Phase::kDraining;
   }
 
   // In every view. One assertion for all: there are millions of views.
@@ -284,7 +287,7 @@ class Simulation {
   Phase phase_ = Phase::kIdle;
   bool first_done_ = false;
   std::vector<std::uint32_t> walk_;  // what the dump has yet to look at
-  std::deque<FlowEvent> dumped_;     // what it saw, on its way
+  std::vector<FlowEvent> piece_;     // what it saw, not yet read
   std::array<std::uint64_t, 256> opened_before_{};
 };
 

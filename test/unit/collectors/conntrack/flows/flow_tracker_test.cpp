@@ -243,6 +243,34 @@ TEST_CASE("what was destroyed during the dump is not brought back by it") {
   CHECK(t.tracker.corrections().stale == 0);
 }
 
+TEST_CASE("what was destroyed is remembered for the pieces of a dump that may show it, and no longer") {
+  TrackedTally t;
+  t.StartOnEmptyKernel();
+  t.tracker.BeginDump(DumpReason::kInterval);
+  t.New(kFlow, 1);
+  t.Destroy(kFlow, 1);
+  const std::size_t remembered = t.tracker.memory_bytes();
+  for (int piece = 0; piece < 2; ++piece) {
+    t.now.centiseconds += 300;
+    t.tracker.BeginPiece(t.now);
+    t.Dumped(kFlow, 1);
+    CHECK(t.Totals().ConnectionsSum() == 0);
+  }
+  SECTION("while pieces come fast, for two seconds") {
+    for (int piece = 0; piece < 10; ++piece) {
+      t.tracker.BeginPiece(t.now);
+      t.Dumped(kFlow, 1);
+      CHECK(t.Totals().ConnectionsSum() == 0);
+    }
+  }
+  for (int piece = 0; piece < 6; ++piece) {
+    t.now.centiseconds += 300;
+    t.tracker.BeginPiece(t.now);
+  }
+  CHECK(t.tracker.memory_bytes() < remembered);
+  t.EndDumpAndSweep();
+}
+
 TEST_CASE("an entry dumped twice is counted once") {
   TrackedTally t;
   t.tracker.BeginDump(DumpReason::kStart);

@@ -1,8 +1,7 @@
-// The hashes of flows that were destroyed while a dump runs: 10.7 to 16 B each, since there are as many as connections
-// end in that time. In parts that grow one after another, so that growing needs no second copy of the whole.
+// A set of flows by their hashes, 10.7 to 16 B each. In parts that grow one after another, so that growing needs no
+// second copy of the whole. Two flows of one hash are taken for one: of a million, once in some ten million sets.
 //
-// Two flows of one hash would be taken for one: with a million of them, once in some ten million dumps. Threads: one
-// owner.
+// Threads: one owner.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +13,7 @@
 
 namespace conntally {
 
-class DestroyedFlows {
+class FlowHashes {
  public:
   void Insert(std::uint64_t hash) {
     Part& part = PartOf(hash);

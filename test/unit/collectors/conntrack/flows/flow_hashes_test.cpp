@@ -1,4 +1,4 @@
-#include "collectors/conntrack/flows/destroyed_flows.h"
+#include "collectors/conntrack/flows/flow_hashes.h"
 
 #include <random>
 #include <set>
@@ -7,11 +7,11 @@
 
 using namespace conntally;
 
-TEST_CASE("what is remembered of destroyed flows is what a set would remember, whatever comes and goes") {
+TEST_CASE("the hashes of flows are those that a set would hold, whatever comes and goes") {
   // Few homes and parts, so that many meet; and hashes that are all over.
   const std::uint64_t mask = GENERATE(0xc000'0000'f000'000e, ~std::uint64_t{0});
   std::mt19937_64 random(7);
-  DestroyedFlows flows;
+  FlowHashes flows;
   std::set<std::uint64_t> model;
   std::vector<std::uint64_t> ever = {0, ~std::uint64_t{0}};
   for (int i = 0; i < 30'000; ++i) {
@@ -35,9 +35,9 @@ TEST_CASE("what is remembered of destroyed flows is what a set would remember, w
   CHECK_FALSE(flows.Contains(ever.back()));
 }
 
-TEST_CASE("a million destroyed flows take at most 17 MB") {
+TEST_CASE("the hashes of a million flows take at most 17 MB") {
   std::mt19937_64 random(11);
-  DestroyedFlows flows;
+  FlowHashes flows;
   for (int i = 0; i < 1'000'000; ++i) flows.Insert(random());
   CHECK(flows.size() == 1'000'000);
   CHECK(flows.memory_bytes() < 17'000'000);
