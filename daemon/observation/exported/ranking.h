@@ -49,8 +49,7 @@ class Ranking {
   }
 
   std::size_t top_;
-  std::optional<std::pair<double, IpAddress>>
-      least_;  // the last of the first N: an entry that does not come before it is not among them
+  std::optional<std::pair<double, IpAddress>> least_;  // an entry that does not come before it does not rank
   std::vector<Entry> entries_;
 };
 
