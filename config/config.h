@@ -1,5 +1,5 @@
-// conntally's configuration as plain values, with the defaults of the documented file. Immutable once
-// parsed: a reload makes a new one. Any thread may read.
+// conntally's configuration as plain values, with the defaults of the documented file. Immutable once parsed: a reload
+// creates a new one. Any thread may read it.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace conntally {
 
-// A threshold with two tiers. `for_at_least` is how long it must hold before it fires.
+// A threshold with two tiers. `for_at_least` is how long the value must stay past it before the alert fires.
 template <typename T>
 struct Tiers {
   T warning;
@@ -29,7 +29,7 @@ struct Config {
   struct Web {
     std::vector<std::string> listen_addresses = {"127.0.0.1:9105"};  // one at least
     std::vector<std::string> allowed_hosts;
-    std::string config_file;  // who may ask, and over what; absolute, by a flag also relative; empty: none
+    std::string config_file;  // the web configuration; absolute, from a flag also relative; empty: none
 
     friend bool operator==(const Web&, const Web&) = default;
   } web;
@@ -52,7 +52,7 @@ struct Config {
     Duration export_hold = std::chrono::minutes(5);
     std::uint32_t export_new_max_per_hour = 600;
     std::vector<Prefix> exclude;
-    std::map<std::string, std::vector<Prefix>> groups;  // named networks; no prefix is in two
+    std::map<std::string, std::vector<Prefix>> groups;  // named networks; each prefix is in only one
 
     SourceGrouping grouping() const { return {ipv4_prefix, ipv6_prefix}; }
     friend bool operator==(const Sources&, const Sources&) = default;
@@ -72,7 +72,7 @@ struct Config {
 
   struct Limit {
     Prefix source;
-    std::uint32_t connections = 0;  // 0: none
+    std::uint32_t connections = 0;  // 0: no limit
 
     friend bool operator==(const Limit&, const Limit&) = default;
   };
@@ -119,7 +119,7 @@ struct Config {
   struct Alertmanager {
     std::vector<std::string> urls;
     std::map<std::string, std::string> external_labels;
-    std::vector<Severity> severities = {Severity::kWarning, Severity::kCritical};  // that are pushed
+    std::vector<Severity> severities = {Severity::kWarning, Severity::kCritical};  // pushed ones
     struct BasicAuth {
       std::string username;       // empty: none
       std::string password_file;  // absolute
@@ -128,8 +128,8 @@ struct Config {
     } basic_auth;
     std::string bearer_token_file;  // absolute; empty: none
     struct Tls {
-      std::string ca_file;    // absolute; empty: whom this host trusts
-      std::string cert_file;  // ours, and its key: absolute; empty: none
+      std::string ca_file;    // absolute; empty: the CAs that this host trusts
+      std::string cert_file;  // our certificate and its key: absolute; empty: none
       std::string key_file;
       bool insecure_skip_verify = false;
 

@@ -1,8 +1,7 @@
-// A YAML text as a small tree in which everything knows its place. Pure; any thread.
+// Parses a YAML text into a small tree in which every node has its line and column. Pure; any thread.
 //
-// The only user of yaml-cpp, and of its events rather than its nodes: so duplicate keys stay visible, and
-// what makes YAML dangerous to read (aliases, tags, deep nesting, several documents) is refused while it is
-// read instead of being built first.
+// The only user of yaml-cpp. It uses yaml-cpp's events instead of its nodes, so that duplicate keys stay visible, and
+// dangerous YAML (aliases, tags, deep nesting, several documents) is refused while parsing.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +33,7 @@ struct Node {
   std::vector<Node> keys;   // a map's, one for each of `items`; duplicates are kept
 };
 
-// A text without a document in it is a null node.
+// A text without a document gives a null node.
 std::variant<Node, ConfigFault> ParseDocument(std::string_view yaml);
 
 }  // namespace conntally::config

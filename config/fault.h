@@ -1,4 +1,4 @@
-// What is wrong with a configuration, and where. A value; any thread.
+// A fault in a configuration, with its place. A value; any thread.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace conntally {
 
-// One thing that is wrong, at a place a person can go to. Lines and columns start at 1; columns count bytes.
+// Lines and columns start at 1; columns count bytes.
 struct ConfigFault {
   std::size_t line = 1;
   std::size_t column = 1;

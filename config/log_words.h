@@ -1,4 +1,4 @@
-// The words for what is logged and how, in the configuration and on the command line. Constants; any thread.
+// The words for the log's level and format, in the configuration and on the command line. Constants; any thread.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Reads and validates conntally's YAML configuration. Pure but for LoadConfigFile, which reads one file.
-// Any thread.
+// Reads and validates conntally's YAML configuration. Pure, except for LoadConfigFile, which reads one file. Any
+// thread.
 #pragma once
 
 #include <string>
@@ -19,24 +19,23 @@ std::string Describe(const ConfigFault& fault, std::string_view file);
 
 using ConfigOrFaults = std::variant<Config, std::vector<ConfigFault>>;
 
-// Every fault is reported, in the order of the file, not only the first; past 1000 of them, that there are
-// more. What is not YAML at all is one fault, where the reader lost the thread. A text of nothing but
-// comments is the defaults. Throws nothing.
+// Reports all faults, in the order of the file; after 1000, only that there are more. Text that is not YAML is one
+// fault, at the place where parsing failed. A text with only comments gives the defaults. Throws nothing.
 ConfigOrFaults ParseConfig(std::string_view yaml);
 
-// As ParseConfig; a file that cannot be read is one fault at 1:1 that says why.
+// Like ParseConfig; a file that cannot be read is one fault at 1:1 that says why.
 ConfigOrFaults LoadConfigFile(const std::string& path);
 
-// Every key there is, dotted ("web.listen_address"), in the order of the documented file. The keys of a
-// list's entries stand under the list ("limits.source").
+// All keys, dotted ("web.listen_address"), in the order of the documented file. The keys of a list's entries are under
+// the list ("limits.source").
 const std::vector<std::string>& ConfigKeys();
 
 namespace config {
 
-// Line and column of each within `yaml`, where yaml-cpp may have placed them behind it.
+// Moves faults that yaml-cpp placed after the end of `yaml` into it.
 void KeepWithin(std::string_view yaml, std::vector<ConfigFault>& faults);
 
-// As ParseConfig, for any file of ours.
+// Like ParseConfig, for any schema.
 template <typename T>
 std::variant<T, std::vector<ConfigFault>> ParseWith(const Schema<T>& schema, std::string_view yaml) {
   std::vector<ConfigFault> faults;

@@ -1,6 +1,6 @@
-// A schema: what a place in the file may hold, which member of Config it fills, and what it says when it does
-// not fit. Schemas are values put together from smaller ones (Map, List, and the plain ones of values.h), so
-// that each key of ours exists once, in schema.cpp. Immutable once built; a Reading belongs to one thread.
+// A schema: the values allowed at a place in the file, the member of Config that they fill, and the error for others.
+// Schemas are values, composed of smaller ones (Map, List, and the plain ones of values.h), so that each key is defined
+// once, in schema.cpp. Immutable once built; a Reading belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -17,26 +17,26 @@
 
 namespace conntally::config {
 
-// One pass over a document: where it is, and the faults found so far.
+// One pass over a document: the current place, and the faults found so far.
 class Reading {
  public:
-  // `all_keys`, dotted, are where a key that stands in the wrong place is looked for. They outlive this.
+  // `all_keys`, dotted, serve to find the right place of a misplaced key. They must outlive this object.
   explicit Reading(const std::vector<std::string>& all_keys) : all_keys_(all_keys) {}
 
-  // Notes a fault in what is being read, which the message begins with.
+  // Notes a fault at the current place, which the message begins with.
   void Fault(const Node& at, std::string_view message);
-  // As they stand in the file.
+  // In the order of the file.
   std::vector<ConfigFault> TakeFaultsInOrder();
 
-  // Each notes a fault and answers false when `node` is something else. A section with nothing in it is a
-  // map: that is what is left when each of its keys is commented out.
+  // Each notes a fault and returns false if `node` is something else. An empty section counts as a map, since that
+  // remains when all its keys are commented out.
   bool ExpectMap(const Node& node);
   bool ExpectSequence(const Node& node);
   bool ExpectScalar(const Node& node, std::string_view allowed);
 
   void UnknownKey(const Node& key, const std::vector<std::string>& allowed);
 
-  // Enters "name" or "[index]" for as long as it lives.
+  // Enters "name" or "[index]" while it lives.
   class Inside {
    public:
     Inside(Reading& reading, std::string_view name);
@@ -59,9 +59,9 @@ class Reading {
 
 template <typename T>
 struct Schema {
-  // Reads `node` into `into`. False, with faults noted and `into` unspecified, when it does not fit.
+  // Reads `node` into `into`. False, with faults noted and `into` unspecified, if it does not fit.
   std::function<bool(const Node& node, T& into, Reading& reading)> read;
-  std::vector<std::string> keys = {};  // dotted, of what is inside; none for a plain value
+  std::vector<std::string> keys = {};  // dotted, of the keys inside; none for a plain value
 };
 
 // One key of a map, and the member of Parent that it fills.
@@ -90,19 +90,18 @@ Field<Parent> RequiredKey(std::string name, Member Parent::*member, Schema<Membe
   return field;
 }
 
-// What must hold between several keys of one map. The last of `keys` that the file gives is blamed.
+// A condition on several keys of one map. The fault is at the last of `keys` in the file.
 template <typename T>
 struct Check {
   std::vector<std::string> keys;
   std::function<std::optional<std::string>(const T&)> find_problem;
 };
 
-// The value that the file gives each of `fields`, null where it gives none. False when something is wrong
-// with the keys themselves.
+// The value of each of `names` in the file; null if absent. False if the keys themselves are wrong.
 bool FindFields(const Node& map, const std::vector<std::string>& names, const std::vector<bool>& required,
                 std::vector<const Node*>& found, Reading& reading);
 
-// What the file leaves out keeps the value it has.
+// Keys that the file omits keep their values.
 template <typename T>
 Schema<T> Map(std::vector<Field<T>> fields, std::optional<Check<T>> check = std::nullopt) {
   std::vector<std::string> keys;
@@ -132,8 +131,8 @@ Schema<T> Map(std::vector<Field<T>> fields, std::optional<Check<T>> check = std:
   return {std::move(read), std::move(keys)};
 }
 
-// A list replaces the default one. No two elements may have the same `identity`, which is also how a message
-// calls them; without one they may.
+// A list replaces the default one. No two elements may have the same `identity`, which messages also use as their name;
+// without an `identity` they may be equal.
 template <typename T>
 Schema<std::vector<T>> List(Schema<T> element, std::size_t elements_max,
                             std::function<std::string(const T&)> identity) {

@@ -1,5 +1,5 @@
-// Schemas of the plain values of the configuration: each knows its notation and its range, and says both when
-// it refuses. Pure; any thread.
+// Schemas of the configuration's plain values: each has its notation and range, and names both when it refuses a value.
+// Pure; any thread.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@
 
 namespace conntally::config {
 
-// A plain value that `convert` understands, or says what is wrong with. `allowed` ends every refusal.
+// A plain value that `convert` parses, or rejects with a reason. `allowed` ends every error.
 template <typename T>
 Schema<T> Scalar(std::string allowed, std::function<Result<T>(std::string_view)> convert) {
   return {[allowed = std::move(allowed), convert = std::move(convert)](const Node& node, T& into, Reading& reading) {
@@ -36,7 +36,7 @@ Schema<T> Scalar(std::string allowed, std::function<Result<T>(std::string_view)>
 Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high);
 std::optional<double> ParseDecimal(std::string_view text);
 
-// Bounds belong to the range, here and below.
+// Both bounds are included, here and below.
 template <typename T>
 Schema<T> Integer(T low, T high) {
   static_assert(std::is_unsigned_v<T>);
@@ -66,11 +66,11 @@ Schema<Prefix> Cidr();
 Schema<std::string> ListenAddressText();
 Schema<std::string> HostName();
 Schema<std::string> Url();
-Schema<std::string> LineOfText(std::size_t bytes_max);  // also an empty one
+Schema<std::string> LineOfText(std::size_t bytes_max);  // may be empty
 Schema<std::string> FilePath();                         // absolute, or empty for none
-// Named networks: prefixes by a name that a label can hold.
+// Named networks: prefixes by a name that can be a label value.
 Schema<std::map<std::string, std::vector<Prefix>>> NetworksByName(std::size_t names_max, std::size_t prefixes_max);
-// Label names and values, none of which is a label that alerts have themselves.
+// Label names and values, except the labels that alerts have themselves.
 Schema<std::map<std::string, std::string>> ExternalLabels();
 
 }  // namespace conntally::config

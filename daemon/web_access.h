@@ -1,5 +1,5 @@
-// The web configuration that the daemon serves under: taken at the start, when one of its files changes, and at a
-// reload. A bad one is told, and the old one stays in force. Main thread.
+// The web configuration that the daemon uses: read at start, at a reload, and when one of its files changes. A faulty
+// one is logged, and the old one stays in force. Main thread.
 #pragma once
 
 #include <memory>
@@ -13,12 +13,12 @@ namespace conntally {
 
 class WebAccess {
  public:
-  // Whether the file at `path`, "" for none, is sound; its faults are logged.
+  // Reads the file at `path` ("": none), logs its faults, and returns whether it is valid.
   bool Take(const std::string& path);
-  // Looks at the files; true when they were taken again, be they sound or not.
+  // Checks the files; true if they were read again, whether or not they are valid.
   bool TakeIfChanged();
 
-  // The log: where it is served, and a warning where strangers may ask unasked.
+  // Logs the addresses, and a warning if other hosts may connect without a password.
   void TellServing(const std::vector<std::string>& addresses, const http::Server& server, bool was_passed) const;
 
   bool sound() const { return sound_; }

@@ -14,8 +14,8 @@ enum class Family : std::uint8_t { kIpv4, kIpv6 };
 
 constexpr unsigned AddressBits(Family family) { return family == Family::kIpv4 ? 32 : 128; }
 
-// Network byte order. An IPv4 address stands in the first 4 bytes and the rest is zero, so that
-// equality and hashing need no branch on the family.
+// Network byte order. An IPv4 address is in the first 4 bytes and the rest is zero, so that equality and hashing need
+// no branch on the family.
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   Family family = Family::kIpv4;
@@ -30,12 +30,12 @@ struct IpAddress {
 
 // `address` with every bit after the first `length` cleared.
 IpAddress Masked(const IpAddress& address, unsigned length);
-// fe80::/10 (RFC 4291), which every link has for itself.
+// Link-local: fe80::/10 (RFC 4291).
 constexpr bool IsOfLinkAlone(const IpAddress& address) {
   return address.family == Family::kIpv6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }
 
-// Sources are counted together by these prefixes.
+// Sources in the same prefix of these lengths are counted together.
 struct SourceGrouping {
   std::uint8_t ipv4_prefix = 32;
   std::uint8_t ipv6_prefix = 128;
@@ -51,9 +51,8 @@ struct Prefix {
 
   friend auto operator<=>(const Prefix&, const Prefix&) = default;
 
-  // "192.0.2.0/24", or a bare address for a full-length prefix. Host bits must be zero:
-  // "192.0.2.7/24" is nullopt, since it says two things at once. What people write is ParsePrefix's, in
-  // config/notation/address_notation.h.
+  // "192.0.2.0/24", or a bare address for a full-length prefix. Host bits must be zero: "192.0.2.7/24" is nullopt,
+  // since it is ambiguous. For user input use ParsePrefix in config/notation/address_notation.h.
   static std::optional<Prefix> Parse(std::string_view text);
   // "192.0.2.0/24"; a full-length prefix is written as the bare address.
   std::string ToString() const;

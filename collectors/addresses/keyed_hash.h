@@ -1,5 +1,5 @@
-// SipHash-2-4 (Aumasson, Bernstein 2012) under a secret of this process: keys that a sender chooses, such as
-// addresses and ports, cannot be made to collide. Immutable; any thread.
+// SipHash-2-4 (Aumasson, Bernstein 2012) with a secret key of this process, so that a sender who chooses addresses and
+// ports cannot cause collisions. Immutable; any thread.
 #pragma once
 
 #include <array>

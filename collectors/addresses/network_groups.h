@@ -1,7 +1,6 @@
-// Named networks: which of them an address is in, by its longest prefix. Pure and immutable; any thread.
+// Named networks: finds the network of an address by the longest prefix. Pure and immutable; any thread.
 //
-// The prefixes are laid out as segments that do not overlap, so that an address is found by one bisection: some 5 ns
-// with ten prefixes.
+// The prefixes are stored as disjoint segments, so a look-up is one binary search: some 5 ns with ten prefixes.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +13,10 @@
 
 namespace conntally {
 
-// A network's place in every list of them, for the life of the process.
+// A network's index in every list of networks, for the life of the process.
 using GroupIndex = std::uint16_t;
-inline constexpr GroupIndex kOtherGroup = 0;         // what is in no named network
-inline constexpr std::size_t kNamedGroupsMax = 255;  // that there have ever been, the other one aside
+inline constexpr GroupIndex kOtherGroup = 0;         // addresses in no named network
+inline constexpr std::size_t kNamedGroupsMax = 255;  // since the start, without "other"
 
 class NetworkGroups {
  public:

@@ -29,7 +29,7 @@ struct NumberRange {
 // All addresses of a prefix.
 AddressRange RangeOf(const Prefix& prefix);
 
-// A set of addresses, of both families, in which one is found by bisection.
+// A set of addresses of both families, searched by bisection.
 class AddressRanges {
  public:
   AddressRanges() = default;
@@ -37,10 +37,10 @@ class AddressRanges {
   explicit AddressRanges(std::vector<AddressRange> ranges);
 
   bool Contains(const IpAddress& address) const { return Holding({address, address}); }
-  // Whether all of the range is in it, or a part of it.
+  // Whether all of the range is in it; whether a part of it is.
   bool Holding(const AddressRange& range) const;
   bool Meeting(const AddressRange& range) const;
-  // Whether they have an address in common.
+  // Whether the two sets have an address in common.
   bool Meeting(const AddressRanges& other) const {
     return std::any_of(other.ranges_.begin(), other.ranges_.end(),
                        [&](const AddressRange& range) { return Meeting(range); });
@@ -50,7 +50,7 @@ class AddressRanges {
   friend bool operator==(const AddressRanges&, const AddressRanges&) = default;
 
  private:
-  std::vector<AddressRange> ranges_;  // sorted, apart from each other
+  std::vector<AddressRange> ranges_;  // sorted and disjoint
 };
 
 }  // namespace conntally

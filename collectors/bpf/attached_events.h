@@ -1,10 +1,10 @@
-// The program that hands conntrack events over, attached to ctnetlink_conntrack_event, and the ring that it writes.
+// The BPF program for conntrack events, attached to ctnetlink_conntrack_event, and the ring that it writes.
 //
-// Either it is this process's own, loaded and attached here, and gone with the last descriptor, after a crash too; or
-// it was pinned below the BPF file system by who may load it (PinEvents), stays there until it is unpinned, and is
-// opened. A ring has one consumer: who opens it locks the pins' directory.
+// Either this process loads and attaches it, and it ends with the last descriptor, also after a crash. Or a privileged
+// process has pinned it in the BPF file system (PinEvents); then it stays until it is unpinned, and is only opened
+// here. A ring has one consumer, which locks the pins' directory.
 //
-// While it is attached, nf_conntrack_netlink cannot be unloaded.
+// While the program is attached, nf_conntrack_netlink cannot be unloaded.
 //
 // Threads: one owner.
 //
@@ -26,11 +26,11 @@ inline constexpr const char* kEventPins = "/sys/fs/bpf/conntally";
 
 class AttachedEvents {
  public:
-  // Loads and attaches, by fentry or else by kprobe.multi, with a ring for at least `capacity_events`. The functions of
-  // nf_conntrack_netlink must be there. Takes no event until its ring is told of which namespace.
+  // Loads and attaches, by fentry or else by kprobe.multi, with a ring for at least `capacity_events`.
+  // nf_conntrack_netlink must be loaded. Delivers no event until the ring's namespace is set.
   static Result<std::unique_ptr<AttachedEvents>> Load(std::uint64_t capacity_events);
 
-  // What PinEvents left in `directory`. ENOENT: nothing did; EBUSY: another process reads it.
+  // Opens what PinEvents left in `directory`. ENOENT: nothing is pinned; EBUSY: another process reads it.
   static Result<std::unique_ptr<AttachedEvents>> OpenPinned(const std::string& directory);
 
   AttachedEvents(const AttachedEvents&) = delete;
@@ -40,8 +40,8 @@ class AttachedEvents {
   RingConsumer& ring() { return *ring_; }
   std::uint64_t capacity_events() const { return capacity_events_; }
 
-  // Events, of whatever namespace, at which the kernel did not run the program, since it runs nothing twice at a time
-  // on a CPU. Since it was attached.
+  // Events of all namespaces, since the program was attached, for which the kernel did not run it, because it was
+  // already running on that CPU.
   Result<std::uint64_t> ReadMissed() const;
 
   // "fentry", "kprobe.multi" or "pinned".
@@ -61,14 +61,14 @@ class AttachedEvents {
   int link_fd_ = -1;
   std::uint64_t capacity_events_ = 0;
   void* records_ = nullptr;   // mapped
-  void* counters_ = nullptr;  // likewise
+  void* counters_ = nullptr;  // mapped
   std::unique_ptr<RingConsumer> ring_;
 };
 
-// Loads, attaches and pins in `directory`, which is made, for OpenPinned of who is in its group. What was pinned there
-// before is replaced.
+// Loads, attaches and pins in `directory`, which it creates, for OpenPinned by members of its group. Replaces what was
+// pinned there before.
 Status PinEvents(const std::string& directory, std::uint64_t capacity_events);
-// Removes what is pinned there. Nothing there: fine.
+// Removes what is pinned there, if anything.
 Status UnpinEvents(const std::string& directory);
 
 }  // namespace conntally

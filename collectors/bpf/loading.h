@@ -1,5 +1,4 @@
-// What loading programs into the kernel has in common, whatever they do: libbpf's handles with their owners, and why a
-// load was refused. Any thread.
+// Helpers for loading BPF programs: owners of libbpf's handles, and explanations of refused loads. Any thread.
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -12,7 +11,7 @@
 
 namespace conntally {
 
-// Where the kernel describes its types (CONFIG_DEBUG_INFO_BTF).
+// The kernel's BTF (CONFIG_DEBUG_INFO_BTF).
 inline constexpr const char* kKernelTypesPath = "/sys/kernel/btf/vmlinux";
 
 struct BpfFree {
@@ -22,14 +21,14 @@ struct BpfFree {
 using BpfObject = std::unique_ptr<bpf_object, BpfFree>;
 using BpfLink = std::unique_ptr<bpf_link, BpfFree>;
 
-// The program in an ELF file in memory, which stays; not loaded yet. libbpf's own words are silenced: they would go to
-// stderr, beside the log.
+// Opens, without loading, the program in an ELF file in memory, which must stay there. Silences libbpf's messages,
+// which would go to stderr.
 Result<BpfObject> OpenBpfObject(std::span<const unsigned char> file);
 
-// Of CAP_BPF and CAP_PERFMON, those that the thread lacks; empty: none.
+// Which of CAP_BPF and CAP_PERFMON the thread lacks; empty: none.
 std::string MissingBpfCapabilities();
 
-// Why it could not be loaded or attached, as far as that can be found out from outside the program.
+// Why the program could not be loaded or attached, as far as can be determined.
 Error ExplainBpf(const std::string& doing, int code);
 
 }  // namespace conntally

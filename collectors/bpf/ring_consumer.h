@@ -1,5 +1,5 @@
-// The daemon's side of the ring of conntrack events: takes records in the order of their tickets, as they stand in
-// memory that the kernel shares. The protocol and its memory order are told in events/event_ring.h.
+// The daemon's side of the ring of conntrack events: takes records in ticket order from memory shared with the kernel.
+// events/event_ring.h describes the protocol and its memory order.
 //
 // Threads: one, the ring's only consumer.
 #pragma once
@@ -14,20 +14,20 @@ namespace conntally {
 
 class RingConsumer {
  public:
-  // The memory outlives this. `records`: of a power of two. `producers_max`: of CPUs.
+  // The memory must outlive this object. `records`: a power of two. `producers_max`: the number of CPUs.
   RingConsumer(std::span<const conntrack_event_record> records, conntrack_event_counters& counters,
                std::uint64_t producers_max)
       : records_(records), counters_(&counters), mask_(records.size() - 1), next_(Load(counters.consumed)) {
-    // A ring that was used before goes on where its last consumer stopped.
+    // A ring that was used before continues where its last consumer stopped.
     Store(counters.mask, static_cast<unsigned>(mask_));
     Store(counters.room, records.size() - producers_max);
   }
 
-  // Whose events are wanted from now on; 0: nobody's.
+  // The namespace whose events are wanted from now on; 0: none.
   void set_namespace(std::uint32_t inode) { Store(counters_->namespace_inode, inode); }
 
-  // What stands in a row in memory of what is there to be read, up to `max`; valid until the next call, with which its
-  // room becomes the producers' again. Empty: there is nothing, or what comes next is still being written.
+  // The next records that are contiguous in memory, at most `max`. They are valid until the next call, which returns
+  // their slots to the producers. Empty: there is none, or the next one is still being written.
   std::span<const conntrack_event_record> Take(std::uint64_t max) {
     Store(counters_->consumed, next_);
     const std::uint64_t first = next_ & mask_;
@@ -38,11 +38,11 @@ class RingConsumer {
     return records_.subspan(first, count);
   }
 
-  // How many tickets were handed out, and how many of their records Take has returned.
+  // How many tickets were issued, and how many of their records Take has returned.
   std::uint64_t handed_out() const { return Load(counters_->handed_out); }
   std::uint64_t taken() const { return next_; }
 
-  // Events that found no room, since the ring was made.
+  // Events that found no room, since the ring was created.
   std::uint64_t turned_away() const { return Load(counters_->turned_away); }
 
  private:

@@ -1,13 +1,12 @@
 // The conntrack collector: one thread that subscribes to the kernel's events, by netlink or by BPF, applies them to the
-// tallies and keeps them reconciled with the kernel's table. Events gather in the receive buffer for some milliseconds
-// and are taken many at once: that costs a third of receiving each as it comes, and spares the sender, which is the
-// packet path, the waking.
+// tallies and keeps them reconciled with the kernel's table. Events wait in the receive buffer for some milliseconds
+// and are taken many at once. That costs a third of receiving each as it arrives, and spares the sender, the packet
+// path, the wake-ups.
 //
-// When the kernel refuses (no capability, no conntrack), it says what is missing, stays up and tries again. So it does
-// while the network namespace is not there; once its path stands for another one, the tallies are compared with that
-// one's table.
+// If the kernel refuses (no capability, no conntrack), or the network namespace does not exist, it reports what is
+// missing and tries again. When the path refers to another namespace, the tallies are compared with that one's table.
 //
-// Threads: Start and Stop on the owner's; the rest on any.
+// Threads: Start and Stop on the owner's; all others on any.
 #pragma once
 
 #include <atomic>
@@ -41,33 +40,33 @@ class ConntrackCollector : public Collector {
     WantedEventSource event_source = WantedEventSource::kAuto;
     std::uint32_t receive_buffer_bytes = 0;
     std::chrono::milliseconds reconcile_interval{0};
-    std::uint32_t connections_max = 0;  // 0: what the kernel allows
+    std::uint32_t connections_max = 0;  // 0: the kernel's limit
     SourceGrouping grouping;
-    std::string network_namespace_path;  // empty: the process's own
+    std::string network_namespace_path;  // empty: the process's own namespace
   };
 
-  // `tally` outlives the collector, which takes one writer of it.
+  // `tally` must outlive the collector, which takes one of its writers.
   ConntrackCollector(Options options, Tally& tally);
 
   void Start() override;
   void Stop() override { worker_.Stop(); }
   void Describe(CollectorReport& report) const override;
 
-  // May be changed while it runs; what else is in Options needs a new collector.
+  // May change while the collector runs; the other Options may not.
   void set_reconcile_interval(std::chrono::milliseconds interval);
 
-  // The named networks that connections are counted by, soon.
+  // The named networks by which connections are counted; takes effect soon.
   void set_groups(std::shared_ptr<const NetworkGroups> groups) { tracker_.groups().Ask(std::move(groups)); }
 
   const ConntrackHealth& health() const { return health_; }
 
-  // Counts of the connections that limits cover, for who asks.
+  // Counts of the connections that limits cover.
   ConnectionCensus& census() { return census_; }
   const ConnectionCensus& census() const { return census_; }
 
-  // Who is answered, and who is not; null before it was looked at for the first time.
+  // Which attempts are answered; null before the first survey.
   std::shared_ptr<const AnswerFigures> answers() const { return answers_.last(); }
-  // Whom they want; likewise.
+  // The connections' destinations; null before the first survey.
   std::shared_ptr<const DestinationFigures> destinations() const { return destinations_.last(); }
 
  private:
@@ -88,7 +87,7 @@ class ConntrackCollector : public Collector {
   void ApplyInStrides(std::span<const Raw> events);
   template <typename Raw>
   void ApplyStride(std::span<const Raw> events);
-  // Both: true while there is more to do at once.
+  // Both return true while there is more to do at once.
   bool Survey(Clock::time_point now, bool idle);
   bool Attribute();
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
@@ -112,8 +111,8 @@ class ConntrackCollector : public Collector {
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;
   const Clock::time_point started_ = Clock::now();
-  bool loss_told_ = false;         // and not yet that it is mended
-  std::uint32_t buffer_told_ = 0;  // bytes granted when it was last looked at whether they are what was asked for
+  bool loss_told_ = false;         // and its repair is not logged yet
+  std::uint32_t buffer_told_ = 0;  // bytes granted when they were last compared with the configured size
   std::string events_sysctl_;      // as last read
   Worker worker_;
 };

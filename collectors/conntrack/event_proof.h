@@ -1,7 +1,7 @@
-// Whether a way by which events come is to be trusted: each comparison with the kernel's table is a proof of it. Where
-// no event was lost that is known of, a comparison finds nothing that events should have told. Connections that are
-// older than the subscription may end untold, and prove nothing; so do the moments before the first comparison has
-// ended, losses and what they leave behind, and times without events.
+// Whether a source of events can be trusted: each comparison with the kernel's table tests it. If no event is known to
+// be lost, a comparison must not find changes that events should have reported. Nothing follows from connections older
+// than the subscription, which may end without an event, from the time before the first comparison has ended, from
+// losses and their repair, and from times without events.
 //
 // Pure. Threads: one owner.
 #pragma once
@@ -16,13 +16,13 @@ class EventProof {
  public:
   struct Comparison {
     DumpCorrections corrections;    // since the start of the daemon
-    std::uint64_t events_lost = 0;  // likewise
-    std::uint64_t connections = 0;  // there are now
+    std::uint64_t events_lost = 0;  // since the start of the daemon
+    std::uint64_t connections = 0;  // present number
     bool events_off = false;
   };
 
-  // To be told each comparison that has ended. How many connections it set right beyond what an honest way leaves: an
-  // event may be on its way from one CPU while another one's dump already shows what it tells of. 0: nothing to say.
+  // Call it after each comparison. Returns how many connections it corrected beyond what a working source leaves: an
+  // event may still be on its way from one CPU while the dump on another already shows the change. 0: no doubt.
   std::uint64_t Doubts(const Comparison& now) {
     const std::uint64_t untold = now.corrections.missed + now.corrections.stale_told_of;
     const std::uint64_t wrong = untold - untold_;
@@ -30,13 +30,13 @@ class EventProof {
     untold_ = untold;
     events_lost_ = now.events_lost;
     calm_comparisons_ = calm ? calm_comparisons_ + 1 : 0;
-    // Of the first calm one, what was before it is unknown.
+    // The first calm one may correct changes from before.
     if (calm_comparisons_ < kCalmMin) return 0;
     return wrong > kAllowed + now.connections / kConnectionsPerAllowed ? wrong : 0;
   }
 
  private:
-  static constexpr std::uint64_t kCalmMin = 3;  // the first sets the figures, the second may mend what was before
+  static constexpr std::uint64_t kCalmMin = 3;  // the first sets the figures, the second may correct earlier changes
   static constexpr std::uint64_t kAllowed = 4;
   static constexpr std::uint64_t kConnectionsPerAllowed = 20'000;
 

@@ -1,6 +1,6 @@
-// How long events may gather in the receive buffer between two readings. Long enough for many to come: each waking
-// finds the caches cold, and they share that. Short enough that the tallies stay fresh, and that a sudden burst does
-// not fill the buffer meanwhile.
+// How long events may wait in the receive buffer between two reads. Long enough for many to arrive, since each wake-up
+// starts with cold caches, and more events share that cost. Short enough that the tallies stay fresh, and that a sudden
+// burst does not fill the buffer.
 //
 // Pure: time is a parameter. Threads: one owner.
 #pragma once
@@ -21,7 +21,7 @@ class GatherPace {
   static constexpr std::chrono::milliseconds kPauseMax{40};
   static constexpr std::chrono::milliseconds kIdleAfter{100};
 
-  // `capacity_events`: as many may wait.
+  // `capacity_events`: how many events may wait.
   GatherPace(std::uint64_t capacity_events, Time now)
       : quarter_fill_(std::chrono::nanoseconds(capacity_events * 1'000'000'000 / (4 * kBurstEventsPerSecond))),
         last_event_(now),
@@ -32,10 +32,10 @@ class GatherPace {
     since_last_pause_ += count;
   }
 
-  // No event for so long that it is better to be woken by the next one.
+  // No event for so long that it is better to wait for the next one.
   bool idle(Time now) const { return now - last_event_ > kIdleAfter; }
 
-  // How long to pause from now on, at the rate since the pause before.
+  // How long to pause now, by the event rate since the last pause.
   Duration Pause(Time now) {
     const Duration elapsed =
         std::clamp<Duration>(now - last_pause_, std::chrono::milliseconds(1), std::chrono::seconds(1));

@@ -1,10 +1,10 @@
-// Reconciler: decides when the tallies are compared with the kernel's whole table, and walks one comparison step by
-// step beside the events (the rules by which both meet: flow_tracker.h).
+// Reconciler: decides when the tallies are compared with the kernel's whole table, and runs a comparison step by step
+// beside the events (flow_tracker.h says how they are merged).
 //
 //   due, queue drained ──Begin──> dumping ──last piece──> draining ──queue drained──> sweeping ──last partition──> done
 //
-// It is due at the start, each `interval`, and promptly after a loss; after losses that go on, no
-// sooner than the last comparison took, and a quarter of a second.
+// It is due at the start, every `interval`, and promptly after a loss. If losses continue, it waits at least as long as
+// the last comparison took, and a quarter of a second.
 //
 // Threads: the collector's.
 #pragma once
@@ -27,20 +27,20 @@ class Reconciler {
   Reconciler(FlowTracker& tracker, TallyWriter& tally, ConntrackHealth& health, std::chrono::milliseconds interval);
 
   void set_interval(std::chrono::milliseconds interval) { interval_ = interval; }
-  // Events were lost, so far as is known up to now: what no later comparison confirms is stale.
+  // Call it when events were lost: until a later comparison ends, the tallies are stale.
   void NoteLoss();
-  // The subscription is new: whatever happened before it is unknown.
+  // Call it for a new subscription: changes before it are unknown.
   void Restart();
 
-  // Comparisons that were done to their end.
+  // Completed comparisons.
   std::uint64_t comparisons() const { return comparisons_; }
 
   bool active() const { return phase_ != Phase::kIdle; }
-  // When it wants to be called next while not active.
+  // When to call Step next, if not active.
   Clock::time_point due() const;
 
-  // One step, of about a millisecond: begins when due, goes on when active. `drained`: every event queued before this
-  // call has been applied. An error means that the kernel does not answer.
+  // One step of about a millisecond: begins a comparison if due, continues an active one. `drained`: every event queued
+  // before this call has been applied. An error: the kernel does not answer.
   Status Step(Clock::time_point now, TrackerTime time, bool drained);
 
  private:
@@ -59,9 +59,9 @@ class Reconciler {
   DumpReason reason_ = DumpReason::kStart;
   bool first_done_ = false;
   std::uint64_t comparisons_ = 0;
-  bool loss_unmended_ = false;  // since before the comparison under way, if any
+  bool loss_unmended_ = false;  // a loss from before the current comparison, if any
   bool loss_while_active_ = false;
-  std::optional<NetlinkSocket> dump_;  // a socket of its own for each: a dump given up is gone with it
+  std::optional<NetlinkSocket> dump_;  // a new socket for each dump: closing it ends an abandoned dump
   ReplyBuffer replies_;
   std::vector<FlowTracker::Prepared> piece_;
   Clock::time_point began_{};

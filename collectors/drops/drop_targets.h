@@ -1,7 +1,6 @@
-// To which ports the packets of one source were dropped lately: the few with most packets, and how many distinct ones,
-// estimated by linear counting (Whang, Vander-Zanden, Taylor 1990: -m ln(share of zero bits), here for up to some
-// 1,400). "Lately" is the present window and the one before it: what is older than two windows is forgotten, so a scan
-// that ended is no scan any more.
+// The ports to which one source's packets were dropped recently: the few with most packets, and the number of distinct
+// ones, estimated by linear counting (Whang, Vander-Zanden, Taylor 1990: -m ln(share of zero bits), here up to some
+// 1,400). Recent is the present window and the one before: older drops are forgotten, so that a scan ends.
 //
 // Not thread-safe.
 #pragma once
@@ -83,7 +82,7 @@ class DropTargets {
   }
 
   Time began_{};
-  std::array<Bits, 2> seen_{};  // in the present window, and in the one before
+  std::array<Bits, 2> seen_{};  // in the present window and in the one before
   std::array<DropTarget, kKept> most_{};
 };
 

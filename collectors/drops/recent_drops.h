@@ -1,9 +1,9 @@
-// What was dropped of late: whose packets, for whom, where and by which rule, with the first and the last time. A row
-// is one such tuple, and its packets are exact since its first time.
+// The recent drops by source, destination, place and rule, with the first and the last time. A row is one such tuple;
+// its packets are exact since its first time.
 //
-// Bounded: a row is forgotten kFor after its last packet; past kRowsMax the lightest make room, those seen longest ago
-// first among equals, and their packets are counted as turned away. So whoever sends under ever other names has rows
-// of one packet, which take their room from each other. Rows of regular sources, which cannot be made up, stay longest.
+// Bounded: a row is forgotten kFor after its last packet. Beyond kRowsMax the rows with the fewest packets make room,
+// among equals those seen longest ago, and their packets count as turned away. So a sender with ever new addresses has
+// rows of one packet, which displace each other. Rows of regular sources, which cannot be forged, stay longest.
 //
 // Not thread-safe.
 #pragma once
@@ -22,15 +22,15 @@
 
 namespace conntally {
 
-// As it is told. The name of the interface is the caller's to fill in.
+// A row as returned. The caller fills in the interface's name.
 struct RecentDrop {
   DropEnds ends;
-  std::uint8_t protocol = 0;  // IPPROTO_*; 0: not known
+  std::uint8_t protocol = 0;  // IPPROTO_*; 0: unknown
   std::optional<std::uint8_t> icmp_type;
   HookSet hooks = HookSet();
-  std::uint32_t interface = 0;  // index of the one it came in by, or, made here, left by; 0: not known
+  std::uint32_t interface = 0;  // index of the one that it entered by or, if this host sent it, left by; 0: unknown
   std::string interface_name = {};
-  std::string rule;  // empty: not known, or not yet
+  std::string rule;  // empty: unknown, or not known yet
   DropVia via = DropVia::kEbpf;
   std::uint64_t packets = 0;
   std::chrono::steady_clock::time_point first{}, last{};
@@ -50,10 +50,10 @@ class RecentDrops {
   explicit RecentDrops(KeyedHash hash) : rows_(0, KeyHash{hash}) {}
 
   void Add(const DropKey& key, DropVia via, RuleName rule, std::uint64_t packets, Span span);
-  // Holds the bounds. Until then there may be twice as many rows.
+  // Enforces the bounds. Before it there may be twice as many rows.
   void EndRound(Time now);
 
-  // Those that stay longest; none at first.
+  // The sources whose rows stay longest; none at first.
   void set_regulars(std::set<IpAddress> regulars) { regulars_ = std::move(regulars); }
 
   template <typename Visitor>  // void(RecentDrop without the rule's text, RuleName)
@@ -66,7 +66,7 @@ class RecentDrops {
   // Packets of rows that made room.
   std::uint64_t turned_away() const { return turned_away_; }
 
-  // Of names of rules: which are in use, and which are known no more.
+  // For RuleNames: marks the names in use; drops forgotten ones.
   void Mark(RuleNames::Names& in_use) const;
   void Forget(const RuleNames::Names& names);
 

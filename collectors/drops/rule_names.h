@@ -1,6 +1,5 @@
-// The names of rules, each held once, and told by a number. Names live as long as something uses them: when there is no
-// room for one more, those that nothing uses are forgotten, and where these are few, those as well that were asked for
-// longest ago.
+// The names of rules, each stored once, by number. A name lives as long as something uses it: when there is no room for
+// another, unused names are forgotten, and if these are few, also the least recently used ones.
 //
 // Not thread-safe.
 #pragma once
@@ -13,12 +12,11 @@
 
 namespace conntally {
 
-using RuleName = std::uint32_t;  // 0: no rule is known
+using RuleName = std::uint32_t;  // 0: no known rule
 
 class RuleNames {
  public:
-  static constexpr std::size_t kMax =
-      65'536;  // a rule for each source that is tracked by default; up to some 350 bytes each
+  static constexpr std::size_t kMax = 65'536;  // one for each source tracked by default; up to some 350 bytes each
 
   using Names = std::vector<bool>;  // indexed by RuleName
 
@@ -26,14 +24,14 @@ class RuleNames {
 
   bool full() const { return by_text_.size() >= kMax; }
   bool Knows(const std::string& text) const { return by_text_.contains(text); }
-  // Only where it is known, or there is room. The empty text is 0.
+  // The name's number, if it is known or there is room. The empty text is 0.
   RuleName Of(const std::string& text);
-  // Holds until the next MakeRoom.
+  // Valid until the next MakeRoom.
   const std::string& Text(RuleName name) const { return slots_[name].text != nullptr ? *slots_[name].text : kNone; }
 
-  // None, as many as there may be now: for the caller to mark those that it uses.
+  // An unmarked list of all names, in which the caller marks those that it uses.
   Names Unmarked() const { return Names(slots_.size()); }
-  // Forgets an eighth of all or more. Returns those that are forgotten: their numbers may go to others at once.
+  // Forgets at least an eighth of all names. Returns the forgotten ones; their numbers may be reused at once.
   Names MakeRoom(const Names& in_use);
 
  private:
@@ -41,7 +39,7 @@ class RuleNames {
 
   struct Slot {
     const std::string* text = nullptr;  // the key in by_text_; null: free
-    std::uint64_t asked = 0;            // which call of Of was the last for it
+    std::uint64_t asked = 0;            // the last call of Of for it, by number
   };
 
   std::vector<Slot> slots_;

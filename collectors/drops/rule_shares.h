@@ -1,18 +1,18 @@
-// Which rules dropped the packets of one source: heavy hitters, so that the rule that drops most has its name, however
-// many others dropped a packet before it.
+// Which rules dropped the packets of one source: heavy hitters, so that the rule that drops most is named, however many
+// others dropped a packet before.
 //
-// A name is a series, so it is not given lightly, and not taken away lightly. The first kFreeMax rules have theirs at
-// once. Any other is named when it has dropped more than each that is named did in all, or when it lately dropped
-// kHeavy packets or more. Once kNamesMax are named, one more takes the place of the one that lately dropped least,
-// which must be kTimes less, and must not be among the kMostMax that dropped most in all: so what drops now is named,
-// and so is what dropped most. "Lately" is a count that fades within kFade. Rules without a name compete in a small
-// Space-Saving of such counts: one with more than a kCandidatesMax-th of them is always among them, and what it may
-// have from others is not held for it.
+// A name is a series, so names are neither given nor removed lightly. The first kFreeMax rules are named at once.
+// Another rule is named when it has dropped more in all than each named one, or at least kHeavy packets recently. Once
+// kNamesMax are named, a new one replaces the one that dropped least recently, which must be kTimes less and not among
+// the kMostMax that dropped most in all. So the rules that drop now are named, and so are those that dropped most.
+// "Recently" is a count that decays within kFade. Rules without a name compete in a small Space-Saving of such counts:
+// a rule with more than a kCandidatesMax-th of the total is always in it, and the error that it inherits does not count
+// for it.
 //
-// Counters: a share never falls while it has its name. What was counted without a name stays so. The share that makes
-// room ends, and its packets go on in those of no rule: the sum over all shares is the packets dropped, each once, at
-// any time. Should the rule come back, it begins anew, as a counter does that was reset. `forgotten` tells how many
-// packets moved so: they make the packets of no rule rise, and were not dropped then.
+// Counters: a share never decreases while it has its name. Packets counted without a name stay unnamed. A share that
+// makes room ends, and its packets move to those without a rule, so the sum over all shares always has each dropped
+// packet once. If the rule comes back, it starts again, like a counter after a reset. `forgotten` is how many packets
+// moved: they raise the packets without a rule, but were not dropped then.
 //
 // Not thread-safe.
 #pragma once
@@ -40,22 +40,22 @@ class RuleShares {
 
   using Time = std::chrono::steady_clock::time_point;
 
-  // Counts packets. Returns how many packets are of no rule now, though one is known: these, or those of the share that
-  // made room.
+  // Counts packets. Returns how many packets now count without a rule although theirs is known: these, or those of the
+  // share that made room.
   std::uint64_t Add(DropVia via, RuleName rule, std::uint64_t packets, Time now);
 
-  template <typename Visitor>  // void(RuleName, DropVia, std::uint64_t packets); those of no rule last
+  template <typename Visitor>  // void(RuleName, DropVia, std::uint64_t packets); packets without a rule last
   void ForEach(Visitor&& visit) const {
     for (const Named& share : named_) visit(share.rule, share.via, share.packets);
     for (std::size_t via = 0; via < kDropVias; ++via) {
       if (unnamed_[via] != 0) visit(RuleName{0}, static_cast<DropVia>(via), unnamed_[via]);
     }
   }
-  // Of the packets of no rule, those that had a name before.
+  // Of the packets without a rule, those that had a name before.
   std::uint64_t forgotten() const { return forgotten_; }
 
   void Mark(RuleNames::Names& in_use) const;
-  // These names are not known any more. Returns how many packets lost theirs.
+  // Drops forgotten names. Returns how many packets lost their name.
   std::uint64_t Forget(const RuleNames::Names& names);
 
  private:
@@ -69,7 +69,7 @@ class RuleShares {
     RuleName rule = 0;
     DropVia via = DropVia::kEbpf;
     float lately = 0;
-    float error = 0;  // how much of it is that of others
+    float error = 0;  // how much of the count may be other rules'
     std::uint64_t packets = 0;
   };
 

@@ -1,5 +1,5 @@
-// Who listens: TCP sockets that accept and UDP sockets that are open to anybody, by sock_diag. Needs no privilege.
-// Reads the calling thread's network namespace.
+// Listening sockets: TCP sockets that accept, and unconnected UDP sockets, by sock_diag. Needs no privilege. Reads the
+// calling thread's network namespace.
 //
 // Sources: sock_diag(7), linux/inet_diag.h, net/ipv4/inet_diag.c.
 #pragma once
@@ -13,7 +13,7 @@ namespace conntally {
 
 Result<std::vector<ListeningSocket>> ReadListeningSockets();
 
-// How many TCP connections this host itself has established with others, loopback left out.
+// The number of established TCP connections between this host and others, without loopback.
 Result<std::uint64_t> CountEstablishedSockets();
 
 }  // namespace conntally

@@ -17,15 +17,15 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses();
 struct RouteQuestion {
   IpAddress destination;
   std::optional<IpAddress> source = {};  // of the same family
-  std::uint32_t in_link = 0;             // by which the packet arrives; 0: this host sends it
+  std::uint32_t in_link = 0;             // the packet's incoming link; 0: this host sends it
   std::uint32_t mark = 0;
-  std::uint8_t protocol = 0;  // TCP or UDP, for rules of policy routing that ask for ports; 0: none is said
+  std::uint8_t protocol = 0;  // TCP or UDP, for policy-routing rules that test ports; 0: not given
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
 };
 
-// The kernel's own decision, forwarding switch and reverse path filter included for IPv4; for IPv6 neither has a part
-// in it. That it has no way is a Route, too, not an error.
+// The kernel's own decision; for IPv4 it includes the forwarding sysctl and the reverse path filter, for IPv6 neither.
+// "No route" is a Route too, not an error.
 Result<Route> FindRoute(const RouteQuestion& question);
 
 }  // namespace conntally

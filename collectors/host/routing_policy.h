@@ -1,4 +1,4 @@
-// What a look at one route does not tell: the routes that refuse on purpose, the rules of policy routing, and which
+// What a look-up of one route does not show: routes that discard packets on purpose, policy-routing rules, and which
 // neighbours answer. By rtnetlink; needs no privilege. Reads the calling thread's network namespace.
 //
 // Sources: ip-route(8), ip-rule(8); linux/fib_rules.h, linux/neighbour.h; net/core/fib_rules.c.
@@ -15,7 +15,7 @@
 namespace conntally {
 
 enum class Refuses : std::uint8_t { kBlackhole, kUnreachable, kProhibit };
-const char* NameOf(Refuses kind);  // as ip writes it
+const char* NameOf(Refuses kind);  // as in ip(8)
 
 struct RefusingRoute {
   Refuses kind = Refuses::kBlackhole;
@@ -24,7 +24,7 @@ struct RefusingRoute {
   std::uint32_t metric = 0;
 };
 
-// A rule of policy routing: what it asks, and the table in which it looks, or how it refuses.
+// A policy-routing rule: its selector, and its table or how it refuses.
 struct RoutingRule {
   Family family = Family::kIpv4;
   std::uint32_t priority = 0;
@@ -41,9 +41,9 @@ struct RoutingRule {
 };
 
 struct RoutingPolicy {
-  static constexpr std::size_t kRoutesMax = 100'000;  // that refuse
+  static constexpr std::size_t kRoutesMax = 100'000;  // that discard packets
   std::vector<RefusingRoute> routes;
-  std::vector<RoutingRule> rules;  // in the order in which the kernel asks them, family by family
+  std::vector<RoutingRule> rules;  // in the kernel's order, family by family
 };
 
 Result<RoutingPolicy> ReadRoutingPolicy();
@@ -51,8 +51,8 @@ Result<RoutingPolicy> ReadRoutingPolicy();
 struct Neighbour {
   IpAddress address;
   std::uint32_t link = 0;
-  bool answers = false;  // it did when it was asked last
-  bool failed = false;   // it was asked, and does not
+  bool answers = false;  // it answered the last request
+  bool failed = false;   // it was asked and did not answer
 };
 
 Result<std::vector<Neighbour>> ReadNeighbours();

@@ -1,9 +1,9 @@
-// What address translation uses and does, from the entries of one dump: add them all, then finish. The figures are
-// exact of what was added: an entry that a dump shows twice counts once.
+// Computes the figures of address translation from the entries of one dump: add them all, then finish. The figures are
+// exact for the added entries; an entry that a dump contains twice counts once.
 //
-// Where a connection's destination is translated as well, the ports are those towards where it goes: the kernel tells
-// connections apart by what their answers look like. So ports are also taken by connections that this host makes from
-// such an address without translation.
+// If a connection's destination is translated too, its port counts towards the translated destination, since the kernel
+// distinguishes connections by their reply tuple. So connections that this host opens from such an address without
+// translation take ports too.
 //
 // Bounds: kConnectionsMax entries (22 bytes each, IPv6: 58), kUsesMax uses, kTranslationsMax translations of
 // destinations.
@@ -30,9 +30,9 @@ class NatCensus {
  public:
   static constexpr std::size_t kConnectionsMax = 2'097'152;
   static constexpr std::size_t kUsesMax = 1024;
-  static constexpr std::size_t kEvaluatedMax = 16'384;  // uses that are held against the rules, the fullest first
+  static constexpr std::size_t kEvaluatedMax = 16'384;  // uses compared with the rules, the fullest first
   static constexpr std::size_t kTranslationsMax = 16'384;
-  static constexpr double kTurnedAwayFrom = 0.1;  // a use that is less full is nobody's loss
+  static constexpr double kTurnedAwayFrom = 0.1;  // turning away a less full use is not counted
 
   struct TurnedAway {
     std::uint64_t connections = 0;
@@ -40,25 +40,24 @@ class NatCensus {
     std::uint64_t translations = 0;
   };
 
-  // `takes_closed_again`: this kernel gives the port of a TCP connection that has ended to a new one when it finds no
-  // other.
+  // `takes_closed_again`: this kernel reuses the port of an ended TCP connection when no other is free.
   NatCensus(SourceGrouping grouping, bool takes_closed_again)
       : grouping_(grouping), takes_closed_again_(takes_closed_again) {}
 
-  // An entry that is translated, by its source, its destination or both.
+  // Adds an entry with source NAT, destination NAT or both.
   void AddTranslated(const FlowEvent& flow, const FlowKey& reply);
-  // One whose source is not: of interest where it is one of nat_addresses().
+  // Adds an entry without source NAT; it matters if its source is one of nat_addresses().
   void AddUntranslated(const FlowEvent& flow, const FlowKey& reply);
 
-  // That sources were translated to, so far.
+  // The addresses to which sources were translated, so far.
   std::set<IpAddress> nat_addresses();
 
-  // Once; the fullest first.
+  // Call it once. The fullest uses come first.
   NatFigures Finish(const SourceNatRules& rules);
   const TurnedAway& turned_away() const { return turned_away_; }
 
  private:
-  // By the reply: what the kernel keeps apart.
+  // By the reply tuple, which the kernel keeps unique.
   template <std::size_t kBytes>
   struct Entry {
     std::array<std::uint8_t, kBytes> nat_address;
@@ -77,7 +76,7 @@ class NatCensus {
 
   // Entries of one address, towards one destination.
   struct Group {
-    double fullest = 0;  // at most, whichever rule it is of
+    double fullest = 0;  // upper bound, whichever rule applies
     Family family = Family::kIpv4;
     std::size_t first = 0;
     std::size_t size = 0;

@@ -1,12 +1,12 @@
-// The NAT collector: looks at the kernel's table for what address translation uses and does, on a thread of its own,
-// with figures that are exact as of each look.
+// The NAT collector: surveys the kernel's table for the use of address translation, on its own thread. Its figures are
+// exact at each survey.
 //
-// The pace: a look each kPeriod, or each kPauseFactor times what the last one cost, so that it takes no more than about
-// a two-hundredth of a core. Where the last one found nothing translated, and no event told of any since, the table is
-// left alone. When the kernel failed to insert entries, which is all that it shows when ports run out, the next look
-// comes as soon as that leaves nine tenths of a core alone.
+// The pace: a survey every kPeriod, or every kPauseFactor times the cost of the last one, so that it takes at most
+// about a two-hundredth of a core. If the last one found no translation, and no event has shown one since, it is
+// skipped. When the kernel fails to insert entries, its only sign that ports run out, the next survey comes as soon as
+// it takes at most a tenth of a core.
 //
-// Threads: Start and Stop on the main thread; the rest on any.
+// Threads: Start and Stop on the main thread; all others on any.
 #pragma once
 
 #include <chrono>
@@ -31,14 +31,14 @@ class NatCollector : public Collector {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kPeriod{2};
-  static constexpr std::chrono::seconds kFollow{1};  // another namespace may come to be the one to look at
+  static constexpr std::chrono::seconds kFollow{1};  // how often to check for another namespace
   static constexpr int kPauseFactor = 200;
   static constexpr int kHurriedPauseFactor = 10;
 
   struct Options {
     SourceGrouping grouping;
     std::string network_namespace_path = {};
-    std::function<std::shared_ptr<const RuleFigures>()> rules;  // may answer null; any thread
+    std::function<std::shared_ptr<const RuleFigures>()> rules;  // may return null; any thread
     std::function<std::uint64_t()> translations_seen;           // ConntrackHealth's; any thread
   };
   explicit NatCollector(Options options) : options_(std::move(options)) {}
@@ -47,10 +47,10 @@ class NatCollector : public Collector {
   void Stop() override { worker_.Stop(); }
   void Describe(CollectorReport& report) const override;
 
-  // Null before the first look.
+  // Null before the first survey.
   std::shared_ptr<const NatFigures> figures() const { return shared_.Lock()->figures; }
 
-  // The kernel's counter, now and again: a rise of it asks for a look.
+  // Reports the kernel's counter from time to time: a rise requests a survey.
   void Notice(std::uint64_t insert_failed);
 
  private:
@@ -58,7 +58,7 @@ class NatCollector : public Collector {
     std::shared_ptr<const NatFigures> figures = {};
     CollectorStatus status = {};
     std::uint64_t insert_failed = 0;
-    bool noticed = false;  // insert_failed is some reading's
+    bool noticed = false;  // insert_failed has been read
     bool hurry = false;
     std::uint64_t connections_turned_away = 0;
     std::uint64_t uses_turned_away = 0;
@@ -74,10 +74,10 @@ class NatCollector : public Collector {
   Guarded<Shared> shared_;
   std::condition_variable_any woken_;
 
-  // The thread's own.
+  // Only the thread uses these.
   FollowedNamespace network_namespace_{options_.network_namespace_path};
   std::chrono::nanoseconds cost_{};
-  std::uint64_t translations_seen_ = 0;  // when the last look began
+  std::uint64_t translations_seen_ = 0;  // when the last survey began
   bool found_none_ = false;              // then
   TurnedAway connections_turned_away_, uses_turned_away_, translations_turned_away_;
   Worker worker_;

@@ -1,9 +1,9 @@
-// Reads from the kernel's table what a NatCensus counts: the translated entries, and those that this host makes itself
-// from an address that sources are translated to. Needs CAP_NET_ADMIN.
+// Reads from the kernel's table what a NatCensus counts: translated entries, and connections that this host itself
+// opens from an address to which sources are translated. Needs CAP_NET_ADMIN.
 //
-// The cost is a walk through the kernel's whole table for each of some dumps, and the reading of what is translated.
+// It costs several walks through the kernel's whole table, and reading the translated entries.
 //
-// Threads: any; of the network namespace that the calling thread is in.
+// Threads: any; for the calling thread's network namespace.
 #pragma once
 
 #include <stop_token>
@@ -14,11 +14,11 @@
 
 namespace conntally {
 
-// Ends early, with an error, when it shall stop.
+// Ends early with an error if `stop` is requested.
 Status ReadTranslated(const std::stop_token& stop, NatCensus& census);
 
-// Whether a kernel of this release (uname -r) gives the port of a TCP connection that has ended to a new one when it
-// finds no other (nf_nat_core.c, nf_nat_may_kill): Linux 6.6 does, 6.1 does not.
+// Whether a kernel of this release (uname -r) reuses the port of an ended TCP connection when no other is free
+// (nf_nat_core.c, nf_nat_may_kill): Linux 6.6 does, 6.1 does not.
 bool TakesClosedPortsAgain(std::string_view release);
 bool ThisKernelTakesClosedPortsAgain();
 

@@ -40,7 +40,7 @@ constexpr T LoadNetworkOrder(Bytes bytes) {
   if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
 }
 
-// A payload that is text: up to its NUL.
+// A text payload, up to its NUL.
 inline std::string_view AttributeText(Bytes payload) {
   const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
   return text.substr(0, text.find('\0'));
@@ -58,23 +58,22 @@ constexpr std::optional<std::uint64_t> AttributeNumber(Bytes payload) {
 }
 
 struct Attribute {
-  std::uint16_t type = 0;  // without NLA_F_NESTED and NLA_F_NET_BYTEORDER, which conntrack does not set
-                           // alike in all versions
+  std::uint16_t type = 0;  // without NLA_F_NESTED and NLA_F_NET_BYTEORDER, which conntrack sets only in some versions
   Bytes payload;
 };
 
-// The attributes of a message or of a nest, in their order:
+// Walks the attributes of a message or a nest, in order:
 //
 //   AttributeWalk walk(bytes);
 //   for (Attribute attribute; walk.Next(attribute);) ...
 //   if (walk.malformed()) ...
 //
-// libmnl reads them. Its own loops end alike at the end and at bytes that are no attribute; this one tells them apart.
+// libmnl reads them. Its own loops do not distinguish the end from malformed bytes; this one does.
 class AttributeWalk {
  public:
   explicit AttributeWalk(Bytes bytes) : rest_(bytes) {}
 
-  // False at the end, and at the first attribute that cannot be one.
+  // False at the end, and at the first malformed attribute.
   bool Next(Attribute& attribute) {
     if (rest_.empty()) return false;
     const auto* here = static_cast<const nlattr*>(static_cast<const void*>(rest_.data()));
@@ -89,7 +88,7 @@ class AttributeWalk {
 
   std::size_t rest_bytes() const { return rest_.size(); }  // not walked yet
 
-  // Whether the walk ended before bytes that are no attribute.
+  // Whether the walk ended at bytes that are not an attribute.
   bool malformed() const { return malformed_; }
 
  private:

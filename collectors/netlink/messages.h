@@ -1,6 +1,5 @@
-// Netlink messages as values: the walk over those of one datagram (an event is a datagram of its own, a dump's
-// datagrams hold many), and what netfilter's begin with. Pure functions of bytes: no allocation, nothing read outside.
-// Any thread.
+// Netlink messages as values: the walk over the messages of one datagram (an event is one datagram, a dump's datagram
+// holds many), and their headers. Pure functions of bytes: no allocation, nothing read outside. Any thread.
 //
 // Source: linux/netlink.h (struct nlmsghdr, NLMSG_OK, NLMSG_NEXT); linux/netfilter/nfnetlink.h (struct nfgenmsg).
 #pragma once
@@ -17,16 +16,15 @@ namespace conntally {
 struct MessageHeader {
   static constexpr std::size_t kBytes = 16;
 
-  std::uint32_t length_bytes = 0;  // of the message, this header included
+  std::uint32_t length_bytes = 0;  // of the message with this header
   std::uint16_t type = 0;
   std::uint16_t flags = 0;
   std::uint32_t sequence = 0;
   std::uint32_t port = 0;
 };
 
-// False when `bytes` do not hold a whole message: a header and the length it gives. Bytes beyond that
-// length are allowed, and not looked at. Not mnl_nlmsg_ok: in Debian 12 that takes a length of 2 GiB and more for a
-// negative one, and lets it pass.
+// False if `bytes` does not hold a whole message: a header and the length that it gives. Further bytes are ignored. It
+// does not use mnl_nlmsg_ok, which in Debian 12 takes a length of 2 GiB or more as negative, and accepts it.
 constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
   if (bytes.size() < MessageHeader::kBytes) return false;
   const auto length = LoadHostOrder<std::uint32_t>(bytes);
@@ -36,7 +34,7 @@ constexpr bool ReadMessageHeader(Bytes bytes, MessageHeader& header) {
   return true;
 }
 
-// What follows the netlink header: a struct of the kernel's, such as rtmsg. nullopt where the message is too short.
+// The kernel's struct after the netlink header, such as rtmsg. nullopt if the message is too short.
 template <typename Header>
 std::optional<Header> HeaderOf(Bytes message) {
   Header header{};
@@ -52,8 +50,7 @@ class MessageWalk {
  public:
   explicit MessageWalk(Bytes datagram) : rest_(datagram) {}
 
-  // `message` is exactly one message, its header included. False at the end, and at the first bytes
-  // that are no whole message.
+  // `message` is exactly one message with its header. False at the end, and at the first incomplete message.
   bool Next(Bytes& message) {
     if (rest_.empty()) return false;
     MessageHeader header;
@@ -64,7 +61,7 @@ class MessageWalk {
     return true;
   }
 
-  // Whether the walk ended before bytes that are no whole message (a datagram cut short).
+  // Whether the walk ended at an incomplete message (a truncated datagram).
   bool malformed() const { return malformed_; }
 
  private:
@@ -72,7 +69,7 @@ class MessageWalk {
   bool malformed_ = false;
 };
 
-// What follows nlmsghdr and a header of `header_bytes`, such as rtmsg; nothing where the message is shorter.
+// The bytes after nlmsghdr and a header of `header_bytes`, such as rtmsg; empty if the message is shorter.
 inline Bytes AttributesAfter(Bytes message, std::size_t header_bytes) {
   return message.subspan(std::min(message.size(), MessageHeader::kBytes + Aligned(header_bytes)));
 }
@@ -84,7 +81,7 @@ struct NetfilterMessage {
   Bytes attributes;
 };
 
-// nullopt: no whole message, or too short for nfgenmsg.
+// nullopt: incomplete, or too short for nfgenmsg.
 inline std::optional<NetfilterMessage> ReadNetfilterMessage(Bytes message) {
   MessageHeader header;
   if (!ReadMessageHeader(message, header)) return std::nullopt;

@@ -1,4 +1,4 @@
-// Sets of addresses that rules look packets up in: those of nftables, and ipsets. Plain values; any thread.
+// Sets of addresses that rules use: nftables sets and ipsets. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@ struct SetElement {
 // A named set of addresses: a blocklist, or a dynamic set that rules fill.
 struct AddressSet {
   bool ipset = false;
-  RuleFamily family = RuleFamily::kIp;  // nftables: with `table`, whose set it is
+  RuleFamily family = RuleFamily::kIp;  // nftables: with `table`, the set's place
   std::string table;
   std::string name;
   Family address_family = Family::kIpv4;
   bool dynamic = false;  // filled by rules
-  bool complete = true;  // false: more elements than are read, or some not understood
-  bool expires = false;  // elements may leave by themselves
-  bool of_sets = false;  // an ipset of ipsets (list:set), whose look-ups count in those as well
+  bool complete = true;  // false: some elements were not read, or not understood
+  bool expires = false;  // elements may time out
+  bool of_sets = false;  // an ipset of ipsets (list:set): a look-up also counts in the member sets
   std::vector<SetElement> elements;
 };
 

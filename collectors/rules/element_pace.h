@@ -1,6 +1,6 @@
-// How often the elements of sets are read: a set of 100,000 takes the kernel a second to list, and most of what rules
-// do is known without. Reading them takes at most kShare of a core, in the long run: what was not used for kSaved may
-// be used at once, so that small sets, whose first reading decides from when they count, wait for nothing. One owner.
+// How often the elements of sets are read: the kernel takes a second to list 100,000, and most figures do not need
+// them. In the long run, reading takes at most one part in kShare of a core. Time saved within kSaved may be used at
+// once, so that small sets, whose counts start at their first reading, need not wait. One owner.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +13,17 @@ namespace conntally {
 class ElementPace {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr int kShare = 100;  // one part of so many of a core
+  static constexpr int kShare = 100;  // 1/100 of a core
   static constexpr std::chrono::seconds kSaved{10};
 
   bool Due(Time now) const { return now >= next_; }
-  // The last reading took this much of the CPU. The first one is free: what it read may never have to be read again.
+  // The CPU time of the last reading. The first one is free, since it may never have to be repeated.
   void Spent(std::chrono::nanoseconds cpu, Time now) {
     if (!std::exchange(first_, false)) next_ = std::max(next_, now - kSaved) + (kShare - 1) * cpu;
   }
   void BeginAnew() { *this = ElementPace(); }
 
-  // CPU that the calling thread has used.
+  // CPU time used by the calling thread.
   static std::chrono::nanoseconds ThreadCpu() {
     timespec used{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);

@@ -1,9 +1,9 @@
-// What the firewall's rules are and what they have counted at one moment, as plain values: nftables (which holds the
-// rules of iptables-nft, too) and the legacy tables. Immutable once published; any thread.
+// The firewall's rules and their counters at one moment, as plain values: nftables (which includes the rules of
+// iptables-nft) and the legacy tables. Immutable once published; any thread.
 //
-// What changes only with a generation (rules, chains, texts, conditions) is in a Ruleset that readings share; what
-// packets change (counters, elements of dynamic sets) is in the BackendReading. Indexes tie them: counters[i] belongs
-// to rules[i].
+// Data that changes only with a generation (rules, chains, texts, conditions) is in a Ruleset, which readings share.
+// Data that packets change (counters, elements of dynamic sets) is in the BackendReading. counters[i] belongs to
+// rules[i].
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@
 
 namespace conntally {
 
-// What became of rules between the reading before and this one, as far as the kernel told it: of those with a counter
-// of their own.
+// What happened to rules between the previous reading and this one, from the kernel's notifications; only rules with
+// their own counter.
 struct RuleChanges {
   struct Passed {
     RuleFamily family = RuleFamily::kIp;
@@ -28,18 +28,18 @@ struct RuleChanges {
     std::string text;
     RuleCounter counted;
   };
-  std::shared_ptr<const Ruleset> before;           // the rules of the reading before; null: nothing is known
-  std::vector<std::optional<RuleCounter>> finals;  // by rule of `before`: the last value of one that was deleted
-  std::vector<Passed> passed;                      // made after that reading and deleted before this one
-  std::vector<std::optional<RuleCounter>> begun;   // by rule now: what one that was made since began with
+  std::shared_ptr<const Ruleset> before;           // the previous reading's rules; null: unknown
+  std::vector<std::optional<RuleCounter>> finals;  // by rule of `before`: the final value, if it was deleted
+  std::vector<Passed> passed;                      // created after that reading and deleted before this one
+  std::vector<std::optional<RuleCounter>> begun;   // by present rule: the initial value, if it was created since
 };
 
 // One backend at one moment.
 struct BackendReading {
-  bool present = false;  // the kernel has this backend, and conntally may read it
+  bool present = false;  // the kernel has this backend, and conntally can read it
   bool success = false;
-  bool lacks_capability = false;  // not present for want of one, which `failure` names
-  std::string failure;            // why not
+  bool lacks_capability = false;  // not present because a capability is missing, which `failure` names
+  std::string failure;            // the reason, without success
   double duration_seconds = 0;
   std::shared_ptr<const Ruleset> ruleset;               // never null when `present`
   std::vector<std::optional<RuleCounter>> counters;     // by rule; nullopt: the rule has none
@@ -49,7 +49,7 @@ struct BackendReading {
 };
 
 struct FirewallReading {
-  std::map<RuleBackend, BackendReading> backends;         // those that are configured
+  std::map<RuleBackend, BackendReading> backends;         // the configured ones
   std::shared_ptr<const std::vector<AddressSet>> ipsets;  // null unless some rule uses one
 };
 

@@ -1,4 +1,4 @@
-// What a rule asks of a packet. Plain values; any thread.
+// The conditions of a rule. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace conntally {
 
-// One thing a packet must satisfy. The values of a condition are alternatives: any one of them is enough, and with
-// `negated` none of them may hold. A rule's conditions must all hold.
+// One condition on a packet. Its values are alternatives: any one of them suffices; with `negated` none may match. All
+// conditions of a rule must hold.
 struct RuleCondition {
   enum class Kind : std::uint8_t {
     kSource,           // addresses, or `set`
@@ -33,16 +33,16 @@ struct RuleCondition {
     kSourceType,         // numbers: RTN_*: unicast 1, local 2, broadcast 3, multicast 5 ...
     kDestinationType,    // as kSourceType
     kPacketType,         // numbers: PACKET_*: host 0, broadcast 1, multicast 2
-    kReversePath,        // numbers: 1: there is a way back to the source over the interface that it came in by
+    kReversePath,        // numbers: 1: the route back to the source leaves by the packet's incoming interface
     kTuple,              // alternatives: each is conditions that must all hold (a set of concatenations)
   };
   Kind kind = Kind::kSource;
   bool negated = false;
   std::vector<AddressRange> addresses;
   std::vector<NumberRange> numbers;
-  std::vector<std::string> interfaces;  // one that ends in '*' stands for all names that begin so
-  // A named set (nftables: of the rule's family and table; else an ipset): its elements are in the snapshot. Elements
-  // of anonymous sets stand in `addresses`, `numbers` and `interfaces`.
+  std::vector<std::string> interfaces;  // a trailing '*' is a wildcard
+  // A named set (nftables: of the rule's family and table; else an ipset): its elements are in the reading. Elements of
+  // anonymous sets are in `addresses`, `numbers` and `interfaces`.
   std::string set;
   bool ipset = false;
   std::vector<std::vector<RuleCondition>> alternatives = {};  // of kTuple

@@ -1,5 +1,4 @@
-// What rules are called by: their backend, their family, and what becomes of a packet that one matches. Plain values;
-// any thread.
+// The words for rules: backend, family and verdict. Plain values; any thread.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +14,7 @@ const char* NameOf(RuleBackend backend);  // "nftables", "iptables-legacy", "ip6
 enum class RuleFamily : std::uint8_t { kIp, kIp6, kInet, kArp, kBridge, kNetdev };
 const char* NameOf(RuleFamily family);
 
-// What becomes of a packet that the rule matches.
+// What happens to a packet that the rule matches.
 enum class Verdict : std::uint8_t {
   kContinue,  // nothing: the rule only counts, marks, fills a set ...
   kAccept,
@@ -24,11 +23,11 @@ enum class Verdict : std::uint8_t {
   kReturn,
   kJump,
   kGoto,
-  kLog,  // LOG, NFLOG, `log`; and the packet goes on
+  kLog,  // LOG, NFLOG, `log`; the packet continues
   kQueue,
   kNat,    // dnat, snat, masquerade, redirect
   kMap,    // a verdict map with more than one kind of verdict: see Rule::map
-  kOther,  // some target of which conntally knows the name alone
+  kOther,  // a target of which conntally knows only the name
 };
 const char* NameOf(Verdict verdict);
 

@@ -1,4 +1,4 @@
-// All rules of one backend, as they stand between two changes of them. Immutable once published; any thread.
+// All rules of one backend between two changes. Immutable once published; any thread.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ struct RuleChain {
   RuleFamily family = RuleFamily::kIp;
   std::string table;
   std::string name;
-  bool base = false;                  // hooked; the following are for base chains alone
+  bool base = false;                  // hooked; the following are only for base chains
   std::string type;                   // "filter", "nat", "route"
   std::string hook;                   // "prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"
   std::vector<std::string> devices;   // of "ingress" and "egress"
@@ -32,10 +32,10 @@ struct RuleTable {
   std::string name;
   std::size_t rules = 0;
   std::size_t rules_uncounted = 0;
-  bool by_iptables = false;  // of nftables: iptables-nft (or ip6tables-nft) made it, and reads it
+  bool by_iptables = false;  // nftables: iptables-nft (or ip6tables-nft) created and manages it
 };
 
-// One backend's rules, of one generation.
+// One backend's rules of one generation.
 struct Ruleset {
   RuleBackend backend = RuleBackend::kNftables;
   std::uint32_t generation = 0;  // nftables: the kernel's; legacy: counted by conntally

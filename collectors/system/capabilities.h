@@ -1,9 +1,9 @@
-// What the calling thread may do. Any thread.
+// The calling thread's capabilities. Any thread.
 #pragma once
 
 namespace conntally {
 
-// `capability` as linux/capability.h numbers them.
+// `capability` is a CAP_* of linux/capability.h.
 bool HasCapability(unsigned capability);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// What a collector is to the daemon. The daemon starts those of its list in order and stops them in reverse; whoever
-// tells how they stand asks each for its report, so that a new one is one file and one line of that list.
+// The interface of all collectors. The daemon starts those in its list in order and stops them in reverse; the
+// exposition, API and log ask each for its report. So a new collector needs one class and one line in that list.
 //
 // Threads: Start and Stop on the owner's; Describe on any, at any time between construction and destruction.
 #pragma once
@@ -15,14 +15,15 @@ class Collector {
   Collector& operator=(const Collector&) = delete;
   virtual ~Collector() = default;
 
-  // Returns at once: what has to be waited for is done by a Worker. Throws std::system_error, with what was being done,
-  // when the system has no thread to give. One without a thread has nothing to start.
+  // Returns at once: a Worker does what takes time. Throws std::system_error, with what was being done, if no thread
+  // can be started. A collector without a thread need not override it.
   virtual void Start() {}
 
-  // Returns when its thread has ended, within a second or two. Again, or without Start: nothing.
+  // Returns when its thread has ended, within a second or two. Does nothing if called again, or without Start.
   virtual void Stop() {}
 
-  // Adds, under names of its own: how it stands, what its bounds turned away, its figures. Waits for no kernel.
+  // Adds its status, the counts of what its bounds turned away, and its figures, under its own names. Does not wait for
+  // the kernel.
   virtual void Describe(CollectorReport& report) const = 0;
 };
 

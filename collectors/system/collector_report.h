@@ -1,5 +1,5 @@
-// What every collector tells of itself, whatever it collects: how it stands, what its bounds turned away, and figures
-// that are nobody else's. Plain values; any thread.
+// What every collector reports: its status, the counts of what its bounds turned away, and its own figures. Plain
+// values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,21 @@ namespace conntally {
 struct CollectorStatus {
   bool success = false;
   double duration_seconds = 0;  // of its last round
-  std::string failure;          // why not, and what to do
-  bool off = false;  // wanted only where it can be had, and here it cannot: `failure` says why, but nothing is wrong
+  std::string failure;          // the reason, and what to do
+  bool off = false;             // optional, and not available here: `failure` says why, but nothing is wrong
 
-  // Before its first round it neither works nor fails.
+  // Before its first round it neither succeeds nor fails.
   bool failing() const { return !success && !off && !failure.empty(); }
 };
 
 using CollectorStatuses = std::map<std::string, CollectorStatus>;  // by the `collector` label
 
-// A metric that only its collector knows, shown as it is.
+// A metric that only its collector knows, exposed unchanged.
 struct CollectorFigure {
   enum class Kind { kGauge, kCounter };
   using Labels = std::vector<std::pair<std::string, std::string>>;
 
-  std::string name;  // of the metric, "conntally_" and unit included; its samples stand side by side
+  std::string name;  // of the metric, with "conntally_" and unit; its samples must be adjacent
   std::string help;
   Kind kind = Kind::kGauge;
   double value = 0;

@@ -1,4 +1,4 @@
-// Where conntrack events come from, and where the configuration wants them from, each with its words. Pure; any thread.
+// Where conntrack events come from, and the configuration's choice, each with its words. Pure; any thread.
 #pragma once
 
 namespace conntally {
@@ -8,7 +8,7 @@ enum class EventSource { kNetlink, kBpf };
 constexpr const char* WordOf(EventSource source) { return source == EventSource::kBpf ? "bpf" : "netlink"; }
 
 enum class WantedEventSource {
-  kAuto,  // BPF where it attaches, else netlink
+  kAuto,  // BPF if it attaches, else netlink
   kNetlink,
   kBpf,
 };

@@ -1,4 +1,4 @@
-// A file descriptor that is closed with its owner. One thread at a time.
+// A file descriptor that its owner closes. One thread at a time.
 #pragma once
 
 #include <unistd.h>

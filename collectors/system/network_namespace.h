@@ -1,5 +1,5 @@
-// Network namespaces, by the file that stands for one: /run/netns/NAME or /proc/PID/ns/net. The file may come after us,
-// go, and come back as another namespace.
+// Network namespaces, by file: /run/netns/NAME or /proc/PID/ns/net. The file may appear later, disappear, and come back
+// as another namespace.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace conntally {
 
-// Which namespace a file stands for. No two that live at the same time are equal, and a socket or a thread in one keeps
+// Identifies the namespace of a file. Two living namespaces are never equal; a socket or a thread in a namespace keeps
 // it alive.
 struct NetworkNamespaceId {
   std::uint64_t device = 0;
@@ -21,42 +21,41 @@ struct NetworkNamespaceId {
 
 inline constexpr const char* kOwnNetworkNamespace = "/proc/thread-self/ns/net";  // of the thread that opens it
 
-// ENOENT: there is none yet, or none any more (a name may come). Any thread.
+// ENOENT: it does not exist yet, or no longer. Any thread.
 Result<NetworkNamespaceId> IdentifyNetworkNamespace(const std::string& path);
 
-// An error where `path` can never be watched: it is something, and no network namespace. One that is not there yet is
-// fine.
+// An error if `path` exists and is not a network namespace. It may be missing.
 Status CheckNetworkNamespacePath(const std::string& path);
 
-// Moves the calling thread alone into the namespace of `path`. Sockets that it opens from now on, and its
-// /proc/sys/net, are that namespace's. Needs CAP_SYS_ADMIN.
+// Moves only the calling thread into the namespace of `path`. Sockets that it opens from now on, and its /proc/sys/net,
+// belong to that namespace. Needs CAP_SYS_ADMIN.
 Status EnterNetworkNamespace(const std::string& path);
 
-// Keeps a thread in the namespace that a path stands for, whichever that is. Threads: one, always the same.
+// Keeps a thread in the namespace that a path refers to, also when that changes. Threads: one, always the same.
 class FollowedNamespace {
  public:
-  // Empty: the process's own, which never changes.
+  // Empty: the process's own namespace, which never changes.
   explicit FollowedNamespace(std::string path) : path_(std::move(path)) {}
-  // The thread is back where it was at first.
+  // Returns the thread to its first namespace.
   ~FollowedNamespace() { Leave(); }
   FollowedNamespace(const FollowedNamespace&) = delete;
   FollowedNamespace& operator=(const FollowedNamespace&) = delete;
 
   enum class Outcome {
     kSame,
-    kEntered,  // the first time, or another than before: whatever was opened before is of no use any more
+    kEntered,  // for the first time, or another than before: descriptors opened before are useless now
   };
-  // To be called again and again. On an error the thread is back where it was at first, so that a namespace that was
-  // deleted can go: the owner closes its sockets there for the same reason.
+  // Call it repeatedly. On an error the thread returns to its first namespace, so that a deleted namespace can be
+  // freed; for the same reason the owner must close its sockets there.
   Result<Outcome> Follow();
 
  private:
   void Leave();
 
   const std::string path_;
-  FileDescriptor own_;  // where the thread began
+  FileDescriptor own_;  // the thread's first namespace
   bool inside_ = false;
-  NetworkNamespaceId id_;  // of the last that was entered
+  NetworkNamespaceId id_;  // of the last one entered
 };
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// Values of /proc: settings, network counters, uptime. Every path is below a root that tests replace. Any thread; of
-// the calling thread's network namespace.
+// Reads /proc: settings, network counters, uptime. Every path is below a root that tests replace. Any thread; for the
+// calling thread's network namespace.
 //
 // Sources: proc(5); net/ipv4/proc.c.
 #pragma once
@@ -14,14 +14,13 @@
 
 namespace conntally {
 
-// The first line of PROC/sys/PATH. nullopt: it cannot be read.
+// The first line of PROC/sys/PATH. nullopt: not readable.
 std::optional<std::string> ReadSysctl(const std::string& proc, const std::string& path);
 
-// Likewise, as a number. nullopt also where it begins with none, or is negative.
+// The same as a number. nullopt also if it does not begin with one, or is negative.
 std::optional<std::uint64_t> ReadSysctlNumber(const std::string& proc, const std::string& path);
 
-// Everything below PROC/sys/FOLDER whose name begins with `prefix`, by its path under /proc/sys; folders are not
-// entered.
+// All files in PROC/sys/FOLDER whose name begins with `prefix`, by path under /proc/sys; not recursive.
 void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix,
                  std::map<std::string, std::string>& values);
 

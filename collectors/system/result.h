@@ -1,6 +1,5 @@
-// Result<T>: a value, or an error that says what was being done and why it failed.
-// Recoverable failures (the kernel, files, peers) travel as values; exceptions are for start-up
-// and for third-party edges only. Not thread-safe beyond what T is.
+// Result<T>: a value, or an error that says what was being done and why it failed. Recoverable failures (kernel, files,
+// peers) are values; exceptions are only for start-up and for third-party code. As thread-safe as T.
 #pragma once
 
 #include <cerrno>
@@ -12,8 +11,8 @@
 namespace conntally {
 
 struct Error {
-  std::string message;  // "while doing X: reason", ready to be logged
-  int code = 0;         // errno where the kernel gave one, else 0
+  std::string message;  // "while doing X: reason", ready for the log
+  int code = 0;         // errno if the kernel gave one, else 0
 
   static Error FromErrno(std::string doing, int code) { return {doing + ": " + std::strerror(code), code}; }
 };

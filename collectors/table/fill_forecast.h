@@ -1,15 +1,15 @@
-// Where the table's fill goes, and when it will be full. Connections arrive, and leave as they end: dN/dt = a - dN. A
-// straight line through that curve's beginning is wrong: arrivals at a steady rate fill the table up to rate x life
-// time, and no further. So the slope (growth.h) is only believed for so long as there is reason to:
+// Predicts the table's fill, and when it will be full. Connections arrive, and leave as they end: dN/dt = a - dN.
+// Extending the start of that curve as a straight line is wrong: arrivals at a steady rate fill the table up to rate x
+// life time, and no further. So the slope (growth.h) is extrapolated only for a limited time:
 //
-//  - What the kernel itself lets go soon (SYN_SENT, TIME_WAIT, all of UDP: kShortLife at most by default) levels off
-//    that long after its growth began. Where it still grows after kShortLifeOver, its life is longer than we think.
-//  - The life of established connections is not known. Growth that has lasted for T is believed to go on for
-//    kBelievedTimes T: a pool that fills for a minute and is full is no leak, and a leak is told within minutes.
+//  - Entries with short timeouts (SYN_SENT, TIME_WAIT, all of UDP: by default at most kShortLife) level off that long
+//    after their growth began. If they still grow after kShortLifeOver, they live longer than assumed.
+//  - The life time of established connections is unknown. Growth that has lasted for T is assumed to continue for
+//    kBelievedTimes T: a pool that fills up in a minute is not a leak, and a leak is reported within minutes.
 //
-// The level that the fill tends to is where it is then, at most. Below the limit nothing is predicted.
+// The fill tends to at most the level reached then. If that is below the limit, nothing is predicted.
 //
-// Pure but for its memory of samples. Threads: one owner.
+// Pure except for its stored samples. Threads: one owner.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +27,14 @@ class FillForecast {
   static constexpr double kShortLifeOver = 150;
   static constexpr double kBelievedTimes = 12;
 
-  // One sample a second or so; `established` of the TCP connections; nullopt: not known.
+  // About one sample a second; `established` is the number of established TCP connections; nullopt: unknown.
   void Add(Time when, std::uint64_t entries, std::optional<std::uint64_t> established);
 
-  // Entries per second; 0 where there is no trend upwards.
+  // Entries per second; 0 if it does not grow.
   double EntriesPerSecond() const { return all_.EntriesPerSecond(); }
-  // Entries that the fill tends to, at most; those there are where it does not grow.
+  // The highest number of entries that the fill tends to; `entries` if it does not grow.
   double Level(std::uint64_t entries) const;
-  // +infinity when the level is below the limit, or the table does not grow; 0 when it is full.
+  // +infinity if the level is below the limit, or the table does not grow; 0 if it is full.
   double SecondsUntilFull(std::uint64_t entries, std::uint64_t limit) const;
 
  private:

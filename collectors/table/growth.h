@@ -1,18 +1,16 @@
-// When will the table be full? The slope of its fill by Theil and Sen: the median of the slopes between all pairs of
-// samples, which a third of wild samples cannot move. (Sen 1968, "Estimates of the regression coefficient based on
-// Kendall's tau".)
+// The slope of the table's fill by Theil and Sen: the median of the slopes between all pairs of samples, which
+// tolerates almost a third of outliers (Sen 1968, "Estimates of the regression coefficient based on Kendall's tau").
 //
-// Over which window? A short one answers soon, a long one is not led astray by teeth and noise. So several windows,
-// from 10 seconds to 5 minutes, are looked at in turn, and the longest is taken that still agrees with every shorter
-// one within their errors (Lepski 1990, "On a problem of adaptive estimation in Gaussian white noise"): what was before
-// a ramp began does not agree with it, and is left out.
+// Which window? A short one responds soon; a long one is not misled by saw teeth and noise. So it tries several
+// windows, from 10 seconds to 5 minutes, and takes the longest that agrees with every shorter one within their errors
+// (Lepski 1990, "On a problem of adaptive estimation in Gaussian white noise"). Samples from before a ramp do not agree
+// with it, and are left out.
 //
-// Is it growth? Only where most pairs of the window rise: Kendall's tau, which a step cannot bring past 0.51, must be
-// past kTauMin. And where the fill goes up and down, a window spans two teeth or more; a fill that has been as high
-// twice already in the last kPeaksRemembered, and fell again both times, is judged by the longest window, teeth and
-// all.
+// Is it growth? Only if most pairs in the window rise: Kendall's tau, which a single step cannot raise above 0.51, must
+// exceed kTauMin. If the fill goes up and down, the window must span at least two teeth. A fill that was as high twice
+// within kPeaksRemembered, and fell again both times, is judged by the longest window with all its teeth.
 //
-// Pure but for its memory of samples. Threads: one owner.
+// Pure except for its stored samples. Threads: one owner.
 #pragma once
 
 #include <chrono>
@@ -28,15 +26,15 @@ class Growth {
   static constexpr std::chrono::seconds kWindowMax{300};
   static constexpr std::chrono::seconds kPeaksRemembered{1800};
 
-  // One sample a second or so. What is older than kWindowMax goes, and so does the oldest of too many.
+  // About one sample a second. Drops samples older than kWindowMax, and the oldest if there are too many.
   void Add(Time when, std::uint64_t entries);
 
-  // Entries per second; 0 where there is no trend upwards, and before there are kSamplesMin samples.
+  // Entries per second; 0 if it does not grow, and with fewer than kSamplesMin samples.
   double EntriesPerSecond() const;
-  // How long it has grown so, at least: the window that was chosen, as far as there are samples; 0 without a trend.
+  // The least time for which it has grown like this: the chosen window, as far as it has samples; 0 without growth.
   double TrendSeconds() const;
 
-  // +infinity when the table is not growing; 0 when it is full.
+  // +infinity if the table does not grow; 0 if it is full.
   double SecondsUntilFull(std::uint64_t entries, std::uint64_t limit) const;
 
  private:
@@ -62,11 +60,11 @@ class Growth {
   const Chosen& chosen() const;
 
   std::deque<Sample> samples_;
-  mutable std::optional<Chosen> chosen_;  // of samples_, once somebody asked
-  // The saw: where it turned.
+  mutable std::optional<Chosen> chosen_;  // of samples_, once computed
+  // The turning points of the fill.
   std::deque<Sample> peaks_;
   bool rising_ = true;
-  double extreme_ = 0;  // the highest since the last trough, or the lowest since the last peak
+  double extreme_ = 0;  // the maximum since the last trough, or the minimum since the last peak
   double trough_ = 0;
 };
 

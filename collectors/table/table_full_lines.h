@@ -1,9 +1,9 @@
-// Which of the lines "table full" in the kernel's log are of our table. The log is the whole machine's, and every
-// namespace has a table of its own. Newer kernels name the namespace in the line. Where they do not, our table's own
-// counters decide: such a line is ours when packets were dropped for want of room, or entries evicted, within kNear of
-// it. A clash on insertion counts as a drop, too, and is taken off (nf_conntrack_core.c, nf_ct_resolve_clash).
+// Which "table full" lines in the kernel's log are about our table. The log is shared by the whole machine, and every
+// namespace has its own table. Newer kernels name the namespace in the line. If they do not, our table's counters
+// decide: a line is ours if packets were dropped for lack of room, or entries evicted, within kNear of it. A clash on
+// insertion also counts as a drop, and is subtracted (nf_conntrack_core.c, nf_ct_resolve_clash).
 //
-// Pure but for its memory. Threads: one owner.
+// Pure except for its memory. Threads: one owner.
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,10 @@
 
 namespace conntally {
 
-// Lines that were read since the start.
+// Lines read since the start.
 struct TableFullLineCounts {
-  std::uint64_t ours = 0;     // that name our namespace
-  std::uint64_t nobodys = 0;  // that name none
+  std::uint64_t ours = 0;     // naming our namespace
+  std::uint64_t nobodys = 0;  // naming none
 };
 
 class TableFullLines {
@@ -25,10 +25,10 @@ class TableFullLines {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::seconds kNear{3};
 
-  // Once a second. `table`: null when it could not be read.
+  // Call it once a second. `table` is null if it could not be read.
   void Add(Time now, const TableFullLineCounts& lines, const TableStatistics* table);
 
-  // Lines of our table, since the start.
+  // Lines about our table, since the start.
   std::uint64_t total() const { return lines_.ours + confirmed_; }
 
  private:

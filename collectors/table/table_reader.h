@@ -1,8 +1,7 @@
-// The conntrack table as the kernel itself counts it: fill, limit, and what it could not take, by netlink, so that
-// nothing of /proc is needed but the number of buckets. One question takes some microseconds, more with many
-// expectations.
+// Reads the kernel's own statistics of the conntrack table: fill, limit and losses, by netlink; only the number of
+// buckets is from /proc. One query takes some microseconds, more with many expectations.
 //
-// The kernel's counters are 32 bits wide per CPU and wrap; here they go on in 64 bits.
+// The kernel's counters are 32 bits wide per CPU and wrap; here they continue in 64 bits.
 //
 // Threads: one owner.
 //
@@ -24,18 +23,18 @@ namespace conntally {
 
 enum class TableCounter : std::uint8_t {
   kInvalid,        // packets that belong to no connection and cannot begin one
-  kInsertFailed,   // entries that clashed with another when they should have been confirmed
-  kDrop,           // packets dropped for want of room, or of memory
-  kEarlyDrop,      // entries evicted, before their time, to make room
-  kSearchRestart,  // look-ups begun again because the table was resized
-  kClashResolved,  // clashes settled without losing the packet
-  kChainTooLong,   // entries refused since their hash chain was too long
+  kInsertFailed,   // entries that clashed with another on confirmation
+  kDrop,           // packets dropped for lack of room or memory
+  kEarlyDrop,      // entries evicted early to make room
+  kSearchRestart,  // look-ups restarted because the table was resized
+  kClashResolved,  // clashes resolved without losing the packet
+  kChainTooLong,   // entries refused because their hash chain was too long
 };
 inline constexpr std::size_t kTableCounters = 7;
 
 struct TableStatistics {
   std::uint64_t entries = 0;
-  std::optional<std::uint64_t> limit;  // absent: the kernel is too old to say
+  std::optional<std::uint64_t> limit;  // absent: the kernel is too old to report it
   std::optional<std::uint64_t> buckets;
   std::uint64_t expectations = 0;
   std::optional<std::uint64_t> expectations_limit;
@@ -59,7 +58,7 @@ std::optional<CpuCounters> DecodeCpuCounters(Bytes message);
 
 class TableReader {
  public:
-  // Of the namespace that the file stands for; empty: the process's own.
+  // For the namespace of this file; empty: the process's own.
   static Result<TableReader> Open(const std::string& network_namespace_path);
 
   Result<TableStatistics> Read();

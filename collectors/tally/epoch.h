@@ -1,4 +1,4 @@
-// Epochs: how a reader takes one coherent cut through counters that writers never stop changing.
+// Epochs: how a reader takes a consistent snapshot of counters that writers keep changing.
 //
 // Every laned counter has two lanes. A writer works in batches; during one it is pinned to an epoch and adds
 // only to lane `epoch & 1`. A reader flips the epoch and waits until no writer is pinned to the old one: the old
@@ -6,12 +6,12 @@
 // sums, zeroes it, and it is ready for the epoch after next. Writers never wait: pinning retries only when a
 // flip fell between its two loads.
 //
-// The same wait is a grace period: what was unlinked before a flip can be reached by nobody after it.
+// The same wait is a grace period: after a flip, nothing can reach what was unlinked before it.
 //
 // Memory order: Pin publishes its epoch and then loads the current one, Flip publishes the next epoch and then loads
-// the pins. All four are seq_cst, so one of the two always sees the other (Dekker). Unpin is a release that Flip's
-// acquire loads meet: what a batch wrote is visible once it is seen to be over. What Flip's caller wrote before (zeroed
-// lanes) reaches a writer through the epoch that it acquires.
+// the pins. All four are seq_cst, so at least one of the two sees the other (Dekker). Unpin is a release that pairs
+// with Flip's acquire loads: a batch's writes are visible once its end is seen. Earlier writes of Flip's caller (zeroed
+// lanes) reach a writer through the epoch that it acquires.
 //
 // Threads: Register at start-up or later, any thread. A Writer belongs to one thread at a time. Flip: one
 // thread at a time (the caller's lock).
@@ -42,7 +42,7 @@ class EpochDomain {
   class Writer {
    public:
     Writer(EpochDomain& domain, unsigned index) : domain_(&domain), slot_(&domain.slots_[index]), index_(index) {}
-    // Which writer of the domain this is: 0 .. kWritersMax - 1.
+    // The writer's number in the domain: 0 .. kWritersMax - 1.
     unsigned index() const { return index_; }
 
    private:
@@ -76,7 +76,7 @@ class EpochDomain {
     std::size_t lane_;
   };
 
-  // At most kWritersMax over the domain's life: more is a bug of ours.
+  // At most kWritersMax over the domain's life: more is a bug.
   Writer Register() {
     const unsigned index = registered_.fetch_add(1, std::memory_order_relaxed);
     assert(index < kWritersMax);

@@ -1,5 +1,5 @@
-// Totals over all sources, by protocol and state. Each writer has its own, which nobody else writes, so counting is
-// a load and a store; the lanes make the sum of all writers coherent with the rows of SourceTable (epoch.h).
+// Totals over all sources, by protocol and state. Each writer has its own, which no other thread writes, so counting is
+// a load and a store; the lanes make the sum of all writers consistent with the rows of SourceTable (epoch.h).
 //
 // Threads: one writer adds; the reader folds a frozen lane, under the reader's lock.
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace conntally {
 
-// Where a connection is counted: its protocol, and its TCP state or whether it was replied to.
+// Where a connection is counted: its protocol, and its TCP state or whether it has a reply.
 class FlowStateIndex {
  public:
   static constexpr std::uint8_t kTcp = 6;  // IANA
@@ -44,7 +44,7 @@ class FlowStateIndex {
 inline constexpr std::array<double, 12> kDurationBoundsSeconds = {0.1, 1,   5,   15,   30,    60,
                                                                   120, 300, 900, 3600, 14400, 86400};
 
-// Of one named network: as of now, and since the start.
+// Of one named network: present numbers, and counts since the start.
 struct GroupFigures {
   std::int64_t connections = 0;
   std::int64_t unreplied = 0;
@@ -62,14 +62,14 @@ struct GroupDelta {
 // The reader's sums since the start.
 struct TotalFigures {
   std::array<std::int64_t, FlowStateIndex::kCount> connections{};
-  std::array<bool, FlowStateIndex::kCount> connections_seen{};  // there were some at some time
+  std::array<bool, FlowStateIndex::kCount> connections_seen{};  // there was one at some time
   std::array<std::uint64_t, 256> opened{};                      // by protocol
   std::array<std::uint64_t, 256> closed{};
   std::array<std::uint64_t, kDurationBoundsSeconds.size() + 1> durations{};
   std::uint64_t duration_sum_ms = 0;
-  std::int64_t unattributed_connections = 0;               // counted above, but in no source's row for want of room
-  std::int64_t unreplied = 0;                              // connections, those beyond connections_max aside
-  std::array<GroupFigures, kNamedGroupsMax + 1> groups{};  // by GroupIndex; nothing is counted for kOtherGroup
+  std::int64_t unattributed_connections = 0;               // counted above, but in no source's row for lack of room
+  std::int64_t unreplied = 0;                              // connections, without those beyond connections_max
+  std::array<GroupFigures, kNamedGroupsMax + 1> groups{};  // by GroupIndex; not counted for kOtherGroup
 
   std::int64_t ConnectionsSum() const {
     std::int64_t sum = 0;
@@ -103,7 +103,7 @@ class FlowTotals {
     Bump(lanes_[lane].duration_sum_ms, static_cast<std::int64_t>(seconds * 1000));
   }
 
-  // Adds a frozen lane to `figures` and leaves the lane zero.
+  // Adds a frozen lane to `figures` and zeroes the lane.
   void TakeLane(std::size_t frozen_lane, TotalFigures& figures) {
     Lane& lane = lanes_[frozen_lane];
     TakeAll(lane.connections, figures.connections);

@@ -1,5 +1,5 @@
-// The names of protocols and states as conntrack(8) writes them, in lower case, and which protocols have ports. Pure;
-// any thread.
+// The names of protocols and states as in conntrack(8), in lower case, and which protocols have ports. Pure; any
+// thread.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,39 +1,39 @@
-// SourceTable: one row per source address, lock-free and sharded by keyed hash. Writers find, add and count;
-// one reader at a time folds, visits and reclaims. Nobody waits for anybody but a reader for the end of
-// batches (epoch.h).
+// SourceTable: one row per source address, lock-free and sharded by keyed hash. Writers find, add and count; one reader
+// at a time folds, visits and reclaims. Only the reader ever waits, for the end of batches (epoch.h).
 //
 // Rows. A row is one cache line in an arena that grows by chunks up to `rows_max` and never moves. Its life:
 //
 //   free ── Acquire fills it in, links it at its bucket's head (CAS, release) ──> live
 //   live ── Retire: CAS references 0 -> kDead, then unlink ──> dead ── one Flip later ──> free
 //
-// A new row shows itself to the reader (kUnlinked is cleared) once it is linked: by whoever added it, or found it,
-// first, and so within the batch of everyone who counts on it.
+// A new row becomes visible to the reader (kUnlinked is cleared) once it is linked. The first writer that added or
+// found it clears the flag, and so within the batch of every writer that counts on it.
 //
 // References. Each connection holds one on its source's row, so a row with connections is never reclaimed, and an index
-// is valid for as long as the reference is held. Acquire on a dead row fails and adds a fresh one ahead of it.
+// is valid for as long as the reference is held. Acquire on a dead row fails and adds a new one ahead of it.
 //
-// Chains. Insertion happens only at the head, by CAS from the very head that was searched, so two writers cannot add
-// one key twice. Only the reader unlinks. A row that a writer stands on keeps its `next` until the epoch in which
-// it was unlinked has passed, hence no ABA at the head either. The free lists are Treiber stacks with a tag.
+// Chains. Insertion happens only at the head, by CAS from the head that the search started from, so two writers cannot
+// add one key twice. Only the reader unlinks. A row that a writer visits keeps its `next` until the epoch in which it
+// was unlinked has passed, so there is no ABA at the head. The free lists are Treiber stacks with a tag.
 //
-// Displacement. Newcomers may take all but the last eighth of the rows; that is for who is entitled: a source that has
-// proven itself, or holds much. When it is used, the reader chooses the rows of light, unproven sources to make room:
+// Displacement. Newcomers may take all but the last eighth of the rows, which is for entitled sources: those that are
+// proven or hold many connections. When that eighth is in use, the reader selects rows of light, unproven sources to
+// make room:
 //
 //   live ── Displace: kLeaving ──> leaving ── the writers' flows let go of it (flow_attribution.h) ──> Retire ──> dead
 //
-// Acquire gives no reference on a leaving row, and none ahead of it: its source has no row until that one is gone.
+// Acquire gives no reference to a leaving row, and adds none ahead of it: its source has no row until that one is gone.
 //
-// A source that gets a row while connections of it may be counted without one is gathered first: its row is made with
-// kGathering, which Reveal takes away when all of them are counted on it. The reader shows no row that gathers or
-// leaves and counts its connections as unattributed, so that a source that is shown is whole.
+// A source may get a row while some of its connections are counted without one. Its row is then created with
+// kGathering, which Reveal clears once all of them are counted on it. The reader hides gathering and leaving rows and
+// counts their connections as unattributed, so that a visible source is complete.
 //
-// What a source shows. `references` also holds two bits, set by whoever counts on the row while its line is in the
-// cache anyway: a TCP connection was established, another one was answered. The reader takes them once a second. They
-// belong to no lane: they say that it happened, not when, and a new source's row begins without them.
+// Proof. `references` also holds two bits, which writers set while the row's line is in the cache anyway: a TCP
+// connection was established; a connection of another protocol was answered. The reader takes them once a second. They
+// belong to no lane: they say that it happened, not when. A new source's row starts without them.
 //
-// Failures. They are seldom, and the row is full: they stand in an array beside each chunk, made by the first failure
-// in it, and come with `closed`: the reader looks for them only where something was closed.
+// Failures. They are rare, and the row has no room for them: an array beside each chunk holds them, allocated at the
+// chunk's first failure. The reader looks for them only where `closed` changed.
 //
 // Memory order: key and family are written before the linking release and read after an acquire of the head or a
 // `next`; the reader's visit reads them after an acquire of `references`. Lane counters are relaxed: the epoch orders
@@ -58,25 +58,25 @@ namespace conntally {
 using SourceRow = std::uint32_t;
 inline constexpr SourceRow kNoSourceRow = UINT32_MAX;
 
-// Who wants a new row. Newcomers leave some to the entitled.
+// Who requests a new row. Newcomers leave some rows to the entitled.
 enum class Claim : std::uint8_t { kNewcomer, kEntitled };
 
-// What a batch, or a fold of many, changed on one source.
+// The changes of one batch, or of several folded ones, to one source.
 struct SourceDelta {
   std::int32_t connections = 0;
   std::int32_t unreplied = 0;
   std::uint32_t opened = 0;
   std::uint32_t closed = 0;
   std::int32_t destination_ports = 0;
-  std::uint32_t failed = 0;  // of those closed
+  std::uint32_t failed = 0;  // of the closed ones
 
   bool IsZero() const {
     return connections == 0 && unreplied == 0 && opened == 0 && closed == 0 && destination_ports == 0;
   }
 };
 
-// What a source has shown that it is there, the least first. A TCP connection that reached ESTABLISHED cannot be forged
-// blindly, since conntrack checks the sequence numbers against the window; an answered UDP or ICMP question can.
+// How well a source is proven to exist, the least first. A TCP connection that reached ESTABLISHED cannot be forged
+// blindly, since conntrack checks the sequence numbers against the window; an answered UDP or ICMP request can.
 enum class Proof : std::uint8_t { kUnanswered, kAnswered, kProven };
 
 constexpr const char* NameOf(Proof proof) {
@@ -86,31 +86,31 @@ constexpr const char* NameOf(Proof proof) {
 
 class SourceTable {
  public:
-  // `newcomers_max` of the rows are for all, the others for the entitled alone.
+  // `newcomers_max` rows are for all sources, the others only for entitled ones.
   SourceTable(std::uint32_t rows_max, std::uint32_t newcomers_max, KeyedHash hash);
   SourceTable(std::uint32_t rows_max, KeyedHash hash) : SourceTable(rows_max, rows_max, hash) {}
   ~SourceTable();
   SourceTable(const SourceTable&) = delete;
   SourceTable& operator=(const SourceTable&) = delete;
 
-  // Writers, within a batch.
+  // For writers, within a batch.
 
   std::uint64_t Hash(const IpAddress& source) const;
-  // Brings the start of the source's chain into the cache.
+  // Prefetches the head of the source's chain.
   void Prefetch(std::uint64_t hash) const;
-  // The source's row, unless others share its chain or it has none (kNoSourceRow): to prefetch, no more.
+  // The source's row, unless others share its chain or it has none (kNoSourceRow); only for prefetching.
   SourceRow LikelyRow(std::uint64_t hash) const;
   void PrefetchRow(SourceRow row) const;
-  // The source's row, with one more reference; kNoSourceRow when there is none for it. One that had to be made gathers,
-  // and is added to `gathering`, where that is not null.
+  // The source's row, with one more reference; kNoSourceRow if there is none for it. If `gathering` is not null, a new
+  // row is gathering and is added to it.
   SourceRow Acquire(const IpAddress& source, std::uint64_t hash, Claim claim = Claim::kNewcomer,
                     std::vector<SourceRow>* gathering = nullptr);
-  // All that is known of the source is counted on its row, in batches that have ended.
+  // Call it when all connections of the source are counted on its row, in batches that have ended.
   void Reveal(SourceRow row);
   bool IsLeaving(SourceRow row) const;
-  // Rows that Displace has told to leave, and that have not left.
+  // Rows chosen by Displace that have not left yet.
   std::uint32_t leaving() const { return leaving_.load(std::memory_order_relaxed); }
-  // How many connections the heaviest source holds that would be displaced next.
+  // The most connections of a source that may be displaced next.
   std::int64_t light_connections() const { return light_connections_.load(std::memory_order_relaxed); }
   void Release(SourceRow row);
   void Add(SourceRow row, std::size_t lane, const SourceDelta& delta);
@@ -118,22 +118,22 @@ class SourceTable {
 
   // Reader.
 
-  // Rows 0 .. row_count() - 1 have been used at some time.
+  // Rows 0 .. row_count() - 1 have been used at least once.
   std::uint32_t row_count() const;
   // nullopt for a row that is free or dead.
   std::optional<IpAddress> LiveSource(SourceRow row) const;
-  // Takes what a frozen lane holds and leaves it zero.
+  // Takes a frozen lane's contents and zeroes it.
   SourceDelta TakeLane(SourceRow row, std::size_t frozen_lane);
-  // The most that was noted of the source since the last call.
+  // The strongest proof noted for the source since the last call.
   Proof TakeProof(SourceRow row);
   bool IsGathering(SourceRow row) const;
-  // How many rows should leave, so that the entitled find room.
+  // How many rows should leave to make room for entitled sources.
   std::uint32_t crowding() const;
   void Displace(SourceRow row);
   void set_light_connections(std::int64_t connections) {
     light_connections_.store(connections, std::memory_order_relaxed);
   }
-  // Ends a row that nobody refers to; false when somebody does, or it gathers. The next FreeRetired frees it.
+  // Retires a row without references; false if it has one, or is gathering. The next FreeRetired frees it.
   bool Retire(SourceRow row);
   // Call after each Flip, before any Retire that follows it.
   void FreeRetired();
@@ -164,7 +164,7 @@ class SourceTable {
   std::unique_ptr<std::atomic<Row*>[]> chunks_;
   std::unique_ptr<std::atomic<Failures*>[]> failures_;  // by chunk; null: none so far
   std::atomic<std::uint32_t> fresh_{0};
-  // Relaxed, all three: they say how much, and order nothing.
+  // All three relaxed: they only count, and order nothing.
   std::atomic<std::uint32_t> taken_{0};  // rows that are not free
   std::atomic<std::uint32_t> leaving_{0};
   std::atomic<std::int64_t> light_connections_{0};

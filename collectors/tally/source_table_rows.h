@@ -1,4 +1,4 @@
-// How a row of SourceTable is laid out, for the files that implement it. The protocol: source_table.h.
+// The layout of a row of SourceTable, for the files that implement it. Protocol: source_table.h.
 #pragma once
 
 #include <new>
@@ -9,7 +9,7 @@ namespace conntally {
 
 inline constexpr std::uint32_t kDead = 1U << 31;
 inline constexpr std::uint32_t kIpv6 = 1U << 30;
-// Filled in, perhaps not in a chain yet: nothing for the reader to see.
+// Filled in, but perhaps not in a chain yet: invisible to the reader.
 inline constexpr std::uint32_t kUnlinked = 1U << 29;
 inline constexpr std::uint32_t kProven = 1U << 28;
 inline constexpr std::uint32_t kAnswered = 1U << 27;
@@ -18,8 +18,8 @@ inline constexpr std::uint32_t kLeaving = 1U << 25;
 // 33 million connections, which take 10 GB of the kernel's memory.
 inline constexpr std::uint32_t kCountMask = kLeaving - 1;
 
-// Two signed 32-bit sums in one word, so that one addition changes both. The low sum borrows from the high one when
-// it is negative; unpacking gives it back.
+// Two signed 32-bit sums in one word, so that one addition changes both. A negative low sum borrows from the high one;
+// unpacking corrects that.
 inline std::uint64_t PackSums(std::int32_t high, std::int32_t low) {
   return (static_cast<std::uint64_t>(static_cast<std::int64_t>(high)) << 32) +
          static_cast<std::uint64_t>(static_cast<std::int64_t>(low));

@@ -3,12 +3,11 @@
 //
 //   - a source with more than N/m packets has an entry;
 //   - count - error <= its packets <= count, and error <= N/m;
-//   - count - error is what was counted since the source has had its entry: exact, and it never falls while it has one.
+//   - count - error is what was counted since the source got its entry: exact, and never decreasing while it has one.
 //
-// The counts stand in order (the paper's Stream-Summary). Adding w packets passes at most w distinct counts, hence
-// costs no more than w single packets would, each O(1), and never more than there are distinct counts. A newcomer to a
-// full table takes the place of the smallest count in O(1). The index is keyed, so that senders cannot make addresses
-// collide.
+// The counts are ordered (the paper's Stream-Summary). Adding w packets passes at most w distinct counts, so it costs
+// no more than w single packets, each O(1), and never more than the number of distinct counts. In a full table a
+// newcomer replaces the smallest count in O(1). The index is keyed, so that senders cannot cause collisions.
 //
 // Not thread-safe.
 #pragma once
@@ -26,7 +25,7 @@
 
 namespace conntally {
 
-// `Payload` is what is kept with a source beside its count; it begins anew with each source.
+// `Payload` is stored with a source beside its count; it is reset for each new source.
 template <typename Payload>
 class SpaceSaving {
  public:
@@ -45,7 +44,7 @@ class SpaceSaving {
     assert(entries_max > 0 && entries_max < kNone / 2);
   }
 
-  // packets >= 1. The reference holds until the next Add.
+  // packets >= 1. The reference is valid until the next Add.
   Entry& Add(const IpAddress& source, std::uint64_t packets) {
     std::uint32_t& head = HeadOf(source);
     Index index = head;
@@ -55,7 +54,7 @@ class SpaceSaving {
     return slots_[index].entry;
   }
 
-  // nullptr when the source has no entry.
+  // nullptr if the source has no entry.
   const Entry* Find(const IpAddress& source) const {
     Index index = heads_[HashOf(source) & (heads_.size() - 1)];
     while (index != kNone && slots_[index].entry.source != source) index = slots_[index].chain;
@@ -83,10 +82,10 @@ class SpaceSaving {
     Entry entry;
     Index chain = kNone;  // next with the same head
     Index level = kNone;
-    Index before = kNone;  // among those of the same count
+    Index before = kNone;  // among entries with the same count
     Index after = kNone;
   };
-  // All entries of one count. Levels are in a list by count.
+  // All entries with one count. Levels form a list by count.
   struct Level {
     std::uint64_t count = 0;
     Index first = kNone;
@@ -142,7 +141,7 @@ class SpaceSaving {
     }
     const bool alone = old != kNone && levels_[old].first == index && slot.after == kNone;
     if (alone && below == old && (above == kNone || levels_[above].count != slot.entry.count)) {
-      levels_[old].count = slot.entry.count;  // its level rises with it, past nobody
+      levels_[old].count = slot.entry.count;  // its level rises with it, without passing another
       return;
     }
     if (above == kNone || levels_[above].count != slot.entry.count) above = InsertLevel(below, above, slot.entry.count);

@@ -1,10 +1,10 @@
-// Tally: exact figures per source and in total, written by any number of lock-free writers and read as one coherent
-// view. In every view, under any load:
+// Tally: exact figures per source and in total, written by lock-free writers and read as one consistent view. In every
+// view, under any load:
 //
 //   sum over sources of connections + unattributed_connections = sum over protocols and states of connections
 //
-// Threads: a TallyWriter belongs to one thread. Views may be taken on any thread; a mutex among readers makes them take
-// turns, and no writer ever takes it.
+// Threads: a TallyWriter belongs to one thread. Views may be taken on any thread; readers take turns by a mutex, which
+// writers never take.
 #pragma once
 
 #include <array>
@@ -28,13 +28,13 @@ struct SourceFigures {
   IpAddress source;
   std::int64_t connections = 0;
   std::int64_t unreplied = 0;
-  std::int64_t destination_ports = 0;  // distinct among the connections there are now, exact
-  std::uint64_t opened = 0;            // since the daemon started; those it found at its start are not in here
-  std::uint64_t closed = 0;            // likewise, but those it found at its start are, once they end
+  std::int64_t destination_ports = 0;  // distinct among its current connections, exact
+  std::uint64_t opened = 0;            // since the daemon started; without connections found at its start
+  std::uint64_t closed = 0;            // since the daemon started; with connections found at its start
   double new_rate = 0;                 // opened per second, smoothed over about kRateWindow
-  std::uint64_t failed = 0;            // connections that ended without an answer; TCP ones also when they were refused
-  Proof proof = Proof::kUnanswered;    // the most it has shown within kProofKept
-  std::uint8_t regular_minutes = 0;    // of the last kRegularWindow: those in which it was proven, or answered
+  std::uint64_t failed = 0;            // connections that ended without an answer; for TCP also refused ones
+  Proof proof = Proof::kUnanswered;    // the strongest proof within kProofKept
+  std::uint8_t regular_minutes = 0;    // minutes of the last kRegularWindow in which it was proven or answered
   // Whole seconds.
   std::chrono::steady_clock::time_point first_seen{};
   std::chrono::steady_clock::time_point last_seen{};  // of any opening or closing
@@ -47,7 +47,7 @@ class TallyWriter;
 
 class Tally {
  public:
-  using Time = std::chrono::steady_clock::time_point;  // no clock that is set makes a source older
+  using Time = std::chrono::steady_clock::time_point;  // so that setting the clock does not age a source
 
   static constexpr std::chrono::seconds kRateWindow{10};
   static constexpr std::chrono::minutes kRegularWindow{15};
@@ -57,16 +57,16 @@ class Tally {
   Tally(std::uint32_t sources_max, KeyedHash hash);
   ~Tally();
 
-  // At start-up, at most EpochDomain::kWritersMax times. The writer lives as long as the tally.
+  // Call it at start-up, at most EpochDomain::kWritersMax times. The writer lives as long as the tally.
   TallyWriter& AddWriter();
 
-  // One moment of all tallies. While it lives no other view can be taken; writers go on.
+  // All tallies at one moment. While it lives, no other view can be taken; writers continue.
   class View {
    public:
     const TotalFigures& totals() const;
     // Rows 0 .. row_count() - 1; those without a live source are skipped by ForEachSource.
     SourceRow row_count() const;
-    // nullopt when the row holds no source in this view.
+    // nullopt if the row has no source in this view.
     std::optional<SourceFigures> Source(SourceRow row) const;
     template <typename Visitor>  // void(SourceRow, const SourceFigures&)
     void ForEachSource(Visitor&& visit) const {
@@ -84,22 +84,22 @@ class Tally {
 
   View Take(Time now);
 
-  // Once a second: brings the rates and what the sources have shown up to date, `elapsed` after the last call, forgets
-  // sources that have had no connection for `idle_retention`, and makes room for the entitled. Of idle sources that
-  // have proven nothing a crowd is forgotten after kCrowdRetention, or at once while others are unattributed.
+  // Call it once a second, `elapsed` after the last call. Updates the rates and proofs, forgets sources without
+  // connections for `idle_retention`, and makes room for entitled sources. If idle, unproven sources are many, they are
+  // forgotten after kCrowdRetention, or at once while connections are unattributed.
   //
-  // Who holds a connection for hours makes no event meanwhile: a source that has shown something, and still holds
-  // connections that were replied to, goes on showing it.
+  // A connection that lasts for hours sends no events: so a proven or answered source stays so while it holds
+  // connections with replies.
   void Advance(View& view, Time now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
   friend class TallyWriter;
 
-  // A row that gathers or leaves is not shown: its connections are unattributed in the totals. That it gathers no more
-  // is seen a fold early, perhaps, since Reveal belongs to no lane: it is shown from the next one on.
+  // A gathering or leaving row is hidden: its connections are unattributed in the totals. Reveal belongs to no lane, so
+  // its effect may be seen one fold too early: the row is shown from the next fold on.
   enum class Standing : std::uint8_t { kNone, kGathering, kGathered, kShown, kLeaving };
 
-  // The reader's side of a row: what SourceFigures are made of, in one cache line. The address stands in the row.
+  // The reader's part of a row, from which SourceFigures are made, in one cache line. The address is in the row.
   struct Ledger {
     std::uint64_t opened = 0;
     std::uint64_t closed = 0;
@@ -107,15 +107,15 @@ class Tally {
     std::int32_t connections = 0;
     std::int32_t unreplied = 0;
     std::int32_t destination_ports = 0;
-    std::uint32_t opened_at_last_advance = 0;  // its low bits
+    std::uint32_t opened_at_last_advance = 0;  // the low bits of opened
     float new_rate = 0;
     // Seconds of the steady clock, until its 136th year.
     std::uint32_t first_seen = 0;
     std::uint32_t last_seen = 0;
-    // Seconds of uptime when it was last shown; 0: never.
+    // Uptime in seconds when it was last proven or answered; 0: never.
     std::uint32_t proven_at = 0;
     std::uint32_t answered_at = 0;
-    std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present one
+    std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present minute
     Standing standing = Standing::kNone;
     Proof proof = Proof::kUnanswered;
 
@@ -125,8 +125,8 @@ class Tally {
 
   void Fold(std::size_t frozen_lane, Time now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, Time now);
-  // How many sources there are by the order in which they make room: unproven ones before the others, and of each the
-  // lighter first.
+  // The number of sources by the order in which they make room: unproven ones first, and of each class the lighter
+  // first.
   static constexpr std::size_t kWeights = 1024;
   using Places = std::array<std::uint32_t, 2 * kWeights>;
   static std::size_t PlaceOf(const Ledger& ledger);
@@ -140,9 +140,9 @@ class Tally {
   std::vector<std::unique_ptr<TallyWriter>> writers_;
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
-  bool crowded_ = false;  // with idle sources that have proven nothing
+  bool crowded_ = false;  // many idle, unproven sources
   const std::uint32_t crowd_max_;
-  std::chrono::duration<double> uptime_{1};  // the sum of what Advance was told, so that no clock's step counts
+  std::chrono::duration<double> uptime_{1};  // the sum of Advance's `elapsed`, so that clock steps do not count
 };
 
 // Counts on behalf of one thread.
@@ -151,7 +151,7 @@ class TallyWriter {
   TallyWriter(EpochDomain::Writer epoch_writer, SourceTable& sources)
       : epoch_writer_(epoch_writer), sources_(sources) {}
 
-  // Changes made through one batch appear in a view together or not at all. Milliseconds at most: views wait for it.
+  // Changes made through one batch appear in a view together or not at all. Keep it to milliseconds: views wait for it.
   class Batch {
    public:
     explicit Batch(TallyWriter& writer) : pin_(writer.epoch_writer_), writer_(writer) {}
@@ -163,12 +163,12 @@ class TallyWriter {
     void Reveal(SourceRow row) { writer_.sources_.Reveal(row); }
     void Release(SourceRow row) { writer_.sources_.Release(row); }
     void AddSource(SourceRow row, const SourceDelta& delta) { writer_.sources_.Add(row, pin_.lane(), delta); }
-    // What the source has just shown.
+    // Notes a new proof of the source.
     void NoteProof(SourceRow row, Proof proof) { writer_.sources_.NoteProof(row, proof); }
     void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
     void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
     void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
-    // `unreplied` is how the number of unreplied ones among them changes.
+    // `unreplied` is the change of the unreplied ones among them.
     void AddUnattributed(int change, int unreplied) { totals().AddUnattributed(pin_.lane(), change, unreplied); }
     void AddGroup(GroupIndex group, const GroupDelta& delta) { totals().AddGroup(pin_.lane(), group, delta); }
     void AddDuration(double seconds) { totals().AddDuration(pin_.lane(), seconds); }

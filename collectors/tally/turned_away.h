@@ -1,5 +1,5 @@
-// Counts what a bound turns away where all is looked at anew in each round: what found no room in the round before and
-// finds none again is counted once, and the count never falls. One owner.
+// Counts what a bound turns away, for owners that start again in each round: an item without room in the last round and
+// in this one counts once, and the count never decreases. One owner.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace conntally {
 
 class TurnedAway {
  public:
-  // How many this round had no room for.
+  // How many items had no room in this round.
   void EndRound(std::uint64_t turned_away) {
     if (turned_away > last_) total_ += turned_away - last_;
     last_ = turned_away;

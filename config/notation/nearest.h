@@ -9,12 +9,11 @@
 
 namespace conntally {
 
-// The least number of letters put in, taken out, changed, or swapped with their neighbour (optimal string
-// alignment) that makes `a` into `b`.
+// The least number of insertions, deletions, changes and swaps of neighbouring letters (optimal string alignment) that
+// turns `a` into `b`.
 std::size_t EditDistance(std::string_view a, std::string_view b);
 
-// The candidate that `word` most likely stands for: at most a third of its letters wrong. The first of
-// equals.
+// The candidate that `word` most likely means, with at most a third of its letters wrong; the first of equal ones.
 std::optional<std::string> Nearest(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace conntally

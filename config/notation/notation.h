@@ -13,7 +13,7 @@
 
 namespace conntally {
 
-// A word of the configuration, and what it means. An alias is understood but not offered.
+// A word of the configuration, and its value. An alias is accepted but not suggested.
 template <typename T>
 struct Choice {
   std::string_view word;
@@ -44,10 +44,10 @@ std::string DescribeChoices(const Choices& choices) {
 
 inline constexpr std::string_view kDurationNotation = "one whole number and a unit, such as 500ms, 30s, 5m or 1h";
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
-// With the largest unit that needs no fraction: "1h", "90s", "500ms", "0s".
+// Uses the largest unit without a fraction: "1h", "90s", "500ms", "0s".
 std::string FormatDuration(std::chrono::milliseconds duration);
 
-// RFC 1123's host names. Only digits and dots is a mistyped IPv4 address, not a name.
+// Whether it is a host name by RFC 1123. Only digits and dots are a mistyped IPv4 address, not a name.
 bool IsHostName(std::string_view text);
 
 inline constexpr std::string_view kListenAddressNotation =
@@ -60,14 +60,14 @@ struct ListenAddress {
 Result<ListenAddress> ParseListenAddress(std::string_view text);
 
 inline constexpr std::string_view kUrlNotation = "http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]";
-// nullopt when `text` is such a URL, else what is wrong with it. User names and queries are refused: a secret
-// in a URL ends up in logs.
+// nullopt if `text` is such a URL, else what is wrong with it. User names and queries are refused, since a secret in a
+// URL ends up in logs.
 std::optional<std::string> FindUrlProblem(std::string_view text);
 
-// Prometheus' label names, without those that it keeps to itself (__).
+// Whether it is a Prometheus label name, except the reserved ones (__).
 bool IsLabelName(std::string_view text);
 
-// `text` in quotes for a message: on one line, escaped, and cut when long.
+// `text` in quotes for a message: on one line, escaped, truncated if long.
 std::string Quoted(std::string_view text);
 
 constexpr bool IsControl(char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F; }

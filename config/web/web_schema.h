@@ -1,4 +1,4 @@
-// The whole of the web configuration file as one table, as schema.h is for ours. Immutable; any thread.
+// The whole web configuration file as one table, like schema.h. Immutable; any thread.
 #pragma once
 
 #include "config/reading.h"
@@ -8,7 +8,7 @@ namespace conntally::config {
 
 const Schema<WebConfig>& WebConfigSchema();
 
-// The cost of one of bcrypt's hashes, "$2y$10$" and 53 characters; nullopt: it is none.
+// The cost of a bcrypt hash, "$2y$10$" and 53 characters; nullopt: not a bcrypt hash.
 std::optional<unsigned> BcryptCost(std::string_view hash);
 
 }  // namespace conntally::config

@@ -1,11 +1,11 @@
-// From evidence to readings: what each look says about each subject, in the units of its alert's thresholds. One judge
-// for each family of alerts: what it tells, from when on, and in which words, stands in its files (judge_*.h, .cpp).
+// Turns evidence into readings: a value for each subject, in the units of its alert's thresholds. Each family of alerts
+// has a judge; its files (judge_*.h, .cpp) say what it reports, from when on, and in which words.
 //
-// What the judges remember of the past can be saved and restored: Save gives an object, Restore takes one back, with
-// "continues" (the kernel's counters may be compared: same boot, same network namespace) and "age_seconds" beside what
-// Save gave. Whatever is not as Save writes it is left out, and Restore returns why; empty: all was taken.
+// The judges' memory can be saved and restored. Restore takes what Save returned, plus "continues" (the kernel's
+// counters may be compared: same boot, same network namespace) and "age_seconds". Restore ignores what Save does not
+// write, and returns the reason; empty: it took everything.
 //
-// Pure but for that memory, which is bounded. Threads: one owner.
+// Pure except for that memory, which is bounded. Threads: one owner.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -33,14 +33,14 @@ class AlertReader {
   nlohmann::json Save() const;
   std::string Restore(const nlohmann::json& saved);
 
-  // Of what is remembered, about.
+  // Approximate size of the judges' memory.
   std::size_t memory_bytes() const;
   std::uint64_t turned_away() const;
 
  private:
-  // Until what eBPF counted has its rule.
+  // Until the rules of the packets that eBPF counted are known.
   static constexpr std::chrono::seconds kDropsReadAfter{12};
-  // Until all attempts that are counted began while it ran (AnswerSurvey::kAttemptAge, and a survey).
+  // Until all counted attempts began after the daemon's start (AnswerSurvey::kAttemptAge, and a survey).
   static constexpr std::chrono::seconds kAttemptsSeenAfter{25};
 
   TableJudge table_;

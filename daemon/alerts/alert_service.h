@@ -1,8 +1,8 @@
-// The alerts at work: once a second, on a thread of its own that no ingestion waits for, evidence is gathered and
-// judged, each transition logged, what fires published and handed to the Alertmanagers. Before the first look it takes
-// up what the process before it saved.
+// Runs the alerts: once a second, on its own thread, it gathers and judges the evidence, logs each transition,
+// publishes the firing alerts and pushes them to the Alertmanagers. Event processing never waits for it. Before the
+// first evaluation it restores what the previous process saved.
 //
-// Threads: Start and Stop on the main thread; the rest on any.
+// Threads: Start and Stop on the main thread; all others on any.
 #pragma once
 
 #include <condition_variable>
@@ -24,10 +24,10 @@ namespace conntally {
 
 class AlertService {
  public:
-  // Gathers what is to be judged; called on the service's thread, while it runs.
+  // Gathers the evidence; called on the service's thread, while it runs.
   using Gather = std::function<AlertEvidence(const AlertRules&)>;
 
-  // Where the state is kept, and of which namespace, as StateKeeper has it.
+  // The directory of the state, and the network namespace, as for StateKeeper.
   struct Kept {
     std::string directory;
     std::string namespace_path;
@@ -42,17 +42,17 @@ class AlertService {
   void Start();
   void Stop();
 
-  // From the next look on.
+  // Takes effect at the next evaluation.
   void set_config(const Config& config);
 
-  // Adds what its bounds turned away.
+  // Adds the counts of what its bounds turned away.
   void Describe(CollectorReport& report) const;
   std::shared_ptr<const AlertFigures> figures() const;
 
  private:
   static constexpr std::chrono::seconds kInterval{1};
-  static constexpr std::chrono::seconds kSaveSoon{5};    // after what fires has changed
-  static constexpr std::chrono::hours kAlertsAgeMax{1};  // what fired before that is another trouble
+  static constexpr std::chrono::seconds kSaveSoon{5};    // after an alert begins or ends
+  static constexpr std::chrono::hours kAlertsAgeMax{1};  // an older alert is not the same trouble
 
   void Run();
   void Look();
@@ -70,12 +70,12 @@ class AlertService {
 
   AlertmanagerPush push_;
 
-  // The thread's own.
+  // Only the thread uses these.
   AlertReader reader_;
   AlertEngine engine_;
   StateKeeper state_;
   bool restored_ = false;
-  bool changed_ = false;  // since the last time that it was saved
+  bool changed_ = false;  // since it was last saved
   std::chrono::steady_clock::time_point saved_{};
 };
 

@@ -1,4 +1,4 @@
-// /api/v1/alerts: every alert that is pending, fires, or has lately been resolved, with its evidence. Pure; any thread.
+// /api/v1/alerts: every pending, firing or recently resolved alert, with its figures. Pure; any thread.
 #pragma once
 
 #include "daemon/alerts/kinds/alert.h"

@@ -1,5 +1,5 @@
-// /api/v1/drops?since=10m&source=CIDR&destination=CIDR&rule=TEXT&limit=100: what was dropped of late, tuple by tuple,
-// newest first. Pure but for whom it asks; any thread.
+// /api/v1/drops?since=10m&source=CIDR&destination=CIDR&rule=TEXT&limit=100: the recent drops, tuple by tuple, newest
+// first. Any thread.
 #pragma once
 
 #include <chrono>
@@ -18,23 +18,23 @@ namespace conntally {
 
 struct DropsQuery {
   std::chrono::milliseconds since = RecentDrops::kFor;  // 1 s .. RecentDrops::kFor
-  std::optional<Prefix> source;                         // all, when absent; so all of these
+  std::optional<Prefix> source;                         // absent: all; the same for those below
   std::optional<Prefix> destination;
-  std::optional<std::string> rule;  // its text, or a log rule's prefix; empty: those of no known rule
+  std::optional<std::string> rule;  // its text, or a log rule's prefix; empty: drops of no known rule
   std::size_t limit = 100;          // 1 .. kLimitMax
 };
 
 // The error says what is wrong and what is allowed.
 Result<DropsQuery> ParseDropsQuery(const http::Request& request);
 
-// What was dropped of late, as far as a condition says so.
+// Returns the recent drops for which `wanted` is true.
 using RecentDropsSource = std::function<std::vector<RecentDrop>(const std::function<bool(const RecentDrop&)>& wanted)>;
 
 http::Response AnswerDrops(const RecentDropsSource& recent, TwoClocks now, const http::Request& request);
-// At this moment.
+// Answers with the drops at this moment.
 http::Response AnswerDrops(const DropCollector& drops, const http::Request& request);
 
-// Long lists must not keep short ones waiting.
+// Long lists have their own lane, so that they do not delay short ones.
 http::Lane DropsLane(const http::Request& request);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// /api/v1/history: the last hour in columns of equal length, one sample each 10 s; with ?source=ADDRESS of one source,
-// as far as it stood out. A handler of the HTTP server, on its thread.
+// /api/v1/history: the last hour in columns of equal length, one sample every 10 s; with ?source=ADDRESS of one source,
+// for the times at which it stood out. A handler of the HTTP server, on its thread.
 #pragma once
 
 #include "daemon/http/message.h"

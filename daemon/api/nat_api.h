@@ -1,5 +1,5 @@
-// /api/v1/nat?limit=50: the ports of translated addresses towards each destination, the fullest first, with who holds
-// most of them. A handler of the HTTP server, on its thread.
+// /api/v1/nat?limit=50: the ports of translated addresses towards each destination, the fullest first, with the sources
+// that hold most. A handler of the HTTP server, on its thread.
 #pragma once
 
 #include <functional>
@@ -13,10 +13,10 @@ namespace conntally {
 
 using NameOfSource = std::function<std::string(const IpAddress&)>;
 
-// Without who holds them. Pure; any thread.
+// Without the sources that hold the ports. Pure; any thread.
 nlohmann::ordered_json PortUseJson(const PortUse& use);
 
-// {"nat": [...], "total": 12}; `figures` may be null. `name_of` writes a source.
+// {"nat": [...], "total": 12}; `figures` may be null. `name_of` formats a source.
 http::Response AnswerNat(const NatFigures* figures, const NameOfSource& name_of, const http::Request& request);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// /api/v1/rules: every rule with what it says, what it counted, whom it dropped and which limits it sets. A handler of
-// the HTTP server, on its thread.
+// /api/v1/rules: every rule with its text, its counters, the sources that it dropped and the limits that it sets. A
+// handler of the HTTP server, on its thread.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 namespace conntally {
 
 // {"rules": [...], "total": 12, "backends": {...}, "sets": [...]}; `figures` may be null. Takes ?limit=1..1000000, all
-// by default. `name_of` writes a source.
+// by default. `name_of` formats a source.
 http::Response AnswerRules(std::shared_ptr<const RuleFigures> figures, RuleSources sources,
                            std::function<std::string(const IpAddress&)> name_of, const http::Request& request);
 

@@ -1,4 +1,4 @@
-// /api/v1/status: how it stands, and how far to trust it. Pure; any thread.
+// /api/v1/status: the daemon's status, and whether its figures can be trusted. Pure; any thread.
 #pragma once
 
 #include "daemon/http/message.h"

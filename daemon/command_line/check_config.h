@@ -1,5 +1,4 @@
-// `conntally check-config`. Reads the file, and the web configuration that it or the flag names, and writes to the
-// streams it is given; any thread.
+// `conntally check-config`. Reads the file and its web configuration, and writes to the given streams. Any thread.
 #pragma once
 
 #include <iosfwd>
@@ -8,8 +7,8 @@
 
 namespace conntally {
 
-// 0 and `OK` on `output`, or 1 and "FILE:LINE:COLUMN: what is wrong, what is allowed" on `errors`, a line for
-// every fault. A file that cannot be read is such a fault.
+// Returns 0 and writes `OK` to `output`, or returns 1 and writes "FILE:LINE:COLUMN: what is wrong, what is allowed" to
+// `errors`, one line per fault. A file that cannot be read is a fault too.
 int CheckConfig(const CheckConfigCommand& command, std::ostream& output, std::ostream& errors);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// The configuration that a command runs with: its file, under its flags. Main thread.
+// The configuration that a command runs with: its file, overridden by its flags. Main thread.
 #pragma once
 
 #include <variant>
@@ -9,7 +9,8 @@
 
 namespace conntally {
 
-// No file at the default place means the defaults; none where one was asked for is a fault.
+// If there is no file at the default path, the defaults apply. If a flag names a file that does not exist, that is a
+// fault.
 ConfigOrFaults LoadConfig(const ConfigFile& file, const Overrides& overrides);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// `conntally bpf-events pin` and `unpin`, which conntally-bpf.service runs, and nobody has to type: the program that
-// hands conntrack events over is loaded by who may, and left for a daemon that may not. Main thread.
+// `conntally bpf-events pin` and `unpin`, which conntally-bpf.service runs as root: they load the BPF program for
+// conntrack events, and pin it for a daemon that may not load it. Main thread.
 #pragma once
 
 #include <iosfwd>
@@ -9,8 +9,8 @@ namespace conntally {
 
 inline constexpr const char* kPinEventsCommand = "bpf-events";
 
-// `arguments` is main()'s argv: the program, kPinEventsCommand, pin or unpin, and perhaps --config FILE. 0, or 1 and on
-// `errors` why not.
+// `arguments` is main()'s argv: the program, kPinEventsCommand, pin or unpin, and optionally --config FILE. Returns 0,
+// or 1 and writes the reason to `errors`.
 int PinOrUnpinEvents(std::span<const char* const> arguments, std::ostream& errors);
 
 }  // namespace conntally

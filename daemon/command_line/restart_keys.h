@@ -1,4 +1,4 @@
-// Which keys of the configuration change only with a restart. Pure; any thread.
+// Which keys of the configuration take effect only after a restart. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace conntally {
 
-// Those whose values differ, as the file names them. What a flag overrides is the same in both, and is not named.
+// The keys whose values differ, by their names in the file. A key that a flag overrides is equal in both, so it is not
+// listed.
 std::vector<std::string> KeysThatNeedRestart(const Config& running, const Config& wanted);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// `conntally status`: asks the running daemon how it stands. Main thread.
+// `conntally status`: asks the running daemon for its status. Main thread.
 #pragma once
 
 #include <iosfwd>
@@ -9,11 +9,11 @@
 
 namespace conntally {
 
-// An answer of /api/v1/status, which may be anything at all, as lines. Pure; any thread.
+// An answer of /api/v1/status as lines of text. The answer may be malformed. Pure; any thread.
 Result<std::string> StatusForPeople(const std::string& answer);
 
-// The answer of /api/v1/status on `output`, for people or as it came; 0. No daemon, or no sense in its answer: a line
-// on `errors` that says what to try; 1.
+// Writes the answer of /api/v1/status to `output`, as text or as the JSON received, and returns 0. If no daemon
+// answers, or its answer is malformed, writes a line to `errors` that says what to try, and returns 1.
 int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream& errors);
 
 }  // namespace conntally

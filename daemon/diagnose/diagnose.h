@@ -1,5 +1,5 @@
-// `conntally diagnose`: looks at this host, and at what a running daemon knows, and says why traffic is refused or
-// lost. Changes nothing. Main thread.
+// `conntally diagnose`: examines this host and a running daemon's figures, and says why traffic is refused or lost.
+// Changes nothing. Main thread.
 #pragma once
 
 #include <iosfwd>
@@ -8,7 +8,7 @@
 
 namespace conntally::diagnose {
 
-// 0: nothing found. 1: a finding. 2: could not look, or not at what matters.
+// 0: nothing found. 1: a finding. 2: it could not examine the host, or not the essential parts.
 int Diagnose(const DiagnoseCommand& command, std::ostream& output, std::ostream& errors);
 
 }  // namespace conntally::diagnose

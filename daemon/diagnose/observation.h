@@ -1,5 +1,5 @@
-// Lets time pass between two readings, and watches packets meanwhile when that was asked for. On a terminal it shows
-// what it has seen and how long it still takes; Ctrl-C ends it, and what was seen so far counts. Main thread.
+// Waits between two readings, and watches packets meanwhile if requested. On a terminal it shows what it has seen and
+// the time left; Ctrl-C ends it early and keeps what it has seen. Main thread.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace conntally::diagnose {
 
-// nullopt: nothing was to be watched, or it could not be, which the report says.
+// nullopt: watching was not requested, or failed, which the report says.
 std::optional<WatchedPackets> Observe(const Question& question, bool can_watch_packets, Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,18 +1,18 @@
-// What comes of all findings together. Pure; any thread.
+// Filters and orders the findings of all checks. Pure; any thread.
 #pragma once
 
 #include "daemon/diagnose/facts/case.h"
 
 namespace conntally::diagnose {
 
-// Findings that tell why what was asked about is stopped or goes astray go, where it was seen to be answered; where the
-// table alone tells of that, those go that are in doubt.
+// Removes findings that explain why the traffic in question is stopped or misrouted, if it was seen to be answered. If
+// only the conntrack table shows that it works, removes only the uncertain ones.
 void LeaveOutWhatIsSeenToWork(const Case& facts, Report& report);
 
-// The likeliest first. What was so once comes behind what is so now, however much of it was counted.
+// The likeliest first. Past faults come after present ones, whatever their counts.
 void RankFindings(Report& report);
 
-// When there is no other finding: what that means, and what points elsewhere.
+// The finding if there is no other: what was checked, and where to look next.
 Finding NothingFound(const Case& facts, const Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,12 +1,12 @@
-// Which rule dropped a packet of which only the key is known: the join of what the eBPF program counts with what the
-// rules say and have counted. Pure; one thread at a time.
+// Which rule dropped a packet of which only the key is known: joins the eBPF program's counts with the rules and their
+// counters. Pure; one thread at a time.
 //
-// The base chains of the hooks that are possible are asked by priority, by the walk of all rules (packet_walk.h). Each
-// drop or reject that the packet may have met is a candidate, a policy that drops included, unless its own counter
-// stood still meanwhile. A verdict map drops by those of its elements that the packet may have met. A source is in a
-// set that was in it before and after. The answer is a rule only when it is the one candidate that is left, every
-// condition of it is understood and none is known not to hold, and its counter rose by as many packets or more. A rule
-// that counts nothing must match for certain instead. Else it is none: nothing is guessed.
+// The walk (packet_walk.h) follows the packet through the base chains of the possible hooks, by priority. Each drop or
+// reject that the packet may have reached is a candidate, and so is a policy that drops, unless its counter stood still
+// meanwhile. A verdict map is a candidate by the elements that the packet may have matched. A source counts as a member
+// of a set if it was in the set before and after. The answer is a rule only if it is the only candidate left, all its
+// conditions are understood, none is known to fail, and its counter rose by at least as many packets. A rule without a
+// counter must instead match for certain. Otherwise there is no answer: it never guesses.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace conntally {
 
-// The interfaces' names, which rules know them by; empty: none, or not known.
+// The interfaces' names, as rules use them; empty: none, or not known.
 struct DropInterfaces {
   std::string_view in;
   std::string_view out;
@@ -29,16 +29,17 @@ struct DropInterfaces {
 
 struct DropAttribution {
   std::optional<std::string> rule = std::nullopt;  // its text
-  std::optional<HookSet> hook = std::nullopt;      // with the rule: where it stands
-  // Without a rule: no counter has risen yet by what was dropped, so a later reading may tell. Else it will stay open.
+  std::optional<HookSet> hook = std::nullopt;      // with the rule: the hook of its base chain
+  // Without a rule: no counter has risen by these packets yet, so a later reading may identify the rule. If false, no
+  // later reading will.
   bool may_follow = false;
-  bool none_can = false;  // likewise: no rule and no policy of these can have dropped it
+  bool none_can = false;  // without a rule: no rule and no policy can have dropped it
 };
 
 class DropAttributor {
  public:
-  // `before` was read before the first of the packets that are asked for, `after` after the last; a backend whose rules
-  // changed in between leaves the answer open. Both outlive it.
+  // `before` was read before the first of the packets, `after` after the last. If a backend's rules changed in between,
+  // there is no answer. Both must outlive this object.
   DropAttributor(const FirewallReading& before, const FirewallReading& after);
 
   // The rule that dropped all `packets` packets of the key.
@@ -51,13 +52,13 @@ class DropAttributor {
     ChainRef ref;
   };
   struct Candidate {
-    const Rule* rule = nullptr;  // null: a policy, or a verdict that cannot be told
+    const Rule* rule = nullptr;  // null: a policy, or an unknown verdict
     Answer match;
     std::optional<std::uint64_t> rose = {};  // nullopt: it has no counter
     HookSet hook = HookSet();
   };
   void Collect(const Walk& walk, ChainRef base, std::vector<Candidate>& candidates) const;
-  // The rule that counted it: that of the jump, where a jump into a chain that only drops has a counter itself.
+  // The rule whose counter rose: that of the jump, if a jump into a chain that only drops has its own counter.
   RuleRef CountedBy(const Decision& stop) const;
 
   const FirewallReading& before_;

@@ -1,9 +1,9 @@
-// The collector of dropped packets: one thread that drains every way there is to know of them (eBPF, NFLOG groups, the
-// kernel's log, sets with counters) into one DropTally. A way that cannot be had here is off, says what it lacks, and
-// stops none of the others. Where the path of the network namespace comes to stand for another one, the ways are opened
-// anew there.
+// The collector of dropped packets: one thread drains every source of information about them, called a way (eBPF, NFLOG
+// groups, the kernel's log, sets with counters), into one DropTally. A way that does not work here is off, says what it
+// lacks, and does not affect the others. When the network namespace's path refers to another namespace, the ways are
+// reopened there.
 //
-// Threads: Start and Stop on the owner's; all else on any.
+// Threads: Start and Stop on the owner's; all others on any.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ class DropCollector : public Collector {
   struct Options {
     Config::Drops drops;
     SourceGrouping grouping = {};
-    std::string network_namespace_path;  // empty: the process's own
+    std::string network_namespace_path;  // empty: the process's own namespace
     std::string kernel_log_path = "/dev/kmsg";
     RuleCollector* rules = nullptr;  // outlives the collector; drops are attributed to its rules
   };
@@ -43,18 +43,18 @@ class DropCollector : public Collector {
   void Stop() override { worker_.Stop(); }
 
   const DropTally& tally() const { return tally_; }
-  // The named networks that packets are counted by from now on. Any thread.
+  // The named networks by which packets are counted from now on. Any thread.
   void set_groups(std::shared_ptr<const NetworkGroups> groups) { tally_.set_groups(std::move(groups)); }
 
-  // What was dropped of late, as far as `wanted` says so, in no order.
+  // The recent drops for which `wanted` is true, in no order.
   std::vector<RecentDrop> Recent(const std::function<bool(const RecentDrop&)>& wanted) const;
-  // Whose rows there stay longest where there is no room for all.
+  // The sources whose recent drops are kept longest when there is no room for all.
   void set_regulars(std::set<IpAddress> regulars) { tally_.set_regulars(std::move(regulars)); }
 
-  // As far as the kernel's log told.
+  // As counted from the kernel's log.
   TableFullLineCounts table_full_lines() const;
 
-  // Adds how the ways stand, and what they lost.
+  // Adds the state of the ways, and what they lost.
   void Describe(CollectorReport& report) const override;
 
  private:
@@ -85,7 +85,7 @@ class DropCollector : public Collector {
   struct Told {
     CollectorReport report;
     TableFullLineCounts table_full_lines;
-    std::map<std::string, std::uint64_t> reasons;  // packets, by the kernel's own
+    std::map<std::string, std::uint64_t> reasons;  // packets, by the kernel's drop reasons
   };
   Guarded<Told> told_;
   Worker worker_;

@@ -1,5 +1,5 @@
-// The ways to know of dropped packets, as the collector's thread has them open, for the files that implement
-// DropCollector. That thread only.
+// The ways (drop_collector.h) that the collector's thread has open; only for the files that implement DropCollector.
+// That thread only.
 #pragma once
 
 #include <chrono>
@@ -27,14 +27,13 @@ struct DropCollector::Ways {
 
   FollowedNamespace network_namespace;
   bool inside = false;
-  std::uint64_t inode = 0;  // of the namespace that it is in; 0: it is in none
+  std::uint64_t inode = 0;  // of the namespace that the thread has entered; 0: none
   Clock::time_point next_look{};
-  std::map<std::string, std::uint64_t>
-      losses_before;  // of ways that were closed with their namespace, by the names of overflows
+  std::map<std::string, std::uint64_t> losses_before;  // of ways closed with their namespace, by the overflow's name
   std::optional<EbpfDrops> ebpf;
   std::optional<KernelLog> kernel_log;
-  std::map<std::string, std::uint64_t> reasons_before;  // likewise, by the kernel's reasons
-  bool ebpf_wanted = true;                              // there, or off for good, once it is false
+  std::map<std::string, std::uint64_t> reasons_before;  // of ways closed with their namespace, by the kernel's reasons
+  bool ebpf_wanted = true;                              // false once it is open, or off for good
   bool kernel_log_wanted = true;
   Clock::time_point next_open{};
   Clock::time_point next_reading{};  // of packets logged
@@ -42,16 +41,16 @@ struct DropCollector::Ways {
   std::vector<std::uint16_t> unbound_groups;
   Clock::time_point next_bind{};
   TableFullLineCounts table_full_lines;
-  std::uint64_t not_looked_up = 0;  // packets whose rule was not asked for, since kRuleLooksMax was reached
-  // The rules as they were read last, and the time before, and before that, and as long ago as kReadingsSpan. A packet
-  // is told of up to a round or two after it was dropped, so it lies between the first and the last of them.
+  std::uint64_t not_looked_up = 0;  // packets whose rule was not looked up because kRuleLooksMax was reached
+  // The last readings of the rules: at least three, and back over kReadingsSpan. A drop is reported up to a round or
+  // two after it happened, so it lies between the first and the last of them.
   struct Reading {
     std::shared_ptr<const RuleFigures> figures;
     Clock::time_point taken;
   };
   std::vector<Reading> readings;
   SetDrops sets;
-  std::set<std::string> let_through;  // prefixes that tell of no drop
+  std::set<std::string> let_through;  // prefixes that do not mean a drop
 };
 
 }  // namespace conntally

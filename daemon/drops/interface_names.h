@@ -1,8 +1,8 @@
-// The names of the interfaces that dropped packets came in or left by. A name is asked for when its index is first
-// seen, since it may be gone when somebody reads it.
+// The names of the interfaces that dropped packets entered or left by. A name is looked up when its index is first
+// seen, since the interface may be gone later.
 //
-// Bounded: kMax; past it names are asked for and not kept. Threads: Look and Forget on one that has entered the network
-// namespace; Of on any.
+// Bounded by kMax; beyond it, names are looked up but not kept. Threads: Look and Forget on a thread that has entered
+// the network namespace; Of on any.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@ class InterfaceNames {
  public:
   static constexpr std::size_t kMax = 4096;
 
-  // Empty: none, or the kernel does not know it any more.
+  // Empty: no interface, or the kernel no longer knows it.
   std::string Look(std::uint32_t index);
-  // As it was when it was looked up; empty: it never was.
+  // The name when it was looked up; empty: it never was.
   std::string Of(std::uint32_t index) const;
-  // Of another network namespace from here on.
+  // Call it when the network namespace changes.
   void Forget() { names_.Lock()->clear(); }
 
  private:

@@ -1,4 +1,4 @@
-// Which log prefixes tell of packets that are let through, and hence of no drop. Pure; any thread.
+// Which log prefixes belong to accepted packets, and so do not mean a drop. Pure; any thread.
 #pragma once
 
 #include <set>
@@ -8,8 +8,8 @@
 
 namespace conntally {
 
-// Prefixes, without trailing spaces, of log rules whose packets are accepted by the same rule, or by the next one with
-// the same conditions or none. A prefix that any other log rule has, too, is not among them.
+// Prefixes, without trailing spaces, of log rules whose packets the same rule accepts, or the next rule with the same
+// conditions or none. A prefix that another log rule also has is left out.
 std::set<std::string> PrefixesLetThrough(const FirewallReading& rules);
 
 }  // namespace conntally

@@ -1,8 +1,8 @@
-// Which rule dropped a packet, from two readings of the rules between which they may have changed. Counters are those
-// that go on over reloads: what a rule counted before it was replaced by one that says the same is part of its rise.
+// Which rule dropped a packet, from two readings of rules that may have changed in between. Counters continue over
+// reloads: a rule's rise includes what it counted before a rule with the same text replaced it.
 //
-// Where rules changed, the packet met those before or those after. It is attributed where both tell the same rule, and
-// where one of them tells a rule and the other has none that can have dropped it: a ban, or one that was lifted.
+// If the rules changed, the packet met either the old or the new ones. It is attributed if both readings give the same
+// rule, or if one gives a rule and the other has none that can have dropped it, as when a ban is added or lifted.
 //
 // Pure; one thread at a time.
 #pragma once
@@ -18,7 +18,7 @@ namespace conntally {
 
 FirewallReading SnapshotOf(const RuleFigures& reading);
 
-// Whether some rule drops or rejects, also by an element of its map: else no drop can be attributed.
+// Whether some rule drops or rejects, also by an element of its map. Without one, no drop can be attributed.
 bool HasDropRules(const FirewallReading& snapshot);
 
 class ReadingsAttributor {
@@ -26,14 +26,14 @@ class ReadingsAttributor {
   ReadingsAttributor(const RuleFigures& first, const RuleFigures& last);
 
   const FirewallReading& last() const { return last_; }
-  // The most that one question looks at.
+  // The most rules that one call of Of examines.
   std::uint64_t rules() const;
 
   DropAttribution Of(const DropKey& key, const DropInterfaces& interfaces, std::uint64_t packets);
 
  private:
   const bool changed_;
-  // As to the rules of the last reading, and as to those of the first.
+  // Both readings' counters for the rules of the last reading, and both for the rules of the first.
   const FirewallReading first_, last_;
   const FirewallReading first_then_, last_then_;
   DropAttributor by_last_{first_, last_};

@@ -1,13 +1,12 @@
-// Who was dropped as sets with counters tell: nftables' sets keyed by the source's address, and ipsets, whose elements
-// count packets, in rules that drop. From one reading of the rules to the next, an element's counter rises by the
+// Which sources were dropped, from sets with counters: nftables sets keyed by the source's address, and ipsets, whose
+// elements count packets, in rules that drop. Between two readings of the rules, an element's counter rises by the
 // packets dropped.
 //
-// An element counts the look-ups that found it. These are the dropped packets only where the look-up is the last thing
-// that the one rule which looks there asks of a packet; sets that several rules use, or that a rule's other conditions
-// follow, tell nothing here.
+// An element counts the look-ups that found it. These equal the dropped packets only if a single rule uses the set, and
+// the look-up is that rule's last condition. Other sets are ignored here.
 //
-// What an element showed when its set, or the rule, was first seen is old. One that comes later counts from zero; one
-// that fell was deleted and added again meanwhile, and counted from zero, too.
+// An element's counter when its set or the rule is first seen is not a rise. An element that appears later counts from
+// zero. An element whose counter fell was deleted and added again, so it also counts from zero.
 //
 // Threads: one owner.
 //
@@ -33,16 +32,16 @@ class SetDrops {
  public:
   static constexpr std::size_t kElementsMax = 262'144;  // over all sets
 
-  // An element that reaches over several groups is nobody's.
+  // An element that spans several groups belongs to no source.
   explicit SetDrops(SourceGrouping grouping) : grouping_(grouping) {}
 
-  // Whether sets were read since the last Take, or rules.
+  // Whether sets or rules were read since the last Take.
   bool HasNews(const RuleFigures& figures) const;
-  // What the sets counted since the reading before.
+  // What the sets counted since the previous reading.
   std::vector<SetCountedDrop> Take(const RuleFigures& figures);
   // Whether any set counts drops, as of the last reading.
   bool any() const { return !known_.empty(); }
-  // Elements that there was no room for, of which nothing is told; one that has none in many readings counts once.
+  // Elements without room, whose drops are unknown; an element that stays without room counts once.
   std::uint64_t turned_away() const { return turned_away_.total(); }
 
  private:
@@ -53,8 +52,8 @@ class SetDrops {
   };
   using Counters = std::unordered_map<IpAddress, std::uint64_t, AddressHash>;  // packets, by an element's first address
   struct CountingRules {
-    std::shared_ptr<const Ruleset> ruleset;               // of which they were found
-    std::shared_ptr<const std::vector<AddressSet>> sets;  // as they were last read
+    std::shared_ptr<const Ruleset> ruleset;               // in which the counting sets were found
+    std::shared_ptr<const std::vector<AddressSet>> sets;  // as last read
     std::vector<std::size_t> rules;                       // indexes
   };
 
@@ -66,10 +65,10 @@ class SetDrops {
   std::map<RuleBackend, CountingRules> counting_;
   std::shared_ptr<const std::vector<AddressSet>> ipsets_;
   std::map<Key, Counters> known_;
-  std::size_t elements_ = 0;  // in known_ while it is being made anew
+  std::size_t elements_ = 0;  // in known_ while it is rebuilt
   std::map<Key, Counters> next_;
-  std::size_t left_out_ = 0;  // likewise: elements that there was no room for
-  bool knows_all_ = true;     // none was left out the last time
+  std::size_t left_out_ = 0;  // elements without room, while known_ is rebuilt
+  bool knows_all_ = true;     // no element was left out the last time
   TurnedAway turned_away_;
 };
 

@@ -12,7 +12,7 @@ namespace conntally {
 
 inline constexpr const char* kExpositionContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-// Every metric of conntally is named here, and nowhere else.
+// Writes all metrics: those named here and in *_exposition.cpp, and the collectors' own figures.
 void WriteMetrics(const Snapshot& snapshot, MetricWriter& writer);
 
 // As text.

@@ -1,5 +1,5 @@
-// A few words to write metric families with, and what they are written to: the text (text_writer.h), or
-// prometheus-cpp's model (model_writer.h). Not thread-safe.
+// Writes metric families to one of two targets: the text format (text_writer.h), or prometheus-cpp's model
+// (model_writer.h). Not thread-safe.
 #pragma once
 
 #include <initializer_list>
@@ -14,16 +14,16 @@
 
 namespace conntally {
 
-// A label with an empty value is left out, as Prometheus means it.
+// A label with an empty value is omitted; to Prometheus that is the same.
 struct LabelView {
   std::string_view name;
   std::string_view value;
 };
 
-// The same, owning what they say: for who hands them on.
+// The same with owned strings, to pass on.
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-// Families one after the other, each with its samples. One without a sample is left out.
+// Families one after the other, each with its samples. A family without a sample is omitted.
 class MetricWriter {
  public:
   using Histogram = prometheus::ClientMetric::Histogram;
@@ -38,7 +38,7 @@ class MetricFamilyList {
  public:
   explicit MetricFamilyList(MetricWriter& writer) : writer_(writer) {}
 
-  // Adds to the family that was begun last.
+  // Adds to the last family begun.
   class Family {
    public:
     explicit Family(MetricWriter& writer) : writer_(writer) {}

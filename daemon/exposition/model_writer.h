@@ -1,4 +1,4 @@
-// prometheus-cpp's model of what is exposed: the reference for the text. Not thread-safe.
+// Writes prometheus-cpp's model, the reference for the text. Not thread-safe.
 #pragma once
 
 #include <string>

@@ -1,6 +1,5 @@
-// The text format, written into one buffer as the samples come: what prometheus-cpp's serializer makes of the same
-// families, byte for byte, at a fraction of its cost, which counts where sources have hundreds of thousands of series.
-// Not thread-safe.
+// Writes the text format into one buffer, sample by sample: byte for byte what prometheus-cpp's serializer writes, at a
+// fraction of its cost, which matters with hundreds of thousands of series. Not thread-safe.
 //
 // Format: text 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/
 #pragma once

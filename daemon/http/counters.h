@@ -1,4 +1,4 @@
-// What the server counts. Written by its threads, read by any; each is a figure of its own, so all accesses are
+// The server's counters. Its threads write them, any thread reads them; each is independent, so all accesses are
 // relaxed.
 #pragma once
 

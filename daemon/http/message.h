@@ -1,4 +1,4 @@
-// What a handler is asked and what it answers. Plain values; any thread.
+// A handler's request and response. Plain values; any thread.
 #pragma once
 
 #include <concepts>
@@ -20,30 +20,30 @@ struct Request {
   std::multimap<std::string, std::string> query;  // decoded
 };
 
-// Produces the next piece of a long body, empty at its end. Called on the thread of its lane, which packs the pieces
-// as they come, so that the whole of it is never in memory. What it throws is answered as 500 and logged.
+// Produces the next piece of a long body, empty at its end. Called on the lane's thread, which compresses each piece at
+// once, so that the whole body is never in memory. An exception becomes a 500 and is logged.
 using BodyStream = std::function<std::string()>;
 
 struct Response {
   int status = 200;  // 200 to 599
   std::string content_type = "text/plain; charset=utf-8";
   std::variant<std::string, BodyStream> body = std::string{};
-  // Besides Content-Type, -Length, -Encoding, Vary and those that forbid other sites to use the answer, which the
-  // server adds.
+  // In addition to those that the server adds: Content-Type, -Length, -Encoding, Vary, and the headers that forbid
+  // other sites to use the answer.
   std::multimap<std::string, std::string> headers = {};
 };
 
-// Who ask the same at the same time share one call and its answer, so a handler answers from its request alone and does
-// nothing but answer. What it throws is answered as 500 and logged.
+// Equal requests at the same time share one call and its answer. So a handler must depend only on its request, and have
+// no side effects. An exception becomes a 500 and is logged.
 using Handler = std::function<Response(const Request&)>;
 
-// Where a question is answered. Each lane but the first is one thread, which answers one question after another; no
+// Where a request is answered. Each lane except the first has one thread, which answers one request after another. No
 // lane waits for another, and the server's thread, which moves the bytes, waits for none.
 enum class Lane {
-  kAtOnce,  // on the server's thread: for what takes no time and no lock
-  kScrape,  // the metrics. Parameters are not looked at, so all who ask share
-  kShort,   // what people and programs look at
-  kLong,    // long lists: few at a time
+  kAtOnce,  // on the server's thread: for answers that take no time and no lock
+  kScrape,  // the metrics. Parameters are ignored, so all clients share
+  kShort,   // for what people and programs look at
+  kLong,    // long lists, few at a time
 };
 inline constexpr std::size_t kLanes = 4;
 
@@ -57,14 +57,14 @@ struct Route {
       : answer(std::move(handler)), lane_of(std::move(its_lane)) {}
 
   Handler answer;
-  std::function<Lane(const Request&)> lane_of;  // quick: asked on the server's thread
+  std::function<Lane(const Request&)> lane_of;  // must be quick: called on the server's thread
 };
 
-// Refuses parameters, which would change nothing: who gives one expects it to.
+// Refuses parameters: they would have no effect, and a client that sends one expects an effect.
 Handler WithoutParameters(std::function<Response()> answer);
 
-// `{"error": message}` as application/json: how every refusal of ours looks. Bytes of `message` that are no
-// UTF-8 are replaced.
+// `{"error": message}` as application/json: the form of every refusal. Bytes of `message` that are not UTF-8 are
+// replaced.
 Response ErrorResponse(int status, std::string_view message);
 
 }  // namespace conntally::http

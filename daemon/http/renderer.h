@@ -1,8 +1,8 @@
-// The threads that answer: one for each lane but kAtOnce, so that a scrape waits neither for a long list nor for the
-// server's thread to move bytes. Each takes its questions in their order.
+// The threads that render answers: one for each lane except kAtOnce, so that a scrape waits neither for a long list nor
+// for the server's thread to move bytes. Each takes its questions in order.
 //
-// Start and the destructor: the owner's thread. All else: the server's. A question belongs to the lane from Ask until
-// it comes back by TakeAnswered; a mutex hands it over.
+// Start and the destructor: the owner's thread. All others: the server's thread. A question belongs to the lane from
+// Ask until TakeAnswered returns it; a mutex guards the transfer.
 #pragma once
 
 #include <array>
@@ -27,26 +27,26 @@ struct Question {
   Lane lane = Lane::kShort;
   const Handler* handler = nullptr;
   Request request;
-  std::shared_ptr<const Rendering> rendering;  // answered; null: there was no memory for it
+  std::shared_ptr<const Rendering> rendering;  // once answered; null: memory was short
 };
 
 class Renderer {
  public:
-  // All outlive the renderer. What `held_bytes` and its bound mean is said at Encoder.
+  // All must outlive the renderer. For `held_bytes` and its bound see Encoder.
   Renderer(Router& router, std::atomic<std::size_t>& held_bytes, std::size_t held_bytes_max)
       : router_(router), held_bytes_(held_bytes), held_bytes_max_(held_bytes_max) {}
-  // Returns as soon as the handlers that run have.
+  // Returns as soon as the running handlers have returned.
   ~Renderer();
 
-  // Throws std::system_error when a thread or an event cannot be made.
+  // Throws std::system_error if a thread or an event cannot be created.
   void Start();
   // Readable while there are answered questions to take.
   int descriptor() const { return answered_event_.get(); }
 
-  // The server's own thread answers what is of kAtOnce.
+  // Not for kAtOnce, which the server's own thread answers.
   void Ask(std::unique_ptr<Question> question);
   std::vector<std::unique_ptr<Question>> TakeAnswered();
-  // Gives free memory back to the kernel, on one of the threads, since that takes milliseconds.
+  // Returns free memory to the kernel, on one of the threads, since that takes milliseconds.
   void GiveMemoryBack();
 
  private:
@@ -67,7 +67,7 @@ class Renderer {
   const std::size_t held_bytes_max_;
   FileDescriptor answered_event_;
   std::stop_source stop_;
-  std::mutex mutex_;  // of what follows
+  std::mutex mutex_;  // guards the members below
   std::vector<std::unique_ptr<Question>> answered_;
   std::array<LaneThread, kThreads> lanes_;
 };

@@ -1,5 +1,4 @@
-// An answer as it goes to its clients: rendered once, shared by all who asked the same. Immutable once made; any
-// thread.
+// A rendered answer, shared by all clients that sent the same request. Immutable once made; any thread.
 #pragma once
 
 #include <atomic>
@@ -21,12 +20,12 @@ struct Rendering {
   int status = 200;
   std::string content_type;
   std::multimap<std::string, std::string> headers;
-  // A short body is there as it is, and packed if that is worth it; a long one packed alone, and unpacked for whoever
-  // takes no gzip on its way to him.
+  // A short body is kept plain, and also compressed if that is shorter. A long one is kept only compressed; for clients
+  // without gzip it is decompressed while it is sent.
   std::shared_ptr<const HeldText> plain;
   std::shared_ptr<const HeldText> packed;
   std::uint64_t plain_bytes = 0;
-  std::chrono::steady_clock::time_point began{};  // what it tells is no older
+  std::chrono::steady_clock::time_point began{};  // its figures are no older than this
 
   bool varies() const { return packed != nullptr; }
   std::shared_ptr<ReplyBody> Body(bool gzip_allowed) const;
@@ -35,12 +34,13 @@ struct Rendering {
 // Makes renderings; one thread at a time.
 class Encoder {
  public:
-  // `held_bytes` sums up what all renderings hold, and outlives them. Beyond `held_bytes_max` a stream is given up.
+  // `held_bytes` sums up the memory of all renderings, and must outlive them. Beyond `held_bytes_max` a stream is given
+  // up.
   Encoder(std::atomic<std::size_t>& held_bytes, std::size_t held_bytes_max)
       : held_bytes_(held_bytes), held_bytes_max_(held_bytes_max) {}
 
-  // Asks a stream for its pieces, until `stopping` says so. nullptr: there is no memory for it, or it was stopped.
-  // Passes on what the stream throws.
+  // Reads a stream's pieces, until `stopping` is true. nullptr: memory is short, or it was stopped. Passes on the
+  // stream's exceptions.
   std::shared_ptr<const Rendering> Encode(Response response, std::chrono::steady_clock::time_point began,
                                           const std::function<bool()>& stopping);
 

@@ -1,5 +1,4 @@
-// From a request's first line to who answers it: finds the route, and answers itself for all that has none. Sees no
-// sockets. Any thread.
+// Finds the route of a request by its first line, and itself answers requests without one. Uses no sockets. Any thread.
 #pragma once
 
 #include <map>
@@ -20,11 +19,11 @@ class Router {
     const Route* route;
     Request request;
   };
-  // A refusal, or who is to be asked.
+  // A refusal, or the handler to call.
   std::variant<Response, Found> Find(std::string_view method, std::string_view target, bool has_body) const;
-  // Never throws: what a handler throws is logged and becomes a 500.
+  // Never throws: a handler's exception is logged and becomes a 500.
   Response Call(const Handler& handler, const Request& request);
-  // To be told what a handler or a stream threw, inside a catch block.
+  // Call it in a catch block, for an exception of a handler or a stream.
   void NoteFailure(std::string_view where);
 
  private:

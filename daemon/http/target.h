@@ -1,6 +1,5 @@
-// The request target (RFC 9112, 3.2): path and query, percent-decoded. We decode it ourselves from the raw
-// bytes because libmicrohttpd hands decoded text out as C strings, where `/metrics%00x` looks like
-// `/metrics`. Pure; any thread.
+// The request target (RFC 9112, 3.2): path and query, percent-decoded. We decode the raw bytes ourselves, because
+// libmicrohttpd returns decoded text as C strings, in which `/metrics%00x` looks like `/metrics`. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +13,8 @@ namespace conntally::http {
 inline constexpr std::size_t kTargetBytesMax = 8192;
 inline constexpr std::size_t kQueryPairsMax = 64;
 
-// Takes the origin form (`/path?query`) and the absolute form (`http://host/path?query`). In the query `+` is
-// a space. Refused: a `%` without two hex digits, a NUL, another form, more than kQueryPairsMax pairs.
+// Accepts the origin form (`/path?query`) and the absolute form (`http://host/path?query`). In the query `+` is a
+// space. Refused: a `%` without two hex digits, a NUL, another form, more than kQueryPairsMax pairs.
 Result<Request> ParseTarget(std::string_view target);
 
 }  // namespace conntally::http

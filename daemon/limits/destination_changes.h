@@ -1,5 +1,5 @@
-// What destination NAT may do to connections before a rule sees them: it sees another destination then than the
-// connection's original tuple has. Pure; any thread.
+// What destination NAT may change before a rule sees a connection: the rule then sees another destination than the
+// original tuple has. Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -13,12 +13,12 @@ class DestinationChanges {
  public:
   explicit DestinationChanges(const RuleFigures& figures);
 
-  // The ports that connections asked for of which a rule sees one of these; nullopt: perhaps any.
+  // The original destination ports of connections that a rule sees with one of the ports `seen`; nullopt: perhaps any.
   std::optional<std::vector<NumberRange>> AskedAs(const std::vector<NumberRange>& seen) const;
-  // Whether all that asked for one of these ports is seen with it.
+  // Whether a rule sees all connections to these original ports with the same port.
   bool KeepPorts(const std::vector<NumberRange>& asked) const;
-  // Whether the original tuple tells of a condition on the destination's address: exactly, or of no less than it holds
-  // for where `at_most` will do.
+  // Whether the original tuple decides a condition on the destination's address. With `at_most`, it suffices if the
+  // tuple matches whenever the condition does.
   bool KeepAddresses(const RuleCondition& condition, bool at_most) const;
 
  private:
@@ -27,12 +27,12 @@ class DestinationChanges {
     std::optional<NumberRange> to;  // absent: not known
   };
   void Add(const Rule& rule);
-  // To what satisfies the conditions.
+  // Records the NAT of packets that satisfy the conditions.
   void Give(const std::vector<RuleCondition>& conditions, const std::optional<AddressRange>& addresses,
             const std::optional<NumberRange>& ports);
 
   std::vector<PortChange> ports_;
-  std::vector<std::optional<AddressRange>> addresses_;  // that it gives; absent: not known
+  std::vector<std::optional<AddressRange>> addresses_;  // that NAT assigns; absent: not known
 };
 
 }  // namespace conntally

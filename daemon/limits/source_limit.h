@@ -1,4 +1,4 @@
-// A limit upon one source's connections, from wherever it comes, and how much of it is used. Plain values; any thread.
+// A limit on one source's connections, of any origin, and how much of it is used. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ struct SourceLimit {
   LimitOrigin origin = LimitOrigin::kConfig;
   std::uint64_t connections = 0;  // how many are allowed; never 0
   std::uint64_t counted =
-      0;                     // how many of the source's (or of its group's, where the limit counts by prefix) it covers
-  bool approximate = false;  // `counted` may be more than those it covers
-  bool in_doubt = false;     // and may be far more: conditions of the rule are not decided
-  std::string rule = {};     // its text; empty: no rule's
+      0;  // the connections of the source (or of its prefix, if the limit counts per prefix) that it covers
+  bool approximate = false;  // `counted` may be too high
+  bool in_doubt = false;     // `counted` may be far too high: some of the rule's conditions are unknown
+  std::string rule = {};     // its text; empty: the limit is not from a rule
 
   double usage() const { return static_cast<double>(counted) / static_cast<double>(connections); }
 };

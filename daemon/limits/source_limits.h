@@ -1,8 +1,7 @@
-// The limits upon every source's connections, wherever they stand, and how many connections each counts: the
-// configuration's and the sysctl's against the tallies, those of rules against the census of the connections that they
-// cover.
+// The limits on every source's connections, of every origin, and how many connections each counts: limits of the
+// configuration and the sysctl by the tallies, limits of rules by a census of the connections that they cover.
 //
-// Threads: Follow on one; the rest on any.
+// Threads: Follow on one; all others on any.
 #pragma once
 
 #include <cstdint>
@@ -21,26 +20,26 @@ namespace conntally {
 
 class SourceLimits {
  public:
-  // Once a second: takes over what the rules say now, and asks for the census that their limits need.
+  // Once a second: takes the limits from the current rules, and requests the census that they need.
   void Follow(const std::shared_ptr<const RuleFigures>& rules, bool forwards, std::optional<std::uint64_t> sysctl,
               ConnectionCensus& census);
 
-  // Whether there is any limit upon any source.
+  // Whether any source has a limit.
   bool Any(const std::vector<Config::Limit>& configured) const;
 
-  // The limits upon the sources of the prefix, together `connections` of them, the most used first.
+  // The limits on the sources in the prefix, which hold `connections` together; the most used first.
   std::vector<SourceLimit> Of(const Prefix& source, std::int64_t connections,
                               const std::vector<Config::Limit>& configured, const ConnectionCensus& census) const;
 
-  // Limits in rules that there was no room for.
+  // Limits in rules beyond kLimitsMax.
   std::uint64_t turned_away() const;
 
  private:
-  // Those that the last census was of, or else those before them: until the new ones are counted.
+  // The limits that the last census counted; until the new ones are counted, the previous ones.
   std::shared_ptr<const LimitsInRules> CountedBy(const Census& census) const;
 
-  std::shared_ptr<const RuleFigures> followed_;  // Follow's own
-  bool forwards_ = false;                        // likewise
+  std::shared_ptr<const RuleFigures> followed_;  // only Follow uses it
+  bool forwards_ = false;                        // only Follow uses it
 
   mutable std::mutex mutex_;
   std::shared_ptr<const LimitsInRules> asked_;

@@ -1,4 +1,4 @@
-// The journal of systemd, as a place for the log's entries. Any thread.
+// Writes the log's entries to systemd's journal. Any thread.
 #pragma once
 
 #include <string_view>
@@ -6,10 +6,11 @@
 namespace conntally {
 
 // Whether the descriptor is the stream that systemd connected to the journal. `stream` is $JOURNAL_STREAM,
-// "device:inode", or null: a service whose standard error was redirected inherits the variable all the same.
+// "device:inode", or null. The variable alone is not enough: a service inherits it even if its standard error is
+// redirected.
 bool IsJournalStream(const char* stream, int descriptor);
 
-// Sends an entry of JournalEntry(), and waits for journald as long as it takes. False when it was not taken.
+// Sends an entry of JournalEntry(), and waits for journald without a limit. False if journald did not take it.
 bool SendToJournal(std::string_view entry);
 
 }  // namespace conntally

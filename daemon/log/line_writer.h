@@ -1,8 +1,8 @@
-// Writes lines to a descriptor that others may share and nobody may read, or entries to another place that may make it
-// wait: whoever has one leaves it in a bounded queue and goes on, and one thread writes, which may wait for as long as
-// the reader likes. The descriptor's flags stay as they are: they are of all who share it.
+// Writes lines to a descriptor that other processes may share and that may block, or entries to another sink that may
+// block. Callers put a line into a bounded queue and continue; one thread writes, and may wait without a limit. The
+// descriptor's flags stay as they are, since they belong to all who share it.
 //
-// Any thread. The destructor waits for nobody: a thread that is stuck in write(2) goes with the process.
+// Any thread. The destructor does not wait: a thread stuck in write(2) ends with the process.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ class LineWriter {
  public:
   static constexpr std::size_t kQueuedBytesMax = std::size_t{1} << 20;
 
-  // Takes one entry, and may wait. False when it was not taken.
+  // Sends one entry, and may wait. False if the entry was not taken.
   using Send = std::function<bool(std::string_view)>;
 
   explicit LineWriter(int descriptor);
@@ -28,23 +28,23 @@ class LineWriter {
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
-  // Throws std::system_error when no thread can be started. Before it, and without it, Push writes by itself: to a
-  // descriptor what can be written within kDirectWait.
+  // Throws std::system_error if no thread can be started. Without the thread, Push itself writes to the descriptor what
+  // it can within kDirectWait.
   void Start();
 
-  // Whole lines, or one entry; in order. False when the queue has no room, and they are lost.
+  // Whole lines, or one entry; in order. False if the queue has no room and they are lost.
   bool Push(std::string lines);
 
-  // Waits until all is written, or as long as this.
+  // Waits until everything is written, or for this time.
   void Drain(std::chrono::milliseconds at_most);
 
-  // Times that lines were lost: the queue was full, or they could not be written.
+  // How often lines were lost: the queue was full, or a write failed.
   std::uint64_t lost() const;
 
  private:
   static constexpr std::chrono::milliseconds kDirectWait{100};
   struct Queue;
-  std::shared_ptr<Queue> queue_;  // the thread's, too, which may outlive this
+  std::shared_ptr<Queue> queue_;  // shared with the thread, which may outlive this object
 };
 
 }  // namespace conntally

@@ -1,7 +1,7 @@
 // Sets up spdlog's default logger: each entry is one line on standard error, as text or JSON, or, where standard error
-// is systemd's journal, an entry there with its priority and fields (log_fields.h). Repeated lines are held back. Who
-// logs never waits for who reads. Setting up: the main thread, first before any other is started, later, at a reload,
-// beside them. Logging: any thread.
+// is systemd's journal, an entry there with its priority and fields (log_fields.h). Repeated lines are held back.
+// Logging never waits for the reader. ConfigureLog: the main thread, first before other threads start, later at each
+// reload. Logging: any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,17 @@
 
 namespace conntally {
 
-// Lines that differ only in their numbers are one line repeated: of those, a few are written each ten seconds, and how
-// many were held back. Throws std::system_error, with the log usable all the same, when no thread can be started to
-// write it.
+// Lines that differ only in numbers count as one repeated line: every ten seconds a few of them are written, with how
+// many were held back. Throws std::system_error if the writing thread cannot be started; the log still works then.
 void ConfigureLog(const Config::Log& log);
 
-// Lines lost since they could not be written: nobody read them, or the disk was full.
+// Lines lost because they could not be written: nobody read them, or the disk was full.
 std::uint64_t LogLinesLost();
 
-// Waits for what has been logged to be written, half a second at most, should nobody read it.
+// Waits until all logged lines are written, at most half a second.
 void DrainLog();
 
-// Logs what ends the process, and ends it. For std::set_terminate.
+// Logs the reason, and aborts. For std::set_terminate.
 [[noreturn]] void LogAndAbort();
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// A line of the log that says what it is about: the fields SOURCE=, RULE=, ALERT= and COLLECTOR= of the journal, and
-// the same keys in small letters where log.format is json. A text line has none: its text says it. Any thread.
+// The fields of a log line: SOURCE=, RULE=, ALERT= and COLLECTOR= in the journal, the same keys in lower case if
+// log.format is json. Text lines have no fields. Any thread.
 #pragma once
 
 #include <spdlog/common.h>
@@ -9,7 +9,7 @@
 
 namespace conntally {
 
-// An empty one is absent.
+// An empty field is omitted.
 struct LogFields {
   std::string source = {};
   std::string rule = {};
@@ -17,7 +17,7 @@ struct LogFields {
   std::string collector = {};
 };
 
-// As spdlog::log, with these fields.
+// Like spdlog::log, with these fields.
 void LogWith(const LogFields& fields, spdlog::level::level_enum level, std::string_view text);
 
 }  // namespace conntally

@@ -1,4 +1,5 @@
-// Holds back log lines that repeat, so that no fault that comes often drowns the rest. One owner, or under its lock.
+// Holds back repeated log lines, so that a frequent fault does not drown other lines. One owner, or under the owner's
+// lock.
 #pragma once
 
 #include <algorithm>
@@ -12,9 +13,9 @@
 
 namespace conntally {
 
-// Lines that differ only in their digits are one line repeated: `burst` of them are written, since each may tell of
-// another address or place, and the rest is held back until kPause after the first. Its memory of lines is bounded:
-// when it is full, it forgets them all, and each may be written once more.
+// Lines that differ only in their digits count as one repeated line. `burst` of them are written, since each may be
+// about another address; the others are held back until kPause after the first. Its memory is bounded: when it is full,
+// it forgets all lines, and each may be written again.
 class RepeatLimit {
  public:
   using Time = std::chrono::system_clock::time_point;

@@ -1,5 +1,5 @@
-// Observer: looks at the collectors and the tallies and says what there is, as snapshots. Owns what spans them: which
-// sources are exported, how old an idle one may get, which limits are configured.
+// Observer: reads the collectors and the tallies, and makes snapshots. It owns what concerns several of them: which
+// sources are exported, how long idle ones are kept, the configured limits.
 //
 // Threads: Tick on the main thread, once a second. TakeSnapshot, GatherEvidence, ForEachSource and set_config on any.
 #pragma once
@@ -39,46 +39,46 @@ namespace conntally {
 
 class Observer {
  public:
-  // All outlive the observer, which asks each of `collectors` for its report.
+  // All must outlive the observer, which asks each of `collectors` for its report.
   Observer(const Config& config, Tally& tally, ConntrackCollector& conntrack, TableCollector& table,
            RuleCollector& rules, DropCollector& drops, NatCollector& nat, std::vector<const Collector*> collectors);
 
   void Tick();
   Snapshot TakeSnapshot();
-  // What the alerts judge.
+  // The figures that the alerts judge.
   AlertEvidence GatherEvidence(const AlertRules& rules);
 
-  // Visits every source that is known by its connections or its dropped packets, or those of a prefix (and the group
-  // that holds it, where sources are grouped), at one moment. Everybody else's view waits for its end.
+  // Visits every source that has connections or dropped packets, or only those in a prefix (and the group that contains
+  // it, where sources are grouped), at one moment. Other views wait until it ends.
   void ForEachSource(const std::optional<Prefix>& within, const std::function<void(KnownSource)>& visit);
 
-  // How a source is written: its address, or its group's prefix.
+  // A source's name: its address, or its group's prefix.
   std::string NameOf(const IpAddress& source) const;
-  // The limits upon the source's connections, the most used first.
+  // The limits on the source's connections, the most used first.
   std::vector<SourceLimit> LimitsOf(const SourceFigures& source) const;
 
-  // The drops of every source that is tracked for them.
+  // The drops of every source that the drop tally tracks.
   std::vector<SourceDrops> Drops() const { return drops_.tally().Sources(std::chrono::steady_clock::now()); }
 
-  // Whom the connections want; null before they are surveyed for the first time.
+  // The destinations of the connections; null before the first survey.
   std::shared_ptr<const DestinationFigures> Destinations() const { return conntrack_.destinations(); }
 
-  // The rules and what they counted; null before they are read for the first time.
+  // The rules and their counters; null before the first reading.
   std::shared_ptr<const RuleFigures> Rules() const { return rules_.figures(); }
 
-  // Null before the first look.
+  // Null before the first survey.
   std::shared_ptr<const NatFigures> Nat() const { return nat_.figures(); }
 
-  // The last hour; of one source (or of its group).
+  // The last hour: of all sources; of one source (or its group).
   std::string HistoryJson() const { return history_.Json(); }
   std::string HistoryJson(const IpAddress& source) const;
 
-  // A snapshot of how the collectors stand, and nothing else: little work.
+  // A snapshot of the collectors' state only, which is cheap.
   Snapshot TakeStanding();
 
-  // Takes over what may change while the daemon runs.
+  // Applies the keys that may change while the daemon runs.
   void set_config(const Config& config);
-  // How reading the configuration ended, at the start or at a reload.
+  // The result of reading the configuration, at start or at a reload.
   void set_reload(bool successful, std::chrono::system_clock::time_point when);
 
   bool ready() const { return conntrack_.health().reconciled.load(std::memory_order_relaxed); }
@@ -113,9 +113,9 @@ class Observer {
   NatCollector& nat_;
   const std::vector<const Collector*> collectors_;
   SourceLimits limits_;
-  std::set<IpAddress> own_addresses_;  // only within GatherEvidence, as sources are grouped
-  Clock::time_point next_regulars_{};  // likewise
-  ExportedSources exported_;           // only with a view of the tally, as the next three
+  std::set<IpAddress> own_addresses_;  // only within GatherEvidence; grouped as sources are
+  Clock::time_point next_regulars_{};  // only within GatherEvidence
+  ExportedSources exported_;           // this and the next three: only with a view of the tally
   ExportedNat exported_nat_;
   ExportedDestinations exported_destinations_;
   NamedNetworks networks_;
@@ -128,7 +128,7 @@ class Observer {
   DropRules drop_rules_;
   TableFullLines table_full_lines_;
   std::atomic<bool> reload_successful_{true};
-  std::atomic<std::int64_t> reload_success_ms_{0};  // since the epoch; relaxed, as above: each is a figure by itself
+  std::atomic<std::int64_t> reload_success_ms_{0};  // since the epoch; relaxed, as above: each figure stands alone
 };
 
 }  // namespace conntally

@@ -1,6 +1,5 @@
-// The table collector: the kernel's own statistics, fresh for each scrape, and the trend of the table's fill. Its
-// counters go on where the path of the network namespace comes to stand for another one. Any thread; a mutex keeps
-// callers apart.
+// The table collector: the kernel's own statistics, read at each scrape, and the trend of the table's fill. Its
+// counters continue when the network namespace's path refers to another namespace. Any thread; a mutex guards it.
 #pragma once
 
 #include <array>
@@ -22,14 +21,14 @@ class TableCollector : public Collector {
   explicit TableCollector(std::string network_namespace_path)
       : network_namespace_path_(std::move(network_namespace_path)) {}
 
-  // Once a second, for the trend; `established` are the TCP connections, as far as they are known. What was read;
-  // nullopt when nothing could be.
+  // Call it once a second, for the trend. `established` is the number of established TCP connections, if known. Returns
+  // what it read; nullopt if nothing could be read.
   std::optional<TableStatistics> Sample(std::optional<std::uint64_t> established);
 
-  // As of the last reading.
+  // Reports the last reading.
   void Describe(CollectorReport& report) const override;
 
-  // Reads, and fills in the snapshot's table.
+  // Reads the statistics into the snapshot.
   void FillIn(Snapshot& snapshot);
 
  private:
@@ -39,9 +38,9 @@ class TableCollector : public Collector {
   const std::string network_namespace_path_;
   mutable std::mutex mutex_;
   std::optional<TableReader> reader_;
-  NetworkNamespaceId namespace_;                                 // that the reader reads; where none is named, nothing
-  std::array<std::uint64_t, kTableCounters> counters_before_{};  // of namespaces before it
-  std::array<std::uint64_t, kTableCounters> counters_{};         // the last that were told
+  NetworkNamespaceId namespace_;                                 // that the reader reads; unused if none is named
+  std::array<std::uint64_t, kTableCounters> counters_before_{};  // of earlier namespaces
+  std::array<std::uint64_t, kTableCounters> counters_{};         // as last reported
   FillForecast forecast_;
   CollectorStatus status_;
 };

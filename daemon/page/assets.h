@@ -1,4 +1,4 @@
-// The files of the page, carried in the binary. Any thread.
+// The page's files, embedded in the binary. Any thread.
 #pragma once
 
 #include <string_view>

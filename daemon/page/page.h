@@ -1,8 +1,8 @@
-// The page at `/`: one document that brings its style and script along (daemon/page/, carried in the binary) and asks
-// nothing but this daemon's API. Its figures are filled in here, so that it tells the main ones without a script, too.
+// The page at `/`: one document with its style and script (daemon/page/, embedded in the binary), which requests only
+// this daemon's API. The main figures are filled in here, so that the page shows them without its script too.
 //
-// The Content-Security-Policy names style and script by their hashes: whatever a rule's comment or a log prefix may
-// hold, no other script runs. Values are escaped; the script writes texts only, never markup.
+// The Content-Security-Policy allows style and script by their hashes: whatever a rule's comment or a log prefix
+// contains, no other script runs. Values are escaped; the script writes only text, never markup.
 //
 // Pure; any thread.
 #pragma once

@@ -1,4 +1,4 @@
-// What was built, from what, by what. Constant; any thread.
+// Version, revision and compiler of this build. Constant; any thread.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace conntally {
 
 struct BuildInfo {
   std::string_view version;   // "0.1.0"
-  std::string_view revision;  // of git when the build was configured, or "unknown"
+  std::string_view revision;  // of git, at configuration of the build, or "unknown"
   std::string_view compiler;  // "gcc 12.2.0"
 };
 

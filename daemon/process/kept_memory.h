@@ -1,5 +1,5 @@
-// How many heaps threads share (unless MALLOC_ARENA_MAX says so, mallopt(3)), and how much freed memory each keeps.
-// Once, before threads are started.
+// Sets how many heaps the threads share (unless MALLOC_ARENA_MAX does, mallopt(3)), and how much freed memory each heap
+// keeps. Call it once, before threads start.
 #pragma once
 
 namespace conntally {

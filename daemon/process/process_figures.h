@@ -15,7 +15,7 @@ struct ProcessFigures {
   std::uint64_t threads = 0;
 };
 
-// What cannot be read is left 0.
+// A figure that cannot be read stays 0.
 ProcessFigures ReadProcessFigures();
 
 }  // namespace conntally

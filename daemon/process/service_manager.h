@@ -1,4 +1,4 @@
-// What systemd is told, as sd_notify(3) describes it; nothing is told where no systemd listens. Main thread.
+// Notifies systemd by sd_notify(3); does nothing without systemd. Main thread.
 #pragma once
 
 #include <cstdint>
@@ -9,28 +9,29 @@
 
 namespace conntally {
 
-// A TCP socket on which systemd listens for us, sd_listen_fds(3).
+// A listening TCP socket that systemd passes, sd_listen_fds(3).
 struct PassedSocket {
-  int descriptor = -1;  // the caller's to close
+  int descriptor = -1;  // the caller closes it
   std::string address;  // HOST:PORT, or [V6]:PORT
 };
 
-// nullopt: systemd passes none. An error: more than one, or one that is no listening TCP socket. Once, at start-up.
+// nullopt: systemd passes none. An error: more than one, or one that is not a listening TCP socket. Call it once, at
+// start.
 Result<std::optional<PassedSocket>> TakePassedSocket();
 
 class ServiceManager {
  public:
   ServiceManager();
 
-  // When the service can be relied upon, or when it is known why it cannot; systemd is told once.
+  // Call it when the service is ready, or when it is known why it is not. Only the first call notifies systemd.
   void NotifyReady();
-  // What `systemctl status` shows; systemd is told when it is another than before.
+  // The text that `systemctl status` shows. Notifies systemd only if it changed.
   void NotifyStatus(std::string status);
   void NotifyReloading();
   void NotifyReloaded();
   void NotifyStopping();
 
-  // Feeds the watchdog, but only when `heartbeat` moved since it was fed last.
+  // Feeds the watchdog, but only if `heartbeat` has changed since the last time.
   void FeedWatchdog(std::uint64_t heartbeat);
 
   bool ready_notified() const { return ready_notified_; }

@@ -1,4 +1,4 @@
-// The signals that the daemon acts on, which stay pending until it takes them. Main thread.
+// The signals that the daemon handles, which stay pending until it takes them. Main thread.
 #pragma once
 
 #include <signal.h>
@@ -7,11 +7,11 @@
 
 namespace conntally {
 
-// For this thread and those that it will start, so before any other starts; a write to a closed connection is an error,
-// and no signal.
+// Blocks them in this thread and in those that it starts later, so call it first. Also ignores SIGPIPE: a write to a
+// closed connection is an error.
 void KeepSignalsPending();
 
-// The next of them (signal(7)), if one comes within this time; else -1. Needs no descriptor.
+// The next pending signal (signal(7)), if one comes within this time; else -1. Needs no descriptor.
 int TakeSignal(std::chrono::milliseconds at_most);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// Why the process cannot start, and what to do about it. Any thread.
+// The errors that prevent a start, with what to do about them. Any thread.
 #pragma once
 
 #include <string>
@@ -7,7 +7,8 @@
 
 namespace conntally {
 
-// With fewer files than the collectors keep open it could start, and not even accept who asks how it is.
+// An error if RLIMIT_NOFILE leaves no room beside the collectors' descriptors: the daemon would start, but could not
+// accept a client.
 Status ExpectRoomForFiles();
 
 std::string ExplainStartFailure(const Error& error);

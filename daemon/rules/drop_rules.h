@@ -1,6 +1,6 @@
-// The rules that drop or reject the most just now: how fast each one's counter rose over the last few polls. Compares
-// polls of one generation of the rules, index by index; after a change it begins anew. Pure but for its memory of
-// polls; one owner.
+// The rules that drop or reject the most now, by how fast their counters rose over the last few polls. Compares polls
+// of one ruleset generation, index by index; after a change it starts again. Pure except for its stored polls; one
+// owner.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 namespace conntally {
 
 struct DropRule {
-  const Rule* rule = nullptr;  // of the figures that `Top` keeps alive
+  const Rule* rule = nullptr;  // `Top` keeps its figures alive
   std::uint64_t packets = 0;   // as /metrics has it
   double packets_per_second = 0;
 };
@@ -26,11 +26,11 @@ class DropRules {
   static constexpr std::size_t kTopMax = 20;
 
   struct Top {
-    std::vector<DropRule> rules;  // by rate, then by packets; none that never counted a packet
+    std::vector<DropRule> rules;  // by rate, then by packets; only rules that counted a packet
     std::shared_ptr<const RuleFigures> figures;
   };
 
-  // `figures` as of `when`, null or the same as before included.
+  // `figures` at `when`; may be null, or the same as before.
   void Add(Time when, std::shared_ptr<const RuleFigures> figures);
   Top top() const { return top_; }
 

@@ -1,5 +1,5 @@
 // "Does this source match a drop rule": the drop and reject rules whose conditions on the source cover an address,
-// whether they have hit or not, on whatever way packets come to them. Pure; any thread.
+// whether or not they have matched yet, along every path of jumps to them. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +14,19 @@ namespace conntally {
 struct MatchingRule {
   const Rule* rule = nullptr;
   const RuleTotal* total = nullptr;
-  // Neither the rule nor the way to it asks who the source is: it covers everybody.
+  // Neither the rule nor the jumps to it test the source: it covers every source.
   bool any_source = false;
-  // False: whether the source is covered depends on what is not known whole, such as a set of which not all elements
-  // are read.
+  // False: whether it covers the source depends on something that is not fully known, such as a set of which not all
+  // elements were read.
   bool certain = true;
-  // More is asked of a packet than its source: ports, states, rates ...
+  // The rule also tests something else: ports, states, rates ... ...
   bool other_conditions = false;
 };
 
-// Those that name the source first, each in the order of evaluation. They point into the figures.
+// Rules that test the source come first, each part in the order of evaluation. The results point into the figures.
 std::vector<MatchingRule> RulesThatDrop(const RuleFigures& rules, const IpAddress& source);
 
-// As a JSON array, of kMatchingRulesMax at most.
+// As a JSON array, of at most kMatchingRulesMax.
 inline constexpr std::size_t kMatchingRulesMax = 1000;
 std::string MatchingRulesJson(const std::vector<MatchingRule>& rules);
 

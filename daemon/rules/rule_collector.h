@@ -1,10 +1,10 @@
-// The rule collector: reads the firewall's rules in the watched network namespace each poll_interval, on a thread of
-// its own, and keeps counters that go on over reloads. A backend that the kernel does not have is skipped, and named
-// once in the log. What stands in sets is read after the rules, and no more often than its cost allows
-// (element_pace.h). Between readings it takes up what the kernel tells of nftables' changes. While the network
-// namespace is not there, it looks for it each second.
+// The rule collector: reads the firewall's rules in the watched network namespace every poll_interval, on its own
+// thread, and keeps counters that continue over reloads. It skips a backend that the kernel lacks, and logs that once.
+// It reads the elements of sets after the rules, only as often as their cost allows (element_pace.h). Between readings
+// it processes the kernel's notifications of nftables changes. While the network namespace does not exist, it looks for
+// it every second.
 //
-// Start and Stop on the main thread; the rest on any.
+// Start and Stop on the main thread; all others on any.
 #pragma once
 
 #include <atomic>
@@ -39,20 +39,20 @@ class RuleCollector : public Collector {
   void Start() override;
   void Stop() override { worker_.Stop(); }
 
-  // From the next poll on.
+  // Takes effect at the next poll.
   void set_config(const Config::Rules& config);
 
-  // Adds a status for each backend that there is.
+  // Adds a status for each backend that exists.
   void Describe(CollectorReport& report) const override;
 
   std::shared_ptr<const RuleFigures> figures() const;
 
-  // Whether somebody needs what elements of sets count: else those of sets that stand are not read again and again. Not
-  // at first.
+  // Whether somebody needs the counters of set elements. If not, the elements of unchanged sets are not read again.
+  // Initially false.
   void WantSetCounters(bool wanted) { set_counters_wanted_.store(wanted, std::memory_order_relaxed); }
 
-  // What decides beside the rules what becomes of a packet, as of the last poll: whether the namespace is a router's,
-  // and net.netfilter.nf_conntrack_max_per_ip where a kernel has it (mainline has not).
+  // Settings that matter beside the rules, as of the last poll: whether the namespace forwards packets, and
+  // net.netfilter.nf_conntrack_max_per_ip if the kernel has it (mainline does not).
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
   std::optional<std::uint64_t> connections_per_source_max() const;
   // The addresses of this host in that namespace, as of the last poll.
@@ -60,18 +60,18 @@ class RuleCollector : public Collector {
 
  private:
   struct Readers {
-    bool known = false;  // the rules have been read once
+    bool known = false;  // the rules were read at least once
     NftReader nftables;
     LegacyReader iptables_legacy{RuleBackend::kIptablesLegacy};
     LegacyReader ip6tables_legacy{RuleBackend::kIp6tablesLegacy};
   };
 
-  // What callers and the thread share. No reading is done under its lock.
+  // Shared by callers and the thread. Nothing is read from the kernel under its lock.
   struct Shared {
     Config::Rules config;
     std::shared_ptr<const RuleFigures> figures = {};
     std::string failure = {};        // why no backend can be read
-    std::uint64_t changes_lost = 0;  // notifications of them
+    std::uint64_t changes_lost = 0;  // notifications of changes that were lost
     std::vector<IpAddress> own_addresses = {};
   };
 
@@ -92,17 +92,17 @@ class RuleCollector : public Collector {
   std::condition_variable_any woken_;
   std::atomic<bool> set_counters_wanted_{false};
   std::atomic<bool> forwards_{false};
-  std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: there is no such sysctl
+  std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: the sysctl does not exist
 
-  // The thread's own.
+  // Only the thread uses these.
   FollowedNamespace network_namespace_{network_namespace_path_};
-  std::optional<Readers> readers_;         // of the namespace that the thread is in; none while there is none
-  std::uint64_t changes_lost_before_ = 0;  // by readers that are gone
+  std::optional<Readers> readers_;         // of the namespace that the thread has entered; empty while there is none
+  std::uint64_t changes_lost_before_ = 0;  // by earlier readers
   RuleCounters counters_{0};
   std::map<RuleBackend, std::string> reported_;
   ElementPace pace_;
-  std::shared_ptr<const std::vector<AddressSet>> ipsets_;  // as they were read last
-  std::string ipsets_failure_;                             // empty: they were read last time
+  std::shared_ptr<const std::vector<AddressSet>> ipsets_;  // as last read
+  std::string ipsets_failure_;                             // empty: the last reading succeeded
   Worker worker_;
 };
 

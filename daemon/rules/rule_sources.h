@@ -1,4 +1,4 @@
-// Whose packets each rule dropped: the sources' drops, turned round. Pure; any thread.
+// Which sources' packets each rule dropped: the sources' drops, by rule. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -20,13 +20,13 @@ struct RuleSource {
 
 class RuleSources {
  public:
-  static constexpr std::size_t kTop = 10;  // of each rule
+  static constexpr std::size_t kTop = 10;  // sources per rule
 
   RuleSources() = default;
   explicit RuleSources(const std::vector<SourceDrops>& drops);
 
-  // The first kTop sources by packets. Drops are known by a rule's text or by the prefix it logs: rules that say the
-  // same share them.
+  // The first kTop sources by packets. Drops name a rule by its text or its log prefix, so rules with the same text
+  // share them.
   std::vector<RuleSource> Of(const Rule& rule) const;
 
  private:

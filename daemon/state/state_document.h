@@ -1,5 +1,5 @@
-// The state as text: versioned JSON, which says where and when it was saved. What is read may be anything: a corrupt,
-// foreign or old one is an error that says why. Pure, but for ThisOrigin. Any thread.
+// The state as text: versioned JSON with the place and time of saving. The text to parse may be anything: a corrupt,
+// foreign or old state is an error with the reason. Pure, except for ThisOrigin. Any thread.
 #pragma once
 
 #include <chrono>
@@ -12,21 +12,21 @@
 
 namespace conntally {
 
-// Where a state holds.
+// Where a state is valid.
 struct StateOrigin {
-  std::string boot_id;                 // of the kernel, from its start to its end; empty: not known
-  std::string namespace_path;          // as it was asked for; empty: the process's own
-  std::uint64_t namespace_device = 0;  // which of the living namespaces; valid within a boot
+  std::string boot_id;                 // of the kernel, one per boot; empty: not known
+  std::string namespace_path;          // as configured; empty: the process's own namespace
+  std::uint64_t namespace_device = 0;  // identifies a living namespace; valid within a boot
   std::uint64_t namespace_inode = 0;
 };
 
-// As it is now.
+// The present origin.
 StateOrigin ThisOrigin(const std::string& namespace_path);
 
 struct State {
   nlohmann::json alerts;  // of AlertEngine
   nlohmann::json judge;   // of AlertReader
-  // Set as it is read: whether the kernel's counters have gone on since, from the same boot and namespace.
+  // Set by ParseState: whether the kernel's counters have continued since, in the same boot and namespace.
   bool continues = false;
   std::chrono::seconds age{0};
 };
@@ -37,7 +37,7 @@ inline constexpr std::chrono::hours kStateAgeMax{7 * 24};
 
 using StateTime = std::chrono::sys_seconds;
 
-// An error when it would be longer than kStateBytesMax.
+// An error if the text would be longer than kStateBytesMax.
 Result<std::string> ComposeState(const State& state, const StateOrigin& origin, StateTime now);
 Result<State> ParseState(std::string_view text, const StateOrigin& origin, StateTime now);
 

@@ -1,8 +1,7 @@
-// The one file that conntally writes: its own state, in its own directory. Written whole to a file beside it, which is
-// then renamed, so that whoever reads it finds the old one or the new one. Only its owner may read it.
+// The one file that conntally writes: its own state, in its own directory. It writes a new file beside the old one and
+// renames it, so a reader sees either the old or the new state. Only its owner may read it.
 //
-// Threads: one at a time. A file system that hangs holds up the caller of Write and SetAside; Read returns within a
-// second.
+// Threads: one at a time. If the file system hangs, Write and SetAside block; Read returns within a second.
 #pragma once
 
 #include <optional>
@@ -19,11 +18,11 @@ class StateFile {
 
   std::string path() const { return directory_ + "/state.json"; }
 
-  // Nullopt: there is none.
+  // nullopt: there is no file.
   Result<std::optional<std::string>> Read(std::size_t bytes_max) const;
-  // Renames it, whatever it is, to PATH.bad, of which there is one: the last.
+  // Renames the file, of whatever kind, to PATH.bad, and replaces an earlier one.
   Status SetAside() const;
-  // Makes the directory, if only that is missing.
+  // Creates the directory if its parent exists.
   Status Write(std::string_view text) const;
 
  private:

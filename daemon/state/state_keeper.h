@@ -1,5 +1,5 @@
-// Keeps the state across restarts: reads it once, and writes it on a thread of its own, so that no disk holds up
-// whoever has something to save. What goes wrong is logged, once, and is never a reason not to run.
+// Keeps the state across restarts: reads it once, and writes it on its own thread, so that a slow disk does not block
+// the caller. A failure is logged once, and never stops the daemon.
 //
 // Threads: one owner.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace conntally {
 
-// That of StateDirectory= in the unit, the first of several; empty: systemd names none.
+// The first directory of StateDirectory= in the unit; empty: systemd gives none.
 std::string StateDirectoryOfSystemd();
 
 class StateKeeper {
@@ -21,7 +21,7 @@ class StateKeeper {
   static constexpr std::chrono::seconds kEvery{30};  // how often to save
   static constexpr std::chrono::milliseconds kFarewell{1000};
 
-  // An empty directory: there is none, and nothing is kept. `namespace_path` as in StateOrigin.
+  // With an empty directory nothing is kept. `namespace_path` as in StateOrigin.
   StateKeeper(std::string directory, std::string namespace_path);
   ~StateKeeper() { Stop(); }
   StateKeeper(const StateKeeper&) = delete;
@@ -29,12 +29,12 @@ class StateKeeper {
 
   bool keeps() const { return !directory_.empty(); }
 
-  // What was saved, if it is of use. What is not is put aside.
+  // The saved state, if it is usable. An unusable file is set aside.
   std::optional<State> Load() const;
 
-  // Writes it soon. Returns at once; one that is not written yet is replaced.
+  // Schedules a write and returns at once. Replaces a state that is not written yet.
   void Save(State state);
-  // Waits for the last one to be written, for kFarewell at most. A disk that hangs is left behind.
+  // Waits at most kFarewell for the last write. Does not wait longer for a hanging disk.
   void Stop();
 
  private:
@@ -42,7 +42,7 @@ class StateKeeper {
 
   const std::string directory_;
   const std::string namespace_path_;
-  std::shared_ptr<Writer> writer_;  // shared with its thread, which may outlive this
+  std::shared_ptr<Writer> writer_;  // shared with its thread, which may outlive this object
 };
 
 }  // namespace conntally

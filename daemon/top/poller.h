@@ -1,7 +1,8 @@
-// Asks the daemon again and again, on a thread of its own, so that keys are never waited for: what is not answered is
-// asked for again. Each round makes a whole model.
+// Asks the daemon repeatedly, on its own thread, so that keys never wait; unanswered questions are asked again. Each
+// round makes a whole model.
 //
-// Threads: all public functions on any; a mutex keeps them and the worker apart, and no asking is done under it.
+// Threads: all public functions on any; a mutex guards what they share with the worker, which does not hold it while
+// asking.
 #pragma once
 
 #include <chrono>
@@ -18,19 +19,19 @@
 
 namespace conntally::top {
 
-// What is asked for: as much of a view as the daemon has to know.
+// The part of a view that the daemon needs to know.
 struct Question {
   Sort sort = Sort::kConnections;
   std::optional<Prefix> filter;
   std::string opened;  // a source's name; empty: none
   std::size_t sources = 64;
-  bool drops = false;    // what was dropped of late
-  std::string drops_of;  // of this source alone; empty: of those that `filter` has
+  bool drops = false;    // the recent drops
+  std::string drops_of;  // only of this source; empty: of those in `filter`
 
   friend bool operator==(const Question&, const Question&) = default;
 };
 
-// One round of questions on the calling thread; `model` keeps what is not answered, and says so.
+// One round of questions on the calling thread; for an unanswered one, `model` keeps the old answer and says so.
 void Ask(const DaemonPeer& peer, const Question& question, const std::stop_token& stop, Model& model);
 
 class Poller {
@@ -38,11 +39,11 @@ class Poller {
   Poller(DaemonPeer peer, std::chrono::milliseconds interval);
   ~Poller();
 
-  // A question that differs is asked at once.
+  // A changed question is asked at once.
   void set_question(const Question& question);
-  // The last model, when there is one that has not been taken.
+  // The last model, if it has not been taken.
   std::optional<Model> TakeModel();
-  // Readable when there is one; TakeModel makes it not so.
+  // Readable while there is one; TakeModel resets it.
   int fd() const { return fresh_.get(); }
 
  private:

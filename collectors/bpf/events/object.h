@@ -1,4 +1,4 @@
-// The compiled program of conntrack events, an ELF file in memory. Any thread.
+// The compiled program for conntrack events, an ELF file in memory. Any thread.
 #pragma once
 
 #include <span>

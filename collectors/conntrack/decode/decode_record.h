@@ -1,13 +1,12 @@
-// Decodes the records in which the program in the kernel tells of conntrack events: to the same FlowEvent as
-// netlink's message of the event would give, but for these:
+// Decodes the BPF program's records of conntrack events. The FlowEvent is the same as from netlink's message of the
+// event, except:
 //
-//  - `id` is 0: CTA_ID is made of a secret of the kernel's. What it would tell apart, a tuple's former life from the
-//    next, the order of events tells as well; so only after a loss a connection that ended and one that began count as
-//    one.
-//  - The TCP state is in every record of a TCP connection, also where netlink's message tells of a changed mark only.
-//  - Of the timestamps only how long the connection lasted is told: `stop_ns - start_ns`.
+//  - `id` is 0: the kernel computes CTA_ID with its own secret. Two successive connections of one tuple are told apart
+//    by the order of events instead, so only after a loss they may count as one.
+//  - Every record of a TCP connection has the TCP state, also where netlink's message only has a changed mark.
+//  - Of the timestamps, only the difference `stop_ns - start_ns` is valid.
 //
-// Pure: any bytes are taken. Any thread.
+// Pure: accepts any bytes. Any thread.
 #pragma once
 
 #include "collectors/bpf/events/event_ring.h"
@@ -15,7 +14,7 @@
 
 namespace conntally {
 
-// As DecodeFlow of a message: `event` is written only when kFlow is returned.
+// Like DecodeFlow of a message: `event` is written only if kFlow is returned.
 [[nodiscard]] DecodeOutcome DecodeFlow(const conntrack_event_record& record, FlowEvent& event);
 
 }  // namespace conntally

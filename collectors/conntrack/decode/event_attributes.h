@@ -1,6 +1,5 @@
-// The walk of the hot path over the attributes of conntrack's events and dumps: what AttributeWalk does, without its
-// five calls into libmnl for each attribute. Pure functions of bytes: no allocation, nothing read outside the span. Any
-// thread.
+// The hot path's walk over the attributes of conntrack's events and dumps: the same as AttributeWalk, without its five
+// calls into libmnl per attribute. Pure functions of bytes: no allocation, nothing read outside the span. Any thread.
 //
 // Source: linux/netlink.h (struct nlattr); net/netlink/attr.c, nla_ok().
 #pragma once
@@ -15,7 +14,7 @@ class EventAttributeWalk {
  public:
   constexpr explicit EventAttributeWalk(Bytes bytes) : rest_(bytes) {}
 
-  // False at the end, and at the first attribute that cannot be one.
+  // False at the end, and at the first malformed attribute.
   constexpr bool Next(Attribute& attribute) {
     if (rest_.empty()) return false;
     if (rest_.size() < kHeaderBytes) return Stop();
@@ -28,7 +27,7 @@ class EventAttributeWalk {
     return true;
   }
 
-  // Whether the walk ended before bytes that are no attribute.
+  // Whether the walk ended at bytes that are not an attribute.
   constexpr bool malformed() const { return malformed_; }
 
  private:

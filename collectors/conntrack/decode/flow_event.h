@@ -1,5 +1,5 @@
-// What one conntrack message says about one flow, in the kernel's own terms. A plain value: the
-// decoder writes it, everything after it reads it. Pure; any thread.
+// One conntrack message about one flow, in the kernel's own terms. A plain value: the decoder writes it, all later
+// steps read it. Pure; any thread.
 //
 // Sources: linux/netfilter/nfnetlink_conntrack.h (attributes), nf_conntrack_common.h (status bits),
 // nf_conntrack_tcp.h (TCP states).
@@ -13,12 +13,12 @@
 
 namespace conntally {
 
-// A flow's identity while it lives: the original direction's tuple and its zone. Two live entries of
-// one network namespace never share it (net/netfilter/nf_conntrack_core.c, nf_ct_key_equal);
-// CTA_ID is *not* unique and serves only as a cross-check.
+// A flow's identity while it lives: the original direction's tuple and its zone. Two live entries of one network
+// namespace never share it (net/netfilter/nf_conntrack_core.c, nf_ct_key_equal); CTA_ID is *not* unique, and is only a
+// cross-check.
 struct FlowKey {
   std::array<std::uint8_t, 16> source{};       // network byte order; IPv4 in the first 4 bytes
-  std::array<std::uint8_t, 16> destination{};  // likewise
+  std::array<std::uint8_t, 16> destination{};  // as the source
   std::uint16_t source_port = 0;               // host order; ICMP and ICMPv6: the id; GRE: the key
   std::uint16_t destination_port = 0;          // host order; ICMP and ICMPv6: type << 8 | code
   std::uint16_t zone = 0;                      // the zone of the original direction
@@ -46,7 +46,7 @@ inline constexpr unsigned kTcpStates = 10;
 
 enum class EventKind : std::uint8_t {
   kNew,      // IPCTNL_MSG_CT_NEW with NLM_F_CREATE | NLM_F_EXCL
-  kUpdate,   // IPCTNL_MSG_CT_NEW without: a change of a live entry, or an entry of a dump
+  kUpdate,   // IPCTNL_MSG_CT_NEW without these flags: a change of a live entry, or an entry of a dump
   kDestroy,  // IPCTNL_MSG_CT_DELETE
 };
 

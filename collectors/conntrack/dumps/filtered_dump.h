@@ -1,6 +1,6 @@
-// Dumps of a part of the kernel's table: the kernel leaves out what a request does not ask for, so that whoever wants
-// few entries pays for a walk through the table and not for reading it. An old kernel may send more than was asked for;
-// who must not see it looks at each entry.
+// Dumps part of the kernel's table: the kernel filters the entries, so a caller that wants few entries pays only for
+// the kernel's walk through the table. An old kernel may ignore the filter, so a caller that depends on it must check
+// each entry.
 //
 // Sources: net/netfilter/nf_conntrack_netlink.c (ctnetlink_alloc_filter, ctnetlink_filter_match).
 #pragma once
@@ -17,11 +17,11 @@ namespace conntally {
 
 NetlinkRequest AllEntries();
 NetlinkRequest EntriesOf(Family family);
-// One source's, of IPv4: asked for an IPv6 one, Linux 5.8 to 6.18 at least send all but its entries (`!ipv6_addr_cmp`
-// in ctnetlink_filter_match_tuple).
+// The entries of one IPv4 source. Not for IPv6: Linux 5.8 to 6.18 at least then send all entries except the source's
+// (`!ipv6_addr_cmp` in ctnetlink_filter_match_tuple).
 NetlinkRequest EntriesOf(const IpAddress& ipv4_source);
 
-// Adds to a request: only those of whose status (IPS_*) the bits of `mask` are as in `value`.
+// Limits a request to entries whose status bits (IPS_*) in `mask` equal those in `value`.
 struct StatusFilter {
   std::uint32_t mask = 0;
   std::uint32_t value = 0;
@@ -29,8 +29,8 @@ struct StatusFilter {
 };
 NetlinkRequest WithStatus(NetlinkRequest request, StatusFilter filter);
 
-// Hands on each entry, with its message. On a socket of its own, in the network namespace that the calling thread is
-// in; ends early, with an error, when it shall stop.
+// Visits each entry with its message. Uses its own socket, in the calling thread's network namespace. Ends early with
+// an error if `stop` is requested.
 Status DumpEntries(const NetlinkRequest& request, const std::stop_token& stop,
                    const std::function<void(const FlowEvent&, Bytes message)>& visit);
 

@@ -1,9 +1,8 @@
-// What the connections of a few sources are: by protocol, destination port and state. Taken from a dump of the kernel's
-// own table on a socket of its own, so that the thread which follows the events neither waits nor keeps such figures of
-// every source.
+// Counts the connections of a few sources by protocol, destination port and state. Reads a dump of the kernel's table
+// on its own socket, so that the event thread neither waits nor keeps such figures for every source.
 //
 // The cost is a walk through the kernel's whole table: some 2 s of CPU for a million entries, a tenth where the kernel
-// filters by source itself (CTA_FILTER, Linux 5.8; one IPv4 source at a time). Whoever asks sees to it that this is
+// filters by source itself (CTA_FILTER, Linux 5.8; one IPv4 source at a time). The caller must make sure that this is
 // rare.
 //
 // SourceSurvey is pure. SurveyKernel: any thread, one at a time.
@@ -24,7 +23,7 @@
 namespace conntally {
 
 struct SurveyedConnections {
-  // Kinds of connections that are told apart for one source; a scan has more, and they are in `others`.
+  // Kinds of connections distinguished per source; a scan has more, which are in `others`.
   static constexpr std::size_t kKindsMax = 1024;
 
   struct Kind {
@@ -40,7 +39,7 @@ struct SurveyedConnections {
 
 class SourceSurvey {
  public:
-  // `sources` as grouping makes them.
+  // `sources` must be masked by `grouping`.
   SourceSurvey(const std::vector<IpAddress>& sources, SourceGrouping grouping);
 
   void Add(const FlowEvent& flow);
@@ -51,8 +50,8 @@ class SourceSurvey {
   std::map<IpAddress, SurveyedConnections> sources_;
 };
 
-// Fills in the survey from the table of the namespace that the calling thread is in. Ends early, with an error, when it
-// shall stop.
+// Fills the survey from the table of the calling thread's network namespace. Ends early with an error if `stop` is
+// requested.
 Status SurveyKernel(const std::vector<IpAddress>& sources, SourceGrouping grouping, const std::stop_token& stop,
                     SourceSurvey& survey);
 

@@ -1,22 +1,20 @@
-// FlowAttribution: brings connections and rows of their sources together where there were not rows for all. A tally
-// with a row for each source has no use for it, and pays one comparison a connection.
+// FlowAttribution: assigns connections to their sources' rows when there are more sources than rows. If every source
+// has a row, it does nothing, at the cost of one comparison per connection.
 //
-// While some flow has no row, or some row is to leave (SourceTable decides which: source_table.h), it walks over the
-// flow table, a partition a step, and
+// While some flow has no row, or some row must be freed (source_table.h decides which), it walks over the flow table,
+// one partition per step, and
 //
-//   - takes the flows of leaving rows off them, into the unattributed;
-//   - gives each flow without a row its source's, where that has one, or may have a new one. A source with an
-//   established
-//     TCP connection is entitled to one;
-//   - counts by source those that remain (Space-Saving). At the end, sources that hold twice as much as those that
-//   would
-//     make room for them get rows.
+//   - moves the flows of rows to be freed to the unattributed ones;
+//   - gives each flow without a row its source's row, if the source has one or may get a new one. A source with an
+//     established TCP connection is entitled to one;
+//   - counts the remaining flows by source (Space-Saving). At the end, sources that hold twice as many as the sources
+//     that would make room for them get rows.
 //
-// A row that is made meanwhile gathers: flows of its source may stand behind the walk. It is revealed once a walk that
-// began after it was made has ended, and so with all its source's connections. The next walk then begins at once, so
-// that a source is named two walks after it has deserved it, however many others there are.
+// A row created during a walk is gathering: the walk may already have passed some of its source's flows. It is
+// published when a walk that began after its creation has ended, so it then has all its source's connections. The next
+// walk begins at once, so a source gets its row within two walks, however many others there are.
 //
-// This holds of one writer: of several, each gathers what is in its own table.
+// This applies to one writer; each of several gathers only the flows in its own table.
 //
 // Threads: the flow table's owner.
 #pragma once
@@ -48,7 +46,7 @@ class FlowAttribution {
     return unattributed_ == 0 ? batch.Acquire(source, hash)
                               : batch.Acquire(source, hash, Claim::kNewcomer, &gathering_);
   }
-  // A flow has no row, or ends without one.
+  // Call it when a flow gets no row, or ends without one.
   void CountUnattributed(TallyWriter::Batch& batch, const Flow& flow, int change) {
     batch.AddUnattributed(change, flow.replied ? 0 : change);
     unattributed_ += static_cast<std::size_t>(change);
@@ -58,18 +56,18 @@ class FlowAttribution {
   bool wanted() const {
     return walking_ || unattributed_ > 0 || !gathering_.empty() || !gathered_.empty() || tally_.rows_leaving() > 0;
   }
-  // One partition, where one is due. True while there is more to do at once.
+  // Processes one partition, if due. True while there is more to do at once.
   bool Step(TallyWriter::Batch& batch, FlowTable& flows, PortCounts& ports, TrackerTime now);
 
  private:
   struct Nothing {};
   using Heavy = SpaceSaving<Nothing>;
-  // Finds every source that holds more than 1/4096 of what is unattributed.
+  // Finds every source that holds more than 1/4096 of the unattributed flows.
   static constexpr std::uint32_t kHeavyMax = 4096;
-  static constexpr std::size_t kEntitledMax = 256;  // a walk
+  static constexpr std::size_t kEntitledMax = 256;  // per walk
   static constexpr std::int32_t kPauseMinCentiseconds = 50;
   static constexpr std::int32_t kPauseMaxCentiseconds = 150;
-  static constexpr std::size_t kFlowsPerCentisecond = 2000;  // a walk over more of them waits longer
+  static constexpr std::size_t kFlowsPerCentisecond = 2000;  // a walk over more flows waits longer
 
   void Begin();
   void Detach(TallyWriter::Batch& batch, Flow& flow, std::uint16_t destination_port, PortCounts& ports);
@@ -84,8 +82,8 @@ class FlowAttribution {
   bool walking_ = false;
   std::size_t next_partition_ = 0;
   std::optional<TrackerTime> not_before_;
-  std::vector<SourceRow> gathering_;  // made since this walk began, or since the last one did
-  std::vector<SourceRow> gathered_;   // made before: to be revealed at its end
+  std::vector<SourceRow> gathering_;  // created since this walk, or the last one, began
+  std::vector<SourceRow> gathered_;   // created before: published at its end
   std::optional<Heavy> heavy_;
 };
 

@@ -1,14 +1,14 @@
-// Counts connections by named network (network_groups.h), by the source address of each, whatever sources are grouped
-// by. Where there are no networks an event pays one comparison.
+// Counts connections by named network (network_groups.h), by each connection's own source address, even where sources
+// are grouped. Without networks it costs one comparison per event.
 //
-// New networks apply from the next partition on: a walk over the flow table moves the connections that there are, a
-// partition a step, and what happens meanwhile is counted by the networks that its partition is at. What was opened and
-// closed stays where it was counted. So the named networks and the rest are the totals in every view.
+// New networks take effect partition by partition: a walk over the flow table moves the existing connections, one
+// partition per step, and each event meanwhile is counted by the networks of its partition. Past openings and closings
+// stay where they were counted. So the named networks and "other" add up to the totals in every view.
 //
-// A connection beyond connections_max is in no partition: it is in the rest, and where it is opened or closed in its
-// network.
+// A connection beyond connections_max is in no partition: it counts as current in "other", but its opening and closing
+// count in its network.
 //
-// Threads: Ask on any, the rest on the flow table's owner's.
+// Threads: Ask on any; all others on the flow table's owner's.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@
 
 namespace conntally {
 
-// A connection's key, and the partition that it is in, or would be.
+// A connection's key and its partition, also if it is not in the table.
 struct FlowPlace {
   const FlowKey& key;
   std::size_t partition = 0;
@@ -45,9 +45,9 @@ class FlowGroups {
     AddTo(batch, networks, place.key, delta);
   }
 
-  // Whether there are new networks to move to.
+  // Whether new networks are waiting.
   bool wanted() const { return next_ != nullptr || asked_.load(std::memory_order_relaxed); }
-  // One partition. True while there is more to do at once.
+  // Processes one partition. True while there is more to do at once.
   bool Step(TallyWriter::Batch& batch, const FlowTable& flows) {
     if (next_ == nullptr) {
       const std::lock_guard lock(mutex_);
@@ -72,13 +72,13 @@ class FlowGroups {
     if (group != kOtherGroup) batch.AddGroup(group, delta);
   }
 
-  std::atomic<bool> asked_{false};  // relaxed: a hint that asked_for_ is worth a look
+  std::atomic<bool> asked_{false};  // relaxed: a hint to look at asked_for_
   std::mutex mutex_;
   Networks asked_for_;
 
   Networks networks_;      // null: none
   Networks next_;          // null: nothing to move
-  std::size_t moved_ = 0;  // partitions that are counted by next_
+  std::size_t moved_ = 0;  // partitions counted by next_
 };
 
 }  // namespace conntally

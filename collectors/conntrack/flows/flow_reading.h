@@ -1,4 +1,4 @@
-// What a message, or what is kept of a connection, means to the tallies. Pure; any thread.
+// What a message, or a stored connection, means for the tallies. Pure; any thread.
 #pragma once
 
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -12,9 +12,9 @@ namespace conntally {
 
 inline bool IsReplied(const FlowEvent& event) { return event.has_status && (event.status & IPS_SEEN_REPLY) != 0; }
 
-// What a connection shows of its source. ASSURED is what conntrack calls a TCP connection that was established after a
-// reply was seen (nf_conntrack_proto_tcp.c); ESTABLISHED alone is not enough, since a lone ACK out of nothing, which
-// anybody may forge, enters the table in that state where nf_conntrack_tcp_loose is 1 (the default).
+// What a connection proves about its source. Conntrack marks a TCP connection as ASSURED when it is established after a
+// reply was seen (nf_conntrack_proto_tcp.c). ESTABLISHED alone is not enough: with nf_conntrack_tcp_loose=1 (the
+// default), a single ACK without a connection, which anybody can forge, enters the table in that state.
 inline Proof ProofOf(const FlowEvent& event) {
   if (!IsReplied(event)) return Proof::kUnanswered;
   if (event.key.protocol != FlowStateIndex::kTcp) return Proof::kAnswered;
@@ -31,7 +31,7 @@ inline FlowStateIndex StateOf(const FlowEvent& event) {
                                                     : FlowStateIndex::Other(event.key.protocol, IsReplied(event));
 }
 
-// Whether the event speaks of another connection that has, or had, the same tuple.
+// Whether the event is about another connection with the same tuple.
 inline bool IsOtherLife(const Flow& flow, const FlowEvent& event) {
   return flow.id != event.id && flow.id != 0 && event.id != 0;
 }

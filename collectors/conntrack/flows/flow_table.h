@@ -1,7 +1,7 @@
-// FlowTable: every live connection once, keyed by its whole original tuple and zone. Open addressing with
-// linear probing in 64 partitions, each growing by itself, so that no insertion pays for moving the
-// whole table. A slot is 32 B (IPv4) or 56 B (IPv6); at the load it keeps, 53-80 % after growing, that is 40 to 60 B a
-// connection over IPv4 (70 to 105 B over IPv6), measured by memory_bytes().
+// FlowTable: every live connection once, keyed by its whole original tuple and zone. Open addressing with linear
+// probing in 64 partitions, each growing separately, so that no insertion has to move the whole table. A slot is 32 B
+// (IPv4) or 56 B (IPv6). At its load of 53-80 % that is 40 to 60 B per IPv4 connection (70 to 105 B for IPv6), measured
+// by memory_bytes().
 //
 // Threads: one owner.
 #pragma once
@@ -20,7 +20,7 @@ namespace conntally {
 
 using FlowHash = std::uint64_t;
 
-// What is kept of a live connection besides its addresses and ports.
+// What the table stores about a live connection, besides its addresses and ports.
 struct Flow {
   SourceRow source = kNoSourceRow;
   std::uint32_t id = 0;                  // CTA_ID; 0: not known
@@ -30,8 +30,8 @@ struct Flow {
   std::uint8_t tcp_state : 4 = 0;
   bool replied : 1 = false;
   bool opening_known : 1 = false;  // opened_centiseconds is when it opened
-  bool unconfirmed : 1 = false;    // known only from the dump under way
-  bool generation : 1 = false;     // of the last dump, or event since its start, that showed it
+  bool unconfirmed : 1 = false;    // known only from the current dump
+  bool generation : 1 = false;     // of the last dump, or event since its start, that contained it
 };
 static_assert(sizeof(Flow) == 16);
 
@@ -42,21 +42,21 @@ class FlowTable {
   FlowHash Hash(const FlowKey& key) const;
   void Prefetch(const FlowKey& key, FlowHash hash) const;
 
-  // nullptr when absent. Pointers hold until the next Insert or Erase.
+  // nullptr if absent. Pointers are valid until the next Insert or Erase.
   Flow* Find(const FlowKey& key, FlowHash hash);
   const Flow* Find(const FlowKey& key, FlowHash hash) const { return const_cast<FlowTable*>(this)->Find(key, hash); }
-  // `key` must be absent. nullptr when connections_max are in.
+  // `key` must be absent. nullptr if the table has connections_max.
   Flow* Insert(const FlowKey& key, FlowHash hash);
-  // `flow` is of this table, and `hash` and `family` are its key's.
+  // `flow` must be in this table; `hash` and `family` are those of its key.
   void Erase(Flow& flow, Family family, FlowHash hash);
 
-  // Visits the flows of partition 0 .. kPartitions - 1 and erases those for which `erase` says so.
+  // Visits the flows of partition 0 .. kPartitions - 1 and erases those for which `erase` is true.
   static constexpr std::size_t kPartitions = 64;
   void Sweep(std::size_t partition, const std::function<bool(const FlowKey&, Flow&)>& erase);
-  // Which partition a flow is in.
+  // A flow's partition.
   static std::size_t PartitionOf(FlowHash hash) { return hash >> 58; }
 
-  // Visits the flows of a partition with their keys, to change what is kept of them besides.
+  // Visits the flows of a partition with their keys, to change the flows.
   void Revise(std::size_t partition, const std::function<void(const FlowKey&, Flow&)>& revise);
 
   // Visits the flows of a partition with their keys.

@@ -1,22 +1,23 @@
-// FlowTracker: turns decoded events and dumps of the kernel's table into changes of the tallies. Knows no
-// socket and no clock: a pure function of what it is given, in the order it is given.
+// FlowTracker: turns decoded events and dumps of the kernel's table into changes of the tallies. Uses no socket and no
+// clock: a pure function of its inputs and their order.
 //
-// Events are applied at once, also while a dump runs on another socket; the two meet like this:
+// Events are applied at once, also while a dump runs on another socket. They are merged like this:
 //
-//  - NEW is an upsert, DESTROY of an unknown flow is nothing, so an event that the dump has overtaken does no harm.
-//  - A dumped entry may be older than an event applied already. A flow that an event touched since the dump began keeps
-//    the event's state; one that was destroyed since then is not brought back. The kernel makes each piece of a dump
-//    while the one before it is read (netlink_recvmsg, af_netlink.c), so `destroyed_` holds what was destroyed two
-//    pieces back, and kDestroyedKept, since an entry's DESTROY is sent shortly before it leaves the table.
-//  - A dumped entry that was not known is `unconfirmed` until its NEW arrives, or until the dump ends: then its NEW was
-//    missed, or it is older than the daemon. So is one that an update tells of, until the first dump has ended.
-//  - The dump may be several lives of a tuple ahead. When a NEW of another life meets an unconfirmed flow, that is
-//    withdrawn as if it had never been shown: its own NEW is still to come.
-//  - A dump never misses an entry that lives throughout. So once it has ended, and the events that were queued by then
-//    are applied, a flow that neither showed is gone: the sweep closes it. Entries older than the subscription under
-//    nf_conntrack_events=2, which never send DESTROY, leave the tallies this way.
+//  - NEW is an upsert, and DESTROY of an unknown flow is ignored, so an event that the dump has overtaken does no harm.
+//  - A dumped entry may be older than an event already applied. A flow that an event changed since the dump began keeps
+//    the event's state; one that was destroyed since then is not added again. The kernel makes each piece of a dump
+//    while the previous one is read (netlink_recvmsg, af_netlink.c). So `destroyed_` only keeps what was destroyed
+//    since two pieces ago, and for kDestroyedKept, since an entry leaves the table shortly after its DESTROY is sent.
+//  - A dumped entry that was unknown is `unconfirmed` until its NEW arrives. If the dump ends first, its NEW was
+//    missed, or it is older than the daemon. A flow known only from an update is also unconfirmed, until the first dump
+//    has ended.
+//  - The dump may be ahead by several connections of one tuple. When a NEW of another connection meets an unconfirmed
+//    flow, that flow is withdrawn as if it had not been dumped: its own NEW is still to come.
+//  - A dump never misses an entry that lives throughout. So once it has ended, and the events queued by then are
+//    applied, a flow that neither contained is gone: the sweep closes it. In this way entries older than the
+//    subscription leave the tallies, which send no DESTROY under nf_conntrack_events=2.
 //
-// This holds no events back, so tallies go on during a dump and need no queue for it.
+// No event is delayed, so tallies continue during a dump without a queue.
 //
 // Threads: one owner, the writer of `tally`.
 #pragma once
@@ -40,11 +41,11 @@ namespace conntally {
 
 enum class DumpReason { kStart, kInterval, kOverrun };
 
-// What a whole comparison with the kernel's table set right.
+// What comparisons with the kernel's table corrected.
 struct DumpCorrections {
-  std::uint64_t missed = 0;         // in the kernel, not in ours
-  std::uint64_t stale = 0;          // in ours, not in the kernel
-  std::uint64_t stale_told_of = 0;  // of them, those that opened since events come as they do now
+  std::uint64_t missed = 0;         // in the kernel's table, not in ours
+  std::uint64_t stale = 0;          // in our table, not in the kernel's
+  std::uint64_t stale_told_of = 0;  // of the stale ones, those opened under the present event source
 };
 
 class FlowTracker {
@@ -58,21 +59,21 @@ class FlowTracker {
 
   FlowTracker(const Options& options, TallyWriter& tally);
 
-  // An event with the hashes that finding its place needs.
+  // An event with the hashes needed to find its place.
   struct Prepared {
     FlowEvent event;
     FlowHash hash = 0;
-    std::uint64_t source_hash = 0;  // 0: not needed so far
+    std::uint64_t source_hash = 0;  // 0: not computed yet
   };
 
-  // Hashes the event's keys and brings their places in the tables towards the cache; Approach follows them one step on,
-  // to the source. Prepare some, approach them all, then apply them: what one waits for, the others' work covers.
-  // Approach may be left out.
+  // Prepare hashes the event's keys and prefetches their slots; Approach then prefetches the source's row. Prepare
+  // several events, approach them all, then apply them, so that the work on some hides the cache misses of others.
+  // Approach is optional.
   void Prepare(Prepared& prepared) const;
   void Approach(const Prepared& prepared) const;
   void Apply(TallyWriter::Batch& batch, const Prepared& prepared, TrackerTime now);
 
-  // A dump: Begin, its pieces and their entries, End, then SweepStep until it returns true. One that broke off is begun
+  // A dump: Begin, its pieces and their entries, End, then SweepStep until it returns true. After a failure, begin
   // again, at once or after CancelDump.
   void BeginDump(DumpReason reason);
   // A piece was read: its entries follow.
@@ -82,17 +83,17 @@ class FlowTracker {
   bool SweepStep(TallyWriter::Batch& batch, TrackerTime now);
   void CancelDump();
 
-  // Gives sources that came without a row, or have deserved one, theirs, and takes it from those that make room
-  // (flow_attribution.h): a piece of it, of about a millisecond. True while there is more to do at once.
-  // First of all, new named networks get their connections (flow_groups.h).
+  // Moves connections to new named networks first (flow_groups.h), then gives rows to sources that need one, and frees
+  // the rows of sources that make room (flow_attribution.h). One piece takes about a millisecond. True while there is
+  // more to do at once.
   bool attribution_wanted() const { return groups_.wanted() || attribution_.wanted(); }
   bool AttributeStep(TallyWriter::Batch& batch, TrackerTime now) {
     if (groups_.wanted()) return groups_.Step(batch, flows_) || attribution_.wanted();
     return attribution_.Step(batch, flows_, ports_, now);
   }
 
-  // TCP connections that ended without an answer since ForgetRefused, as many as kRefusedMax, the others counted: what
-  // an RST refuses the kernel forgets at once, so that the flow table never shows it for long.
+  // TCP connections that ended without an answer since ForgetRefused, at most kRefusedMax; the others are only counted.
+  // They are kept here because the kernel deletes a connection at once when an RST refuses it.
   struct Refused {
     FlowKey key;
     std::int32_t opened_centiseconds = 0;
@@ -103,21 +104,21 @@ class FlowTracker {
   void ForgetRefused() { refused_.clear(); }
   std::uint64_t refused_turned_away() const { return refused_turned_away_; }
 
-  // The status bits (IPS_*) of all entries told of since the last call, together.
+  // All status bits (IPS_*) seen in entries since the last call.
   std::uint32_t TakeStatuses() { return std::exchange(statuses_, 0); }
 
-  // The named networks that connections are counted by.
+  // The named networks by which connections are counted.
   FlowGroups& groups() { return groups_; }
-  // Events come by another way from now on.
+  // Call it when the event source changes.
   void set_events_since(TrackerTime now) { events_since_centiseconds_ = now.centiseconds; }
 
   DumpCorrections corrections() const { return corrections_; }  // since the start
-  // More was destroyed between two pieces than should be remembered: begin the dump again.
+  // More flows were destroyed between two pieces than can be remembered: begin the dump again.
   bool dump_overwhelmed() const { return destroyed_.size() >= kDestroyedMax; }
 
   bool HasRoomFor(std::size_t connections) const { return flows_.size() + connections <= flows_.connections_max(); }
   void set_connections_max(std::size_t connections_max) { flows_.set_connections_max(connections_max); }
-  // Since the start: connections not kept for want of room, and connections whose source had no row.
+  // Since the start: connections not stored for lack of room, and connections whose source had no row.
   std::uint64_t connections_turned_away() const { return connections_turned_away_; }
   std::uint64_t sources_turned_away() const { return sources_turned_away_; }
   std::size_t connections_without_source() const { return attribution_.unattributed(); }
@@ -160,9 +161,9 @@ class FlowTracker {
 
   Phase phase_ = Phase::kIdle;
   bool dump_is_first_ = false;
-  bool adopting_ = true;  // the first dump has not ended: what no NEW told of may be older than the daemon
+  bool adopting_ = true;  // until the first dump has ended: a flow without a NEW may be older than the daemon
   bool generation_ = false;
-  bool swept_ = true;  // every flow is of the present generation
+  bool swept_ = true;  // every flow has the present generation
   std::size_t next_partition_ = 0;
   FlowHashes destroyed_;         // since destroyed_since_
   FlowHashes destroyed_before_;  // at least as long, or since the dump began
@@ -171,7 +172,7 @@ class FlowTracker {
   DumpCorrections corrections_;
   std::int32_t events_since_centiseconds_ = 0;
 
-  // Connections beyond connections_max: in the totals by state, in no table. Each dump counts them afresh.
+  // Connections beyond connections_max: in the totals by state, in no table. Each dump counts them again.
   using OverflowCounts = std::array<std::int64_t, FlowStateIndex::kCount>;
   OverflowCounts overflow_{};
   OverflowCounts overflow_in_dump_{};

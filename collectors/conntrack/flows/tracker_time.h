@@ -1,4 +1,4 @@
-// The tracker's clock: centiseconds in 32 bits, which is what a flow has room for. Pure; any thread.
+// The tracker's clock: centiseconds in 32 bits, the room that a flow has. Pure; any thread.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@ struct TrackerTime {
   std::int64_t wall_ns = 0;       // since the epoch, as CTA_TIMESTAMP counts
 };
 
-// When an entry that the kernel stamped with `start_ns` opened, on the tracker's clock. The wall clock may have been
-// set since, so its age may be anything; it is taken as 0 to 248 days, which leaves it as long again to live.
+// Converts the kernel's `start_ns` to the tracker's clock. The wall clock may have been set since, so the age may be
+// wrong; it is limited to 0 to 248 days, which leaves another 248 days before the clock wraps.
 inline std::int32_t OpeningOf(std::uint64_t start_ns, TrackerTime now) {
   constexpr std::uint64_t kNsPerCentisecond = 10'000'000;
   const auto wall_ns = static_cast<std::uint64_t>(now.wall_ns);
@@ -23,7 +23,7 @@ inline std::int32_t OpeningOf(std::uint64_t start_ns, TrackerTime now) {
                                    static_cast<std::uint32_t>(std::min(age, age_max)));
 }
 
-// Right for connections that last less than the 497 days.
+// Correct for connections that last less than 497 days.
 inline double SecondsSince(std::int32_t opened_centiseconds, TrackerTime now) {
   return (static_cast<std::uint32_t>(now.centiseconds) - static_cast<std::uint32_t>(opened_centiseconds)) / 100.0;
 }

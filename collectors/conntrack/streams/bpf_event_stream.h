@@ -1,5 +1,5 @@
-// The subscription to conntrack events by a program in the kernel: what netlink would tell, taken where netlink's
-// message would be made of it, so that none is built, copied and queued.
+// The subscription to conntrack events by a BPF program: it takes them where the kernel would build netlink's message,
+// so that no message is built, copied and queued.
 //
 // Threads: one owner.
 #pragma once
@@ -16,12 +16,12 @@ namespace conntally {
 
 class BpfEventStream : public EventStream {
  public:
-  // Of the calling thread's network namespace. `capacity_events`: as many may wait, at least. What is pinned is
-  // preferred to a program of its own.
+  // For the calling thread's network namespace. At least `capacity_events` may wait. Prefers a pinned program to
+  // loading its own.
   static Result<std::unique_ptr<EventStream>> Open(std::uint64_t capacity_events);
 
   Result<const Received*> Receive() override;
-  // Those that found no room, and those, of whatever namespace, at which the kernel did not run the program.
+  // Events that found no room, and events of all namespaces for which the kernel did not run the program.
   Result<std::uint32_t> TakeLosses() override;
 
   EventSource source() const override { return EventSource::kBpf; }

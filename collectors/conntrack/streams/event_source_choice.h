@@ -1,6 +1,6 @@
-// Which way conntrack events come, of those that are wanted and can be had.
+// Chooses the source of conntrack events among those that are configured and available.
 //
-// Threads: the collector's; what is said to be of any is atomic.
+// Threads: the collector's, unless stated otherwise.
 #pragma once
 
 #include <atomic>
@@ -17,11 +17,11 @@ class EventSourceChoice {
   EventSourceChoice(WantedEventSource wanted, std::uint32_t receive_buffer_bytes)
       : wanted_(wanted), receive_buffer_bytes_(receive_buffer_bytes) {}
 
-  // A new subscription. The log tells which way it is, and why not the other, each time that this changes.
+  // A new subscription. Each time the choice changes, logs which source it is, and why not the other.
   Result<std::unique_ptr<EventStream>> Open();
 
-  // Opens netlink beside `stream`, for good: what `stream` brings has proved wrong of so many connections. From then on
-  // every event comes by both; each event that netlink does not have is in `stream` already.
+  // Opens netlink beside `stream`, for good, because `stream` proved wrong for this many connections. From then on both
+  // deliver every event; events that netlink does not have are already in `stream`.
   Result<std::unique_ptr<EventStream>> FallBack(std::uint64_t wrong_connections);
 
   std::uint64_t fallbacks() const { return fallbacks_.load(std::memory_order_relaxed); }  // any thread

@@ -1,6 +1,6 @@
 // A subscription to the conntrack events NEW, UPDATE and DESTROY of one network namespace, received many at a time,
-// whatever way they come: netlink_event_stream.h, bpf_event_stream.h. Each way hands out what it received as it is; who
-// takes it decodes it, one call an event and none of them virtual.
+// from netlink (netlink_event_stream.h) or BPF (bpf_event_stream.h). Each returns the raw input; the receiver decodes
+// it, with one non-virtual call per event.
 //
 // Threads: one owner.
 #pragma once
@@ -19,15 +19,15 @@ namespace conntally {
 
 class EventStream {
  public:
-  // Few, so that they stay in the cache from being copied to being decoded.
+  // Few enough to stay in the cache from the copy to the decoding.
   static constexpr unsigned kBatch = 128;
 
   struct Received {
-    // One of the two, as they came; valid until the next call.
+    // One of the two, unchanged; valid until the next call.
     std::vector<std::span<const std::byte>> messages;
     std::span<const conntrack_event_record> records;
-    unsigned events = 0;  // read, of whatever kind
-    bool drained = true;  // no more was queued
+    unsigned events = 0;  // read, of any kind
+    bool drained = true;  // no more events were queued
   };
 
   EventStream() = default;
@@ -35,21 +35,21 @@ class EventStream {
   EventStream& operator=(const EventStream&) = delete;
   virtual ~EventStream() = default;
 
-  // Whatever is queued, up to kBatch events, without waiting.
+  // Receives the queued events, up to kBatch, without waiting.
   virtual Result<const Received*> Receive() = 0;
 
   // Events lost since the last call.
   virtual Result<std::uint32_t> TakeLosses() = 0;
 
   virtual EventSource source() const = 0;
-  // The way in detail, where there are several; for the log.
+  // Details of the source, if it has several forms; for the log.
   virtual std::string way() const { return {}; }
-  // Memory that queued events may fill, as granted, and how many of the smallest ones fit.
+  // The granted memory for queued events, and how many of the smallest fit.
   virtual std::uint32_t buffer_bytes() const = 0;
   virtual std::uint64_t capacity_events() const = 0;
-  // Readable once an event is queued; -1: nothing tells, so it is to be asked again and again.
+  // Readable once an event is queued; -1: there is no notification, so poll Receive.
   virtual int fd() const = 0;
-  // Whether the kernel, where nf_conntrack_events is 2, prepares new connections for events on its account.
+  // Whether it counts as a listener for nf_conntrack_events=2, so that the kernel prepares new connections for events.
   virtual bool listens() const { return true; }
 };
 

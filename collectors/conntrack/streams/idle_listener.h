@@ -1,7 +1,7 @@
-// A listener to conntrack events that never gets one, in an empty network namespace of its own. Where
-// nf_conntrack_events is 2, the kernel prepares new connections for events, in whatever namespace, only while there is
-// a listener in any (net/netfilter/nf_conntrack_ecache.c, nf_ct_ecache_ext_add); a program that takes events before
-// netlink makes messages of them is none.
+// A listener for conntrack events that never gets one, in its own empty network namespace. With nf_conntrack_events=2
+// the kernel prepares new connections for events, in every namespace, only while some namespace has a listener
+// (net/netfilter/nf_conntrack_ecache.c, nf_ct_ecache_ext_add). A BPF program that takes events before netlink does not
+// count as one.
 //
 // Threads: any.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace conntally {
 
-// The namespace lives as long as the socket. Needs CAP_SYS_ADMIN. Starts a thread, which has ended when it returns.
+// The namespace lives as long as the socket. Needs CAP_SYS_ADMIN. Uses a thread, which has ended when this returns.
 Result<NetlinkSocket> OpenIdleListener();
 
 }  // namespace conntally

@@ -1,23 +1,24 @@
-// Who is answered, and who is not: of the connections that began lately, by their source's row, by the service they
-// asked, and, for the few sources that most of the failing ones are of, by first contact.
+// Which recent connections were answered: by their source's row, by the service they asked, and, for the few sources
+// with most of the failing ones, by first contact.
 //
-// No event pays for this: like ConnectionCensus it goes through the flow table a slice at a time, between events, and
-// takes no more than a fiftieth of the time. Its figures are a second old, or some with a million connections.
+// Events do not pay for this: like ConnectionCensus it walks the flow table a slice at a time, between events, in at
+// most a fiftieth of the time. Its figures are one second old, or some seconds with a million connections.
 //
-// An attempt is a connection that is kAnswerWait old, so that it could be answered, and no older than kAttemptAge. A
-// TCP one in SYN_SENT is unanswered: no SYN/ACK came, and no RST. Any other is when it has seen no reply; which means
-// little by itself, since much of UDP is never answered, and much where it used to be. What an RST refuses within
-// kAnswerWait is an attempt as well: the kernel forgets such a connection at once, so NoteRefused tells of it, and it
-// is counted, for services that are known, over kRefusedFor and as many as there would be in kAttemptAge - kAnswerWait.
+// An attempt is a connection at least kAnswerWait old, so that it could be answered, and at most kAttemptAge old. A TCP
+// attempt in SYN_SENT is unanswered: neither SYN/ACK nor RST came. Any other attempt is unanswered if it has seen no
+// reply. By itself that means little, since much of UDP is never answered, but much for a service that used to answer.
+// A connection that an RST refuses within kAnswerWait is an attempt as well. The kernel deletes it at once, so
+// NoteRefused reports it. Refusals are counted for known services over kRefusedFor, and scaled to the time kAttemptAge
+// - kAnswerWait.
 //
-// A first contact is a destination and port that a source reached for (Jung, Paxson, Berger, Balakrishnan 2004). It
-// fails where TCP is not answered, or only by RST. Over UDP it fails only where one destination is asked on
-// kUdpPortsMin ports or more without a reply: whoever scans it. What succeeded once does not fail later. A contact is
-// forgotten kContactAge after it was made.
+// A first contact is a destination and port that a source tried (Jung, Paxson, Berger, Balakrishnan 2004). Over TCP it
+// fails if it is not answered, or only by RST. Over UDP it fails only if the source tries kUdpPortsMin or more ports of
+// one destination without a reply, as a scanner does. A contact that succeeded once does not fail later. It is
+// forgotten after kContactAge.
 //
-// Bounds: kServicesMax services (those that were asked most stay known), kCandidatesMax sources with kContactsMax
-// contacts each, six bytes a row. Half open are attempts of TCP without a completed handshake: the kernel keeps them
-// for a minute or two, but a flood is over when none are new.
+// Bounds: kServicesMax services (the most used stay known), kCandidatesMax sources with kContactsMax contacts each, six
+// bytes per row. Half-open attempts are TCP without a completed handshake. The kernel keeps them for a minute or two,
+// but only new ones count, since a flood is over when none are new.
 //
 // Threads: Step on the flow table's owner's; last on any.
 #pragma once
@@ -40,7 +41,7 @@ namespace conntally {
 
 struct AnswerFigures {
   struct OfSource {
-    std::uint16_t attempts = 0;  // of TCP; as many as fit
+    std::uint16_t attempts = 0;  // of TCP; saturates
     std::uint16_t unanswered = 0;
     std::uint16_t half_open = 0;
   };
@@ -51,13 +52,13 @@ struct AnswerFigures {
     std::uint32_t attempts = 0;
     std::uint32_t unanswered = 0;
     std::uint32_t refused = 0;  // not among `attempts`
-    std::uint32_t sources = 0;  // of all these; estimated, up to some 250
+    std::uint32_t sources = 0;  // of all these attempts; estimated, up to some 250
   };
   struct Candidate {
     IpAddress source;
     std::uint32_t failed = 0;   // first contacts
-    std::uint32_t refused = 0;  // of them those that an RST answered
-    std::uint32_t recent = 0;   // of them those made within kRecentAge
+    std::uint32_t refused = 0;  // failed ones that an RST answered
+    std::uint32_t recent = 0;   // failed ones within kRecentAge
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;
@@ -90,7 +91,7 @@ class AnswerSurvey {
   // Null before the first survey has ended.
   std::shared_ptr<const AnswerFigures> last() const;
 
-  // A TCP connection that ended without an answer. Between steps.
+  // Reports a TCP connection that ended without an answer. Call it between steps.
   void NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked);
 
   // True while there is more to do at once.
@@ -148,15 +149,15 @@ class AnswerSurvey {
   mutable std::mutex mutex_;
   std::shared_ptr<const AnswerFigures> last_;
 
-  // Step's own.
-  std::shared_ptr<AnswerFigures> figures_;  // of the survey under way; null: none
+  // Only Step uses these.
+  std::shared_ptr<AnswerFigures> figures_;  // of the current survey; null: none
   TrackerTime tracked_{};
   std::unordered_map<ServiceKey, OfService, Hash> services_{0, Hash{hash_}};
   std::unordered_map<IpAddress, Contacts, Hash> candidates_{0, Hash{hash_}};
-  SpaceSaving<char> failing_;  // sources by their failing connections, in the survey under way
-  SpaceSaving<char> refused_;  // likewise by their refused ones, since refused_since_
+  SpaceSaving<char> failing_;  // sources by failing connections, in the current survey
+  SpaceSaving<char> refused_;  // sources by refused connections, since refused_since_
   TrackerTime refused_since_{};
-  // The last half of kRefusedFor, or the part of it that has passed, and the half before it; since when each is.
+  // The current half of kRefusedFor, as far as it has passed, and the half before; with the start of each.
   using RefusalsByService = std::unordered_map<ServiceKey, Refusals, Hash>;
   RefusalsByService refusals_{0, Hash{hash_}};
   RefusalsByService refusals_before_{0, Hash{hash_}};

@@ -1,16 +1,15 @@
-// Counts of the connections that limits cover, by the source that a limit counts them for: what the kernel's own lists
-// of connections (nf_conncount) hold, which it shows to nobody.
+// Counts the connections that limits cover, by source, as the kernel's own lists of connections (nf_conncount) do,
+// which the kernel does not expose.
 //
-// The tallies say how many connections a source has; a limit covers some of them: those to a port, of a protocol, and
-// never TCP connections that are closed (TIME_WAIT, CLOSE), which the kernel's lists let go. Since limits are few and
-// change seldom, they are counted by going through the flow table, a slice at a time between events, and only when
-// somebody asks: ingestion pays nothing. A census of N connections takes some 60 ns each, and the next one begins a
-// second after, or later: it takes no more than a fiftieth of the time. So counts are as old as that: a second, or some
-// with a million connections.
+// The tallies have all connections of a source; a limit covers some of them: those to a port or of a protocol, and
+// never closed TCP connections (TIME_WAIT, CLOSE), which the kernel's lists drop. Limits are few and seldom change. So
+// a census walks the flow table, a slice at a time between events, and only on request; event processing pays nothing.
+// It takes some 60 ns per connection. The next one begins at least a second later, and a census takes at most a
+// fiftieth of the time. So counts are one second old, or some seconds with a million connections.
 //
 // A connection that lives throughout a census is counted exactly once.
 //
-// Threads: Step on the flow table's owner's; the rest on any.
+// Threads: Step on the flow table's owner's; all others on any.
 //
 // Source: net/netfilter/nf_conncount.c (already_closed; lists are by key and zone).
 #pragma once
@@ -32,26 +31,26 @@
 
 namespace conntally {
 
-// Something that a connection's original tuple must satisfy.
+// A condition on a connection's original tuple.
 struct ConnectionCondition {
   enum class Of : std::uint8_t { kSource, kDestination, kProtocol, kSourcePort, kDestinationPort };
   Of of = Of::kProtocol;
   bool negated = false;
   AddressRanges addresses;           // of kSource and kDestination
-  std::vector<NumberRange> numbers;  // of the others; ports of protocols that have none satisfy nothing
+  std::vector<NumberRange> numbers;  // of the others; a protocol without ports never satisfies a port condition
 
   bool Holds(const FlowKey& key) const;
   friend bool operator==(const ConnectionCondition&, const ConnectionCondition&) = default;
 };
 
-// The connections that a limit counts, and which of them together.
+// The connections that a limit counts, and the prefix that it counts by.
 struct CoveredConnections {
-  using Conditions = std::vector<ConnectionCondition>;  // all of them
+  using Conditions = std::vector<ConnectionCondition>;  // all must hold
 
   Family family = Family::kIpv4;
-  std::uint8_t prefix = 32;  // sources are counted together by it
+  std::uint8_t prefix = 32;  // sources in the same prefix are counted together
   Conditions all;
-  std::vector<Conditions> none;  // those that satisfy one of these are not covered
+  std::vector<Conditions> none;  // connections that satisfy one of these are not covered
 
   bool Covers(const FlowKey& key) const;
   friend bool operator==(const CoveredConnections&, const CoveredConnections&) = default;
@@ -68,20 +67,20 @@ struct Census {
   SourceGrouping grouping;
   std::vector<Counts> counts;  // by `of`
 
-  // How many of of[index] the source has, or its group has where the limit counts by prefix; where sources are grouped
-  // more coarsely than the limit counts, the most that one of them has.
+  // How many connections of of[index] the source has, or its prefix if the limit counts per prefix. If sources are
+  // grouped more coarsely than the limit counts, the largest count in the group.
   std::uint64_t Count(std::size_t index, const IpAddress& source) const;
 };
 
 class ConnectionCensus {
  public:
-  static constexpr std::size_t kSourcesMax = 1 << 20;  // over all limits; more are left out, and counted
-  static constexpr std::size_t kLeftOutMax = 65'536;   // that are told apart, so that each is counted once
+  static constexpr std::size_t kSourcesMax = 1 << 20;  // over all limits; further ones are omitted, and counted
+  static constexpr std::size_t kLeftOutMax = 65'536;   // remembered, so that each is counted once
 
   ConnectionCensus(SourceGrouping grouping, KeyedHash hash, std::size_t sources_max = kSourcesMax)
       : grouping_(grouping), hash_(hash), sources_max_(sources_max) {}
 
-  // What to count from now on; empty: nothing.
+  // Sets what to count from now on; empty: nothing.
   void Ask(std::shared_ptr<const std::vector<CoveredConnections>> covered);
   // Null before the first census has ended.
   std::shared_ptr<const Census> last() const;
@@ -102,15 +101,15 @@ class ConnectionCensus {
   const SourceGrouping grouping_;
   const KeyedHash hash_;
   const std::size_t sources_max_;
-  std::atomic<bool> asked_{false};  // relaxed: a hint that asked_for_ is worth a look
+  std::atomic<bool> asked_{false};  // relaxed: a hint to look at asked_for_
   std::atomic<std::uint64_t> sources_turned_away_{0};
   mutable std::mutex mutex_;
   std::shared_ptr<const std::vector<CoveredConnections>> asked_for_;
   std::shared_ptr<const Census> last_;
 
-  // Step's own.
-  std::shared_ptr<Census> census_;                                        // the one under way; null: none
-  std::vector<std::unordered_map<std::uint16_t, Census::Counts>> zoned_;  // by limit, by zone but zone 0
+  // Only Step uses these.
+  std::shared_ptr<Census> census_;                                        // the current one; null: none
+  std::vector<std::unordered_map<std::uint16_t, Census::Counts>> zoned_;  // by limit, then by zone except zone 0
   std::size_t sources_ = 0;
   std::unordered_set<std::uint64_t> left_out_;  // by the hash of limit, zone and group
   TurnedAway turned_away_;

@@ -1,19 +1,19 @@
-// Whom the connections want: how many there are to each destination, port and protocol, before any translation, and
-// the sources that hold most of them.
+// Counts the connections to each destination, port and protocol, before any translation, with the sources that hold
+// most of them.
 //
-// No event pays for this: a survey goes through the flow table at SurveyPace, some 40 to 80 ns a connection, and takes
-// no more than a hundredth of the time, a five-hundredth while events come. Its figures are a second or two old, some
-// ten with 200,000 connections that come and go. A
-// connection that lives throughout a survey is counted exactly once, so those of a still table are exact.
+// Events do not pay for this: a survey walks the flow table at SurveyPace, some 40 to 80 ns per connection, in at most
+// a hundredth of the time, a five-hundredth while events come. Its figures are one or two seconds old, some ten seconds
+// with 200,000 connections that come and go. A connection that lives throughout a survey is counted exactly once, so
+// figures of an unchanging table are exact.
 //
-// Bounds: kDestinationsMax destinations are told apart, and kPairsMax pairs of one and a source. What has a place is
-// counted exactly; what has none is in `connections` all the same. Where there are more, the heavier half of those that
-// have places keep them, and the others go to whoever comes first. A survey meets connections in the order of a secret
-// hash and begins elsewhere each time, so a destination comes first the likelier the more connections it has (sample
-// and hold; Estan, Varghese 2003): of a million destinations with one connection each, one with 200 is found at once
-// with 97 %.
+// Bounds: kDestinationsMax destinations, and kPairsMax pairs of a destination and a source. A destination with a place
+// is counted exactly; the connections of the others are only in `connections`. If there are more destinations, the
+// heavier half keep their places, and the other places go to the first that come. A survey visits connections in the
+// order of a secret hash and starts elsewhere each time, so a destination with more connections is more likely to come
+// first (sample and hold; Estan, Varghese 2003): among a million destinations with one connection each, one with 200 is
+// found at once with 97 %.
 //
-// Threads: Step on the flow table's owner's; the rest on any.
+// Threads: Step on the flow table's owner's; all others on any.
 #pragma once
 
 #include <array>
@@ -46,13 +46,13 @@ struct DestinationFigures {
     Destination destination;
     std::uint32_t connections = 0;
     std::uint32_t unreplied = 0;
-    std::uint32_t opened_lately = 0;     // of them, within kRateWindow
-    std::array<Source, 5> sources = {};  // that hold most of them, the most first; with 0 connections there are no more
+    std::uint32_t opened_lately = 0;     // of these, opened within kRateWindow
+    std::array<Source, 5> sources = {};  // that hold most of them, the most first; 0 connections: end of the list
 
     double new_rate() const { return static_cast<double>(opened_lately) / static_cast<double>(kRateWindow.count()); }
   };
   std::vector<OfDestination> destinations;  // in no order
-  std::uint64_t connections = 0;            // to all, those without a place among them
+  std::uint64_t connections = 0;            // to all destinations, also those without a place
   bool whole = true;                        // every destination had a place
 };
 
@@ -68,17 +68,17 @@ class DestinationSurvey {
 
   // Null before the first survey has ended.
   std::shared_ptr<const DestinationFigures> last() const;
-  // Connections to destinations, and of sources to one, that found no place.
+  // Connections to destinations without a place, and connections of pairs without a place.
   std::uint64_t destinations_turned_away() const { return destinations_left_out_.load(std::memory_order_relaxed); }
   std::uint64_t sources_turned_away() const { return pairs_left_out_.load(std::memory_order_relaxed); }
 
-  // A slice, where one is due; surveys are fewer while events come. True while a survey is under way.
+  // Processes a slice, if due; there are fewer surveys while events come. True during a survey.
   bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now, bool idle = true);
 
  private:
   static constexpr int kRestFactor = 100;
   static constexpr int kBusyRestFactor = 500;        // while events come
-  static constexpr std::size_t kPartitionStep = 23;  // from where one survey begins to where the next does
+  static constexpr std::size_t kPartitionStep = 23;  // from one survey's first partition to the next one's
 
   using OfDestination = DestinationFigures::OfDestination;
 
@@ -90,7 +90,7 @@ class DestinationSurvey {
     bool unreplied = false;
     bool opened_lately = false;
   };
-  // So many that fetching their places overlaps.
+  // Enough that the prefetches of their places overlap.
   static constexpr std::size_t kStride = 32;
 
   void Begin();
@@ -110,10 +110,10 @@ class DestinationSurvey {
   mutable std::mutex mutex_;
   std::shared_ptr<const DestinationFigures> last_;
 
-  // Step's own.
-  std::shared_ptr<DestinationFigures> figures_;  // of the survey under way; null: none
-  HashedNumbers places_;                         // of destinations: one more than their index in the figures
-  HashedNumbers pairs_;                          // of a destination and a source: connections
+  // Only Step uses these.
+  std::shared_ptr<DestinationFigures> figures_;  // of the current survey; null: none
+  HashedNumbers places_;                         // of destinations: their index in the figures plus 1
+  HashedNumbers pairs_;                          // of a destination and a source: their connections
   std::size_t first_partition_ = 0;
   std::array<Prepared, kStride> prepared_;
   std::size_t prepared_count_ = 0;

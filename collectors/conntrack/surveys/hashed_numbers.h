@@ -1,5 +1,5 @@
-// Numbers by the 64 bits of a keyed hash, in one open-addressing table of 16 B a slot, for what is counted anew in each
-// round. Two keys of one hash would be taken for one: of 100,000 keys, once in some billions of rounds.
+// Numbers by a 64-bit keyed hash, in an open-addressing table of 16 B per slot, for counts that start again in each
+// round. Two keys with the same hash count as one: with 100,000 keys, once in some billions of rounds.
 //
 // Bounded; not thread-safe.
 #pragma once
@@ -15,7 +15,7 @@ class HashedNumbers {
  public:
   explicit HashedNumbers(std::size_t numbers_max) : numbers_max_(numbers_max), slots_(kSlotsMin) {}
 
-  // The hash's number, 0 at first; nullptr where it has none and there is no room. Holds until the next call.
+  // The hash's number, 0 at first; nullptr if it has none and there is no room. Valid until the next call.
   std::uint32_t* At(std::uint64_t hash) {
     hash = std::max<std::uint64_t>(hash, 1);
     Slot* slot = &Find(hash);
@@ -33,7 +33,7 @@ class HashedNumbers {
   std::size_t size() const { return size_; }
   std::size_t numbers_max() const { return numbers_max_; }
 
-  // Keeps the memory that as many again would need.
+  // Keeps enough memory for the same number again.
   void Clear() {
     std::size_t slots = slots_.size();
     while (slots > kSlotsMin && size_ * 8 < slots) slots /= 2;

@@ -1,7 +1,7 @@
-// The pace of a survey of the flow table: slices of it between events, and then a rest, so that surveys take little of
-// the time however many connections there are.
+// The pace of surveys of the flow table: slices between events, then a rest, so that surveys take little of the time,
+// however many connections there are.
 //
-// Pure but for the clock that measures a slice. Threads: one owner, the flow table's.
+// Pure except for the clock that measures a slice. Threads: one owner, the flow table's.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,10 @@ namespace conntally {
 class SurveyPace {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::seconds kPeriod{1};  // the least from one survey's end to the next one's beginning
+  static constexpr std::chrono::seconds kPeriod{1};  // least time from one survey's end to the next one's start
   static constexpr std::chrono::microseconds kSlice{500};
 
-  // A survey is followed by a rest of `rest_factor` times what it took.
+  // After a survey comes a rest of `rest_factor` times its duration.
   bool due(Clock::time_point now, int rest_factor) const {
     return !ended_ || now >= *ended_ + std::max<Clock::duration>(kPeriod, spent_ * rest_factor);
   }
@@ -27,7 +27,7 @@ class SurveyPace {
     visited_ = 0;
     spent_ = {};
   }
-  // A slice: `visit` gets partitions, each once a survey, and `end` is called after the last. True when that was.
+  // Processes a slice: calls `visit` for partitions, each once per survey, and `end` after the last. True after `end`.
   template <typename Visit, typename End>
   bool Step(Clock::time_point now, Visit&& visit, End&& end) {
     const Clock::time_point began = Clock::now();
@@ -42,7 +42,7 @@ class SurveyPace {
  private:
   std::size_t visited_ = 0;
   Clock::duration spent_{};
-  std::optional<Clock::time_point> ended_;  // the last one
+  std::optional<Clock::time_point> ended_;  // end of the last survey
 };
 
 }  // namespace conntally

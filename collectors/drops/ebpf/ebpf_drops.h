@@ -1,13 +1,13 @@
-// The packets that netfilter drops, counted in the kernel by an eBPF program on the tracepoint kfree_skb, whatever
-// rule, policy or full table drops them, and with no rule changed. Of one network namespace.
+// Counts the packets that netfilter drops in one network namespace, by an eBPF program on the tracepoint kfree_skb:
+// whatever rule, policy or full table drops them, without changing a rule.
 //
-// Exact: every drop is in a drained count or in losses(). The program writes one of two maps; Drain lets it go on with
-// the other and empties the first, once the kernel has made sure that nobody writes it any more.
+// Exact: every drop is in a drained count or in losses(). The program writes to one of two maps. Drain switches it to
+// the other, and empties the first once the kernel guarantees that nothing writes to it any more.
 //
-// Where more tuples are dropped between two drains than the maps hold, those that come late are counted without their
+// If more tuples are dropped between two drains than the maps hold, the later ones are counted without their
 // destination.
 //
-// Nothing is pinned: the program lives as long as this object's file descriptors, so a crash leaves nothing behind.
+// Nothing is pinned: the program lives as long as this object's descriptors, so a crash leaves nothing behind.
 //
 // Threads: one owner.
 //
@@ -27,32 +27,31 @@ namespace conntally {
 
 class EbpfDrops {
  public:
-  // The inode of /proc/self/ns/net, or of what stands in /run/netns. The error says what is missing.
+  // Takes the inode of /proc/self/ns/net, or of a file in /run/netns. The error says what is missing.
   static Result<EbpfDrops> Attach(std::uint32_t namespace_inode);
 
   EbpfDrops(EbpfDrops&&) noexcept;
   EbpfDrops& operator=(EbpfDrops&&) noexcept;
   ~EbpfDrops();
 
-  // What was counted since the last call. Sleeps for the kernel's grace period, some milliseconds, when there is
-  // something. On an error nothing is lost: what is left comes with the next call.
+  // Visits the counts since the last call. If there are any, sleeps for the kernel's grace period, some milliseconds.
+  // On an error nothing is lost: the rest comes with the next call.
   Status Drain(const std::function<void(const CountedDrop&)>& visit);
 
-  // Whose a translated packet, or a reply, is: that of its connection, from when the kernel has said how it keeps them,
-  // which it does once conntrack is loaded. False until then: ask again. Until then it is its own source's.
+  // Counts translated packets and replies for their connection's source, once the layout of connections is known, which
+  // needs conntrack to be loaded. False until then: call it again. Until then a packet counts for its own source.
   bool FollowConnections();
 
   // Since it was attached.
   struct Losses {
-    std::uint64_t overflow = 0;  // dropped packets of sources for which the kernel's maps had no room
-    std::uint64_t missed =
-        0;  // freed packets, dropped by netfilter or not, that came while the program ran on the same CPU
-    std::uint64_t no_ip = 0;  // dropped packets that are neither IPv4 nor IPv6
+    std::uint64_t overflow = 0;  // dropped packets of sources without room in the kernel's maps
+    std::uint64_t missed = 0;  // freed packets, dropped by netfilter or not, while the program already ran on that CPU
+    std::uint64_t no_ip = 0;   // dropped packets that are neither IPv4 nor IPv6
   };
   Result<Losses> ReadLosses() const;
 
-  // Packets that the kernel dropped for reasons of its own, by these reasons (kernel_drop_reasons.h), in this network
-  // namespace as far as the packet tells it. Those that this kernel has.
+  // Packets that the kernel itself dropped, by reason (kernel_drop_reasons.h), for the reasons that this kernel has.
+  // Only this network namespace's, where the packet shows its namespace.
   std::map<std::string, std::uint64_t> ReadReasons() const;
 
  private:

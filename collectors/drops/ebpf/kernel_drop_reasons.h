@@ -1,6 +1,6 @@
-// The reasons for which the kernel drops packets without netfilter, and which look like a firewall from outside: by the
-// kernel's own names (include/net/dropreason-core.h), without SKB_DROP_REASON_. Which of them there are differs from
-// kernel to kernel. Not here: what TCP drops in its ordinary life, and what is no fault, such as OTHERHOST.
+// The reasons for which the kernel drops packets outside netfilter, and which look like a firewall from outside: by the
+// kernel's own names (include/net/dropreason-core.h), without SKB_DROP_REASON_. Kernels differ in which they have. Not
+// listed: TCP's ordinary drops, and drops that are not a fault, such as OTHERHOST.
 #pragma once
 
 #include <array>

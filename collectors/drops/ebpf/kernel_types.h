@@ -1,5 +1,4 @@
-// What the eBPF program needs to know of the running kernel beside what libbpf fits by itself, from its BTF. Any
-// thread.
+// What the eBPF program needs from the running kernel's BTF, beyond what libbpf relocates. Any thread.
 //
 // Sources: include/net/dropreason-core.h; include/net/netfilter/nf_conntrack.h; Documentation/bpf/btf.rst.
 #pragma once
@@ -14,16 +13,16 @@
 namespace conntally {
 
 struct KernelTypes {
-  // The kernel's reasons to drop a packet, by their names without SKB_DROP_REASON_. Empty: it tells none.
+  // The kernel's drop reasons, by name without SKB_DROP_REASON_. Empty: it has none.
   std::map<std::string, std::uint32_t> drop_reasons;
-  // Of struct nf_conn. Absent: it may be its module's to say.
+  // The layout of struct nf_conn. Absent: the module's BTF may have it.
   std::optional<connection_layout> connections;
 };
 
-// Costs some 10 ms and, while it reads, 10 MB.
+// Costs some 10 ms and, meanwhile, 10 MB.
 KernelTypes ReadKernelTypes();
 
-// What the module nf_conntrack says, once it is loaded. nullopt: it is not, or it does not describe itself.
+// The same from the module nf_conntrack. nullopt: it is not loaded, or has no BTF.
 bool DescribesConntrackModule();
 std::optional<connection_layout> ReadConntrackModule();
 

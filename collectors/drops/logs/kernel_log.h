@@ -1,10 +1,10 @@
-// Follows the kernel's log from now on; old lines are not read. Any process of the machine may make the kernel write
-// lines, so it can be flooded: reading stops at a bound in each call, and what the kernel overwrites meanwhile is
+// Follows the kernel's log from now on, without old lines. Any process of the machine may make the kernel write lines,
+// so the log can be flooded: each call reads up to a bound, and records that the kernel overwrites meanwhile are
 // counted.
 //
-// The log is the whole machine's. Netfilter writes there for the initial network namespace, and for others only when
-// net.netfilter.nf_log_all_netns is 1; a line does not tell which it is of. Of full tables it is told for every
-// namespace, and only newer kernels say which.
+// The log is shared by the whole machine. Log rules write to it for the initial network namespace, and for others only
+// if net.netfilter.nf_log_all_netns is 1; their lines do not name the namespace. Full tables are logged for every
+// namespace, and only newer kernels name it.
 //
 // Threads: one owner.
 //
@@ -27,13 +27,13 @@ class KernelLog {
  public:
   enum class From : std::uint8_t { kNow, kOldest };
 
-  // "/dev/kmsg". EPERM without CAP_SYSLOG, where kernel.dmesg_restrict asks for it.
+  // `path` is "/dev/kmsg". EPERM: kernel.dmesg_restrict requires CAP_SYSLOG.
   static Result<KernelLog> Open(const std::string& path, From from = From::kNow);
 
   // Readable when there is something to read.
   int fd() const { return fd_.get(); }
 
-  // Hands on the kernel's own records, without waiting, up to `records_max` of all.
+  // Visits the kernel's own records, without waiting; reads at most `records_max` records of any origin.
   Status Read(unsigned records_max, const std::function<void(const KernelLogRecord&)>& visit);
 
   // Records overwritten before they were read.

@@ -1,5 +1,5 @@
-// Listens to NFLOG groups: log rules that hand their packets to userspace. One socket per group, bound to it as its
-// only listener. What the rules do is not changed.
+// Listens to NFLOG groups, to which log rules send packets. One socket per group, as its only listener. This does not
+// change what the rules do.
 //
 // Threads: one owner.
 //
@@ -26,13 +26,13 @@ class NflogListener {
   // Readable when there is something to receive.
   int fd() const { return socket_.fd(); }
 
-  // Takes what has been queued, without waiting, up to `datagrams_max` datagrams.
+  // Takes queued packets, without waiting, from at most `datagrams_max` datagrams.
   Status Receive(unsigned datagrams_max, const std::function<void(LoggedPacket&&)>& visit);
 
   std::uint16_t group() const { return group_; }
-  // Packets that the kernel logged to the group and could not deliver, known by the gaps of their sequence.
+  // Packets that the kernel logged to the group but could not deliver, by gaps in the sequence.
   std::uint64_t lost() const { return lost_; }
-  // Messages that were no packet with an IP header.
+  // Messages without an IP packet.
   std::uint64_t skipped() const { return skipped_; }
 
  private:

@@ -1,6 +1,6 @@
-// The start of an IP packet, as far as a drop's key asks for it. Pure; any thread.
+// Reads the fields of a drop's key from the start of an IP packet. Pure; any thread.
 //
-// Sources: RFC 791, RFC 8200. What the eBPF program reads of a packet in the kernel is read alike here.
+// Sources: RFC 791, RFC 8200. The eBPF program reads a packet in the same way.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@
 namespace conntally {
 
 // Addresses, protocol, and destination port or ICMP type of a packet that begins with its IPv4 or IPv6 header and may
-// be cut short anywhere; the rest of the key is as it is by default. nullopt: no whole IP header.
+// be truncated; the rest of the key has its defaults. nullopt: no complete IP header.
 std::optional<DropKey> ReadPacketHeader(Bytes packet);
 
 }  // namespace conntally

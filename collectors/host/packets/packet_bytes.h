@@ -1,4 +1,4 @@
-// Fields of packets' headers, where they stand on the wire. Pure; the caller has looked that there are as many bytes.
+// Reads fields of packet headers at their places on the wire. Pure; the caller has checked that there are enough bytes.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 namespace conntally {
 
 inline constexpr std::size_t kIcmpHeaderBytes = 8;
-inline constexpr std::uint8_t kTooLong4 = 4;  // ICMP's code: ICMP_FRAG_NEEDED
+inline constexpr std::uint8_t kTooLong4 = 4;  // ICMP code: ICMP_FRAG_NEEDED
 
 inline std::uint8_t Octet(Bytes bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
 

@@ -1,9 +1,9 @@
-// Watching what is asked on the wire and what answers it: the beginnings of connections, resets, and ICMP's
-// "unreachable", on every link, by AF_PACKET with a filter in the kernel. Packets are seen as they arrive, before any
-// rule, and as they leave, after all.
+// Watches requests and their answers on the wire: first packets of connections, resets, and ICMP "unreachable", on
+// every link, by AF_PACKET with a filter in the kernel. Packets are seen as they arrive, before any rule, and as they
+// leave, after all rules.
 //
-// WatchPackets needs CAP_NET_RAW and blocks; of the calling thread's network namespace. PacketLedger is pure; one
-// owner.
+// WatchPackets needs CAP_NET_RAW and blocks; it watches the calling thread's network namespace. PacketLedger is pure;
+// one owner.
 //
 // Sources: packet(7); linux/filter.h.
 #pragma once
@@ -23,13 +23,13 @@
 namespace conntally {
 
 struct WatchFilter {
-  std::optional<IpAddress> source;       // who asks
-  std::optional<IpAddress> destination;  // whom
+  std::optional<IpAddress> source;       // of the request
+  std::optional<IpAddress> destination;  // of the request
   std::optional<std::uint16_t> destination_port;
-  std::optional<std::uint8_t> protocol;  // UDP is watched only when it is asked for, with a port; else TCP
+  std::optional<std::uint8_t> protocol;  // UDP is watched only if given here, with a port; else TCP
 };
 
-// One connection's beginning.
+// The beginning of one connection.
 struct WatchedFlow {
   enum class Answer : std::uint8_t { kNone, kAccepted, kReset, kUnreachable };
 
@@ -38,30 +38,30 @@ struct WatchedFlow {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint8_t protocol = 0;
-  std::uint32_t in_link = 0;   // the request arrived by it; 0: it did not, so it is this host's own
-  std::uint32_t out_link = 0;  // the request left by it; 0: it did not
-  std::uint32_t requests = 0;  // the first and its retransmissions
+  std::uint32_t in_link = 0;   // the request arrived by it; 0: this host sent it
+  std::uint32_t out_link = 0;  // the request left by it; 0: it did not leave
+  std::uint32_t requests = 0;  // the first one and its retransmissions
   Answer answer = Answer::kNone;
-  bool answered_from_here = false;     // the answer was seen to leave, and not to arrive
-  std::uint32_t answered_by_link = 0;  // the answer left by it; 0: it did not
-  std::uint32_t asked_again = 0;       // requests after the answer had left: it did not get there
+  bool answered_from_here = false;     // the answer was seen leaving, but not arriving
+  std::uint32_t answered_by_link = 0;  // the answer left by it; 0: it did not leave
+  std::uint32_t asked_again = 0;       // requests after the answer left: the answer was lost
   std::uint8_t icmp_type = 0;          // of kUnreachable
   std::uint8_t icmp_code = 0;
-  std::optional<IpAddress> answered_by;       // of kUnreachable: who sent it
+  std::optional<IpAddress> answered_by;       // of kUnreachable: its sender
   std::chrono::microseconds last_request{0};  // since the watch began
 };
 
 struct WatchedPackets {
   std::chrono::microseconds lasted{0};
   std::vector<WatchedFlow> flows;
-  std::uint64_t flows_left_out = 0;  // beyond what is kept
+  std::uint64_t flows_left_out = 0;  // beyond the bound
   std::uint64_t packets_lost = 0;    // not read in time
-  bool ended_early = false;          // somebody did not want to wait
-  // Of what follows connections' first packets, where an address was asked about.
+  bool ended_early = false;          // the user ended it
+  // About packets after connections' first ones, if the question names an address.
   std::vector<StalledStream> stalled = {};
   std::vector<TooLong> too_long = {};
 
-  // Whether an answer would have come by now.
+  // Whether it has no answer, although one should have come by now.
   bool IsUnanswered(const WatchedFlow& flow) const {
     return flow.answer == WatchedFlow::Answer::kNone && lasted - flow.last_request >= std::chrono::milliseconds(500);
   }
@@ -74,7 +74,7 @@ class PacketLedger {
   explicit PacketLedger(WatchFilter filter) : filter_(filter) {}
 
   enum class Way : std::uint8_t { kArriving, kLeaving };
-  // `packet` begins at the IP header and may be cut.
+  // `packet` begins at the IP header and may be truncated.
   void Take(Bytes packet, Way way, std::uint32_t link, std::chrono::microseconds when);
 
   WatchedPackets Close(std::chrono::microseconds lasted, std::uint64_t packets_lost) const;
@@ -99,10 +99,10 @@ class PacketLedger {
   std::uint64_t left_out_ = 0;
 };
 
-// What the caller wants meanwhile; either may be empty.
+// The caller's callbacks; either may be empty.
 struct WatchMeanwhile {
-  std::function<bool()> is_over;  // whether to end now; asked at least twice a second
-  // Once a second: what was seen so far, and how long it still takes.
+  std::function<bool()> is_over;  // whether to end now; called at least twice a second
+  // Called once a second, with what was seen so far and the time left.
   std::function<void(const WatchedPackets&, std::chrono::milliseconds left)> tell;
 };
 

@@ -1,5 +1,5 @@
-// The kernel's filter for what follows a connection's first packet, and for ICMP that says a packet was too long: of
-// the addresses and the port that were asked about, and of nothing else. Pure.
+// The kernel's filter for packets after a connection's first one, and for ICMP messages that a packet was too long;
+// only for the addresses and the port in question. Pure.
 //
 // Sources: linux/filter.h; net/core/filter.c.
 #pragma once
@@ -13,15 +13,15 @@
 
 namespace conntally {
 
-// Whether so little is asked that all packets of it may be looked at.
+// Whether the question is narrow enough to look at all its packets.
 bool IsNarrow(const WatchFilter& filter);
 std::vector<sock_filter> StreamProgram(const WatchFilter& filter, std::uint32_t snap_bytes);
 
-// Of a packet that begins at its IP header. nullopt: it is none.
+// For a packet that begins at its IP header. nullopt: it is not a TCP segment.
 std::optional<StreamLedger::Segment> ReadSegment(Bytes packet);
 std::optional<TooLong> ReadTooLong(Bytes packet);
 
-// Whether it is of the asked traffic, in either direction.
+// Whether it belongs to the traffic in question, in either direction.
 bool IsAskedFor(const WatchFilter& filter, const StreamEnds& ends);
 
 }  // namespace conntally

@@ -1,6 +1,6 @@
-// What of a connection is not acknowledged, and how often it was sent: data that arrives here again and again and gets
-// no further is lost here, though the connection was accepted. And who says that a packet was too long for its way.
-// Pure; one owner.
+// Tracks a connection's unacknowledged data, and how often it was sent: data that arrives here repeatedly and gets no
+// further is lost here, although the connection was accepted. Also collects ICMP messages that a packet was too long
+// for its path. Pure; one owner.
 //
 // Sources: RFC 9293; RFC 1191 and RFC 8201.
 #pragma once
@@ -26,12 +26,12 @@ struct StreamEnds {
   StreamEnds Reversed() const { return {destination, source, destination_port, source_port}; }
 };
 
-// Data of one direction that nobody acknowledged.
+// Unacknowledged data of one direction.
 struct StalledStream {
-  StreamEnds ends;             // of the packets that stall: from who sends them
-  std::uint32_t in_link = 0;   // they arrived by it; 0: this host's own
-  std::uint32_t out_link = 0;  // they left by it; 0: they did not
-  std::uint32_t times = 0;     // the first and its repetitions
+  StreamEnds ends;             // of the stalled packets, in their direction
+  std::uint32_t in_link = 0;   // they arrived by it; 0: this host sent them
+  std::uint32_t out_link = 0;  // they left by it; 0: they did not leave
+  std::uint32_t times = 0;     // the first one and its retransmissions
   std::chrono::microseconds first{0};
 };
 
@@ -40,8 +40,8 @@ struct TooLong {
   StreamEnds ends;  // of the packet that was too long
   IpAddress said_by;
   IpAddress said_to;
-  std::uint32_t in_link = 0;   // it arrived by it; 0: this host's own
-  std::uint32_t out_link = 0;  // it left by it; 0: it did not
+  std::uint32_t in_link = 0;   // it arrived by it; 0: this host sent it
+  std::uint32_t out_link = 0;  // it left by it; 0: it did not leave
   std::uint32_t mtu = 0;
   std::uint32_t times = 0;
 };
@@ -63,7 +63,7 @@ class StreamLedger {
   void Take(const Segment& segment, bool leaving, std::uint32_t link, std::chrono::microseconds when);
   void Take(const TooLong& said, bool leaving, std::uint32_t link);
 
-  // What was sent at least twice, or has waited for half a second.
+  // Data that was sent at least twice, or has waited for half a second.
   std::vector<StalledStream> Stalled(std::chrono::microseconds now) const;
   std::vector<TooLong> too_long() const;
   std::uint64_t left_out() const { return left_out_; }

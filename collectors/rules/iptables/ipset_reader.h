@@ -1,5 +1,4 @@
-// Reads ipsets: the names of those that rules refer to, and the addresses in them with their counters. Only requests
-// that list.
+// Reads ipsets: the names of those that rules use, and their addresses and counters. Sends only list requests.
 //
 // Threads: one owner, which has entered the network namespace to be read. The decoder is pure.
 //
@@ -17,14 +16,14 @@
 
 namespace conntally {
 
-// One message of a listing. Sets whose elements are more than an address (or a prefix) have none here and are not
+// Decodes one message of a listing. A set whose elements are more than an address or prefix gets no elements and is not
 // `complete`.
 std::optional<AddressSet> DecodeIpset(Bytes message);
 
-// Puts names in the place of indexes in the conditions of the rules. True when there is an ipset in any of them.
+// Replaces indexes by names in the rules' conditions. True if any of them uses an ipset.
 bool NameIpsets(Ruleset& ruleset);
 
-// All of them; elements beyond `elements_max` are left out, and their sets not `complete`.
+// All ipsets; elements beyond `elements_max` are omitted, and their sets are not `complete`.
 Result<std::vector<AddressSet>> ReadIpsets(std::size_t elements_max);
 
 }  // namespace conntally

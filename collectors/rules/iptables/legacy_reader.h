@@ -1,5 +1,5 @@
-// Reads the legacy tables (iptables or ip6tables) that exist already. Asking the kernel for one that does not exist
-// would create it, and with it a hook that every packet passes: so only those are asked for that the kernel lists.
+// Reads the existing legacy tables (iptables or ip6tables). A request for a missing table would create it, and with it
+// a hook that every packet passes. So it requests only tables that the kernel lists.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -20,8 +20,8 @@
 
 namespace conntally {
 
-// Whether some namespace may have legacy tables of the family, by `modules`, which is /proc/modules and readable by
-// all. False only when it is certain: ip_tables is a module, so each table is one, too, and none is loaded.
+// Whether some namespace may have legacy tables of the family, by /proc/modules, which everybody may read. False only
+// if it is certain: ip_tables is a module, so each table is one too, and none is loaded.
 bool MayHaveLegacyTables(std::istream& modules, RuleFamily family);
 
 class LegacyReader {
@@ -38,11 +38,11 @@ class LegacyReader {
     LegacyInfo info{};
     std::vector<std::byte> entries;
   };
-  // A table as it was when it last changed.
+  // A table at its last change.
   struct KnownTable {
     Blob blob;                               // its counters zeroed
-    std::vector<std::size_t> all_counters;   // offsets of them
-    std::vector<std::size_t> rule_counters;  // of the rules of the ruleset's part that is this table
+    std::vector<std::size_t> all_counters;   // their offsets
+    std::vector<std::size_t> rule_counters;  // offsets for the rules of this table in the ruleset
     std::vector<std::optional<std::size_t>> policy_counters;
   };
 
@@ -55,7 +55,7 @@ class LegacyReader {
   const RuleBackend backend_;
   const RuleFamily family_;
   FileDescriptor socket_;
-  std::map<std::string, KnownTable> known_;  // by name; the ruleset holds them in this order
+  std::map<std::string, KnownTable> known_;  // by name; in the ruleset's order
   std::shared_ptr<const Ruleset> ruleset_;
   std::uint32_t generation_ = 0;
 };

@@ -1,4 +1,4 @@
-// The structures of xtables' matches and targets, out of bytes that may be cut short. Pure; any thread.
+// Reads the structures of xtables' matches and targets from bytes that may be truncated. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace conntally {
 
-// nullopt when there are too few.
+// nullopt if there are too few bytes.
 template <typename T>
 std::optional<T> ReadXt(Bytes info) {
   if (info.size() < sizeof(T)) return std::nullopt;
@@ -20,13 +20,13 @@ std::optional<T> ReadXt(Bytes info) {
   return value;
 }
 
-// Up to its NUL, if it has one.
+// The text up to its NUL, if it has one.
 template <std::size_t kSize>
 std::string XtText(const char (&text)[kSize]) {
   return std::string(text, strnlen(text, kSize));
 }
 
-// Of an in_addr, an in6_addr, or a union of both.
+// From an in_addr, an in6_addr, or a union of both.
 inline IpAddress XtAddress(const void* raw, Family family) {
   IpAddress address;
   address.family = family;

@@ -1,5 +1,5 @@
-// xtables' matches that limit connections or rates: what they allow is added to the rule's limits. False: not
-// understood. Pure; any thread.
+// Decodes xtables' matches that limit connections or rates, and adds their limits to the rule. False: not understood.
+// Pure; any thread.
 //
 // Source: linux/netfilter/xt_connlimit.h, xt_limit.h, xt_hashlimit.h.
 #pragma once

@@ -1,4 +1,4 @@
-// What iptables' NAT targets make of addresses and ports, from the kernel's own structures. Pure; any thread.
+// Decodes how iptables' NAT targets translate addresses and ports, from the kernel's structures. Pure; any thread.
 //
 // Sources: linux/netfilter/nf_nat.h; net/netfilter/xt_nat.c, xt_MASQUERADE.c, xt_REDIRECT.c, xt_NETMAP.c.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace conntally {
 
-// `name` is DNAT, SNAT, MASQUERADE, REDIRECT, or another, of which the kind is kOther.
+// `name` is DNAT, SNAT, MASQUERADE or REDIRECT; any other gives kOther.
 NatTarget DecodeXtNat(std::string_view name, std::uint32_t revision, Bytes info, RuleFamily family);
 
 }  // namespace conntally

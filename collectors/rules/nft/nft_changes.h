@@ -1,22 +1,21 @@
-// What nftables' rules counted that a dump shows no more, from the notifications of the group NFNLGRP_NFTABLES.
+// The counts of nftables' rules that no dump shows any more, from the notifications of the group NFNLGRP_NFTABLES.
 //
-// The protocol. A dump holds the counters of one generation. The kernel tells each transaction's messages in order,
-// then its generation (NFT_MSG_NEWGEN). So between two dumps, of generations A and B, the transactions A < g <= B are
-// taken in, those that come late (g <= A) are left out, and those past B wait for the next dump. Handles begin anew
-// with their table, so which rule a handle means is told by the order alone: the first DELRULE of a handle after a dump
-// is of the rule in that dump, later ones are of rules that came and went since. Rules are told whole when they go,
-// with the final values: a commit has taken them out of the packets' way before (measured: 1.5 million packets through
-// 65 reloads, none lost).
+// The protocol. A dump has the counters of one generation. The kernel sends each transaction's messages in order, then
+// its generation (NFT_MSG_NEWGEN). So between two dumps, of generations A and B, the transactions A < g <= B count,
+// late ones (g <= A) are ignored, and those after B wait for the next dump. Handles start again with their table, so
+// only the order tells which rule a handle means: the first DELRULE of a handle after a dump is for the rule in that
+// dump, later ones are for rules created since. A deleted rule is reported completely, with its final values, since the
+// commit has removed it from the packet path before (measured: 1.5 million packets through 65 reloads, none lost).
 //
-// A NEWRULE tells what a counter began with: packets that came during the commit, or what a restore wrote
-// (rule_counters.h tells them apart). A rule that came and went is known by the same bytes as its text (TextKey); to
-// know its anonymous sets by their elements, these are followed, too.
+// A NEWRULE has the counter's initial value: packets during the commit, or the value that a restore wrote (see
+// rule_counters.h). A rule that came and went is identified by the same bytes as its text (TextKey); for that, the
+// elements of its anonymous sets are followed too.
 //
-// Not told, so what they counted since the last dump is lost with them: named counters, policies, elements of sets.
-// After a loss (NoteLoss) what is told is still credited, but nothing is known of rules' beginnings until the next
+// Named counters, policies and elements of sets are not reported, so their counts since the last dump are lost with
+// them. After a loss (NoteLoss), reported counts are still credited, but initial values are unknown until the next
 // dump.
 //
-// Pure: of messages. Threads: one owner.
+// Pure: depends only on messages. Threads: one owner.
 //
 // Source: net/netfilter/nf_tables_api.c (nf_tables_commit, nf_tables_rule_notify, nf_tables_gen_notify).
 #pragma once
@@ -42,31 +41,30 @@ class NftChanges {
   static constexpr std::size_t kPassedMax = 65'536;        // different rules that came and went
   static constexpr std::size_t kTransactionMax = 262'144;  // rules of one transaction: 30 MB
   static constexpr std::size_t kSetBytesMax = 4U << 20U;   // of anonymous sets' elements
-  static constexpr std::size_t kChangedSetsMax = 4096;     // from there on all named sets count as changed
+  static constexpr std::size_t kChangedSetsMax = 4096;     // beyond it all named sets count as changed
 
-  // From here on: what becomes of these rules after this generation.
+  // Starts following these rules from this generation.
   void Begin(std::shared_ptr<const Ruleset> ruleset, std::uint32_t generation);
 
-  // One message of the group, in the order in which they came. A transaction past the generation `until`, where it is
-  // given, is left out.
+  // Takes one message of the group, in order. Ignores a transaction after the generation `until`, if given.
   void Note(Bytes message, std::optional<std::uint32_t> until = std::nullopt);
-  // Messages did not come, or one that should have did not.
+  // Call it when messages were lost.
   void NoteLoss();
 
   bool listens() const { return before_ != nullptr; }
   bool lost() const { return lost_; }
-  // Of the last transaction that was taken in, or of the dump.
+  // Of the last transaction counted, or of the dump.
   std::uint32_t generation() const { return generation_; }
-  // Whether nobody made, deleted or changed a named set since the dump, nor an element of it. Packets and time may
-  // have.
+  // Whether nobody has created, deleted or changed the named set or an element of it since the dump. Packets and time
+  // may have.
   bool StandsAsRead(const NftSetContents::key_type& place) const;
-  // By texts' keys, of rules that came and went.
+  // Whether a rule that came and went has this text key.
   bool Awaits(const std::string& text_key) const { return passed_.contains(text_key); }
 
-  // Up to the dump of `now`. `texts` by TextKey.
+  // The changes up to the dump of `now`. `texts` by TextKey.
   RuleChanges Take(const Ruleset& now, const std::unordered_map<std::string, std::string>& texts);
 
-  // Rules for which there was no room.
+  // Rules without room.
   std::uint64_t turned_away() const { return turned_away_; }
 
  private:
@@ -87,7 +85,7 @@ class NftChanges {
     RuleCounter counter;
     RuleFamily family = RuleFamily::kIp;
     std::string chain = {};
-    std::string text_key = {};  // of a deleted one that had come since the dump
+    std::string text_key = {};  // of a deleted rule that was created since the dump
   };
   struct KnownRule {
     std::size_t index;
@@ -120,14 +118,14 @@ class NftChanges {
   std::vector<std::pair<RuleFamily, std::string>> tables_;  // Place::table is an index
   std::uint32_t last_table_ = 0;
   std::unordered_map<Place, KnownRule, PlaceHash> known_;
-  std::vector<Change> transaction_;  // until its generation is told
+  std::vector<Change> transaction_;  // until its generation is known
   std::vector<std::optional<RuleCounter>> finals_;
-  std::unordered_map<Place, RuleCounter, PlaceHash> begun_;      // those that did not begin with zero
-  std::unordered_map<std::string, RuleChanges::Passed> passed_;  // by TextKey; their texts are not filled in
+  std::unordered_map<Place, RuleCounter, PlaceHash> begun_;      // rules that did not begin at zero
+  std::unordered_map<std::string, RuleChanges::Passed> passed_;  // by TextKey; without texts
 
-  std::map<SetPlace, FollowedSet> sets_;  // anonymous ones, made since the dump
+  std::map<SetPlace, FollowedSet> sets_;  // anonymous ones, created since the dump
   std::set<SetPlace> changed_sets_;       // named ones
-  NftSetContents contents_;               // of those that were asked for
+  NftSetContents contents_;               // of requested sets
   std::size_t set_bytes_ = 0;
 };
 

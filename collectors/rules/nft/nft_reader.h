@@ -1,8 +1,7 @@
-// Reads nftables' rules and their counters from the kernel. While the ruleset's generation stays, a read walks one dump
-// of the rules for their counters and nothing else; when it changes, everything is read anew, and texts are asked for
-// only of rules that were not there before. Every request reads: none resets a counter. What changes between two
-// readings is told by the kernel meanwhile (nft_watch.h): Follow takes it up, often enough that a burst of it fits the
-// socket's buffer.
+// Reads nftables' rules and their counters from the kernel. While the ruleset's generation is unchanged, a reading
+// walks one dump of the rules only for their counters. When it changes, everything is read again, but texts only for
+// new rules. Requests only read; none resets a counter. The kernel reports changes between two readings (nft_watch.h):
+// call Follow often enough that a burst of them fits into the socket's buffer.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -34,22 +33,22 @@ class NftReader {
  public:
   static constexpr std::size_t kRulesMax = 262'144;
   static constexpr std::size_t kElementsMax = 1'048'576;   // over all sets
-  static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set of other keys than addresses
+  static constexpr std::size_t kNamedElementsMax = 8'192;  // of a named set whose keys are not addresses
 
-  // Which elements of sets of addresses are read this time. Elsewhere those stand that were read before: a set that was
-  // never read, or not since it was changed, is not `complete`.
+  // Which elements of address sets are read this time. The others keep their last elements; a set that was never read,
+  // or not since it changed, is not `complete`.
   struct Elements {
     bool read = true;
-    bool with_counters = true;  // also of sets of which nothing but the counters changes
-    std::stop_token stop = {};  // large sets take seconds: then the reading is given up
+    bool with_counters = true;  // also those of sets in which only counters change
+    std::stop_token stop = {};  // large sets take seconds: a stop abandons the reading
   };
-  // Counters and rules of one generation, or what failed.
+  // The rules and counters of one generation, or the failure.
   BackendReading Read(const Elements& elements);
   BackendReading Read() { return Read(Elements()); }
-  // What the last reading took for such elements.
+  // The CPU time of the last reading for these elements.
   std::chrono::nanoseconds elements_cpu() const { return elements_cpu_; }
 
-  // Takes up what the kernel told since. To be called some times a second between readings.
+  // Processes the kernel's notifications. Call it some times a second between readings.
   void Follow() { watch_.Follow(); }
 
   // Notifications of changes that were lost.
@@ -62,15 +61,15 @@ class NftReader {
     std::string name;
     bool intervals;
     std::size_t index = 0;  // in the list of sets
-    bool pending = false;   // not read yet, or not since it was changed
+    bool pending = false;   // not read yet, or not since it changed
     bool changes = false;   // by packets or time
-    bool counts = false;    // by element
+    bool counts = false;    // its elements have counters
   };
-  // What holds for a generation.
+  // What is valid for a generation.
   struct Known {
     std::uint32_t generation = 0;
     std::shared_ptr<const Ruleset> ruleset;
-    std::vector<std::string> objects;     // by rule: family, table and name of its named counter, or nothing
+    std::vector<std::string> objects;     // by rule: family, table and name of its named counter, or empty
     std::vector<std::size_t> counted_at;  // by rule: NftRuleCount::at
     bool has_objects = false;
     bool has_policy_counters = false;
@@ -81,7 +80,7 @@ class NftReader {
 
   Result<BackendReading> TryRead();
   Result<std::uint32_t> Generation();
-  // nullopt: the ruleset is no more what is known.
+  // nullopt: the ruleset has changed.
   Result<std::optional<BackendReading>> Refresh();
   Status Rebuild(std::uint32_t generation);
   Status ReadChains(Ruleset& ruleset);
@@ -89,7 +88,7 @@ class NftReader {
   Status ReadSets();
   void TakeOver(SetToRead& set, AddressSet& named);
   Status RefreshSets();
-  // Whether rules have to be decoded anew, now that it is known which sets they fill.
+  // Whether rules must be decoded again, now that it is known which sets they fill.
   bool FollowUpdates(const Ruleset& ruleset);
   Status ReadElements(const SetToRead& set, std::vector<AddressSet>& sets);
   Result<std::vector<NftSetContent::Element>> DumpElements(RuleFamily family, const std::string& table,
@@ -104,17 +103,17 @@ class NftReader {
   std::optional<Known> known_;
   Elements elements_;
   std::chrono::nanoseconds elements_cpu_{};
-  // Of the last generation: sets of addresses, those that are to be read, and those whose elements count.
+  // Of the last generation: address sets, those still to be read, and those whose elements have counters.
   std::shared_ptr<const std::vector<AddressSet>> sets_known_;
   std::set<NftSetContents::key_type> pending_, counted_;
   std::size_t elements_read_ = 0;
-  bool catch_all_ = false;  // in the set that was read last
+  bool catch_all_ = false;  // in the last set read
 
   // While rebuilding.
   Known building_;
   NftSetContents contents_;
   std::vector<std::string> keys_;                       // by rule: what its text depends on
-  std::unordered_map<std::string, std::string> texts_;  // by such keys, of the last generation
+  std::unordered_map<std::string, std::string> texts_;  // by these keys, of the last generation
 };
 
 }  // namespace conntally

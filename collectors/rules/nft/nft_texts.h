@@ -1,4 +1,4 @@
-// Which text belongs to which nftables rule. Texts that are not known are asked for (rule_texts.h), table by table.
+// Assigns texts to nftables rules. Unknown texts are requested (rule_texts.h), table by table.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@
 
 namespace conntally {
 
-// All that a rule's text depends on, as bytes: its place, its expressions without counters, the elements of its
+// Everything that a rule's text depends on, as bytes: its place, its expressions without counters, the elements of its
 // anonymous sets.
 std::string TextKey(const NftRule& rule, const NftSetContents& sets);
 
-// Fills in the texts of all rules. `keys` are those of the rules, by index; `known` the texts of keys met before. Rules
-// whose text cannot be had get one that says so and is the same as long as the rule is.
+// Fills in the texts of all rules. `keys` are the rules' keys, by index; `known` has the texts of earlier keys. If a
+// text cannot be read, the rule gets a text that says so and is stable as long as the rule is.
 void AssignNftTexts(Ruleset& ruleset, const std::vector<std::string>& keys,
                     const std::unordered_map<std::string, std::string>& known);
 

@@ -1,7 +1,7 @@
-// The subscription to nftables' notifications, which NftChanges makes sense of.
+// The subscription to nftables' notifications, which NftChanges interprets.
 //
-// Bounded: what finds no room in the socket's buffer is lost, counted, and NftChanges knows it. A ruleset of 10,000
-// rules that is loaded anew comes as some 2,000 datagrams of 3.7 KB; taking them up costs about 10 ms of CPU.
+// Bounded: notifications without room in the socket's buffer are lost and counted, and NftChanges is told. Loading a
+// ruleset of 10,000 rules again sends some 2,000 datagrams of 3.7 KB; processing them takes about 10 ms of CPU.
 //
 // Threads: one owner, which has entered the network namespace to be watched.
 //
@@ -23,23 +23,23 @@ namespace conntally {
 class NftWatch {
  public:
   static constexpr std::uint32_t kReceiveBufferBytes = 16U << 20U;
-  static constexpr unsigned kDatagramsAtOnce = 8'192;  // of which one Follow takes no more
+  static constexpr unsigned kDatagramsAtOnce = 8'192;  // at most in one Follow
 
-  // Where it cannot be had there is none: what rules counted after a reading is then lost with them. Tried again with
-  // each call.
+  // If the subscription fails, there is none: then counts since the last reading are lost with deleted rules. Each call
+  // tries again.
   void Open();
 
-  // Takes up what the kernel told since, without waiting. Everything then is of no later generation than one that is
-  // asked for after it.
+  // Processes the kernel's notifications, without waiting. They are of no later generation than one that is read
+  // afterwards.
   void Follow();
 
-  // Up to the generation that was just read, which the kernel may be about to tell, and no further.
+  // Processes notifications up to the generation just read, which the kernel may still be sending, but no later ones.
   void CatchUp(std::uint32_t generation);
 
   void Begin(std::shared_ptr<const Ruleset> ruleset, std::uint32_t generation);
   NftChanges& changes() { return changes_; }
 
-  // Since the beginning: datagrams, and rules that a bound turned away.
+  // Since the start: lost datagrams, and rules that a bound turned away.
   std::uint64_t lost() const { return lost_ + changes_.turned_away(); }
 
  private:

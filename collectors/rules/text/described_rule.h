@@ -1,6 +1,6 @@
-// A legacy rule's text in iptables' manner from what conntally itself understands of it: for where iptables-legacy-save
-// is not installed, or may not open the raw socket that it wants (CAP_NET_RAW). What is not understood is shown as a
-// digest of the entry, so that the text is the same as long as the rule is, and no other rule's. Pure; any thread.
+// A legacy rule's text in iptables' syntax, from what conntally itself decodes: used if iptables-legacy-save is not
+// installed, or may not open its raw socket (CAP_NET_RAW). Parts that are not understood appear as a digest of the
+// entry, so that the text is stable and unique to the rule. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace conntally {
 
-// `entry` is the kernel's own form of the rule, counters zeroed.
+// `entry` is the kernel's form of the rule, with zero counters.
 std::string DescribeLegacyRule(const Rule& rule, Bytes entry);
 
 }  // namespace conntally

@@ -1,11 +1,11 @@
-// The rules' texts as the firewall's own tools print them, counters left out, so that equal rules have equal texts.
+// The rules' texts as the firewall's own tools print them, without counters, so that equal rules have equal texts.
 //
 // Native nftables rules: libnftables, in this process. Rules of iptables-nft and of the legacy tables: only iptables'
-// own code prints them as they were typed, it prints to stdout and may exit, so it runs as a process of its own
-// (iptables-nft-save and its kin, which only read). Both are slow and used only for rules whose text is not yet known,
-// never for a poll of counters.
+// own code prints them as they were typed. It prints to stdout and may exit, so it runs as a separate process
+// (iptables-nft-save and the like, which only read). Both are slow, and used only for rules with unknown text, never
+// for a poll of counters.
 //
-// The parsers are pure. The others ask in the calling thread's network namespace; one thread at a time.
+// The parsers are pure. The others read the calling thread's network namespace; one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ using SaveTexts = std::map<std::pair<std::string, std::string>, std::vector<std:
 std::map<std::string, NftTexts> ParseNftListing(std::string_view listing);
 SaveTexts ParseSaveListing(std::string_view listing);
 
-// Of a family, by table.
+// The texts of a family, by table.
 Result<std::map<std::string, NftTexts>> ListNftTables(RuleFamily family);
 
 enum class SaveTool : std::uint8_t { kIptablesNft, kIp6tablesNft, kIptablesLegacy, kIp6tablesLegacy };

@@ -1,5 +1,5 @@
-// Another program's output. It runs in the calling thread's network namespace, with the daemon's privileges, no
-// arguments, and nothing to read. Blocks; any thread.
+// Runs another program and reads its output. It runs in the calling thread's network namespace, with the daemon's
+// privileges, without arguments or input. Blocks; any thread.
 #pragma once
 
 #include <chrono>
@@ -12,11 +12,11 @@ namespace conntally {
 
 struct OutputBounds {
   std::size_t bytes_max;
-  std::chrono::milliseconds patience;  // then it is killed
+  std::chrono::milliseconds patience;  // after this time it is killed
 };
 
-// What `program` of the system's folders (/usr/sbin, /sbin, /usr/bin, /bin) writes to its standard output, if it exits
-// with 0. ENOENT: there is no such program.
+// The standard output of `program` in /usr/sbin, /sbin, /usr/bin or /bin, if it exits with 0. ENOENT: there is no such
+// program.
 Result<std::string> OutputOf(const std::string& program, const OutputBounds& bounds);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// How packets get from chain to chain within one ruleset: the jumps into each, the ways that lead to one, and which
-// rules packets do not come back from. Pure; one thread at a time.
+// How packets get from chain to chain within one ruleset: the jumps into each chain, the paths that lead to it, and
+// which rules packets do not return from. Pure; one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -14,14 +14,14 @@
 
 namespace conntally {
 
-inline constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE; the legacy tables allow more, which nobody uses
+inline constexpr int kJumpsMax = 16;  // NFT_JUMP_STACK_SIZE; legacy tables allow more, which is not used in practice
 
 class ChainGraph {
  public:
-  // The ruleset outlives it.
+  // The ruleset must outlive it.
   explicit ChainGraph(const Ruleset& ruleset);
 
-  // nullptr: there is none.
+  // nullptr: no such chain.
   const RuleChain* Find(RuleFamily family, std::string_view table, std::string_view name) const;
 
   // A rule that sends packets into a chain.
@@ -32,16 +32,16 @@ class ChainGraph {
   };
   const std::vector<Entrance>& EntrancesOf(const RuleChain& chain) const;
 
-  // Whether a packet that the rule matches may leave the chain without being dropped. It then skips the rules after it.
+  // Whether a packet that the rule matches may leave the chain without being dropped; it then skips the later rules.
   bool LetsGo(const Rule& rule) const { return LetsGo(rule, rule.verdict, rule.jump_target, 0); }
   bool LetsGo(const Rule& rule, const MappedVerdict& mapped) const {
     return LetsGo(rule, mapped.verdict, mapped.jump_target, 0);
   }
 
-  // What a packet has that a verdict map sends there; nullptr when the map's key is not understood.
+  // The conditions for packets that a verdict map sends there; nullptr if the map's key is not understood.
   static const std::vector<RuleCondition>* ConditionsOf(const Rule& rule, const MappedVerdict& mapped);
 
-  // The way from outside into a chain, backwards, as far as there is one way only.
+  // The path from outside into a chain, backwards, as far as it is the only one.
   struct Way {
     enum class From : std::uint8_t { kHook, kSeveralChains, kNowhere };
     std::vector<const Entrance*> entrances;
@@ -49,8 +49,9 @@ class ChainGraph {
   };
   Way OnlyWayTo(const RuleChain& chain) const;
 
-  // What is to be said of a chain from all ways that lead to it: of a base chain `at_hook`, of any other `join` of what
-  // `extend(entrance, of the entrance's chain)` says, of one that nothing leads to `nothing`. `known` keeps it.
+  // Computes a value for a chain over all paths that lead to it: `at_hook` for a base chain; for any other chain,
+  // `join` over `extend(entrance, value of the entrance's chain)`; `nothing` for a chain without entrances. `known`
+  // caches values.
   template <typename Value, typename Extend, typename Join>
   Value OverAllWaysTo(const RuleChain& chain, const Value& at_hook, const Value& nothing, const Extend& extend,
                       const Join& join, std::map<const RuleChain*, Value>& known, int depth = 0) const {
@@ -71,7 +72,7 @@ class ChainGraph {
   using ChainKey = std::tuple<RuleFamily, std::string_view, std::string_view>;
   const Ruleset& ruleset_;
   std::map<ChainKey, const RuleChain*> chains_;
-  mutable std::optional<std::map<const RuleChain*, std::vector<Entrance>>> entrances_;  // once they are asked for
+  mutable std::optional<std::map<const RuleChain*, std::vector<Entrance>>> entrances_;  // computed on demand
 };
 
 }  // namespace conntally

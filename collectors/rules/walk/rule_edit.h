@@ -1,5 +1,5 @@
-// What a reading would be after a command that adds or deletes a rule: commands are tried on it before they are shown.
-// Pure; any thread.
+// The rules after a command that adds or deletes a rule: commands are tried on them before they are shown. Pure; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ struct RuleEdit {
   enum class Kind : std::uint8_t { kInsert, kAppend, kDelete };
   Kind kind = Kind::kInsert;
   ChainRef chain;
-  RuleRef at;  // of kInsert: the rule that it stands before; of kDelete: the one that goes
-  Rule rule;   // that is added
+  RuleRef at;  // kInsert: the rule to insert before; kDelete: the rule to delete
+  Rule rule;   // kInsert: the new rule
 };
 
-// Indexes of rules behind the place shift by one; those of chains stay.
+// Indexes of rules after the place shift by one; those of chains stay.
 FirewallReading Edited(const FirewallReading& reading, const RuleEdit& edit);
 
 }  // namespace conntally

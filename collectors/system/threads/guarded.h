@@ -1,4 +1,4 @@
-// Data that only its lock opens: instead of a mutex and a comment about what it is for.
+// Data that can be accessed only under its lock.
 //
 //   Guarded<std::string> failure;
 //   failure.Lock()->clear();                       // for this statement
@@ -22,7 +22,7 @@ class Guarded {
     Access(std::mutex& mutex, Data& data) : lock_(mutex), data_(data) {}
     Data& operator*() const { return data_; }
     Data* operator->() const { return &data_; }
-    std::unique_lock<std::mutex>& lock() const { return lock_; }  // to wait with; what was read before may be otherwise
+    std::unique_lock<std::mutex>& lock() const { return lock_; }  // to wait with; the data may have changed afterwards
 
    private:
     mutable std::unique_lock<std::mutex> lock_;

@@ -1,5 +1,4 @@
-// Reads a file that somebody named, and so may be anything: a pipe nobody writes to, a device without an end. Any
-// thread.
+// Reads a file that a user named and that may be anything: a pipe without a writer, an endless device. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +8,9 @@
 
 namespace conntally {
 
-// Whole. /dev/null is an empty file, as people mean it. What else is no regular file, or longer than `bytes_max`, is an
-// error, and so is what its file system, over a network perhaps, has not handed over within a second: a thread of its
-// own waits for that, and a few such threads at most. The error says why, without the path.
+// The whole file. /dev/null counts as an empty file. An error if it is not a regular file, longer than `bytes_max`, or
+// if its file system, perhaps over a network, does not deliver it within a second; a separate thread waits for that,
+// and there are only a few such threads. The error says why, without the path.
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_max);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// Threads of ours: where the system refuses one, the reason is told, and none dies of an exception. Any thread.
+// Threads that report why the system refuses one, and that survive exceptions. Any thread.
 #pragma once
 
 #include <functional>
@@ -12,23 +12,23 @@ namespace conntally {
 
 using Failed = std::function<void(const Error&)>;
 
-// Until `run` returns. When it throws, for want of memory above all, `failed` is told, or by default the log, and `run`
-// is called anew a second later.
+// Calls `run` until it returns. If it throws, mostly for lack of memory, reports that to `failed`, by default the log,
+// and calls `run` again a second later.
 void KeepRunning(const char* name, const std::function<void()>& run, const Failed& failed = {});
 
-// KeepRunning on a thread of this name, of 15 bytes at most. Throws std::system_error, with what was being done, when
-// the system has no thread to give.
+// KeepRunning on a thread of this name, of at most 15 bytes. Throws std::system_error, with what was being done, if no
+// thread can be started.
 std::thread StartThread(const char* name, std::function<void()> run, Failed failed = {});
 
-// An eventfd, to be waited for beside sockets. Throws std::system_error when the system has none to give.
+// An eventfd, to wait for together with sockets. Throws std::system_error if none can be created.
 FileDescriptor MakeEvent();
 
-// What `run` throws, as an error.
+// Calls `run`, and returns its exception as an error.
 Status Caught(const std::function<void()>& run);
 
-// One thread and the one way to end it: Stop is seen by who asks the token, by who waits on a
-// std::condition_variable_any with it, and by who waits for sockets, where stop_fd becomes readable. The last member of
-// its owner, so that nothing goes before the thread. Start and Stop on the owner's thread.
+// One thread, and the one way to end it: Stop sets the token, wakes a std::condition_variable_any that waits with it,
+// and makes stop_fd readable for a thread that waits for sockets. Make it the last member of its owner, so that it is
+// destroyed first. Start and Stop on the owner's thread.
 class Worker {
  public:
   using Run = std::function<void(const std::stop_token&)>;
@@ -38,9 +38,9 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // As StartThread; `run` returns soon after it was told to stop. Once.
+  // Like StartThread; `run` must return soon after a stop. Call it once.
   void Start(const char* name, Run run, Failed failed = {});
-  // Waits for the end. Again, or without Start: nothing.
+  // Stops the thread and waits for its end. Does nothing if called again, or without Start.
   void Stop();
 
   bool started() const { return thread_.joinable(); }

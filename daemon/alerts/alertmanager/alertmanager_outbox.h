@@ -1,17 +1,16 @@
-// What one Alertmanager has yet to be told. Not a queue of messages but the difference between what is and what it
-// knows: however long it is away, what it gets when it is back is what holds then, once.
+// What one Alertmanager must still be told. It is not a queue of messages, but the difference between the present
+// alerts and those that the Alertmanager knows: after an outage of any length, it gets each alert once, as it is then.
 //
-//   fires               told at once, then again each kResendAfter, valid for kValidFor and the alert's own `for`:
-//   should the daemon die,
-//                       its alerts end by themselves; should it start anew, it has told again before they do
-//   no longer fires     told with the time of its end, once, and then forgotten
-//   came and went while the Alertmanager was away
-//                       told as firing, and kSeenFor later as ended, else nobody would ever hear of it
-//   inhibited           not told, but what was told before is kept alive: it has not ended
+//   fires               sent at once, then again every kResendAfter, valid for kValidFor and the alert's own `for`:
+//                       if the daemon dies, its alerts end by themselves; if it restarts, it sends them before that
+//   no longer fires     sent once with the time of its end, then forgotten
+//   began and ended while the Alertmanager was away
+//                       sent as firing, and kSeenFor later as ended, or nobody would ever hear of it
+//   inhibited           not sent, but an alert that was sent before is kept alive: it has not ended
 //
-// The end of the process is no end of an alert. Failures are followed by pauses that double up to kPauseMax; an alert
-// that the Alertmanager refuses by itself is left alone for kRefusedFor. Bounded: kEntriesMax; what is given up for
-// want of room is counted.
+// The end of the process does not end an alert. After failures the pause doubles, up to kPauseMax; an alert that the
+// Alertmanager refuses is not sent again for kRefusedFor. Bounded by kEntriesMax; alerts given up for lack of room are
+// counted.
 //
 // Pure. Threads: one owner.
 #pragma once
@@ -33,7 +32,7 @@ class AlertmanagerOutbox {
   static constexpr std::chrono::seconds kValidFor{240};
   static constexpr std::chrono::minutes kValidForExtraMax{30};
   static constexpr std::chrono::seconds kSeenFor{60};
-  static constexpr std::chrono::minutes kWorthTellingFor{15};  // of an alert that came and went untold
+  static constexpr std::chrono::minutes kWorthTellingFor{15};  // for an alert that began and ended unsent
   static constexpr std::chrono::milliseconds kPauseMin{1000};
   static constexpr std::chrono::seconds kPauseMax{30};
   static constexpr std::chrono::minutes kRefusedFor{15};
@@ -46,18 +45,18 @@ class AlertmanagerOutbox {
   };
   using Labels = std::map<std::string, std::string>;
 
-  // Takes in what there is now. `external` are labels that each alert gets besides its own.
+  // Takes the present alerts. `external` are labels added to each alert.
   void Update(const AlertList& alerts, const Labels& external, Moment now);
 
-  // The next message: the body for POST /api/v2/alerts, and what it tells. Nullopt: nothing is due.
+  // The next message: the body for POST /api/v2/alerts, and the keys of its alerts. nullopt: nothing is due.
   struct Message {
     std::string body;
     std::vector<std::string> keys;
-    std::vector<bool> ends;  // by key: tells its end
+    std::vector<bool> ends;  // by key: whether it reports the end
     std::chrono::steady_clock::time_point composed;
   };
   std::optional<Message> Next(Moment now);
-  // Ends alone, whatever the pause: for the last moments of the process.
+  // Only ends, regardless of the pause: for shutdown.
   std::optional<Message> NextEnds(Moment now);
 
   void Delivered(const Message& message, Moment now);
@@ -75,12 +74,12 @@ class AlertmanagerOutbox {
     AlertTime fired{};
     std::chrono::milliseconds valid_for{0};
     bool inhibited = false;
-    bool here = false;         // fires, as of the last update
-    std::optional<Time> told;  // as firing, the last time
+    bool here = false;         // firing at the last update
+    std::optional<Time> told;  // last sent as firing
     std::optional<Time> ended;
     AlertTime ended_wall{};
-    bool refused = false;  // by itself, and not taken since
-    Time not_before{};     // since it was
+    bool refused = false;  // this alert was refused, and not accepted since
+    Time not_before{};     // not sent before, because it was refused
   };
 
   enum class Due { kNo, kFires, kEnded };

@@ -1,7 +1,7 @@
-// The push to Alertmanagers: one thread that keeps each of them, on its own, told of what fires
-// (alertmanager_outbox.h). One that is slow or away holds up neither the others nor anybody who calls Update.
+// The push to Alertmanagers: one thread sends each of them, independently, the firing alerts (alertmanager_outbox.h). A
+// slow or unreachable one delays neither the others nor the callers of Update.
 //
-// Threads: Start and Stop on the owner's; the rest on any.
+// Threads: Start and Stop on the owner's; all others on any.
 #pragma once
 
 #include <chrono>
@@ -25,14 +25,14 @@ class AlertmanagerPush {
   AlertmanagerPush& operator=(const AlertmanagerPush&) = delete;
 
   void Start();
-  // Tells what has ended, for kFarewell at most, and nothing of what has not.
+  // Sends the alerts that have ended, for at most kFarewell; the others stay.
   void Stop();
 
-  // What there is now, and whom to tell of it. Returns at once.
+  // The present alerts, and the Alertmanagers to send them to. Returns at once.
   void Update(AlertList alerts, const Config::Alertmanager& config);
 
   std::vector<NotificationFigures> figures() const;
-  // Alerts that were given up.
+  // Alerts given up for lack of room.
   std::uint64_t given_up() const;
 
  private:
@@ -52,7 +52,7 @@ class AlertmanagerPush {
   std::unique_ptr<Multi> multi_;
   std::thread thread_;
 
-  mutable std::mutex mutex_;  // of what follows
+  mutable std::mutex mutex_;  // guards the members below
   bool stopping_ = false;
   bool updated_ = false;
   AlertList alerts_;
@@ -60,10 +60,10 @@ class AlertmanagerPush {
   std::vector<NotificationFigures> figures_;
   std::uint64_t given_up_ = 0;
 
-  // The thread's own.
+  // Only the thread uses these.
   Config::Alertmanager config_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_;  // by URL
-  std::uint64_t given_up_before_ = 0;                           // by endpoints that are gone
+  std::uint64_t given_up_before_ = 0;                           // by removed endpoints
 };
 
 }  // namespace conntally

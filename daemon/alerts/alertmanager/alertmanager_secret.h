@@ -1,4 +1,4 @@
-// A password or token that stands in a file of its own. Any thread.
+// Reads a password or token from its file. Any thread.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace conntally {
 
-// Without the line's end that editors leave.
+// Without the trailing newline that editors leave.
 Result<std::string> ReadSecret(const std::string& path);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// TLS towards an Alertmanager: whom to trust, and our own certificate. Any thread.
+// TLS to an Alertmanager: the trusted CAs, and our own certificate. Any thread.
 #pragma once
 
 #include <curl/curl.h>
@@ -7,7 +7,7 @@
 
 namespace conntally {
 
-// Files are read anew for each connection, so that a renewed certificate is used.
+// The files are read for each connection, so a renewed certificate takes effect.
 void SetTls(CURL* handle, const Config::Alertmanager::Tls& tls);
 
 }  // namespace conntally

@@ -1,28 +1,28 @@
-// Dropped and rejected packets by whose they are: SourceMatchesDropRule, RegularSourcesDropped.
+// Judges dropped and rejected packets by their source: SourceMatchesDropRule, RegularSourcesDropped.
 //
-// A stranger's dropped packets are weather: SourceMatchesDropRule is a fact (info) past the warning threshold of
-// source_drop_rate, and a warning once it has been past the critical one for kStrangerFor. Those of a regular that
-// fails are a warning, and critical, by a rule that rejects once it has done so for kRejectedFor.
+// A stranger's dropped packets are normal: SourceMatchesDropRule is an info past the warning threshold of
+// source_drop_rate, and a warning after kStrangerFor past the critical one. For a regular source that fails it is a
+// warning, then critical; if the rule rejects, only after kRejectedFor.
 //
-// A regular fails when the packets that it loses are for a service that answers here (or, of one that answers nothing
-// any more, any TCP port), and they are more than half as many as the connections it still opens. So a printer's
-// broadcasts, a forbidden port now and then, and what conntrack calls invalid are no failure; nor are packets that
-// somebody sends in a regular's name, while the regular itself gets through. What remains possible: who knows the
-// addresses of several regulars that are silent now, and a rule that drops packets to a service of theirs, can make
-// them look dropped for as long as he sends and they are silent. Nothing is taken from them by that.
+// A regular source fails if the packets that it loses are for a service that answers here (or for any TCP port, if the
+// source gets no answers any more), and are more than half as many as the connections that it still opens. So these are
+// not failures: a printer's broadcasts, an occasional packet to a forbidden port, packets in conntrack state INVALID,
+// and packets forged with a regular's address while the regular itself gets through. One deception remains possible: an
+// attacker who knows the addresses of several regulars that are silent now, and a rule that drops packets to their
+// service, can make them look dropped while he sends and they stay silent. They lose nothing by it.
 //
-// RegularSourcesDropped tells of the regulars that fail by one rule, or by none that is known, by their weight: one
-// that was there in kRegularMinutes or more counts 1, one that was only proven half; one that was in kLongMinutes or
-// more is enough by itself. Several began to fail within kOnsetTogether (a ban that finds one source after another is
-// at its work), and for kDroppedFor, or kRejectedFor where the rule rejects: a rollout refuses its regulars for 40 s.
+// RegularSourcesDropped reports the regulars that fail because of one rule, or of no known rule, by weight: a source
+// seen in kRegularMinutes or more counts 1, one that was only proven counts half, and one seen in kLongMinutes or more
+// is enough by itself. Several must have begun to fail within kOnsetTogether (a ban that finds one source after another
+// does its work). They must have failed for kDroppedFor, or kRejectedFor if the rule rejects: a rollout refuses its
+// regulars for 40 s.
 //
-// And it is news: what a rule does to regulars all day is its work (advertisers that a gateway blocks, a limit on new
-// connections, guests that may not see the office). Of each rule the weight is held against its own past, over which it
-// must be kTold and kTimesUsual; of a rule that has stopped regulars at all, single ones are no news. A rule's past
-// begins with the daemon, or with the rule; until it is known nothing is told of it.
+// It must also be unusual: a rule that stops regulars all day does its work (advertisers that a gateway blocks, a limit
+// on new connections, guests that may not reach the office). So each rule's weight is compared with its own past, which
+// it must exceed by kTold and by the factor kTimesUsual. If a rule has stopped regulars before, a single one does not
+// count. A rule's past begins with the daemon, or with the rule; until it is known, nothing is reported.
 //
-// It tells as well of the host's own regular destinations that are cut off (own_destinations.h), by the rule that does
-// it.
+// It also reports the host's own regular destinations that a rule cuts off (own_destinations.h).
 //
 // Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, RulePasts::kMax rules'
 // past. Threads: one owner.
@@ -45,19 +45,19 @@ namespace conntally {
 
 class DropJudge {
  public:
-  // The part of a rule in what is dropped now.
+  // A rule's part in the present drops.
   struct RuleDrops {
     double rate = 0;
-    std::vector<double> most;  // of its sources' rates, the kMost highest
+    std::vector<double> most;  // the kMost highest rates of its sources
     std::size_t sources = 0;
   };
   static constexpr std::size_t kMost = 3;
 
   void Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);
 
-  // As of the last look, by the rule's label; "" has those of no known rule.
+  // At the last evaluation, by the rule's label; "" has the drops of no known rule.
   const std::map<std::string, RuleDrops>& by_rule() const { return by_rule_; }
-  // Packets for which a translated address had no port are dropped, by no rule: NatPortsNearlyExhausted tells of them.
+  // Packets are dropped because a translated address had no port, not by a rule: NatPortsNearlyExhausted reports them.
   bool ports_exhausted() const { return last_look_ < ports_exhausted_until_; }
 
   nlohmann::json Save() const;
@@ -75,16 +75,16 @@ class DropJudge {
   static constexpr double kTimesUsual = 3;
   static constexpr double kUsuallyNone = 0.5;  // weight
   static constexpr std::uint8_t kLongMinutes = 10;
-  static constexpr double kTold = 3;  // weight, to be told
+  static constexpr double kTold = 3;  // weight at which it is reported
   static constexpr std::chrono::minutes kStrangerFor{3};
   static constexpr std::chrono::seconds kOnsetTogether{60};
   static constexpr std::chrono::seconds kDroppedFor{18};
   static constexpr std::chrono::seconds kRejectedFor{42};
-  static constexpr std::uint64_t kUnnamedWeighsLess = 10;      // in which rule a source is dropped by
-  static constexpr std::chrono::seconds kRuleKnownWithin{15};  // what has no known rule yet may have one by then
+  static constexpr std::uint64_t kUnnamedWeighsLess = 10;      // when choosing the rule that drops a source
+  static constexpr std::chrono::seconds kRuleKnownWithin{15};  // until then the rule of a drop may still become known
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
-  static constexpr double kLately = 30;                        // seconds in which what was lost and opened fades
-  static constexpr double kLostMin = 2;                        // packets, lately
+  static constexpr double kLately = 30;  // seconds; time constant of lost_lately and opened_lately
+  static constexpr double kLostMin = 2;  // packets, lately
   static constexpr double kLostToOpened = 0.5;
   static constexpr std::chrono::minutes kServiceForgottenAfter{60};
 
@@ -96,15 +96,15 @@ class DropJudge {
   struct Episode {
     SteadyTime onset;
     SteadyTime last;
-    std::uint8_t minutes = 0;  // it was regular in, at the onset
+    std::uint8_t minutes = 0;  // in which it was regular, at the onset
     std::uint64_t packets = 0;
     std::uint64_t opened = 0;
     double lost_lately = 0;    // packets to services
     double opened_lately = 0;  // connections
     bool known_service = false;
-    std::string rule;  // that most of its packets are dropped by
+    std::string rule;  // that drops most of its packets
     bool fails = false;
-    std::optional<bool> news;  // while it fails: of a rule that does not usually stop regulars
+    std::optional<bool> news;  // while it fails: whether the rule does not usually stop regulars
   };
 
   void FollowServices(const AlertEvidence& evidence);
@@ -117,18 +117,18 @@ class DropJudge {
   static double WeightOf(const Episode& episode);
 
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
-  std::uint64_t drop_rates_forgotten_ = 0;  // before their time
+  std::uint64_t drop_rates_forgotten_ = 0;  // evicted early
   std::map<std::string, RuleDrops> by_rule_;
   Regulars regulars_;
   OwnDestinations own_destinations_;
   std::map<std::pair<std::uint8_t, std::uint16_t>, SteadyTime> services_;  // protocol and port: when they last answered
   std::map<std::string, Episode> episodes_;                                // by source
-  std::map<std::string, double> rates_;                                    // of the sources, at this look
-  std::set<std::string> told_;                                             // rules
-  RulePasts pasts_;                                                        // the weight of the regulars that each stops
-  std::set<std::string> news_;                                             // rules of which single ones are
-  std::set<std::string> rejecting_;                                        // labels of rules
-  std::set<std::string> invalid_;                                          // likewise: that drop what is invalid
+  std::map<std::string, double> rates_;                                    // of the sources, at this evaluation
+  std::set<std::string> told_;                                             // rules reported
+  RulePasts pasts_;                  // weight of the regulars that each rule stops
+  std::set<std::string> news_;       // rules for which a single regular is unusual
+  std::set<std::string> rejecting_;  // labels of rules that reject
+  std::set<std::string> invalid_;    // labels of rules that drop INVALID packets
   std::shared_ptr<const RuleFigures> last_rules_;
   SteadyTime last_look_{};
   bool just_restored_ = false;

@@ -1,12 +1,12 @@
-// Drops that jump: DropRuleSpike, of a rule by its own counter, and of the whole host by all packets that are dropped,
-// where no one rule is known to be it.
+// Judges jumps in the drop rate: DropRuleSpike, for a rule by its own counter, and for the whole host by all dropped
+// packets if no single rule is known to be the cause.
 //
-// Both leave out the kMost sources with the highest rates: one that is banned and goes on is no change of the host's
-// (SourceMatchesDropRule tells it). What is left is held against the past, where at least kUsual, or kUsualOfTraffic of
-// the connections that are opened here, are taken to be usual: fifteen packets a second after a ban are no spike, and
-// hundreds a second from a thousand sources are one, whoever they are.
+// Both leave out the kMost sources with the highest rates: a banned source that keeps sending is not a change of the
+// host (SourceMatchesDropRule reports it). The rest is compared with the past. The usual rate is at least kUsual, and
+// at least kUsualOfTraffic of the connections opened here: fifteen packets per second after a ban are not a spike;
+// hundreds per second from a thousand sources are, whoever they are.
 //
-// Pure but for its memory: RuleSpikes' and two rates. Threads: one owner.
+// Pure except for its memory: that of RuleSpikes, and two rates. Threads: one owner.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ namespace conntally {
 
 class SpikeJudge {
  public:
-  static constexpr double kUsual = 3;  // packets a second
+  static constexpr double kUsual = 3;  // packets per second
   static constexpr double kUsualOfTraffic = 0.02;
   static constexpr std::size_t kSourcesMin = 20;
 

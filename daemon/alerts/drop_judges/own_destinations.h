@@ -1,12 +1,12 @@
-// The destinations that this host itself is answered by, regularly, and whose packets a rule of its own now drops: its
-// database, its name servers. What is dropped towards others, such as blocked sites, is no trouble.
+// The destinations that regularly answer this host itself, such as its database and name servers, and to which one of
+// its own rules now drops packets. Drops towards other destinations, such as blocked sites, are not a fault.
 //
-// A destination is an address, a protocol and a port. It is regular when it was answered in kRegularMinutes of the
-// minutes since it is known. It is cut off when kLostMin packets to it or more were dropped over kDroppedFor or longer,
-// some of them just now, and it has answered nothing since. An answer is seen for some seconds after it came
-// (answer_survey.h), so that is known a little late.
+// A destination is an address, a protocol and a port. It is regular if it answered in kRegularMinutes of the minutes
+// since it is known. It is cut off if kLostMin or more packets to it were dropped over kDroppedFor or longer, some of
+// them just now, and it has not answered since. A survey still shows an answer some seconds after it came
+// (answer_survey.h), so this is known a little late.
 //
-// Bounded: kMax destinations; the one that was answered longest ago makes room. Threads: one owner.
+// Bounded: kMax destinations; a new one replaces the one that answered longest ago. Threads: one owner.
 #pragma once
 
 #include <map>
@@ -34,7 +34,7 @@ class OwnDestinations {
     std::uint64_t packets = 0;
   };
 
-  // Those that are cut off now.
+  // Returns the destinations that are cut off now.
   std::vector<CutOff> Follow(const AlertEvidence& evidence);
 
   std::uint64_t turned_away() const { return turned_away_; }
@@ -46,14 +46,14 @@ class OwnDestinations {
     SteadyTime answered{};
     std::int64_t minute = -1;  // of the last answer
     unsigned minutes = 0;
-    std::uint64_t packets = 0;  // that had been dropped by the last answer
-    SteadyTime onset{};         // of those dropped since
+    std::uint64_t packets = 0;  // dropped up to the last answer
+    SteadyTime onset{};         // of the drops since
   };
 
   void NoteAnswers(const AlertEvidence& evidence);
 
   std::map<Key, Known> known_;
-  std::uint64_t turned_away_ = 0;  // that made room
+  std::uint64_t turned_away_ = 0;  // destinations replaced
 };
 
 }  // namespace conntally

@@ -1,21 +1,21 @@
-// The alert engine: inactive, pending, firing, resolved, of every subject and tier. What comes of an update depends on
-// the rules, the readings, the time and what was before, and on nothing else.
+// The alert engine: the state (inactive, pending, firing, resolved) of every subject and tier. An update's result
+// depends only on the rules, the readings, the time and the previous state.
 //
-// A tier is pending from the first reading past its threshold, and fires once that has been seen to hold for `for`. It
-// clears when readings have stayed below threshold x clear_ratio, or away, for kClearAfter, and for kClearAgainAfter if
-// it fired before in the last kResolvedKept: a source that comes and goes makes no second page. Only time that was
-// looked at counts: a pause of the daemon, or of the machine, is at most kStepMax. A kind that could not be looked at
-// (`blind`) stays as it is.
+// A tier is pending from the first reading past its threshold, and fires once this has held for `for`. It clears when
+// readings have been below threshold x clear_ratio, or absent, for kClearAfter; for kClearAgainAfter if it fired before
+// within the last kResolvedKept, so that a source that comes and goes does not page twice. Only observed time counts: a
+// pause of the daemon or of the machine counts as at most kStepMax. A kind that could not be evaluated (`blind`) keeps
+// its state.
 //
-// What is told is bounded, whoever sends what: a few subjects of each kind and severity by name (ToldPlaces), the rest
-// as one (CollectiveAlerts). A worse tier inhibits the lesser ones of its subject, and a cause what follows from it
-// (alert_causes.h).
+// The number of alerts is bounded, whatever traffic arrives: a few subjects of each kind and severity are named
+// (ToldPlaces), the others make one alert (CollectiveAlerts). A higher tier inhibits the lower ones of its subject, and
+// a cause inhibits its effects (alert_causes.h).
 //
-// What is followed is bounded: kSubjectsMax of a kind. Who is told keeps its place. Among the others, those that a
-// stranger can make up give way to those that he cannot, and to whom is kWorseBy worse.
+// The number of followed subjects is bounded: kSubjectsMax of a kind. A named subject keeps its place. Among the
+// others, a subject that a stranger can forge gives way to one that he cannot forge, and to one that is kWorseBy worse.
 //
-// Across a restart (Save, Restore): what was pending or fired goes on, and does not clear for want of a reading within
-// kGrace of looks, since rates need a past before they can be judged again.
+// Across a restart (Save, Restore): pending and firing alerts continue. Within kGrace they do not clear for lack of a
+// reading, since rates cannot be judged without a past.
 //
 // Threads: one owner.
 #pragma once
@@ -41,7 +41,7 @@
 namespace conntally {
 
 struct AlertTransition {
-  Alert alert;  // as it is now
+  Alert alert;  // its present form
   AlertState from = AlertState::kInactive;
 };
 
@@ -54,9 +54,9 @@ class AlertEngine {
   static constexpr std::chrono::seconds kClearAfter{5};
   static constexpr std::chrono::seconds kClearAgainAfter{60};
   static constexpr std::chrono::seconds kGrace{60};
-  static constexpr std::chrono::seconds kLapseMax{2};  // of a pending one, or a tenth of its `for`: a reading or two
+  static constexpr std::chrono::seconds kLapseMax{2};  // of a pending alert, or a tenth of its `for`: a reading or two
   static constexpr std::chrono::minutes kResolvedKept{15};
-  static constexpr std::chrono::seconds kCauseLasts{60};  // after its end; above AlertRules::kLossWindow
+  static constexpr std::chrono::seconds kCauseLasts{60};  // after its end; above kLossWindow
 
   struct Moment {
     std::chrono::steady_clock::time_point monotonic;
@@ -65,33 +65,33 @@ class AlertEngine {
 
   std::vector<AlertTransition> Update(const AlertRules& rules, AlertReadings readings, Moment now);
 
-  // What is told, as of the last update: by subject and severity, then those of many; then what was resolved in the
-  // last kResolvedKept, the latest first.
+  // The alerts at the last update: by subject and severity, then the collective ones; then those resolved in the last
+  // kResolvedKept, the latest first.
   AlertList alerts() const;
   std::uint64_t turned_away() const { return turned_away_; }
 
   nlohmann::json Save() const;
-  // Before the first update. Takes what it understands, and within the same bounds; the rest is left out.
+  // Call it before the first update. It takes what it understands, within the same bounds, and ignores the rest.
   void Restore(const nlohmann::json& saved, Moment now);
 
  private:
   using Duration = std::chrono::steady_clock::duration;
   struct Tier {
     AlertState state = AlertState::kInactive;
-    bool told = false;   // by name, in this state
-    bool fresh = false;  // since this update
-    bool again = false;  // it fired, and was resolved, a short while ago
-    Duration held{0};    // pending, looked at, and not clear
-    Duration lapsed{0};  // while pending: how long it was clear
-    Duration below{0};   // clear, and looked at
-    Duration grace{0};   // restored: until when no reading past it is no news
+    bool told = false;   // named, in this state
+    bool fresh = false;  // changed in this update
+    bool again = false;  // it fired and was resolved recently
+    Duration held{0};    // observed time pending and not clear
+    Duration lapsed{0};  // while pending: time clear
+    Duration below{0};   // observed time clear
+    Duration grace{0};   // restored: how much longer a missing reading does not count
     AlertTime since{};
     AlertTime fired{};
     double threshold = 0;
     std::chrono::milliseconds for_at_least{0};
   };
   struct Tracked {
-    AlertReading reading;  // the last there was
+    AlertReading reading;  // the last one
     std::string degraded;
     std::array<Tier, kSeverities> tiers;
     Tier& tier(Severity severity) { return tiers[static_cast<std::size_t>(severity)]; }
@@ -106,7 +106,7 @@ class AlertEngine {
   };
   using TrackedMap = std::map<AlertSubject, Tracked>;
 
-  // The worst first: a lesser one that fires at the same moment is inhibited from the start.
+  // The worst first: a lower tier that fires at the same moment is inhibited from the start.
   static constexpr std::array kWorstFirst = {Severity::kCritical, Severity::kWarning, Severity::kInfo};
 
   static const AlertRule& RuleOf(const AlertRules& rules, const AlertReading& reading);
@@ -124,8 +124,8 @@ class AlertEngine {
   void RestoreTracked(const nlohmann::json& saved);
 
   TrackedMap tracked_;
-  ToldPlaces places_;          // of what fires
-  ToldPlaces pending_places_;  // of what is pending
+  ToldPlaces places_;          // of firing alerts
+  ToldPlaces pending_places_;  // of pending alerts
   CollectiveAlerts collectives_;
   AlertList published_;
   std::array<std::size_t, kAlertKinds> tracked_of_kind_{};

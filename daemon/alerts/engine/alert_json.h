@@ -1,5 +1,5 @@
-// An alert's parts as they stand in the state file. What is read there may be anything: each Read answers nullopt for
-// what no daemon writes. Pure; any thread.
+// An alert's parts in the state file. The file may contain anything: each Read returns nullopt for what no daemon
+// writes. Pure; any thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -19,10 +19,10 @@ std::vector<AlertFact> FactsFromJson(const nlohmann::json& json);
 std::optional<Severity> SeverityFromJson(const nlohmann::json& json);
 std::optional<Standing> StandingFromJson(const nlohmann::json& json);
 
-// Members of an object, of the right type and size; nullopt: not there, or of another.
+// Members of an object; nullopt: absent, or of the wrong type or size.
 std::optional<double> NumberIn(const nlohmann::json& json, const char* name);
 std::optional<std::string> TextIn(const nlohmann::json& json, const char* name);
-// Never after `latest`: a clock that was set back makes no alert begin in the future.
+// Never after `latest`: so no alert begins in the future after the clock was set back.
 AlertTime TimeIn(const nlohmann::json& json, const char* name, AlertTime latest);
 std::chrono::milliseconds DurationIn(const nlohmann::json& json, const char* name);
 

@@ -1,10 +1,8 @@
-// One alert for one trouble: the subjects of a kind and severity that are not told by name (ToldPlaces) make one alert,
-// with their number and the first of them. Its labels have no source; they have the rule where all had the same one as
-// it began. Alerts that are about rules have "(others)" for a rule: the label without one means a rule that is not
-// known.
+// One alert for one trouble: the subjects of a kind and severity that are not named (ToldPlaces) make one alert, with
+// their number and the first few. Its labels have no source; they have the rule if all subjects had the same rule when
+// it began. Alerts about rules have the rule "(others)", since a missing rule means an unknown one.
 //
-// It fires with the first such subject, and clears when there has been none for kClearAfter, so that it neither follows
-// each of them nor flaps.
+// It fires with the first such subject, and clears when there has been none for kClearAfter. So it does not flap.
 //
 // Pure. Threads: one owner.
 #pragma once
@@ -28,21 +26,22 @@ class CollectiveAlerts {
   static constexpr std::size_t kNamed = 3;
   static constexpr const char* kOtherRules = "(others)";
 
-  // Not told by name, of one kind and severity, the first to be named first. `more`: there were others, uncounted.
+  // The subjects of one kind and severity that are not named, in the order in which the description lists them. `more`:
+  // there were further ones, not counted.
   struct Members {
     std::vector<Alert> alerts;
     bool more = false;
   };
   enum class Look { kSeen, kBlind };
 
-  // What has ended by it: one at most. `step` is the time that was looked at.
+  // Returns the alert that this update ended, if any. `step` is the observed time.
   std::optional<Alert> Update(const Key& key, const Members& members, Look look, Duration step, AlertTime now);
 
-  // Whether it has begun to fire since this was last asked.
+  // Whether it has begun to fire since the last call.
   bool TakeFresh(const Key& key) { return std::exchange(collectives_.at(key).fresh, false); }
-  // Those that fire.
+  // The firing ones.
   std::vector<Alert> alerts() const;
-  // Goes on with one that fired before the daemon was restarted, for `grace` at least.
+  // Continues an alert that fired before a restart, for at least `grace`.
   void Restore(Alert alert, Duration grace);
 
  private:

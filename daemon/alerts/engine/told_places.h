@@ -1,9 +1,11 @@
-// Who is told by name: of each kind and severity the first few. The rest is told as one (CollectiveAlerts).
+// Which subjects have an alert of their own: the first few of each kind and severity. The others share one
+// (CollectiveAlerts).
 //
-// Subjects that a stranger can make up by forging addresses have places apart, and fewer: they never take those of the
-// others. Among equals the first comes first and keeps its place; when it leaves, the place stays its own for kKept, so
-// that no turnover of forged sources, however long, makes a stream of alerts. One that is kMuchWorse than all that have
-// places gets kForMuchWorse more. Nobody is put out of a place: that would be an end that is none.
+// Subjects that a stranger can invent by forging addresses have fewer, separate places, and never take those of the
+// others. Places go to the first subjects, which keep them. A place stays reserved for kKept after its subject leaves,
+// so that a turnover of forged sources, however long, does not make a stream of alerts. A subject that is kMuchWorse
+// times worse than all that have places gets one of kForMuchWorse extra places. No subject ever loses its place to
+// another: its alert would end although the trouble continues.
 //
 // Pure. Threads: one owner.
 #pragma once
@@ -28,7 +30,7 @@ class ToldPlaces {
   static constexpr double kMuchWorse = 4;
   static constexpr std::chrono::minutes kKept{10};
 
-  // True: it has a place, now or before. Offer the worst first.
+  // True: it has a place, new or old. Offer the worst first.
   bool Take(const AlertSubject& subject, Severity severity, Standing standing, double badness, Time now);
   void Leave(const AlertSubject& subject, Severity severity, Time now);
 

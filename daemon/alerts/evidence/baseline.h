@@ -1,10 +1,11 @@
-// The recent past of a figure, to hold its present against: the means of buckets of kBucket over the last hour, and
-// their median and 90th percentile, which a burst that is over does not move. The last kLag is not the past yet, lest a
-// change be held against itself; nor is what was unusual, for kUnusualMax: then it is what is usual now.
+// The recent past of a figure, to compare its present value with: the means of buckets of kBucket over the last hour,
+// and their median and 90th percentile, which a past burst does not move. The last kLag does not count as past, so that
+// a change is not compared with itself. Unusual values do not count either, until they have lasted kUnusualMax: then
+// they are the usual ones.
 //
-// A past shorter than kPastMin is not known: this is the warm-up.
+// While the past is shorter than kPastMin, it is unknown: the warm-up.
 //
-// Memory: 4 bytes a bucket, kBucketsMax at most. Threads: one owner.
+// Memory: 4 bytes per bucket, at most kBucketsMax buckets. Threads: one owner.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,7 @@ class Baseline {
   static constexpr std::size_t kBucketsMax = 240;
 
   Baseline() = default;
-  // As if it had been 0 for so long already.
+  // As if the figure had been 0 for this long.
   explicit Baseline(std::chrono::seconds at_nothing)
       : past_(std::min(kBucketsMax, static_cast<std::size_t>(at_nothing / kBucket)), 0) {}
 
@@ -40,7 +41,7 @@ class Baseline {
       began_ = now;
       sum_ = 0;
       count_ = 0;
-      recent_.clear();  // it led up to what is unusual
+      recent_.clear();  // it is the beginning of the unusual values
       return;
     }
     if (began_ == SteadyTime{}) began_ = now;
@@ -70,7 +71,7 @@ class Baseline {
       saved.push_back(std::round(past_[i] * 1000) / 1000);
     return saved;
   }
-  // False, and nothing changed, where it is not what Save gives.
+  // False, without a change, if `saved` is not as Save writes it.
   bool Restore(const nlohmann::json& saved) {
     if (!saved.is_array() || saved.size() > kBucketsMax) return false;
     std::deque<float> past;
@@ -91,7 +92,7 @@ class Baseline {
     return *at;
   }
 
-  SteadyTime began_{};  // of the bucket that is filling
+  SteadyTime began_{};  // of the current bucket
   std::optional<SteadyTime> unusual_since_;
   double sum_ = 0;
   std::size_t count_ = 0;

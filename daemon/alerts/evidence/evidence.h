@@ -1,5 +1,5 @@
-// What one look at the tallies, the table, the rules and the drops gives the alerts to judge. Of sources only those
-// that are near a threshold, or lead a ranking; the most of each, kRankedMax. Plain values; any thread.
+// What the alerts judge: the tallies, the table, the rules and the drops at one moment. It has only sources that are
+// near a threshold or lead a ranking, at most kRankedMax by each figure. Plain values; any thread.
 #pragma once
 
 #include <chrono>
@@ -33,16 +33,16 @@ struct AlertEvidence {
   struct Source {
     std::string name;
     SourceFigures figures;
-    std::vector<SourceLimit> limits = {};  // the most used first; those near none need not be there
+    std::vector<SourceLimit> limits = {};  // the most used first; may omit limits that are not nearly used
     bool own = false;                      // an address of this host
   };
   struct DroppedSource {
     std::string name;
     SourceDrops drops;
-    SourceFigures figures = {};  // of its connections; all zero where none are known
+    SourceFigures figures = {};  // of its connections; all zero if it has none
     bool own = false;
   };
-  // What was dropped of late of this host's own packets, whose destination is known.
+  // A recent drop of this host's own packets, with a known destination.
   struct OwnDrop {
     std::string source;
     IpAddress destination;
@@ -52,22 +52,22 @@ struct AlertEvidence {
     std::uint64_t packets = 0;
     std::chrono::steady_clock::time_point last;
   };
-  // One that most failing connections are of.
+  // A source that has most of the failing connections.
   struct Failing {
     std::string name;
     AnswerFigures::Candidate contacts;
     SourceFigures figures = {};
     bool own = false;
   };
-  // By what they have shown: who cannot be made up by forging addresses, and who can.
+  // Attempts by proof: of sources whose addresses cannot be forged, and of the others.
   struct Attempts {
     struct Leader {
       std::string name;
       std::uint64_t count = 0;
     };
-    std::uint64_t proven_sources = 0;     // that lately tried to connect
-    std::uint64_t proven_unanswered = 0;  // of them those that mostly got no answer
-    std::uint64_t half_open = 0;          // connections of sources that are not proven
+    std::uint64_t proven_sources = 0;     // that tried to connect recently
+    std::uint64_t proven_unanswered = 0;  // those of them that mostly got no answer
+    std::uint64_t half_open = 0;          // connections of unproven sources
     std::uint64_t half_open_sources = 0;
     std::vector<Leader> unanswered_leaders = {};
     std::vector<Leader> half_open_leaders = {};
@@ -77,27 +77,27 @@ struct AlertEvidence {
 
   std::optional<TableStatistics> table;
   double seconds_until_full = 0;  // valid with `table`
-  double entries_per_second = 0;  // likewise; 0 where there is no trend upwards
+  double entries_per_second = 0;  // valid with `table`; 0 if the table does not grow
   std::uint64_t table_full_messages = 0;
 
-  bool ready = false;   // the tallies have been reconciled once
-  bool synced = false;  // and are not known to be stale
+  bool ready = false;   // the tallies were reconciled at least once
+  bool synced = false;  // the tallies are not known to be stale
   std::uint64_t events_lost = 0;
   std::uint64_t sources_turned_away = 0;
-  std::map<std::string, std::string> failing;  // collectors, and why; not those that are only off
+  std::map<std::string, std::string> failing;  // collectors, with the reason; without those that are only off
 
-  std::vector<Source> sources;         // by name; none that is excluded from export
-  std::vector<DroppedSource> dropped;  // likewise
-  std::vector<OwnDrop> own_drops;      // the most packets first, kDroppedMax of them
-  // None that is excluded: sources that lately proved themselves. Empty where it is not due.
+  std::vector<Source> sources;         // by name; without excluded ones
+  std::vector<DroppedSource> dropped;  // by name; without excluded ones
+  std::vector<OwnDrop> own_drops;      // the most packets first, at most kDroppedMax
+  // Sources proven recently, without excluded ones. Empty if not due yet.
   std::vector<SourceFigures> regulars;
   std::uint64_t opened = 0;                      // connections, since the start
-  std::uint64_t dropped_packets = 0;             // likewise
+  std::uint64_t dropped_packets = 0;             // since the start
   std::shared_ptr<const AnswerFigures> answers;  // null before the first survey
   Attempts attempts;                             // valid with `answers`
-  std::vector<Failing> failing_sources;          // likewise
-  std::shared_ptr<const RuleFigures> rules;      // null before they are read for the first time
-  std::shared_ptr<const NatFigures> nat;         // null before the first look
+  std::vector<Failing> failing_sources;          // valid with `answers`
+  std::shared_ptr<const RuleFigures> rules;      // null before the first reading
+  std::shared_ptr<const NatFigures> nat;         // null before the first survey
   SourceGrouping grouping = {};                  // of the sources in `nat`
 };
 

@@ -1,6 +1,6 @@
-// What the judges have in common. Each judges one family of alerts: it turns evidence into readings, remembers what it
-// needs of the past, and offers that to be saved (`Save`), so that a restart need not learn it again (`Restore`, which
-// says what it could not use; empty: nothing). Pure but for their memory. Threads: one owner.
+// What the judges have in common. Each judges one family of alerts: it turns evidence into readings, and remembers what
+// it needs of the past. `Save` returns this memory, so that a restart need not learn it again; `Restore` returns the
+// reason if it could not use a part, else an empty text. Pure except for their memory. Threads: one owner.
 #pragma once
 
 #include <spdlog/fmt/fmt.h>
@@ -27,7 +27,7 @@ inline std::string Span(double seconds) {
   return fmt::format("{:.0f} s", seconds);
 }
 
-// "192.0.2.7 (1200), ..." of the first few by count, where it is above zero.
+// "192.0.2.7 (1200), ..." of the first few by count; only counts above zero.
 inline std::string FirstOf(std::vector<std::pair<std::int64_t, std::string>> counted, std::size_t most = 3) {
   std::erase_if(counted, [](const auto& each) { return each.first <= 0; });
   std::sort(counted.begin(), counted.end(), [](const auto& one, const auto& other) {

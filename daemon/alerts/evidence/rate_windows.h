@@ -1,7 +1,7 @@
-// Rates of counters that are read from time to time, over a window. They hold against gaps (what was counted in one is
-// spread over it), a counter that falls (it began anew), and a clock that is set (they go by the steady one).
+// Rates over a window, of counters that are read from time to time. They tolerate gaps (a rise in a gap is spread over
+// it), a falling counter (it was reset), and changes of the clock (they use the steady one).
 //
-// Pure but for their memory, which is bounded by the window. Threads: one owner.
+// Pure except for their memory, which the window bounds. Threads: one owner.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace conntally {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// How much a counter rose in the last `window`. The first reading is where it begins, whatever it shows.
+// How much a counter rose in the last `window`. The first reading is the start, whatever its value.
 class RisenLately {
  public:
   explicit RisenLately(std::chrono::seconds window) : window_(window) {}
@@ -37,16 +37,16 @@ class RisenLately {
   };
   std::chrono::seconds window_;
   std::optional<std::uint64_t> last_;
-  std::deque<Rise> rises_;  // at most one a reading
+  std::deque<Rise> rises_;  // at most one per reading
 };
 
-// The rate of what is told in batches (each reading of the rules' counters, say): from the first batch of the window
-// to the last, so that the rate of an even flow does not go up and down with them.
+// The rate of a counter that rises in batches (say at each reading of the rules' counters): from the first batch of the
+// window to the last, so that the rate of an even flow does not fluctuate with the batches.
 class BatchedRate {
  public:
   static constexpr std::chrono::seconds kWindow{30};
 
-  // `total` since some beginning.
+  // `total` since any start.
   void Add(SteadyTime now, std::uint64_t total) {
     if (batches_.empty() || total < batches_.back().total) batches_ = {{now, total}};
     if (total > batches_.back().total) batches_.push_back({now, total});
@@ -59,7 +59,7 @@ class BatchedRate {
     for (std::size_t i = 1; i < batches_.size(); ++i)
       longest = std::max(longest, batches_[i].when - batches_[i - 1].when);
     const Batch& last = batches_.back();
-    // A batch that is overdue: the flow has ended, or thinned.
+    // An overdue batch: the flow has ended or slowed.
     const auto until = now - last.when > longest + std::chrono::seconds(1) ? now : last.when;
     const double seconds = std::chrono::duration<double>(until - batches_.front().when).count();
     return seconds > 0 ? static_cast<double>(last.total - batches_.front().total) / seconds : 0;
@@ -70,7 +70,7 @@ class BatchedRate {
     SteadyTime when;
     std::uint64_t total;
   };
-  std::deque<Batch> batches_;  // the first is where the rest is counted from
+  std::deque<Batch> batches_;  // the first is the start of the count
 };
 
 }  // namespace conntally

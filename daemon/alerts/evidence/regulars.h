@@ -1,9 +1,8 @@
-// Who was regular here before their packets began to be dropped: a banned regular soon has no connections, and a daemon
-// that restarts has seen none of it. Each source that proved itself, with how many of the last minutes it did so at the
-// most, and since when it is known.
+// Which sources were regular before their packets began to be dropped: a banned regular soon has no connections, and a
+// restarted daemon has seen none. Remembers each proven source, the largest number of minutes in which it was proven,
+// and since when it is known.
 //
-// Bounded: kSourcesMax; where there is no room, the one that was seen least lately makes room. Pure but for its memory.
-// Threads: one owner.
+// Bounded: kSourcesMax; a new source replaces the one seen longest ago. Pure except for its memory. Threads: one owner.
 #pragma once
 
 #include <map>
@@ -22,8 +21,8 @@ class Regulars {
   static constexpr std::chrono::hours kForgottenAfter{2};
 
   void Add(const std::vector<SourceFigures>& figures, SteadyTime now);
-  // Minutes in which it was proven, or answered, at the most; 0: it proved nothing that is remembered. A source that is
-  // proven has one minute at least.
+  // The largest number of minutes in which it was proven or answered; 0: nothing is remembered. A proven source has at
+  // least one minute.
   std::uint8_t MinutesOf(const IpAddress& source) const;
   std::size_t size() const { return sources_.size(); }
 

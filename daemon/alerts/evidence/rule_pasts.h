@@ -1,8 +1,9 @@
-// Of each rule, by its label, the recent past of a figure (Baseline). It begins with the daemon or, of a rule that came
-// later, with the rule, which did nothing before. So it does after a restart: what was saved names every rule that did
-// something.
+// The recent past of a figure (Baseline) for each rule, by its label. It begins with the daemon or, for a rule added
+// later, with the rule, whose earlier past is 0. The same holds after a restart, since the saved state names every rule
+// that had a figure above 0.
 //
-// Bounded: kMax rules; the one whose past is least makes room, and counts unless it did nothing. Threads: one owner.
+// Bounded: kMax rules; a new rule replaces the one with the least past, which turned_away() counts unless that past is
+// 0. Threads: one owner.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,17 @@ class RulePasts {
  public:
   static constexpr std::size_t kMax = 256;
 
-  // Before all else in a look.
+  // Call it first in each evaluation.
   void Look(SteadyTime now);
-  // One that was there at the first look, as "" (no known rule) always is.
+  // A rule that existed at the first evaluation; "" (no known rule) always did.
   void AddFirstRule(const std::string& label) { first_rules_.insert(label); }
 
   Baseline& Of(const std::string& label);
-  // The figures of this look; of a rule that is not among them, 0.
+  // The figures of this evaluation; 0 for a rule that is not listed.
   void Follow(const std::map<std::string, double>& figures, const std::function<bool(const std::string&)>& is_unusual);
 
   nlohmann::json Save() const;
-  // False, and nothing changed, where it is not what Save gives.
+  // False, without a change, if `saved` is not as Save writes it.
   bool Restore(const nlohmann::json& saved);
   std::uint64_t turned_away() const { return turned_away_; }
   std::size_t bytes() const;

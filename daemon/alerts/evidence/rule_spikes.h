@@ -1,17 +1,16 @@
-// Which drop and reject rules match far more packets than they lately did. A rule's rate now, over the last kNow, is
-// set against the median of its rates in the minutes before, at most kPast of them: a median is not moved by bursts
-// that are over. A rule that was quiet is taken to have matched kQuietRate, so that ten packets after one are no spike;
-// one that is not known for kPastMin yet has no past to be set against, nor has any at the daemon's start.
+// Which drop and reject rules match far more packets than before. A rule's present rate, over the last kNow, is
+// compared with the median of its rates in the minutes before, at most kPast; past bursts do not move a median. A quiet
+// rule is treated as if it had matched kQuietRate, so that ten packets after one are not a spike. A rule known for less
+// than kPastMin has no past, and at the daemon's start no rule has.
 //
-// Rules that say the same are one, since an alert names a rule by its text. Each is followed by itself, so that one
-// more of them, with whatever it counted before, is no spike.
+// Rules with the same text count as one, since an alert names a rule by its text. Their counters are followed
+// separately, so that adding one more, with any count, is not a spike.
 //
-// Only rules that count are followed, kRulesMax at most: of one that is quiet it is enough to know since when. Where
-// there is no room for one more that counts, the one that has been quiet longest makes room: what it did before that is
-// forgotten. One that finds no room, since all that are followed count at the same time, is turned away; that is
-// counted once for each rule.
+// Only rules whose counter rises are followed, at most kRulesMax; for a quiet rule it is enough to know since when it
+// has been quiet. A new rule replaces the one that has been quiet longest, whose past is then forgotten. If no followed
+// rule is quiet, the new one is turned away, and counted once.
 //
-// Pure but for its memory: some words for each rule, and kRulesMax times kBucketsMax rates. Threads: one owner.
+// Pure except for its memory: some words per rule, and kRulesMax times kBucketsMax rates. Threads: one owner.
 #pragma once
 
 #include <chrono>
@@ -45,12 +44,12 @@ class RuleSpikes {
     std::uint64_t packets = 0;  // in kNow
   };
 
-  // Takes in a reading of the counters, made at about `now`.
+  // Takes a reading of the counters, made at about `now`.
   void Add(const RuleFigures& figures, SteadyTime now);
 
-  // Of all rules with a past that the last reading had.
+  // For all rules of the last reading that have a past.
   std::vector<Spike> Spikes() const;
-  // Rules that found no room, or made room.
+  // Rules turned away or replaced.
   std::uint64_t rules_turned_away() const { return turned_away_; }
   std::size_t bytes() const { return rules_.size() * (sizeof(Followed) + kBucketsMax * sizeof(double) + 256); }
 
@@ -60,16 +59,16 @@ class RuleSpikes {
     std::uint64_t total;
   };
   struct Followed {
-    std::uint64_t total = 0;  // since it is followed
+    std::uint64_t total = 0;  // since it has been followed
     std::deque<Sample> recent;
-    std::deque<double> past;  // rates, a bucket each
-    Sample bucket{};          // where the present one begins
+    std::deque<double> past;  // rates, one per bucket
+    Sample bucket{};          // start of the current one
     SteadyTime last_seen;
     SteadyTime last_rose;
   };
-  // What is known of each rule, followed or not.
+  // About each rule, followed or not.
   struct Known {
-    bool counts = false;  // it was seen with a counter
+    bool counts = false;  // it had a counter
     bool turned_away = false;
     std::uint32_t occurrence = 0;
     std::uint64_t packets = 0;
@@ -77,7 +76,7 @@ class RuleSpikes {
   };
   struct OfBackend {
     std::shared_ptr<const Ruleset> ruleset;
-    std::vector<Known> rules;  // by index of the ruleset's
+    std::vector<Known> rules;  // by index in the ruleset
   };
   struct Newcomer {
     Known* known = nullptr;

@@ -1,7 +1,7 @@
-// What the kernel lost: ConntrackTableFull, ConntrackInsertFailed. Where the ports of a translated address run out, the
-// kernel counts failed insertions, too: a rise of them is no clash when the look at the ports before it or the one
-// after it finds some exhausted (NatPortsNearlyExhausted tells of it). Goes by the kernel's counters; those that were
-// saved go on over a restart within one boot, so what was lost while nobody looked is told.
+// Judges the kernel's losses: ConntrackTableFull, ConntrackInsertFailed. If a translated address runs out of ports, the
+// kernel counts failed insertions too. So a rise is not a clash if the survey of ports before or after it finds
+// exhausted ports (NatPortsNearlyExhausted reports those). It uses the kernel's counters; saved counters continue over
+// a restart within one boot, so losses while the daemon was down are reported.
 #pragma once
 
 #include <deque>
@@ -31,20 +31,20 @@ class LossJudge {
   RisenLately insert_failed_{AlertRules::kLossWindow};
   RisenLately clashes_{AlertRules::kLossWindow};
   RisenLately full_messages_{AlertRules::kLossWindow};
-  // A rise of insert_failed that nobody knows the reason of yet.
+  // A rise of insert_failed whose cause is not known yet.
   struct Unexplained {
     SteadyTime when;
     std::uint64_t by;
   };
-  // Or it is a clash: of a large table looks are far apart, and before the first one there may never be any.
+  // After this time it is a clash. Surveys of a large table are far apart, and the first one may never come.
   static constexpr std::chrono::seconds kExplainedWithin{30}, kFirstLookWithin{10};
 
   void Explain(const AlertEvidence& evidence, std::uint64_t insert_failed);
 
-  std::deque<Unexplained> unexplained_;  // at most one a reading, for kExplainedWithin at most
+  std::deque<Unexplained> unexplained_;  // at most one per reading, for at most kExplainedWithin
   std::uint64_t clashed_ = 0;
   std::optional<Counters> last_;
-  double away_seconds_ = 0;  // how long nobody had looked when the daemon started
+  double away_seconds_ = 0;  // time without observation before the daemon started
   SteadyTime away_until_{};
 };
 

@@ -1,5 +1,5 @@
-// Ports of translated addresses: NatPortsNearlyExhausted, of each address towards each destination, and whether failed
-// insertions are due to ports that ran out. Threads: one owner.
+// Judges the ports of translated addresses: NatPortsNearlyExhausted, for each address towards each destination, and
+// whether exhausted ports explain failed insertions. Threads: one owner.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class NatJudge {
  public:
   static void Read(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);
 
-  // Whether some use has no port left that a new connection could have.
+  // Whether some pair has no port left for a new connection.
   static bool AnyExhausted(const NatFigures& figures);
   // "203.0.113.1 to 198.51.100.7:443 (tcp)".
   static std::string NameOf(const PortUse& use);

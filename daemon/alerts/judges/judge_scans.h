@@ -1,17 +1,17 @@
-// Scans: SourceScanning, by the outcomes of first contacts (Jung, Paxson, Berger, Balakrishnan: Fast Portscan Detection
-// Using Sequential Hypothesis Testing, IEEE S&P 2004). A first contact of a scanner succeeds with kScannerSucceeds, one
-// of anybody else's with kOthersSucceed or more; the walk's sum over a source's contacts of the last minute must pass
-// the ratio at which one in kOneWrong would be wrong. So must the number of those that failed pass source_scan. A
-// dropped packet is a failed contact by its port, unless none of the source's was dropped for kOver; likewise a scan is
-// over when hardly any of its failed contacts, less than one in kRecentPart, is recent (45 s as well). That is longer
-// than source_scan's `for`, so a scan of a second is told, too. (A dropped packet's destination is not known: a
-// horizontal scan of one port that is dropped is told as SourceMatchesDropRule.)
+// Judges scans: SourceScanning, by the outcomes of first contacts (Jung, Paxson, Berger, Balakrishnan: Fast Portscan
+// Detection Using Sequential Hypothesis Testing, IEEE S&P 2004). A scanner's first contact succeeds with probability
+// kScannerSucceeds, any other source's with at least kOthersSucceed. The sum of the random walk over a source's
+// contacts of the last minute must pass the ratio at which one verdict in kOneWrong is wrong. The number of failed
+// contacts must also pass source_scan. Dropped packets to a port are one failed contact, until none of the source's
+// packets was dropped for kOver. A scan is also over when fewer than one in kRecentPart of its failed contacts are
+// recent (also 45 s). That is longer than source_scan's `for`, so even a scan of one second is reported. (The
+// destination of a dropped packet is not known, so a dropped sweep of one port is reported as SourceMatchesDropRule.)
 //
-// A stranger that scans is weather: info, and a warning only past the critical threshold. A regular that does, or a
-// proven source with a private address, is one of ours, and may be a worm: a warning, and critical. The host itself
-// never scans.
+// A scanning stranger is normal: info, and a warning only past the critical threshold. A regular source, or a proven
+// source with a private address, is one of ours and may have a worm: a warning, then critical. The host itself is never
+// judged to scan.
 //
-// Pure, without a memory.
+// Pure, without memory.
 #pragma once
 
 #include "daemon/alerts/evidence/judge.h"
@@ -27,7 +27,7 @@ class ScanJudge {
   static constexpr double kOneWrong = 1000;
   static constexpr std::chrono::seconds kOver{45};
   static constexpr std::uint32_t kRecentPart = 10;
-  // What the contacts say, as the logarithm of the likelihood ratio.
+  // The logarithm of the likelihood ratio of these contacts.
   static double Walk(double failed, double succeeded);
 };
 

@@ -1,12 +1,12 @@
-// What single sources do: SourceNearTableLimit, SourceNearConnectionLimit, SourceConnectionChurn.
+// Judges single sources: SourceNearTableLimit, SourceNearConnectionLimit, SourceConnectionChurn.
 //
-// Churn is a change: a source opens over source_new_rate, and kTimes as fast as it did (the 90th percentile of its last
-// hour). A steady rate, however high, is the work of a resolver, a balancer or a proxy; a rise over minutes is one that
-// warms up, since the past follows it. What is below kFollowedFrom of the threshold is not followed, and is taken to
-// have been that fast. In the first kWarmUp nobody's past is known: nothing is told then. The host's own addresses have
-// kOwnTimes the thresholds: that it opens connections is what it is for.
+// Churn is a change: a source opens connections faster than source_new_rate, and kTimes as fast as before (the 90th
+// percentile of its last hour). A steady rate, however high, is the work of a resolver, a load balancer or a proxy. A
+// rise over minutes is a warm-up, which the past follows. A source below kFollowedFrom of the threshold is not
+// followed, and its past counts as that rate. In the first kWarmUp no past is known, and nothing is reported. The
+// host's own addresses have kOwnTimes the thresholds, since opening connections is their work.
 //
-// Bounded: kFollowedMax sources, 1 KiB each at most.
+// Bounded: kFollowedMax sources, at most 1 KiB each.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// The table's fill: ConntrackTableNearlyFull, ConntrackTableFillPredicted. Remembers the connections that sources had a
-// minute ago, to name who drives the growth.
+// Judges the table's fill: ConntrackTableNearlyFull, ConntrackTableFillPredicted. Remembers the sources' connections of
+// a minute ago, to name the sources that drive the growth.
 #pragma once
 
 #include <deque>

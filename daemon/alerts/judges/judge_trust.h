@@ -1,4 +1,4 @@
-// Whether the figures can be trusted: ConntallyDegraded.
+// Judges whether the figures can be trusted: ConntallyDegraded.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@ class TrustJudge {
 
  private:
   RisenLately events_lost_{AlertRules::kLossWindow};
-  std::map<std::string, SteadyTime> wrong_since_;  // what is wrong with our data
+  std::map<std::string, SteadyTime> wrong_since_;  // by what is wrong with our data
 };
 
 }  // namespace conntally

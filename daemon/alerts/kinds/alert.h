@@ -1,4 +1,4 @@
-// What an alert is: which, about whom, since when, by what figures. Plain values; any thread.
+// An alert: its kind, subject, times and figures. Plain values; any thread.
 #pragma once
 
 #include <array>
@@ -37,14 +37,14 @@ constexpr std::size_t IndexOf(AlertKind kind) { return static_cast<std::size_t>(
 
 const char* NameOf(AlertKind kind);
 std::optional<AlertKind> FindAlertKind(std::string_view name);
-// What has happened, the same words for every such alert.
+// What has happened, in the same words for every alert of the kind.
 const char* SummaryOf(AlertKind kind);
-// Where it is told what to do.
+// The section of the runbook.
 std::string RunbookUrl(AlertKind kind);
-// Where all of its subjects are listed, of which an alert of many names the first: a path of the API.
+// The API path that lists all its subjects; a collective alert names only the first.
 const char* ListOf(AlertKind kind);
 
-// A fact; look today; get up.
+// A fact; look today; get out of bed.
 enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
 inline constexpr std::size_t kSeverities = 3;
 constexpr std::size_t IndexOf(Severity severity) { return static_cast<std::size_t>(severity); }
@@ -53,26 +53,26 @@ const char* NameOf(Severity severity);
 enum class AlertState : std::uint8_t { kInactive, kPending, kFiring, kResolved };
 const char* NameOf(AlertState state);
 
-// About what: the alert's labels but for the severity.
+// The subject of an alert: its labels without the severity.
 struct AlertSubject {
   AlertKind kind = AlertKind::kConntallyDegraded;
   std::string source;  // empty: none
-  std::string rule;    // empty: none, or not known
+  std::string rule;    // empty: none, or unknown
 
   friend auto operator<=>(const AlertSubject&, const AlertSubject&) = default;
 };
 
-// How much a subject has shown of itself, the least first. Whom a stranger can make up by forging addresses gives way
-// to whom he cannot: when there is room for few, and in what is told first.
+// How well a subject is proven, the least first. A subject that a stranger can invent by forging addresses gives way to
+// one that he cannot invent, when there is little room and in the order of naming.
 enum class Standing : std::uint8_t {
-  kUnanswered,  // a source that nothing of ours has answered
-  kAnswered,    // it was answered, but over a protocol in which that can be forged
-  kProven,      // a TCP connection of its reached ESTABLISHED: conntrack has checked the window
-  kRegular,     // it has been proven, or answered, in several of the last minutes
-  kHost,        // the host itself, a rule, the table: nothing that a stranger names
+  kUnanswered,  // a source that got no answer here
+  kAnswered,    // it was answered, but by a protocol in which this can be forged
+  kProven,      // one of its TCP connections reached ESTABLISHED: conntrack has checked the window
+  kRegular,     // it was proven or answered in several of the last minutes
+  kHost,        // the host itself, a rule, the table: nothing that a stranger can choose
 };
 
-// By it a stranger's subjects are told from those that nobody can make up.
+// Whether a stranger can invent the subject.
 inline bool CanBeForged(Standing standing) { return standing < Standing::kProven; }
 
 struct AlertFact {
@@ -87,10 +87,10 @@ struct Alert {
   Severity severity = Severity::kWarning;
   AlertState state = AlertState::kInactive;
   Standing standing = Standing::kHost;
-  bool inhibited = false;               // it fires, and a worse one of the same subject, or its cause, does as well
-  std::optional<AlertKind> cause = {};  // with `inhibited`: the alert that it follows from; nullopt: a worse tier
-  bool collective = false;              // it stands for those of its kind and severity that are not told by name
-  std::size_t subjects = 1;             // for how many
+  bool inhibited = false;               // it fires, but so does a higher tier of the same subject, or its cause
+  std::optional<AlertKind> cause = {};  // with `inhibited`: the alert that caused it; nullopt: a higher tier
+  bool collective = false;              // it stands for the subjects of its kind and severity that are not named
+  std::size_t subjects = 1;             // how many it stands for
   AlertTime since{};                    // when the state began
   AlertTime fired{};                    // when it began to fire; with kFiring and kResolved
   std::chrono::milliseconds for_at_least{0};
@@ -98,10 +98,10 @@ struct Alert {
   double threshold = 0;
   std::string description;
   std::vector<AlertFact> evidence;
-  std::string degraded;  // why the figures may be wrong; empty: they are not known to be
+  std::string degraded;  // why the figures may be wrong; empty: no reason known
 
   bool visible_firing() const { return state == AlertState::kFiring && !inhibited; }
-  // A fact alarms nobody.
+  // An info does not alarm.
   bool alarms() const { return visible_firing() && severity != Severity::kInfo; }
 };
 
@@ -114,12 +114,12 @@ struct NotificationFigures {
   std::uint64_t failed = 0;
 };
 
-// All that is told about alerts at one moment.
+// All alerts at one moment.
 struct AlertFigures {
-  AlertList alerts;               // pending, firing and lately resolved ones, by subject and severity
-  AlertTime evaluated{};          // when that was; the epoch: never yet
-  std::size_t memory_bytes = 0;   // of what the judges remember, about
-  std::uint64_t turned_away = 0;  // subjects that found no room
+  AlertList alerts;               // pending, firing and recently resolved ones, by subject and severity
+  AlertTime evaluated{};          // when they were evaluated; the epoch: never yet
+  std::size_t memory_bytes = 0;   // approximate memory of the judges
+  std::uint64_t turned_away = 0;  // subjects without room
   std::vector<NotificationFigures> notifications;
 };
 

@@ -1,6 +1,5 @@
-// Which alert follows from which: what follows is not told while its cause fires, and for a minute after. ALERTS.md has
-// the table for people, and config/alertmanager/alertmanager.yml does the same for what Prometheus tells by itself.
-// Pure; any thread.
+// Which alert causes which: an effect is inhibited while its cause fires, and for a minute after. ALERTS.md has the
+// same table, and config/alertmanager/alertmanager.yml does the same for the alerts of Prometheus. Pure; any thread.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +13,10 @@ namespace conntally {
 
 struct AlertCause {
   enum class Of : std::uint8_t {
-    kHost,           // wherever on the host
-    kSameSource,     // that has the cause's source; an info stays, as the fact that it is
-    kSameRule,       // that has the cause's rule
-    kManyBySameRule  // likewise, and that stands for many subjects: those told by name stay
+    kHost,           // every effect on the host
+    kSameSource,     // effects with the cause's source, except an info
+    kSameRule,       // effects with the cause's rule
+    kManyBySameRule  // only collective effects with the cause's rule: named ones stay
   };
   AlertKind cause;
   AlertKind effect;
@@ -39,7 +38,7 @@ inline constexpr std::array kAlertCauses = {
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kManyBySameRule},
 };
 
-// Never one that is worse than its cause: that is news of its own.
+// An effect that is more severe than the cause is never inhibited.
 inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
   if (effect.severity > cause.severity) return false;
   return std::any_of(kAlertCauses.begin(), kAlertCauses.end(), [&](const AlertCause& each) {
@@ -52,8 +51,8 @@ inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
   });
 }
 
-// Marks each that follows from another one of them, or from one that ended lately: figures of a past window outlast
-// their cause. What began to fire after that end is news.
+// Marks each alert that another one causes, or one that ended recently, since figures over a window outlast their
+// cause. An alert that began after that end is not inhibited.
 inline void InhibitWhatFollows(AlertList& alerts, const AlertList& ended_lately) {
   AlertList causes = ended_lately;
   std::copy_if(alerts.begin(), alerts.end(), std::back_inserter(causes),

@@ -1,4 +1,4 @@
-// What a look says of the subjects of alerts, in the units of their thresholds: judges write it, the engine reads it.
+// The readings of one evaluation, in the units of the alerts' thresholds: judges write them, the engine reads them.
 // Plain values; any thread.
 #pragma once
 
@@ -12,21 +12,21 @@
 
 namespace conntally {
 
-// What one look told of one subject. Those that are quiet (AlertRule::Quiet) need not be there.
+// The reading of one subject. Quiet subjects (AlertRule::Quiet) may be omitted.
 struct AlertReading {
   AlertSubject subject;
   double value = 0;
   std::string description;
   std::vector<AlertFact> evidence;
   Standing standing = Standing::kHost;
-  // Its own tiers, where they depend upon whom it is about; nullopt: those of its kind.
+  // Its own tiers, if they depend on the subject; nullopt: those of its kind.
   std::optional<AlertRule> rule = {};
 };
 
 struct AlertReadings {
   std::vector<AlertReading> readings;               // each subject once
-  std::array<bool, kAlertKinds> blind{};            // could not be looked at
-  std::array<std::string, kAlertKinds> degraded{};  // why figures of the kind may be wrong
+  std::array<bool, kAlertKinds> blind{};            // could not be evaluated
+  std::array<std::string, kAlertKinds> degraded{};  // why the kind's figures may be wrong
 };
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// When each alert fires and clears: the configuration's thresholds, and our own where it has none. Plain values; any
-// thread.
+// When each alert fires and clears: thresholds from the configuration, and fixed ones where it has none. Plain values;
+// any thread.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct AlertTier {
 };
 
 struct AlertRule {
-  std::array<std::optional<AlertTier>, kSeverities> tiers;  // by Severity, one at least; nullopt: there is no such tier
+  std::array<std::optional<AlertTier>, kSeverities> tiers;  // by Severity, at least one; nullopt: no such tier
   double clear_ratio = 0.9;
   bool worse_when_lower = false;
 
@@ -25,12 +25,12 @@ struct AlertRule {
   bool Clear(double value, double threshold) const {
     return worse_when_lower ? value > threshold / clear_ratio : value < threshold * clear_ratio;
   }
-  // For a subject of which less is made: what would be critical is a warning, what would be a warning is a fact.
+  // For a less important subject: critical becomes warning, warning becomes info.
   AlertRule Milder() const;
-  double least_threshold() const;  // of the mildest tier there is
-  // Whether it is neither past a threshold nor in the band in which a firing alert stays: of no interest.
+  double least_threshold() const;  // of the lowest tier
+  // Whether the value is neither past a threshold nor in the band in which a firing alert stays.
   bool Quiet(double value) const { return Clear(value, least_threshold()); }
-  // How far past the least threshold, as a factor: to compare subjects of one kind.
+  // The factor by which the value exceeds the lowest threshold; to compare subjects of one kind.
   double Badness(double value) const;
 };
 
@@ -39,11 +39,11 @@ class AlertRules {
   explicit AlertRules(const Config::Alerts& config);
   const AlertRule& operator[](AlertKind kind) const { return rules_[static_cast<std::size_t>(kind)]; }
 
-  // The window in which the kernel's losses are looked for: so long such an alert stays after the last of them.
+  // The window for the kernel's losses: how long such an alert stays after the last loss.
   static constexpr std::chrono::seconds kLossWindow{45};
   static constexpr double kInsertFailedMin = 10;  // in kLossWindow; DNS clients that ask twice at once make a few
   static constexpr std::chrono::seconds kDegradedFor{30};
-  static constexpr double kPredictableUsage = 0.05;  // below it a table's growth is a host that has just started
+  static constexpr double kPredictableUsage = 0.05;  // below it, a growing table means that the host has just started
 
  private:
   std::array<AlertRule, kAlertKinds> rules_;

@@ -1,13 +1,13 @@
 // /api/v1/sources/detail?source=192.0.2.7,2001:db8::1&rows=100: the connections of the named sources by protocol,
 // destination port and state.
 //
-// The table that follows the events belongs to the thread that does, and keeps no such figures; so a thread of our own
-// asks the kernel (source_survey.h), only while somebody looks: for the sources asked for within kWantedFor, kWantedMax
-// at most, no sooner than kFreshFor after the last time, and kPause times as long as that took. What is answered is
-// that old, which `age_seconds` says; what nobody has looked at yet is `pending`: ask again.
+// The flow table belongs to the event thread and has no such figures. So a separate thread queries the kernel
+// (source_survey.h), only while somebody asks: for the sources requested within kWantedFor, at most kWantedMax. A query
+// starts no sooner than kFreshFor after the last one, and than kPause times its duration. `age_seconds` is the age of
+// the answer; a source that was not queried yet is `pending`: ask again.
 //
-// Threads: Start and Stop on the owner's, Answer on the HTTP server's; a mutex keeps the worker and them apart, and no
-// asking is done under it.
+// Threads: Start and Stop on the owner's, Answer on the HTTP server's; a mutex guards what they share with the worker,
+// which does not hold it during a query.
 #pragma once
 
 #include <chrono>
@@ -43,12 +43,12 @@ class SourceDetails {
   using Clock = std::chrono::steady_clock;
   struct Wanted {
     Clock::time_point until{};
-    std::optional<Clock::time_point> looked;  // when what follows was so
+    std::optional<Clock::time_point> looked;  // when the figures below were read
     SurveyedConnections connections;
   };
 
   void Run(const std::stop_token& stop);
-  // The sources to look at now, unless it is too early.
+  // The sources to query now; none if it is too early.
   std::vector<IpAddress> Due(Clock::time_point now);
   void Publish(SourceSurvey survey, const Status& status, Clock::time_point began);
   bool Want(const IpAddress& source, Clock::time_point now);
@@ -64,7 +64,7 @@ class SourceDetails {
   Worker worker_;
 };
 
-// A source's connections as JSON, the most frequent kinds first, `rows` of them. Pure.
+// A source's connections as JSON, the most frequent kinds first, at most `rows`. Pure.
 std::string SurveyedJson(const std::string& name, const SurveyedConnections& connections, double age_seconds,
                          std::size_t rows);
 

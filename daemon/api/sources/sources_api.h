@@ -1,10 +1,9 @@
-// /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source in full detail, which
-// labels must not carry. Of a single address also which drop and reject rules cover it, whether it has a connection or
-// not.
+// /api/v1/sources?sort=connections|new_rate|unreplied|drops&limit=50&source=CIDR: every source, in more detail than
+// labels may have. For a single address also the drop and reject rules that cover it, whether or not it has a
+// connection.
 //
-// The sources are ranked in one look at the tallies, of which no more are kept than are asked for; their rows are
-// written piece by piece, after it. Who share an answer, and how many are answered at a time, is the HTTP server's to
-// say.
+// It ranks the sources in one pass over the tallies and keeps only as many as requested; afterwards it writes their
+// rows piece by piece. The HTTP server decides which requests share an answer, and how many are answered at a time.
 //
 // Threads: any.
 #pragma once
@@ -16,7 +15,7 @@ namespace conntally {
 
 http::Response AnswerSources(Observer& observer, const http::Request& request);
 
-// Long lists must not keep short ones waiting.
+// Long lists have their own lane, so that they do not delay short ones.
 http::Lane SourcesLane(const http::Request& request);
 
 }  // namespace conntally

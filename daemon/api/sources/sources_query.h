@@ -1,4 +1,4 @@
-// What /api/v1/sources is asked for. Pure; any thread.
+// The query of /api/v1/sources. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ struct SourcesQuery {
 
   Sort sort = Sort::kConnections;
   std::size_t limit = 50;                       // 1 .. kLimitMax
-  std::optional<Prefix> within = std::nullopt;  // all, when absent
+  std::optional<Prefix> within = std::nullopt;  // absent: all
 
   friend bool operator==(const SourcesQuery&, const SourcesQuery&) = default;
 };
@@ -24,8 +24,8 @@ struct SourcesQuery {
 // The error says what is wrong and what is allowed.
 Result<SourcesQuery> ParseSourcesQuery(const http::Request& request);
 
-// The first `limit` of all that are entered, in the order asked for, equals by address. Memory is bounded by the limit,
-// not by how many are entered. One owner.
+// The first `limit` of all entered sources, in the query's order, ties by address. Memory is bounded by the limit, not
+// by the number entered. One owner.
 class TopSources {
  public:
   TopSources(SourcesQuery::Sort sort, std::size_t limit) : sort_(sort), limit_(limit) {}
@@ -41,7 +41,7 @@ class TopSources {
   const SourcesQuery::Sort sort_;
   const std::size_t limit_;
   std::size_t entered_ = 0;
-  std::optional<KnownSource> last_;  // what does not come before it is not among the first
+  std::optional<KnownSource> last_;  // the last of the first: a source that does not come before it is not among them
   std::vector<KnownSource> first_;
 };
 

@@ -1,5 +1,4 @@
-// Parameters that several questions to the API have. The error says what is wrong and what is allowed. Pure;
-// any thread.
+// Query parameters that several API paths share. The error says what is wrong and what is allowed. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +10,11 @@
 
 namespace conntally {
 
-inline constexpr std::size_t kLimitMax = 1'000'000;  // rows that may be asked for
-inline constexpr std::size_t kShortRowsMax = 1000;   // a longer list must not keep short ones waiting
+inline constexpr std::size_t kLimitMax = 1'000'000;  // rows in one answer
+inline constexpr std::size_t kShortRowsMax = 1000;   // longer lists have their own lane
 
 Result<std::size_t> ParseLimit(std::string_view value);  // 1 to kLimitMax
-// An address, or all of a prefix. `name` is the parameter's.
+// An address or a prefix. `name` is the parameter's name.
 Result<Prefix> ParseWithin(const std::string& name, std::string_view value);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// Times as people and JSON write them. Pure; any thread.
+// Formats times. Pure; any thread.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@ namespace conntally {
 // RFC 3339 in UTC: "2026-01-31T23:59:59Z".
 std::string Rfc3339(std::chrono::sys_seconds when);
 
-// One moment by both clocks: what was measured by the steady one is told by the wall clock as it is now.
+// One moment by both clocks, to convert times of the steady clock to the present wall clock.
 struct TwoClocks {
   std::chrono::system_clock::time_point wall;
   std::chrono::steady_clock::time_point steady;

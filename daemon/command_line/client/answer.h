@@ -1,4 +1,4 @@
-// What answers at the daemon's address, as JSON; it may be anything at all. Pure; any thread.
+// Parses the daemon's answer as JSON. Another program may have answered, with anything. Pure; any thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,11 +9,11 @@
 
 namespace conntally {
 
-// A document within bounds that every answer of conntally keeps, so that it may be copied and printed, which is
-// recursive. Anything else is an error that says so in one short line, harmless to a terminal.
+// Accepts only documents within the bounds of conntally's own answers, since copying and printing JSON is recursive.
+// Any other text is an error of one short line, safe to print on a terminal.
 Result<nlohmann::json> ParseAnswer(const std::string& text);
 
-// The same for a document in which something is missing or of another type.
+// The error for a document in which a member is missing or of another type.
 Error StrangeAnswer(std::string_view why);
 
 }  // namespace conntally

@@ -1,5 +1,5 @@
-// How commands show a daemon who they are: the part of Prometheus' HTTP client configuration (promtool, amtool:
-// --http.config.file) that has a meaning here. Plain values; any thread.
+// How commands authenticate to a daemon: the supported part of Prometheus' HTTP client configuration (promtool, amtool:
+// --http.config.file). Plain values; any thread.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace conntally {
 
-// Files are absolute, or relative to our own folder. Empty: none.
+// Paths are absolute, or relative to the working directory. Empty: none.
 struct ClientConfig {
   struct BasicAuth {
     std::string username;
@@ -18,15 +18,15 @@ struct ClientConfig {
     std::string password_file;
   } basic_auth;
   struct Tls {
-    std::string ca_file;  // who signed the daemon's certificate; empty: whom this host trusts
+    std::string ca_file;  // who signed the daemon's certificate; empty: the CAs that this host trusts
     std::string cert_file;
     std::string key_file;
-    std::string server_name;  // that the certificate has, where the URL has another one
+    std::string server_name;  // the name in the certificate, if the URL has another one
     bool insecure_skip_verify = false;
   } tls;
 };
 
-// Paths in it are relative to its folder.
+// Paths in the file are relative to its directory.
 std::variant<ClientConfig, std::vector<ConfigFault>> LoadClientConfigFile(const std::string& path);
 
 }  // namespace conntally

@@ -18,10 +18,10 @@ inline constexpr const char* kDefaultConfigPath = "/etc/conntally/conntally.yaml
 
 struct ConfigFile {
   std::string path = kDefaultConfigPath;
-  bool is_explicit = false;  // asked for, so that its absence is an error
+  bool is_explicit = false;  // given by a flag, so a missing file is an error
 };
 
-// Flags that take the place of what the file says, at the start and at each reload.
+// Flags that override the file, at start and at each reload.
 struct Overrides {
   std::optional<std::vector<std::string>> listen_addresses;
   std::optional<std::string> web_config_file;
@@ -34,16 +34,16 @@ struct Overrides {
 struct RunCommand {
   ConfigFile config_file;
   Overrides overrides;
-  std::optional<std::string> netns_path;       // "/run/netns/NAME" for a NAME; absent for our own namespace
-  std::optional<std::string> state_directory;  // absent: the one that systemd names, if it does
+  std::optional<std::string> netns_path;       // "/run/netns/NAME" for a NAME; absent: the daemon's own namespace
+  std::optional<std::string> state_directory;  // absent: the one that systemd gives, if any
 };
 
 struct CheckConfigCommand {
   ConfigFile config_file;
-  std::optional<std::string> web_config_file;  // absent: the one that the file names, if it does
+  std::optional<std::string> web_config_file;  // absent: the one that the file names, if any
 };
 
-// Asks the daemon that the file, the overrides and the flags tell of.
+// Asks the daemon that the file, the overrides and the flags name.
 struct StatusCommand {
   ConfigFile config_file;
   Overrides overrides;
@@ -60,7 +60,7 @@ struct TopCommand {
   std::chrono::milliseconds interval{2000};  // 100 ms or more
 };
 
-// Looks into a refused or lost connection. The daemon that these tell of is asked, too, if it answers.
+// Examines a refused or lost connection. Also asks the daemon that these name, if it answers.
 struct DiagnoseCommand {
   ConfigFile config_file;
   Overrides overrides;
@@ -70,19 +70,19 @@ struct DiagnoseCommand {
   bool json = false;
 };
 
-// Nothing to do but to say something: help, the version, or what is wrong with the command line.
+// Only prints: help, the version, or what is wrong with the command line.
 struct PrintAndExit {
   enum class Stream { kOutput, kError };
 
-  std::string text;  // with its last newline
+  std::string text;  // ends with a newline
   Stream stream = Stream::kOutput;
   int exit_code = 0;
 };
 
 using Command = std::variant<RunCommand, CheckConfigCommand, StatusCommand, TopCommand, DiagnoseCommand, PrintAndExit>;
 
-// `arguments` is main()'s argv, the program's name first. A usage error has exit code 1 (of `diagnose`, where
-// 1 means a finding, 2), and names the nearest flag or command to one that it does not know.
+// `arguments` is main()'s argv, the program's name first. A usage error has exit code 1 (2 for `diagnose`, where 1
+// means a finding). For an unknown flag or command, it suggests the nearest one.
 Command ParseCommandLine(std::span<const char* const> arguments);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// Shell completion, made from the grammar of the command line, so that no flag is written down twice. Any thread.
+// Shell completion, generated from the command line's grammar, so that each flag is defined once. Any thread.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@ class App;
 
 namespace conntally {
 
-// A script for bash (bash-completion(7)), and one for zsh (compsys), that complete the commands and flags of `app`;
-// flags that take a file, by files.
+// Scripts for bash (bash-completion(7)) and zsh (compsys). They complete the commands and flags of `app`, and file
+// names after flags that take a file.
 std::string BashCompletion(const CLI::App& app);
 std::string ZshCompletion(const CLI::App& app);
 

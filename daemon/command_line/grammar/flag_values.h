@@ -1,4 +1,4 @@
-// The values of flags, from text. What cannot be read is told in `problem`, with what is allowed. Pure; any thread.
+// Parses the values of flags. On failure `problem` says what is wrong and what is allowed. Pure; any thread.
 #pragma once
 
 #include <cstdint>

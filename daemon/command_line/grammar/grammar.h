@@ -1,4 +1,4 @@
-// What CLI11 fills in. The names of flags and commands stand here only. One thread.
+// The values that CLI11 fills in. The names of flags and commands are defined only here. One thread.
 #pragma once
 
 #include <CLI/CLI.hpp>

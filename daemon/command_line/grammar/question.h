@@ -1,4 +1,4 @@
-// What is asked of `conntally diagnose`: which traffic is refused or lost. Whatever is absent is not narrowed. Plain
+// The question to `conntally diagnose`: which traffic is refused or lost. An absent value matches everything. Plain
 // values; any thread.
 #pragma once
 

@@ -1,5 +1,5 @@
-// Which route or rule of policy routing sends a packet nowhere on purpose, and the commands that take it away and bring
-// it back. Pure; any thread.
+// The route or policy-routing rule that discards a packet on purpose (blackhole, unreachable, prohibit), and the
+// commands that remove and restore it. Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct Refusal {
   std::string restore;
 };
 
-// The first that holds in the order of the rules. nullopt: none does, or what is asked for could not be read.
+// The first that applies, in the order of the rules. nullopt: none applies, or routes or rules could not be read.
 std::optional<Refusal> FindRefusal(const HostFacts& host, const RouteQuestion& question);
 
 }  // namespace conntally::diagnose

@@ -1,4 +1,4 @@
-// What of the rules other checks need to know: where the asked traffic goes. Plain values.
+// What the other checks need to know about the rules: where the traffic in question goes. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -11,30 +11,30 @@
 
 namespace conntally::diagnose {
 
-// The way of a packet that rules have marked.
+// The route of a packet that rules have marked.
 struct MarkedRoute {
   RouteQuestion question;
   Route route;
 };
 
-// Where DNAT sends the asked traffic: to a host that is not this one.
+// The other host to which DNAT sends the traffic in question.
 struct TranslatedTo {
   IpAddress address;
   std::optional<std::uint16_t> port;
   Route route;
-  std::string rule;  // its place
+  std::string rule;  // its place in the rules
 };
 
 struct RuleOutcome {
-  Match passes = Match::kYes;            // the asked traffic; kMaybe: not all rules could be read, or be understood
+  Match passes = Match::kYes;            // the traffic in question; kMaybe: not all rules are read or understood
   std::vector<std::string> unread = {};  // the rules that could not be read: "nftables" ...
-  bool destination_translated = false;   // rules send the asked traffic to another address or port, or may
-  bool sent_elsewhere = false;           // and that is not this host
-  std::optional<TranslatedTo> translated_to = {};  // and it is known whom
-  std::optional<std::uint16_t> redirected_to;      // it is this port of this host
-  std::optional<IpAddress> redirected_address;     // and this address
+  bool destination_translated = false;   // rules send it to another address or port, or may
+  bool sent_elsewhere = false;           // to another host
+  std::optional<TranslatedTo> translated_to = {};  // if the host is known
+  std::optional<std::uint16_t> redirected_to;      // to this port of this host
+  std::optional<IpAddress> redirected_address;     // to this address of this host
   std::optional<MarkedRoute> marked_route = {};
-  bool way_open = false;  // rules may give it another way: by a mark that is not known, or by what they do besides
+  bool way_open = false;  // rules may change its route: by an unknown mark, or by another action
 };
 
 }  // namespace conntally::diagnose

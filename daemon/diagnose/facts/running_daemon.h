@@ -1,4 +1,4 @@
-// What a running conntally has seen, and a look at one moment cannot: trends, rates, who was dropped. Any thread.
+// What a running conntally knows and a single reading cannot show: trends, rates, dropped sources. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct RunningDaemon {
   struct Source {
     std::string source;
     std::uint64_t connections = 0;
-    double new_rate = 0;             // connections a second
-    double drop_rate = 0;            // packets a second
+    double new_rate = 0;             // connections per second
+    double drop_rate = 0;            // packets per second
     std::vector<std::string> drops;  // "7 packets, by `tcp dport 23 drop` (ebpf)"
   };
 
@@ -28,24 +28,24 @@ struct RunningDaemon {
   std::uint64_t insert_failed = 0;
   std::optional<double> seconds_until_full;  // absent: not growing
   std::vector<std::string> failing_collectors;
-  std::vector<Source> fastest;  // by new connections a second
+  std::vector<Source> fastest;  // by new connections per second
   std::optional<Source> asked;  // the source of the question
 };
 
-// As they came: of /api/v1/status, and of /api/v1/sources twice.
+// Raw answers: of /api/v1/status, and of /api/v1/sources twice.
 struct DaemonAnswers {
   std::string status;
   std::string fastest;
   std::optional<std::string> asked;
 };
 
-// They may be anything at all. Pure.
+// The answers may be malformed. Pure.
 Result<RunningDaemon> ReadRunningDaemon(const DaemonAnswers& answers);
 
-// A short wait.
+// Waits only briefly.
 Result<RunningDaemon> AskRunningDaemon(const DaemonPeer& peer, const Question& question);
 
-// Whether it watches the table that was read here, as far as the figures tell.
+// Whether the daemon watches the table that was read here, as far as the figures show.
 bool WatchesTheSame(const RunningDaemon& daemon, const TableStatistics& table);
 
 }  // namespace conntally::diagnose

@@ -1,4 +1,4 @@
-// What was seen on the wire of the traffic that was asked about, in words. Pure; any thread.
+// Describes what was seen on the wire of the traffic in question. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace conntally::diagnose {
 
 // Empty without an observation.
 std::vector<std::string> DescribeWatched(const Case& facts);
-// As evidence of the finding.
+// Adds it to the finding's evidence.
 void TellWatched(const Case& facts, Finding& finding);
 
 }  // namespace conntally::diagnose

@@ -1,6 +1,6 @@
-// What a rule has to ask so that it lets one packet past the rule that stops it, and nothing else that this one does
-// not stop; and how nft and iptables write that. Refuses, and says why, where a part is not known or has no words: then
-// no command is printed. Pure.
+// The conditions for a new rule that accepts one packet ahead of the rule that stops it, and accepts nothing that the
+// stopping rule would not stop; and their text for nft and iptables. Returns an error with the reason if a part is
+// unknown or cannot be expressed: then no command is printed. Pure.
 #pragma once
 
 #include <string>
@@ -13,27 +13,25 @@
 
 namespace conntally::diagnose {
 
-// Who asks a chain: what one hook hands over, or, where jumps lead to it, perhaps others' packets as well.
+// How packets reach a chain: from one hook only, or by jumps, so that packets of other hooks may reach it too.
 enum class AskedBy : std::uint8_t { kItsHook, kSeveral };
 
-// All that is known of the packet: its source first of all, its protocol and port, where it goes (but not of what comes
-// to this host, where only that is asked), the link by which it comes; and whatever the rule that stops it asks
-// (nullptr: a policy does). `hook` is that of the base chain.
+// All that is known of the packet: its source above all, its protocol and port, its destination (unless it is for this
+// host and only this hook reaches the chain), its link; and the conditions of the rule that stops it (nullptr: a policy
+// stops it). `hook` is that of the base chain.
 //
-// Each condition of the rule is implied by one of these, so that what the new rule accepts before it, it would have
-// stopped.
+// These imply every condition of the stopping rule, so the new rule accepts only packets that it would have stopped.
 Result<std::vector<RuleCondition>> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
                                                   const ConditionMatcher& matcher,
                                                   AskedBy asked_by = AskedBy::kItsHook);
 
-// Packets of connections that were let in once (ESTABLISHED, RELATED), as far as the rule stops them. It names no
-// source, and need not: the state is conntrack's own, which a stranger's packet has only if it answers a connection
-// that some rule accepted before. Nothing that is new passes, but for what such a connection announces by a helper,
-// which was assigned to it on purpose.
+// Packets of accepted connections (ESTABLISHED, RELATED), as far as the rule stops them. They need no source: conntrack
+// gives a packet this state only if it belongs to a connection that some rule accepted. No new connection passes,
+// except one that a helper expects, and helpers are assigned on purpose.
 Result<std::vector<RuleCondition>> AcceptOfAnswers(const std::string& hook, const Rule* stops, const Packet& packet,
                                                    const ConditionMatcher& matcher);
 
-// The conditions, without chain and verdict, as each tool writes them. Family: that of the packets.
+// The conditions in each tool's syntax, without chain and verdict. `family` is that of the packets.
 Result<std::string> IptablesText(const std::vector<RuleCondition>& conditions, Family family);
 Result<std::string> AttributeText(const std::vector<RuleCondition>& conditions, Family family);
 

@@ -1,6 +1,6 @@
-// The commands with which a person changes a rule, of whichever tool the rule belongs to, as text; nothing runs them
-// here. Texts of rules may hold anything: what becomes a shell's word is quoted. Pure but for FindFirewallTools, which
-// reads links in the file system.
+// The commands with which a person changes a rule, for the tool that the rule belongs to, as text; they are not run
+// here. Rules may contain any text, so every shell word is quoted. Pure, except for FindFirewallTools, which reads
+// links in the file system.
 #pragma once
 
 #include <cstdint>
@@ -16,38 +16,38 @@
 
 namespace conntally::diagnose {
 
-// Which of its kinds the plain name `iptables` stands for on this host.
+// Which variant the plain name `iptables` is on this host.
 struct FirewallTools {
   bool iptables_is_nft = false;
   bool iptables_is_legacy = false;
   std::vector<std::string> missing =
-      {};  // owners of rules (see OwnerOf) whose programs are not here, but perhaps on the host around
+      {};  // owners of rules (see OwnerOf) whose programs are not in this namespace, but perhaps on the host
 };
-// Owners' programs speak to their daemons or write files of the host: they serve its rules, not those of a namespace
-// that was entered.
+// An owner's program talks to its daemon or writes files of the host: it manages the host's rules, not those of an
+// entered namespace.
 enum class OwnersServe : std::uint8_t { kTheseRules, kOtherRules };
 FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners = OwnersServe::kTheseRules);
 
-// A word as a POSIX shell reads it back.
+// The word, quoted for a POSIX shell.
 std::string ShellWord(std::string_view word);
-// nft and one argument, which nft takes apart itself.
+// nft with one argument, which nft parses itself.
 std::string NftCommand(const std::string& text);
-// " -t TABLE", as it follows the name of iptables; empty for the table that it takes by itself.
+// " -t TABLE" for iptables; empty for the default table.
 std::string TableFlag(const std::string& table);
 
-// What nft's grammar takes for a table's, chain's or set's name; the kernel takes anything.
+// Whether nft's grammar accepts it as the name of a table, chain or set; the kernel accepts any name.
 bool IsNftName(std::string_view name);
-// Whether the tools take the name of a link as that one link's, and as nothing else: a '*' or '+' at its end stands for
-// more, and nft's strings have no escapes.
+// Whether the tools read the name as exactly this link: a trailing '*' or '+' is a wildcard, and nft's strings have no
+// escapes.
 bool CanNameLink(const std::string& name);
-// Whether nft reads the text back between double quotes.
+// Whether the text can be an nft string in double quotes.
 bool FitsNftString(const std::string& text);
 
-// Who writes the rules of this place, and would undo a hand's change: "firewalld", "ufw", "docker", "fail2ban" ...;
-// empty: nobody known.
+// The program that writes these rules and would undo a manual change: "firewalld", "ufw", "docker", "fail2ban" ...;
+// empty: none known.
 std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFamily family, const std::string& table,
                     const std::string& chain);
-// kube-proxy's: a service's address leads to its endpoints alone, and to nobody by itself.
+// A rule of kube-proxy that refuses a service without endpoints: a service's own address belongs to no host.
 bool RefusesWhatNobodyServes(const Rule& rule);
 
 class FirewallCommands {
@@ -55,42 +55,42 @@ class FirewallCommands {
   FirewallCommands(const PacketWalker& walker, FirewallTools tools)
       : walker_(walker), tools_(std::move(tools)), matcher_(walker.matcher()) {}
 
-  // The same commands for other rules than those that were read: for what a command before has made of them.
+  // The same commands for other rules: the rules after an earlier command.
   FirewallCommands On(const PacketWalker& rules) const { return {rules, tools_}; }
 
   // "iptables-nft", "ip6tables", "nft" ...
   std::string ToolOf(RuleBackend backend, RuleFamily family, const std::string& table) const;
-  // Where a rule stands, as the tool shows it, and its text.
+  // Where a rule is, as the tool shows it, and its text.
   std::string Place(RuleRef rule) const;
   std::string Place(const RuleChain& chain) const;
 
-  // Every command that lets packets through is made here, and by AcceptOfPacket and AcceptOfAnswers alone: it names the
-  // packet's source and all that the rule asks which stops it, and stands before that rule; or there is none, and the
-  // error says why.
+  // Only these functions, by AcceptOfPacket and AcceptOfAnswers, make commands that accept packets. The new rule names
+  // the packet's source and all conditions of the stopping rule, and is inserted before it; if that is not possible,
+  // the error says why.
   Result<Fix> Accept(const Decision& stop, const Packet& packet) const;
-  // Packets of all connections that were let in; and those of this one's alone.
+  // Accepts packets of all accepted connections; the second, only of this packet's connection.
   Result<Fix> AcceptAnswers(const Decision& stop, const Packet& packet) const;
   Result<Fix> AcceptAnswersTo(const Decision& stop, const Packet& packet) const;
-  // First packets of connections past a rule with a limit that lets them pass while they are within it, as all that is
-  // behind it does.
+  // Accepts first packets of connections beyond a rule's limit. Only for a packet that passes within the limit and that
+  // all later rules accept.
   Result<Fix> AcceptBeyondLimit(const Decision& limit, const Packet& packet) const;
-  // IPv6's neighbour discovery by one link, of its neighbours (their addresses) or to them: it opens no port, and no
-  // router passes it on.
+  // Accepts IPv6 neighbour discovery on one link, from its neighbours or to them. It opens no port, and no router
+  // forwards it.
   Result<Fix> AcceptDiscovery(const Decision& stop, const std::string& link, bool leaves,
                               const std::vector<IpAddress>& neighbours) const;
-  // What lets the packet through where the decision stops it, the narrowest first; in words what is to be decided,
-  // where no command can.
+  // Adds to the finding the fixes that accept the packet where the decision stops it, the narrowest first; or, if no
+  // command can, what a person must decide.
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
-  // Translates what comes from `source` and leaves by `out`, after all that the chain of postrouting does.
+  // Translates packets from `source` that leave by `out`, at the end of the postrouting chain.
   Result<Fix> Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
                          std::string risk) const;
-  // Of a rule that lets nobody through by being gone.
+  // Deletes a rule whose absence accepts no packet.
   Result<Fix> Delete(RuleRef rule, std::string risk) const;
   std::string Persist(RuleBackend backend, RuleFamily family, const std::string& table) const;
 
  private:
-  // Where a new rule meets what the decision would stop: before a rule, or at the end of a chain.
+  // Where a new rule must be so that it sees the packet before the decision: before a rule, or at the end of a chain.
   struct Spot {
     const RuleChain* chain = nullptr;
     std::optional<RuleRef> before;
@@ -101,7 +101,7 @@ class FirewallCommands {
   Result<Fix> Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
                   std::string risk) const;
   Fix PutText(const Spot& spot, const std::string& text, std::string risk) const;
-  // The owner's own commands, when the place has one that has such.
+  // The owner's own commands, if the rules have an owner with such commands.
   std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;
   ChainRef RefOf(const RuleChain& chain) const;
   bool ByIptables(RuleBackend backend, RuleFamily family, const std::string& table) const;

@@ -1,4 +1,4 @@
-// A report's commands for a reader who is not in the network namespace that was looked at (--netns). Pure; any thread.
+// Adapts a report's commands for a reader outside the examined network namespace (--netns). Pure; any thread.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace conntally::diagnose {
 
-// "nsenter --net=PATH -- COMMAND", by way of a shell where the command needs one.
+// "nsenter --net=PATH -- COMMAND", with a shell if the command needs one.
 std::string InNamespace(const std::string& path, const std::string& command);
 
-// Every command and undo of the report, as it is run from outside; but for those that the host itself is meant to run.
+// Wraps every command and undo of the report, except those that are for the host itself.
 void RunInNamespace(const std::string& path, Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,5 +1,5 @@
-// The checks of routes, links and sockets: each looks for one kind of cause and adds its findings, and a line of what
-// it looked at. Pure functions of the Case; any thread.
+// The checks of routes, links and sockets. Each looks for one kind of cause and adds its findings, and a line that says
+// what it checked. Pure functions of the Case; any thread.
 #pragma once
 
 #include "daemon/diagnose/facts/case.h"
@@ -8,12 +8,12 @@ namespace conntally::diagnose {
 
 void CheckForwarding(const Case& facts, Report& report);  // forwarding-off, no-route
 void CheckWhoseAddress(const Case& facts,
-                       Report& report);  // no-route: nobody has the address, or nobody answers for it
-// drop-rule of traffic control, IPsec and the kernel's own checks, no-route of answers that leave by another link
+                       Report& report);  // no-route: no host has the address, or none answers for it
+// drop-rule for traffic control, IPsec and the kernel's own checks; no-route for answers that leave by another link
 void CheckOutsideTheFirewall(const Case& facts, Report& report);
 void CheckReversePath(const Case& facts, Report& report);  // rp-filter
 void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full
-void CheckEcho(const Case& facts, Report& report);         // no-listener: of ping
+void CheckEcho(const Case& facts, Report& report);         // no-listener, for ping
 void CheckHelpers(const Case& facts, Report& report);      // helper-missing
 
 }  // namespace conntally::diagnose

@@ -1,4 +1,4 @@
-// The kinds of finding, and their words in reports: the one table of them. Plain values; any thread.
+// The kinds of finding, and their words in reports, in one table. Plain values; any thread.
 #pragma once
 
 #include <array>

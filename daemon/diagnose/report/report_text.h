@@ -1,4 +1,4 @@
-// A report in words and as JSON. Pure; any thread.
+// A report as text and as JSON. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace conntally::diagnose {
 
-// "192.0.2.7 to 198.51.100.2, tcp port 443"; "this host" when nothing was narrowed.
+// "192.0.2.7 to 198.51.100.2, tcp port 443"; "this host" if the question narrows nothing.
 std::string Describe(const Question& question);
 
 std::string TextOf(const Report& report, const Question& question);
 
-// As in the contract; findings in their order.
+// The findings in their order.
 std::string JsonOf(const Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,4 +1,4 @@
-// All findings that rules explain. Pure of its inputs, but for files under their root and the routes that they ask for.
+// All findings that rules explain. Depends only on its inputs, files under their root, and the routes that it looks up.
 // One thread.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace conntally::diagnose {
 
-// And what of the rules could not be evaluated.
+// Also reports which rules could not be evaluated.
 RuleOutcome CheckRules(const RuleInputs& inputs, Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,7 +1,7 @@
-// Who may ask, and over what: the web configuration in force. It is read anew when one of its files changes; one that
-// has faults changes nothing.
+// The web configuration in force: TLS, users, rate limit. It is read again when one of its files changes; a faulty one
+// changes nothing.
 //
-// AccessControl: `current` on any thread, the rest on the owner's.
+// AccessControl: `current` on any thread, all others on the owner's.
 #pragma once
 
 #include <sys/types.h>
@@ -26,19 +26,19 @@ struct Access {
 
 class AccessControl {
  public:
-  // Nobody is asked for anything.
+  // No access control.
   AccessControl() : current_(std::make_shared<const Access>()) {}
 
-  // Takes the file at `path` into force, or none if that is empty. What is wrong with it: nothing has changed then.
+  // Puts the file at `path` into force, or none if that is empty. Returns its faults; then nothing has changed.
   std::vector<ConfigFault> Load(const std::string& path);
-  // Whether a file that was read for that is another one by now.
+  // Whether one of the files read by Load has changed since.
   bool HaveFilesChanged() const;
 
   const std::string& path() const { return path_; }
   std::shared_ptr<const Access> current() const { return *current_.Lock(); }
 
  private:
-  // Where a file is, and what tells it from the one that was read.
+  // A file's path and identity, to detect a change.
   struct FileState {
     std::string path;
     std::uint64_t device = 0;
@@ -56,10 +56,10 @@ class AccessControl {
   Guarded<std::shared_ptr<const Access>> current_;
 };
 
-// What the file says that has no effect here, one sentence each.
+// The settings in the file that have no effect here, one sentence each.
 std::vector<std::string> WithoutEffect(const WebConfig& config);
 
-// What is wrong with the file: nothing is taken into force.
+// Returns the file's faults, without putting it into force.
 std::vector<ConfigFault> CheckWebConfigFile(const std::string& path);
 
 }  // namespace conntally::http

@@ -1,4 +1,4 @@
-// Names and passwords, as basic authentication carries them (RFC 7617) and as bcrypt keeps them. Pure; any thread.
+// User names and passwords: parses basic authentication (RFC 7617), checks bcrypt hashes. Pure; any thread.
 #pragma once
 
 #include <map>
@@ -13,10 +13,10 @@ struct Login {
   std::string password;
 };
 
-// Of an Authorization header; nullopt: it is of another kind, or malformed.
+// From an Authorization header; nullopt: another scheme, or malformed.
 std::optional<Login> ParseBasicAuth(std::string_view authorization);
 
-// Takes as long as the hash's cost says, whatever the answer is.
+// Takes as long as the hash's cost requires, whatever the result.
 bool MatchesBcrypt(const std::string& hash, const std::string& password);
 
 }  // namespace conntally::http

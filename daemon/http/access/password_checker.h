@@ -1,13 +1,13 @@
-// Tells right passwords from wrong ones. bcrypt takes tens of milliseconds on purpose, so a thread of its own does
-// that, at a lower priority, while the connection waits; what it found is remembered, under a keyed digest, so that
-// a scrape pays once. A right password stays known however many wrong ones are tried.
+// Checks passwords. bcrypt takes tens of milliseconds on purpose, so a separate thread of lower priority computes it
+// while the connection waits. It remembers the answers under keyed digests, so that a scraper pays once. A right
+// password stays remembered, however many wrong ones are tried.
 //
-// Who floods it with wrong passwords delays himself: clients have turns, and where there is no room it is the client
-// with the most waiting that is turned away. A name that nobody has costs as much as one of the known ones, always the
-// same.
+// A client that floods it with wrong passwords delays only itself: clients take turns, and if there is no room, the
+// client with the most waiting requests is turned away. An unknown name takes as long as a known one, always the same
+// time.
 //
-// Threads: all functions on the server's. The thread shares State alone, and outlives this if it is computing: a hash
-// may cost minutes.
+// Threads: all functions on the server's thread. The separate thread shares only State, and may outlive this object
+// while it computes: a hash may take minutes.
 #pragma once
 
 #include <array>
@@ -27,13 +27,13 @@
 
 namespace conntally::http {
 
-using Users = std::map<std::string, std::string>;  // bcrypt's hashes, by name
+using Users = std::map<std::string, std::string>;  // bcrypt hashes, by name
 
 class PasswordChecker {
  public:
   enum class Answer { kRight, kWrong, kTurnedAway };
   using Digest = std::array<unsigned char, 32>;
-  // Something that asked, to be found again by whoever asked for it.
+  // Identifies a request to the caller.
   using Asker = void*;
 
   static constexpr std::size_t kWaitingMax = 256;
@@ -45,13 +45,13 @@ class PasswordChecker {
   PasswordChecker(const PasswordChecker&) = delete;
   PasswordChecker& operator=(const PasswordChecker&) = delete;
 
-  // What is known already, else the asker waits. `client` is who has turns, an address.
+  // The answer if it is known, else nullopt, and the asker waits. `client`, an address, is the unit of turns.
   std::optional<Answer> Check(const Users& users, const Login& login, const std::string& client, Asker asker);
 
   // Readable while there are answers to take.
   int descriptor() const;
   std::vector<std::pair<Asker, Answer>> TakeAnswers();
-  // All that wait, for nothing any more: at the end.
+  // Returns all that wait, unanswered; for shutdown.
   std::vector<Asker> GiveUp();
 
  private:
@@ -61,11 +61,11 @@ class PasswordChecker {
     std::string password;
     bool is_user = false;
   };
-  // Turns among those who wait under a name each.
+  // Turns among named waiters.
   template <typename Waiting>
   struct Turns {
     std::map<std::string, Waiting> waiting;
-    std::string last;  // whose turn it was
+    std::string last;  // whose turn was last
     std::size_t job_count = 0;
 
     typename std::map<std::string, Waiting>::iterator Next();
@@ -75,14 +75,14 @@ class PasswordChecker {
   using JobsOfClient = Turns<std::deque<Job>>;  // by user
   struct State {
     FileDescriptor answered_event;
-    std::mutex mutex;  // of what follows
+    std::mutex mutex;  // guards the members below
     std::condition_variable woken;
     Turns<JobsOfClient> jobs;  // by client
     std::vector<std::pair<Digest, Answer>> answered;
     bool stopping = false;
     bool ended = false;
   };
-  using Remembered = std::map<Digest, std::uint64_t>;  // when it was last asked for
+  using Remembered = std::map<Digest, std::uint64_t>;  // when it was last used
 
   static void Run(State& state);
   static Job TakeNext(State& state);

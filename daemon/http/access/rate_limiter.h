@@ -1,4 +1,4 @@
-// A token bucket: `burst` requests at once, and one more each `interval`. One thread; time is a parameter.
+// A token bucket: `burst` requests at once, and one more every `interval`. One thread; time is a parameter.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace conntally::http {
 
 class RateLimiter {
  public:
-  // A limit that differs from the last one begins with a full bucket.
+  // If the limit changed since the last call, the bucket is full again.
   bool Allow(const WebConfig::RateLimit& limit, std::chrono::steady_clock::time_point now) {
     if (limit.interval.count() == 0) return true;
     if (limit.interval != limit_.interval || limit.burst != limit_.burst) {

@@ -1,5 +1,5 @@
-// What a TLS session is to be like, from the web configuration: our certificate, the client's, versions and ciphers, in
-// GnuTLS' terms. Immutable once made; any thread.
+// The parameters of TLS sessions, from the web configuration, for GnuTLS: our certificate, client certificates,
+// versions and ciphers. Immutable once made; any thread.
 #pragma once
 
 #include <gnutls/gnutls.h>
@@ -22,8 +22,8 @@ class TlsServer {
   // Reads the files that `tls` names.
   static std::variant<std::unique_ptr<const TlsServer>, ConfigFault> Make(const WebConfig::Tls& tls);
 
-  // Before its handshake, of a session of a server; this outlives it. Sessions are never resumed, so that who was let
-  // in once proves himself each time.
+  // Sets up a server session before its handshake; this object must outlive it. Sessions are never resumed, so a client
+  // presents its certificate each time.
   void Prepare(gnutls_session_t session) const;
 
  private:
@@ -47,13 +47,13 @@ class TlsServer {
   bool HasAllowedName(const gnutls_datum_t& certificate) const;
 
   Credentials credentials_;
-  Priority before_13_;  // up to TLS 1.2, whose suites may be chosen
+  Priority before_13_;  // up to TLS 1.2, whose suites are configurable
   Priority of_13_;
   WebConfig::ClientAuth client_auth_ = WebConfig::ClientAuth::kNone;
   std::optional<std::vector<std::string>> client_allowed_sans_;
 };
 
-// What pins the first certificate of `pem` down, as libcurl writes it: "sha256//" and the digest of its public key.
+// The pin of the first certificate in `pem`, in libcurl's form: "sha256//" and the digest of its public key.
 Result<std::string> PublicKeyPin(const std::string& pem);
 
 }  // namespace conntally::http

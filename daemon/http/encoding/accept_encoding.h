@@ -5,8 +5,8 @@
 
 namespace conntally::http {
 
-// Whether the header's value allows gzip: named (or `x-gzip`) with a weight above 0, or not named and `*` so.
-// A weight that cannot be read counts as 0: plain text suits everybody.
+// Whether the header's value allows gzip: `gzip` or `x-gzip` has a weight above 0, or neither is named and `*` has. A
+// malformed weight counts as 0: every client can read plain text.
 bool AllowsGzip(std::string_view accept_encoding);
 
 }  // namespace conntally::http

@@ -1,5 +1,5 @@
-// A response's body on its way to one client, read in pieces as the client takes them. The server's thread only, but
-// that texts are made on any.
+// A response's body as sent to one client, read in pieces as the client takes them. The server's thread only; HeldText
+// may be created on any thread.
 #pragma once
 
 #include <atomic>
@@ -15,10 +15,10 @@
 
 namespace conntally::http {
 
-// Text in memory for as long as some client has yet to take it, perhaps many of them.
+// Text that stays in memory until all its clients, perhaps many, have taken it.
 class HeldText {
  public:
-  // `held_bytes` is where all such memory is summed up (relaxed: a figure of its own); it outlives this.
+  // `held_bytes` sums up all such memory (relaxed: independent of other data); it must outlive this object.
   HeldText(std::string text, std::atomic<std::size_t>& held_bytes) : text_(std::move(text)), held_bytes_(held_bytes) {
     held_bytes_.fetch_add(text_.size(), std::memory_order_relaxed);
   }
@@ -35,10 +35,10 @@ class HeldText {
 
 class ReplyBody {
  public:
-  // As it is.
+  // Sent as it is.
   explicit ReplyBody(std::shared_ptr<const HeldText> text)
       : text_(std::move(text)), left_(text_->text()), size_(left_.size()) {}
-  // Unpacked from gzip on its way, to `unpacked_bytes`.
+  // Decompressed while sent, to `unpacked_bytes`.
   ReplyBody(std::shared_ptr<const HeldText> packed, std::uint64_t unpacked_bytes)
       : text_(std::move(packed)),
         left_(text_->text()),
@@ -47,15 +47,15 @@ class ReplyBody {
 
   std::uint64_t size() const { return size_; }
 
-  // Copies what comes next; 0 at the end, nullopt once dropped, or when it cannot be unpacked.
+  // Copies the next bytes; 0 at the end, nullopt once dropped, or if it cannot be decompressed.
   std::optional<std::size_t> Read(std::span<char> into);
 
-  // Lets go of the memory now, though the client has not taken everything.
+  // Frees the memory now, even if the client has not taken everything.
   void Drop();
 
  private:
   std::shared_ptr<const HeldText> text_;  // null once dropped
-  std::string_view left_;                 // of it
+  std::string_view left_;                 // not sent yet
   std::uint64_t size_;
   std::unique_ptr<GzipUnpacker> unpacker_;  // null: none needed
 };

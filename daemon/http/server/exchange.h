@@ -1,8 +1,8 @@
-// One request and its response between libmicrohttpd and the rest: its callbacks, and nothing else, live
-// here. The server's thread only, as all callbacks run inside MHD_run().
+// libmicrohttpd's callbacks: one request and its response between libmicrohttpd and the rest. The server's thread only,
+// since all callbacks run inside MHD_run().
 //
-// A request whose answer has to be rendered first is suspended: libmicrohttpd does not look at its connection until
-// Resume hands it the rendering, and then calls OnRequest again.
+// A request whose answer must first be rendered is suspended: libmicrohttpd ignores its connection until Resume
+// provides the rendering, and then calls OnRequest again.
 #pragma once
 
 #include <microhttpd.h>
@@ -28,7 +28,7 @@ class Exchange {
     std::size_t header_bytes_max = 0;
     std::vector<std::string> allowed_hosts;
   };
-  // `encoder` is the server's thread's own.
+  // Only the server's thread uses `encoder`.
   Exchange(const AccessControl& access, Gate& gate, Router& router, Connections& connections, SharedAnswers& answers,
            Encoder& encoder, Counters& counters, Options options)
       : access_(access),
@@ -40,7 +40,7 @@ class Exchange {
         counters_(counters),
         options_(std::move(options)) {}
 
-  // Their first argument is an Exchange; what libmicrohttpd calls them for is said at MHD_start_daemon.
+  // Their first argument is an Exchange; for their meaning see MHD_start_daemon.
   static void OnConnection(void* exchange, MHD_Connection* connection, void** context,
                            MHD_ConnectionNotificationCode code);
   static void* OnRequestLine(void* exchange, const char* target, MHD_Connection* connection);
@@ -48,19 +48,19 @@ class Exchange {
                               const char* version, const char* upload, std::size_t* upload_bytes, void** context);
   static void OnFinished(void* exchange, MHD_Connection* connection, void** context, MHD_RequestTerminationCode code);
 
-  // Goes on with those whose password has been looked at, or whose answer has been rendered.
+  // Resumes the connections whose password was checked or whose answer was rendered.
   void Resume();
-  // Goes on with all, so that libmicrohttpd can be stopped.
+  // Resumes all, so that libmicrohttpd can be stopped.
   void GiveUp();
 
  private:
   enum class AfterIt { kKeepOpen, kClose };
 
   void PrepareTls(Connection& connection, gnutls_session_t session);
-  // Of what needs no lane: refusals, and what is answered at once.
+  // For answers without a lane: refusals, and those of kAtOnce.
   std::shared_ptr<const Rendering> RenderHere(Response response);
   std::shared_ptr<const Rendering> RefuseForRoom();
-  // What is to be answered; null: the connection waits for it.
+  // The answer; null: the connection waits for it.
   std::shared_ptr<const Rendering> Answer(MHD_Connection* handle, Connection& connection, std::string_view method,
                                           bool has_body);
   std::shared_ptr<const Rendering> Ask(Connection& connection, Router::Found found);

@@ -1,5 +1,5 @@
-// Whether a request may be answered: the rate limit, then the password, as the web configuration in force wants them.
-// The server's thread only.
+// Whether a request may be answered: checks the rate limit, then the password, by the web configuration in force. The
+// server's thread only.
 #pragma once
 
 #include <optional>
@@ -18,16 +18,16 @@ class Gate {
  public:
   explicit Gate(Counters& counters) : counters_(counters) {}
 
-  // Asked again once its connection came back by TakeDecided; what it says is in `connection.pass`: kAsked means to
-  // wait. `authorization` is the header's value, or null. Who may not wait is refused where a password is wanted: his
-  // request has a body, which gets no answer but a refusal anyway.
+  // Sets `connection.pass`; kAsked means to wait, and to call it again once TakeDecided returns the connection.
+  // `authorization` is the header's value, or null. A request that may not wait has a body, and is refused anyway; if a
+  // password is required, it is refused here.
   enum class MayWait { kYes, kNo };
   void Ask(const Access& access, Connection& connection, const char* authorization, MayWait may_wait,
            Clock::time_point now);
-  // What to answer where it says no.
+  // The response, if the request may not be answered.
   std::optional<Response> Refusal(const Connection& connection);
 
-  // Readable while there are decisions to take.
+  // Readable while TakeDecided has decisions.
   int descriptor() const { return passwords_.descriptor(); }
   std::vector<Connection*> TakeDecided();
   std::vector<Connection*> GiveUp();

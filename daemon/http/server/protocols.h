@@ -1,5 +1,5 @@
-// libmicrohttpd, once for plain connections and once for those over TLS: a running one cannot change from one to the
-// other, and the web configuration in force may. The server's thread only, but for the first Start.
+// Two instances of libmicrohttpd, one for plain connections and one for TLS: a running instance cannot change between
+// them, but the web configuration can. The server's thread only, except for the first Start.
 #pragma once
 
 #include <microhttpd.h>
@@ -24,15 +24,15 @@ class Protocols {
   Protocols(Exchange& exchange, unsigned connections_max, std::size_t pool_bytes)
       : exchange_(exchange), connections_max_(connections_max), pool_bytes_(pool_bytes) {}
 
-  // If it does not run yet.
+  // Does nothing if it already runs.
   Status Start(Kind kind);
-  // null: there is no memory for it, as is logged. Who is to be served over TLS is served so or not at all.
+  // null: memory is short, which is logged. A connection that needs TLS is never served without it.
   MHD_Daemon* For(const Access& access);
   void AddWaits(std::vector<pollfd>& waits) const;
-  // How long one may wait before Run.
+  // How long the caller may wait before Run.
   std::chrono::milliseconds Wait(std::chrono::milliseconds longest) const;
   void Run();
-  // Its callbacks run once more, for every connection.
+  // The callbacks run once more, for every connection.
   void Stop();
 
  private:

@@ -1,10 +1,10 @@
-// What a request's head must hold to be answered: RFC 9112, 3.2 and 6.3, and a host that is ours. Pure, but for this
-// host's name; any thread.
+// Checks a request's head: RFC 9112, 3.2 and 6.3, and that the Host is ours. Pure, except for this host's name; any
+// thread.
 //
-// Why the host: a page from anywhere may give its own name our loopback address (DNS rebinding), and the browser then
-// takes us for that page's site, and reads what we answer to it. So who comes by loopback must call us by an address,
-// as localhost, by this host's name, or by a name that the configuration allows. On other interfaces any name is
-// served: scrapes come by name, and who may come there is the firewall's to say.
+// Why the Host: a web page may resolve its own name to our loopback address (DNS rebinding). The browser then takes us
+// for that page's site, and lets the page read our answers. So a client that connects by loopback must use an address,
+// localhost, this host's name, or a name that the configuration allows. On other interfaces any name is accepted:
+// scrapers use names, and the firewall decides who may connect.
 #pragma once
 
 #include <optional>
@@ -24,10 +24,10 @@ struct RequestHead {
   bool by_loopback = false;  // the client connected to a loopback address
 };
 
-// The refusal (400, 421), if any is due; the connection is to be closed after it.
+// The refusal (400, 421), if any; close the connection after it.
 std::optional<Response> FindFault(const RequestHead& head, const std::vector<std::string>& allowed_hosts);
 
-// The host of `HOST` or `HOST:PORT`, an IPv6 address with its brackets; nullopt when it is malformed or empty.
+// The host of `HOST` or `HOST:PORT`, an IPv6 address with its brackets; nullopt if malformed or empty.
 std::optional<std::string_view> HostOf(std::string_view authority);
 
 }  // namespace conntally::http

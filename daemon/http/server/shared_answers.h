@@ -1,8 +1,8 @@
-// Who waits for which answer, and which answers may be shared. The server's thread only.
+// Which connections wait for which answer, and which answers may be shared. The server's thread only.
 //
-// Who asks what somebody is waiting for already waits with him, and gets the same rendering if it begins after he
-// asked: hundreds of clients cost one. Those who came while it was under way share the next. Where kMany wait or are
-// being answered in a lane, newcomers share what is under way, and what was rendered in the last kSharedFor.
+// A request equal to one that already waits joins it, and gets the same rendering if that begins after the request:
+// hundreds of clients cost one rendering. Requests that come while it is being made share the next one. If kMany wait
+// or are being answered in a lane, new requests share the rendering in progress, and those of the last kSharedFor.
 #pragma once
 
 #include <chrono>
@@ -21,24 +21,24 @@ class SharedAnswers {
  public:
   static constexpr std::chrono::milliseconds kSharedFor{1000};
   static constexpr unsigned kMany = 8;
-  // Different questions that wait in a lane. With it the lane's thread has work for some seconds.
+  // Different questions that may wait in a lane; some seconds of work for its thread.
   static constexpr std::size_t kAskedMax = 128;
 
   explicit SharedAnswers(Renderer& renderer) : renderer_(renderer) {}
 
-  // What may be answered at once; null: nothing.
+  // A recent answer that may be shared; null: none.
   std::shared_ptr<const Rendering> Recent(const std::string& key, unsigned being_answered, Clock::time_point now) const;
 
   // Whether `connection` now waits for the answer; false: too many other questions are waiting.
   bool Wait(Connection& connection, std::unique_ptr<Question> question);
 
-  // Hands the renderings that are done to the connections that wait for them, and returns those. null: there was no
-  // memory for it.
+  // Assigns finished renderings to the connections that wait for them, and returns these connections. A null rendering:
+  // memory was short.
   std::vector<Connection*> Deliver();
-  // All that wait, for nothing any more: at the end.
+  // Returns all that wait, unanswered; for shutdown.
   std::vector<Connection*> GiveUp();
 
-  // Forgets what is no longer to be shared; all of it when memory is short.
+  // Forgets answers that may no longer be shared; all of them when memory is short.
   void Forget(Clock::time_point now);
   void ForgetAll() { recent_.clear(); }
 

@@ -1,7 +1,7 @@
-// Which destinations have series of their own: the first N by connections, as ExportedSet admits and holds them. One
-// that answers is to destinations what a proven source is to sources. All the others are one remainder.
+// Which destinations have their own series: the first N by connections, admitted and held by ExportedSet. A destination
+// that answers counts as proven. All others form one remainder.
 //
-// Threads: only while a view of the tally is held, which keeps callers apart.
+// Threads: any, while holding a view of the tally, which excludes other callers.
 #pragma once
 
 #include <chrono>
@@ -32,24 +32,25 @@ class ExportedDestinations {
     ranked_ = nullptr;
   }
 
-  // Ranks those of the last survey, which is null before the first.
+  // Ranks the destinations of the last survey, which is null before the first one.
   void Update(const std::shared_ptr<const DestinationFigures>& survey, Clock::time_point now);
 
   struct Split {
-    std::vector<ExportedDestination> exported;  // in the order of destinations
-    std::int64_t others = 0;                    // connections of all the others
+    std::vector<ExportedDestination> exported;  // ordered by destination
+    std::int64_t others = 0;                    // connections to all others
   };
-  // The connections that there are now, split among them. The survey is some seconds older: what has changed since is
-  // the others', and where more than theirs have ended the exported ones are taken to have lost their share of it.
+  // Divides the current number of connections among the destinations. The survey is some seconds older: changes since
+  // are assigned to the others. If more connections ended than the others had, the rest is subtracted from the exported
+  // ones in proportion.
   Split Divide(std::int64_t connections) const;
 
-  // As ExportedSet has them.
+  // See ExportedSet.
   std::uint64_t holds_turned_away() const { return exported_.holds_turned_away(); }
   std::uint64_t held_back() const { return exported_.held_back(); }
 
  private:
   struct Counted {
-    bool known = false;  // not once it has no place in the survey any more, though it may have connections
+    bool known = false;  // false once it has no place in the survey, though it may still have connections
     std::uint32_t connections = 0;
     std::uint32_t unreplied = 0;
   };

@@ -1,4 +1,5 @@
-// Which uses of translated addresses' ports have series: the fullest, and those that lately were. Pure; one owner.
+// Which pairs of translated address and destination have series: the fullest, and those that recently were. Pure; one
+// owner.
 #pragma once
 
 #include <utility>
@@ -19,16 +20,16 @@ class ExportedNat {
     exported_.set_options(Set::Options::Of(options));
   }
 
-  // `figures` may be null: nothing is known yet.
+  // `figures` is null while nothing is known.
   void Update(const NatFigures* figures, Clock::time_point now);
 
-  // By key, without who holds them. One that left the figures has nothing in use.
+  // By key, without the sources that hold the ports. A pair that is no longer in the figures uses no port.
   std::vector<PortUse> exported() const;
   std::uint64_t holds_turned_away() const { return exported_.holds_turned_away(); }
   std::uint64_t held_back() const { return exported_.held_back(); }
 
  private:
-  using Key = std::pair<IpAddress, Endpoint>;  // the translated address, and the destination
+  using Key = std::pair<IpAddress, Endpoint>;  // the translated address and the destination
   using Set = ExportedSet<Key, PortUse>;
 
   std::uint32_t top_;

@@ -1,12 +1,11 @@
-// Which of many have series of their own, by whatever names them: those that rank, and whoever left the ranking less
-// than `hold` ago, so that no series goes stale, and no `for:` of an alert is reset, because one dipped out of the top
-// for one scrape.
+// Which items have their own series, by any key: those in the ranking, and those that left it less than `hold` ago. So
+// an item that drops out of the ranking for one scrape neither makes its series stale nor resets an alert's `for:`.
 //
-// One that newly ranks is admitted once it holds its place for kPlaceHeld and the budget of new series allows it:
-// proven ones first, then those that have a hundredth of all there is, each by weight. At the start, while there is
-// budget to spare, it need not wait (series_budget.h).
+// A newly ranked item is admitted once it has held its place for kPlaceHeld and the budget of new series allows it:
+// proven items first, then those with at least 1 % of the total, each class by weight. At the start, while the budget
+// lasts, it need not wait (series_budget.h).
 //
-// Pure: of rankings and the time. One owner.
+// Pure: depends only on the rankings and the time. One owner.
 #pragma once
 
 #include <algorithm>
@@ -21,30 +20,30 @@
 
 namespace conntally {
 
-// Of an owner whose ranking is the first `top`: as many are held besides.
+// For an owner whose ranking is the first `top`: up to `top` more are held.
 struct TopOptions {
   std::uint32_t top = 0;
   std::chrono::milliseconds hold{0};
   std::uint32_t new_max_per_hour = 600;
 };
 
-// `Kept` is what the owner keeps with one that is exported.
+// `Kept` is what the owner stores with each exported item.
 template <typename Key, typename Kept>
 class ExportedSet {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kPlaceHeld{900};  // from one look of each second to the next
+  static constexpr std::chrono::milliseconds kPlaceHeld{900};  // from one update to the next, a second later
 
   struct Options {
     std::chrono::milliseconds hold{0};
-    std::size_t held_max = 0;  // of those that left the ranking
+    std::size_t held_max = 0;  // bound on items that left the ranking
     std::uint32_t new_max_per_hour = 600;
 
     static Options Of(const TopOptions& options) { return {options.hold, options.top, options.new_max_per_hour}; }
   };
   struct Candidate {
     bool proven = false;
-    double share = 0;  // of all there is, in the ranking where it is greatest
+    double share = 0;  // of the total, in the ranking where it is largest
 
     SeriesBudget::Class budget_class() const {
       using Class = SeriesBudget::Class;
@@ -63,7 +62,7 @@ class ExportedSet {
     budget_.set_per_hour(options.new_max_per_hour);
   }
 
-  // `candidates`, by their keys, are those that rank now.
+  // `candidates`, by key, are the items in the ranking now.
   template <typename Candidates>
   void Update(const Candidates& candidates, Clock::time_point now) {
     Admit(candidates, now);
@@ -73,9 +72,9 @@ class ExportedSet {
   bool Holds(const Key& key) const { return held_.contains(key); }
   std::map<Key, Held>& held() { return held_; }
   const std::map<Key, Held>& held() const { return held_; }
-  // Departures that found no room to be held.
+  // Items that left the ranking and were not held for lack of room.
   std::uint64_t holds_turned_away() const { return holds_turned_away_; }
-  // Those that rank and have no series: now, and those that the budget held back, each counted once while it waits.
+  // Ranked items without series: now; and in total, those that the budget held back, each counted once while it waits.
   std::size_t waiting() const { return waiting_.size(); }
   std::uint64_t held_back() const { return held_back_.total(); }
 

@@ -1,9 +1,10 @@
-// Which sources have series of their own: the first N of each ranking, as ExportedSet admits and holds them. All the
-// others are one remainder.
+// Which sources have their own series: the first N of each ranking, admitted and held by ExportedSet. All others form
+// one remainder.
 //
-// They go by address: a source whose packets are all dropped has no connection, hence no row in the tally.
+// The key is the address, not the row: a source whose packets are all dropped has no connection, and so no row in the
+// tally.
 //
-// Threads: only while a view of the tally is held, which keeps callers apart.
+// Threads: any, while holding a view of the tally, which excludes other callers.
 #pragma once
 
 #include <chrono>
@@ -36,30 +37,30 @@ class ExportedSources {
     exported_.set_options(SetOptions());
   }
 
-  // Ranks the sources of the view, and those whose packets are being dropped, anew.
+  // Recomputes the rankings from the view's sources and from the dropped ones.
   void Update(const Tally::View& view, const std::vector<DropTally::Rated>& dropped, Clock::time_point now);
-  // Lets go of the rows that the tally has freed, and of what a reload has excluded. Call it after each Tally::Advance,
-  // with the same view: such a row may soon be another source's.
+  // Drops the rows that the tally has freed, and the sources that a reload has excluded. Call it after each
+  // Tally::Advance, with the same view: another source may soon get such a row.
   void DropForgotten(const Tally::View& view);
 
-  // Whether the row's source has series of its own.
+  // Whether the row's source has its own series.
   bool Holds(SourceRow row) const { return rows_.contains(row); }
   bool Holds(const IpAddress& source) const { return exported_.Holds(source); }
   bool IsExcluded(const IpAddress& source) const;
 
   struct Exported {
     IpAddress source;
-    SourceRow row = kNoSourceRow;  // kNoSourceRow: it has none in the view
+    SourceRow row = kNoSourceRow;  // kNoSourceRow: no row in the view
   };
-  // In the order of addresses.
+  // Ordered by address.
   std::vector<Exported> exported() const;
-  // As ExportedSet has them.
+  // See ExportedSet.
   std::uint64_t holds_turned_away() const { return exported_.holds_turned_away(); }
   std::size_t waiting() const { return exported_.waiting(); }
   std::uint64_t held_back() const { return exported_.held_back(); }
 
  private:
-  // Departed sources are held up to as many as can be in the rankings at once.
+  // As many sources are held after they left as can be in the rankings at once.
   static constexpr std::size_t kRankings = 5;
 
   struct Row {
@@ -75,7 +76,7 @@ class ExportedSources {
 
   Options options_;
   Set exported_;
-  std::unordered_set<SourceRow> rows_;  // of those in exported_ that have one
+  std::unordered_set<SourceRow> rows_;  // of the exported sources that have a row
 };
 
 }  // namespace conntally

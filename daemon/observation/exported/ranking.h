@@ -1,4 +1,4 @@
-// The first N by a value, equals by address, in memory bounded by N and not by how many are entered. One owner.
+// The first N by a value, ties by address. Memory is bounded by N, not by the number entered. One owner.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class Ranking {
 
   explicit Ranking(std::size_t top) : top_(top) {}
 
-  // `make` gives the payload of what ranks.
+  // `make` creates the payload of an entry that ranks.
   template <typename Make>
   void Enter(double value, const IpAddress& source, Make&& make) {
     if (value <= 0 || top_ == 0) return;
@@ -49,7 +49,7 @@ class Ranking {
   }
 
   std::size_t top_;
-  std::optional<std::pair<double, IpAddress>> least_;  // what does not come before it is not among the first
+  std::optional<std::pair<double, IpAddress>> least_;  // an entry that does not come before it does not rank
   std::vector<Entry> entries_;
 };
 

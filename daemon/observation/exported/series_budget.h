@@ -1,9 +1,9 @@
-// How many sources may newly get series of their own: a Prometheus pays for each that ever was. Most of an hour's
-// budget is for those that matter, so that forged sources, however many, leave room for a real one. Pure; one owner.
+// How many sources may get new series: a Prometheus pays for each series that ever existed. Most of an hour's budget is
+// reserved for sources that matter, so that forged sources, however many, leave room for real ones. Pure; one owner.
 //
-// At the start half of it is there for anybody: who fills the table then has its series at once. The rest comes evenly,
-// into one share for each class; a share saves up to some of it, and a class may also take from the shares below its
-// own. So no hour sees more than the budget, but for one or two where that is below 16.
+// At the start any source may use half of the budget, so a source that fills the table then has its series at once. The
+// rest accrues evenly, in one share per class. A share saves up to a limit, and a class may also take from lower
+// classes' shares. So no hour exceeds the budget, except by one or two if the budget is below 16.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class SeriesBudget {
   explicit SeriesBudget(std::uint32_t per_hour) : per_hour_(per_hour), start_left_(per_hour / 2) {}
   void set_per_hour(std::uint32_t per_hour) { per_hour_ = per_hour; }
 
-  // Call it at each look, before Take; the start is the first one.
+  // Call it at each update, before Take. The first call is the start.
   void Advance(Clock::time_point now) {
     if (!first_) first_ = last_ = now;
     const double hours = std::chrono::duration<double, std::ratio<3600>>(now - last_).count();
@@ -35,8 +35,8 @@ class SeriesBudget {
     }
   }
 
-  // Whether one more source of the class may get series now. One whose place is not `settled` yet may at the start
-  // only.
+  // Whether one more source of the class may get series now. A source whose place is not `settled` may only at the
+  // start.
   bool Take(Class of, bool settled) {
     if (start_left_ > 0 && last_ - *first_ < kStart) {
       --start_left_;

@@ -1,11 +1,10 @@
-// The last hour, for charts: one sample each kInterval of the whole, and of the sources that stood out. Fixed memory:
-// kSamples samples of 76 bytes, and for each of kSourcesMax sources kSamples points of 12 bytes: some 580 KB once all
-// are in use.
+// The last hour, for charts: every kInterval one sample of the totals, and of the sources that stand out. Fixed memory:
+// kSamples samples of 76 bytes, and kSamples points of 12 bytes for each of kSourcesMax sources; some 580 KB in all.
 //
-// A source gets its points while it is among those handed to Add; the one not seen for longest makes room for a new
-// one, which is not a loss to count: it left the ranking.
+// A source gets points while Add receives it. A new source displaces the one not seen for the longest time. This is not
+// counted as an overflow: the displaced source had left the ranking.
 //
-// Pure: of samples and the time. Any thread; a mutex keeps the one that adds and those that ask apart.
+// Pure: depends only on samples and the time. Any thread; a mutex guards it.
 #pragma once
 
 #include <array>
@@ -23,7 +22,7 @@
 
 namespace conntally {
 
-// Connections by what they are doing, coarse enough for a chart.
+// Connections by state, coarse enough for a chart.
 enum class StateGroup : std::uint8_t { kTcpOpening, kTcpEstablished, kTcpClosing, kUdpReplied, kUdpUnreplied, kOther };
 inline constexpr std::size_t kStateGroups = 6;
 const char* NameOf(StateGroup group);  // "tcp_opening" ...
@@ -31,7 +30,7 @@ StateGroup GroupOf(FlowStateIndex state);
 std::array<std::int64_t, kStateGroups> GroupStates(const TotalFigures& totals);
 
 struct HistorySample {
-  std::uint64_t entries = 0;  // 0 with `limit` 0: the kernel did not tell
+  std::uint64_t entries = 0;  // 0 with `limit` 0: not known
   std::uint64_t limit = 0;
   std::uint64_t sources = 0;
   CounterRates rates;
@@ -50,14 +49,14 @@ class History {
   static constexpr std::chrono::seconds kInterval{10};
   static constexpr std::size_t kSamples = 360;
   static constexpr std::size_t kSourcesMax = 128;
-  static constexpr std::size_t kSourcesPerSample = 64;  // those of Add beyond are not kept
+  static constexpr std::size_t kSourcesPerSample = 64;  // Add ignores further ones
 
   void Add(std::chrono::sys_seconds when, const HistorySample& sample, const std::vector<SourceSample>& sources);
 
   // {"interval_seconds": 10, "times": [seconds since the epoch ...], "entries": [...], ...}: columns of equal length,
   // oldest first.
   std::string Json() const;
-  // Likewise of one source: null where it did not stand out; no times at all when it never did.
+  // The same for one source: null where it did not stand out; no times at all if it never did.
   std::string Json(const IpAddress& source, const std::string& name) const;
 
  private:

@@ -1,4 +1,4 @@
-// Which sources' last hour is worth keeping. Pure; with a view of the tally.
+// Which sources the history keeps. Pure; with a view of the tally.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace conntally {
 
-// The first by connections, by new connections a second and by dropped packets a second: kSourcesPerSample at most,
-// each once. One pass over the rows; `sources` becomes the number of those with connections.
+// The first by connections, by new connections per second and by dropped packets per second: at most kSourcesPerSample,
+// each once. One pass over the rows; sets `sources` to the number of sources with connections.
 std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vector<DropTally::Rated> dropped,
                                               std::uint64_t& sources);
 

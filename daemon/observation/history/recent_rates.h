@@ -1,5 +1,5 @@
-// How fast the great counters rise: over the last kWindow, from one sample a second. Pure but for its memory of
-// samples; one owner.
+// How fast the main counters rise, over the last kWindow, from one sample a second. Pure except for its stored samples;
+// one owner.
 #pragma once
 
 #include <chrono>
@@ -8,12 +8,12 @@
 
 namespace conntally {
 
-// Counters that never fall, at one moment.
+// Counters that never decrease, at one moment.
 struct CounterSample {
   std::uint64_t opened = 0;  // connections
   std::uint64_t closed = 0;
   std::uint64_t dropped_packets = 0;  // by rules
-  std::uint64_t table_drops = 0;      // by the kernel, for want of room
+  std::uint64_t table_drops = 0;      // by the kernel, because the table was full
   std::uint64_t table_early_drops = 0;
   std::uint64_t table_insert_failed = 0;
 };
@@ -35,7 +35,7 @@ class RecentRates {
 
   void Add(Time when, const CounterSample& sample);
 
-  // Since the oldest sample that is at most kWindow older than the newest; all 0 before there are two.
+  // Since the oldest sample at most kWindow older than the newest; all 0 while there are fewer than two.
   CounterRates PerSecond() const;
 
  private:
@@ -43,7 +43,7 @@ class RecentRates {
     Time when;
     CounterSample sample;
   };
-  static constexpr std::size_t kSamplesMax = 64;  // more than one a second in kWindow are thinned out
+  static constexpr std::size_t kSamplesMax = 64;  // in kWindow; samples more frequent than one a second are thinned out
   std::deque<Entry> samples_;
 };
 

@@ -1,8 +1,8 @@
-// What the log is told of the collectors, a line a transition: one fails, and why; it works again, and after how long.
-// One that fails again within kSteady of working is told to work again only when it has done so for kSteady, so one
-// that flaps fills no log.
+// The log lines about collectors, one a transition: a collector fails, and why; it works again, and after how long. If
+// it fails again within kSteady, it is next reported as working only after it has worked for kSteady. So a flapping
+// collector does not fill the log.
 //
-// Main thread. Pure: what it is given is all that it knows.
+// Main thread. Pure: depends only on its arguments.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ class CollectorTransitions {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::seconds kSteady{60};
-  static constexpr std::chrono::seconds kOtherReason{10};  // the least between two reasons told of one failure
+  static constexpr std::chrono::seconds kOtherReason{10};  // the least time between two reasons logged for one failure
 
   enum class Kind { kFails, kWorksAgain };
   struct Line {
@@ -28,12 +28,12 @@ class CollectorTransitions {
     std::string text;
   };
 
-  // What has changed since the last call; called each second or more often.
+  // The changes since the last call. Call it at least once a second.
   std::vector<Line> Update(const CollectorStatuses& collectors, Time now);
 
  private:
   struct Told {
-    std::string failure;  // empty: none, or that it works again
+    std::string failure;  // empty: it never failed, or it works again
     Time failing_since{};
     Time told_at{};
     std::optional<Time> working_since;  // while `failure` stands

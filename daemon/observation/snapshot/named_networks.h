@@ -1,7 +1,7 @@
-// The named networks of the configuration, and the names that there have ever been. A name keeps its place for the life
-// of the process, so that what was counted for a network which a reload has taken away stays where it was: its counters
-// stand still, and go on if the name comes back. kNamedGroupsMax names have a place; the networks of more are in the
-// other one, and counted.
+// The named networks of the configuration, and all names since the start. A name keeps its index as long as the process
+// lives, so the counters of a network that a reload removed stay: they stand still, and continue if the name comes
+// back. There is room for kNamedGroupsMax names; networks of further names count as "other", and turned_away() counts
+// the names.
 //
 // Threads: one owner.
 #pragma once
@@ -28,12 +28,12 @@ struct NamedGroup {
 
 class NamedNetworks {
  public:
-  // What addresses are looked up in from now on; null as long as there has never been a network.
+  // The table for looking up addresses from now on; null until the first network is configured.
   std::shared_ptr<const NetworkGroups> Take(const std::map<std::string, std::vector<Prefix>>& groups);
 
-  // The totals, divided among all names that there have been; the other one is last, and has what they leave.
+  // The totals, divided among all names since the start; "other" is last and has the remainder.
   std::vector<NamedGroup> Divide(const TotalFigures& totals, const DropTally::Figures& drops) const;
-  // Names that found no place, in all.
+  // Names without room, in all.
   std::uint64_t turned_away() const { return turned_away_; }
 
  private:

@@ -1,5 +1,5 @@
-// Everything conntally knows at one moment, as plain values: what the exposition, the API and the page are made from.
-// The tallies in it are one coherent view. Immutable once taken; any thread.
+// All figures of conntally at one moment, as plain values, for the exposition, the API and the page. Its tallies are
+// from one consistent view. Immutable once taken; any thread.
 #pragma once
 
 #include <array>
@@ -29,11 +29,11 @@
 
 namespace conntally {
 
-// A source that is known by its connections, by its dropped packets, or by both.
+// A source with connections, dropped packets, or both.
 struct KnownSource {
   SourceFigures figures;
   SourceDrops drops = {};  // no shares: none known
-  bool exported = false;   // it has series of its own
+  bool exported = false;   // it has its own series
 };
 
 struct ExportedSource {
@@ -43,7 +43,7 @@ struct ExportedSource {
   SourceDrops drops;                // no shares: none known
 };
 
-// How far the figures can be trusted.
+// Whether the figures can be trusted.
 struct Trust {
   bool ready = false;   // the first dump is reconciled
   bool synced = false;  // nothing is known to be stale
@@ -63,35 +63,35 @@ struct Trust {
 };
 
 struct Snapshot {
-  std::optional<TableStatistics> table;  // absent while the kernel does not tell
+  std::optional<TableStatistics> table;  // absent while not readable
   double table_seconds_until_full = 0;   // valid with `table`
-  double table_entries_per_second = 0;   // likewise; 0 where there is no trend upwards
+  double table_entries_per_second = 0;   // valid with `table`; 0 if the table does not grow
   std::uint64_t table_full_messages = 0;
 
   TotalFigures totals;
   CounterRates rates;         // over the last seconds
-  std::uint64_t sources = 0;  // with a connection or more; a lower bound while some are unattributed
+  std::uint64_t sources = 0;  // that have a connection; a lower bound while some connections are unattributed
   std::vector<ExportedSource> exported;
   std::uint64_t other_sources = 0;
   std::int64_t other_connections = 0;
-  std::int64_t unexported_source_connections_max = 0;  // excluded ones aside
-  std::uint64_t sources_waiting = 0;                   // that rank and have no series yet
+  std::int64_t unexported_source_connections_max = 0;  // without excluded sources
+  std::uint64_t sources_waiting = 0;                   // ranked, without series yet
 
   ExportedDestinations::Split destinations;
-  std::vector<NamedGroup> groups;  // the other one last; their sums are the totals
+  std::vector<NamedGroup> groups;  // "other" last; their sums are the totals
 
   std::array<std::uint64_t, kDropVias> dropped_packets{};  // by DropVia
 
-  std::uint64_t flows = 0;               // connections in the table of them
-  std::vector<CollectorFigure> figures;  // of the collectors' own
+  std::uint64_t flows = 0;               // connections in the flow table
+  std::vector<CollectorFigure> figures;  // the collectors' own
 
-  std::shared_ptr<const RuleFigures> rules;  // null before they are read for the first time
+  std::shared_ptr<const RuleFigures> rules;  // null before the first reading
   DropRules::Top drop_rules;
 
-  std::shared_ptr<const NatFigures> nat;  // null before the first look
+  std::shared_ptr<const NatFigures> nat;  // null before the first survey
   std::vector<PortUse> nat_exported;
 
-  std::shared_ptr<const AlertFigures> alerts;  // null: nobody looks for any
+  std::shared_ptr<const AlertFigures> alerts;  // null: alerts are not evaluated
 
   std::map<std::string, CollectorStatus> collectors;
   Trust trust;

@@ -1,4 +1,4 @@
-// How far the figures can be trusted, in a sentence: the one that the page, the API, `status`, `top` and systemd tell.
+// Whether the figures can be trusted, in the one sentence that the page, the API, `status`, `top` and systemd show.
 // Pure; any thread.
 #pragma once
 
@@ -8,10 +8,10 @@
 
 namespace conntally {
 
-// Of the tallies: "Yes: …", "Not yet: …" or "Not now: …", and why not.
+// About the tallies: "Yes: …", "Not yet: …" or "Not now: …", with the reason.
 std::string TrustVerdict(const Trust& trust, const CollectorStatuses& collectors);
 
-// "NAME fails: why; NAME fails: why"; empty when all work that are not off.
+// "NAME fails: why; NAME fails: why"; empty if every collector works or is off.
 std::string FailingCollectors(const CollectorStatuses& collectors);
 
 }  // namespace conntally

@@ -1,4 +1,5 @@
-// What the daemon told, as top shows it: plain values, all texts harmless (text.h), whatever answered. Any thread.
+// The daemon's answers, as top shows them: plain values; all texts are harmless (text.h), whatever answered. Any
+// thread.
 #pragma once
 
 #include <chrono>
@@ -18,7 +19,7 @@ struct Limit {
   std::uint64_t counted = 0;
   double usage = 0;
   bool approximate = false;
-  std::string rule;  // empty: no rule's
+  std::string rule;  // empty: not from a rule
 };
 
 struct Drop {
@@ -65,11 +66,11 @@ struct Table {
   std::uint64_t insert_failed = 0;
 };
 
-// Of the ports of translated addresses, the fullest use.
+// The fullest pair of translated address and destination.
 struct NatPorts {
   std::string use;  // "203.0.113.1 to 198.51.100.7 port 443 (tcp)"
   std::uint64_t used = 0;
-  std::uint64_t closed = 0;  // of the used: which the kernel takes again
+  std::uint64_t closed = 0;  // of the used ones: those that the kernel reuses
   std::uint64_t available = 0;
 };
 
@@ -84,7 +85,7 @@ struct DropRule {
 struct Collector {
   std::string name;
   bool works = false;
-  bool off = false;  // cannot work here, which is no fault
+  bool off = false;  // cannot work here, which is not a fault
   std::string failure;
 };
 
@@ -94,7 +95,7 @@ struct DaemonStatus {
   std::string now;
   bool ready = false;
   bool synced = false;
-  std::string verdict;  // why they are to be trusted, or not
+  std::string verdict;  // why the figures can be trusted, or not
   std::uint64_t connections = 0;
   std::uint64_t unreplied = 0;
   std::uint64_t sources = 0;
@@ -110,7 +111,7 @@ struct DaemonStatus {
   std::uint64_t events_lost = 0;
   std::uint64_t missed = 0;
   std::uint64_t stale = 0;
-  std::uint64_t turned_away = 0;  // by any bound
+  std::uint64_t turned_away = 0;  // by all bounds
   std::optional<double> seconds_since_reconcile;
 };
 
@@ -144,7 +145,7 @@ struct LateDrop {
 
 // The connections of one source by port and state.
 struct Detail {
-  bool pending = true;  // nobody has looked yet
+  bool pending = true;  // not queried yet
   double age_seconds = 0;
   std::string top_port;  // "tcp/443"; empty: none
   std::vector<PortKind> kinds;
@@ -155,8 +156,8 @@ struct Detail {
 using Series = std::vector<double>;
 
 struct Model {
-  bool answered = false;  // at some time
-  std::string trouble;    // why the last round got no answer; empty: it did
+  bool answered = false;  // at least once
+  std::string trouble;    // why the last round failed; empty: it did not
   std::chrono::steady_clock::time_point answered_at{};
 
   DaemonStatus status;
@@ -164,17 +165,17 @@ struct Model {
   std::uint64_t sources_total = 0;
   bool alerts_known = false;
   std::vector<Alert> alerts;
-  std::map<std::string, Detail> details;  // by source's name; of those that are shown
-  std::vector<LateDrop> late_drops;       // newest first; while they are shown
+  std::map<std::string, Detail> details;  // by source's name; of shown sources
+  std::vector<LateDrop> late_drops;       // newest first; only while shown
   Series entries;
-  std::string opened_source;  // whose these are:
+  std::string opened_source;  // the source of the following:
   std::optional<Source> opened;
   Series opened_connections, opened_new_rate, opened_drop_rate;
 };
 
 using Taken = ::conntally::Status;
 
-// Each takes over one answer of the daemon; an error when it makes no sense, the model being as it was.
+// Each puts one answer of the daemon into the model. A malformed answer is an error and changes nothing.
 Taken TakeStatus(const std::string& answer, Model& model);
 Taken TakeSources(const std::string& answer, Model& model);
 Taken TakeOpenedSource(const std::string& answer, Model& model);

@@ -1,4 +1,4 @@
-// What the person at the keyboard has chosen to see, and what each key changes. Pure; one owner.
+// What the user has chosen to see, and what each key does. Pure; one owner.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +39,11 @@ struct View {
   std::optional<Prefix> filter;
   bool frozen = false;
   std::string selected;               // a source's name
-  std::size_t selected_row = 0;       // where it was last: who leaves the list hands its place to its successor
+  std::size_t selected_row = 0;       // its last row: if it leaves the list, the source that takes its row is selected
   std::string opened;                 // a source's name
-  std::string drops_of;               // likewise, whose drops are shown; empty: all
-  std::size_t scroll = 0;             // of any other screen than the sources
-  std::optional<std::string> prompt;  // the filter as it is being typed
+  std::string drops_of;               // the source whose drops are shown; empty: all
+  std::size_t scroll = 0;             // of any screen except the list of sources
+  std::optional<std::string> prompt;  // the filter being typed
   std::string message;                // until the next key
   bool quit = false;
 
@@ -53,7 +53,7 @@ struct View {
 // The sources that the view shows, in its order.
 std::vector<const Source*> ShownSources(const Model& model, const View& view);
 
-// `page_rows`: how many rows of a list are seen at once.
+// `page_rows`: how many rows of a list are visible.
 void Apply(Key key, const Model& model, std::size_t page_rows, View& view);
 
 }  // namespace conntally::top

@@ -1,5 +1,5 @@
-// The upper part of every screen of top: the table, rates, losses, states, alerts, and how far to trust it all. Pure;
-// any thread.
+// The upper part of every screen of top: the table, rates, losses, states, alerts, and whether the figures can be
+// trusted. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -13,9 +13,9 @@ inline constexpr std::size_t kHeadRows = 9;
 // kHeadRows rows.
 Frame Head(const Model& model, const View& view, Size size, const Moment& moment);
 
-// Values as a line of small bars, the newest at the right, `columns` wide; not a number leaves a gap.
+// Values as a line of small bars, the newest at the right, `columns` wide; NaN leaves a gap.
 std::string Sparkline(const Series& series, std::size_t columns, bool unicode);
-// "12 .. 340": between which a series moved.
+// "12 .. 340": the least and the greatest value of a series.
 std::string RangeOf(const Series& series);
 
 }  // namespace conntally::top

@@ -1,4 +1,4 @@
-// frame = f(model, view, size, now): all that top shows. Pure; any thread.
+// frame = f(model, view, size, now): everything that top shows. Pure; any thread.
 #pragma once
 
 #include <chrono>
@@ -9,16 +9,16 @@
 
 namespace conntally::top {
 
-// Smaller than this a line says so instead.
+// On a smaller terminal, one line says so instead.
 inline constexpr Size kLeastSize{40, 10};
 
 struct Moment {
   std::chrono::steady_clock::time_point now{};
-  std::chrono::milliseconds interval{2000};  // between two questions
+  std::chrono::milliseconds interval{2000};  // between two rounds
   std::string address;                       // of the daemon
 };
 
-// size.rows rows at most.
+// At most size.rows rows.
 Frame Render(const Model& model, const View& view, Size size, const Moment& moment);
 
 // How many rows of a list the screen has room for.

@@ -5,7 +5,7 @@
 
 namespace conntally::top {
 
-// `rows` rows at most, the heading included; the selected source is among them.
+// At most `rows` rows with the heading; the selected source is among them.
 Frame SourceList(const Model& model, const View& view, Size size, std::size_t rows);
 
 }  // namespace conntally::top

@@ -1,6 +1,6 @@
-// A terminal as its terminfo entry describes it, through ncursesw: frames become the bytes that it understands, and
-// what its keyboard sends becomes keys. Writes nothing itself: it hands the bytes back, so that whoever owns the
-// terminal can write them with a time limit.
+// A terminal by its terminfo entry, through ncursesw: turns frames into the terminal's bytes, and the keyboard's bytes
+// into keys. It writes nothing itself, but returns the bytes, so that the terminal's owner can write them with a time
+// limit.
 //
 // Threads: one owner. ncurses keeps one current screen for the process, so there is one Curses at a time.
 #pragma once
@@ -20,16 +20,16 @@ namespace conntally::top {
 
 class Curses {
  public:
-  // `terminal_type` as TERM has it; keys are read from the descriptor. An error when there is no entry of that name, or
-  // when such a terminal cannot move its cursor: it says what to do.
+  // `terminal_type` is the value of TERM; keys are read from `keyboard`. An error, with what to do, if there is no such
+  // entry, or the terminal cannot move its cursor.
   static Result<Curses> Open(const std::string& terminal_type, int keyboard);
 
-  // What to send so that the terminal shows the frame; at first it switches to the alternate screen.
+  // The bytes that make the terminal show the frame; the first ones switch to the alternate screen.
   std::string Draw(const Frame& frame, Size size);
-  // What to send so that the terminal shows again what it showed before.
+  // The bytes that restore the terminal's previous contents.
   std::string End();
 
-  // The keys that have been pressed. An escape that nothing follows within 50 ms is the key itself.
+  // The keys pressed. An escape byte that nothing follows within 50 ms is the Escape key.
   std::vector<Key> ReadKeys();
 
  private:
@@ -45,7 +45,7 @@ class Curses {
   void TakeCode(int code, std::vector<Key>& keys);
   std::string TakeOutput();
 
-  // In this order, for the screen goes before its files.
+  // In this order, since the screen must be destroyed before its files.
   File output_, input_;
   std::unique_ptr<::screen, DeleteScreen> screen_;
   Size size_{0, 0};

@@ -1,4 +1,4 @@
-// The terminal that top runs on: taken on construction, given back as it was by the destructor.
+// The terminal that top runs on: set up on construction, restored by the destructor.
 //
 // Threads: one owner.
 #pragma once
@@ -16,21 +16,21 @@
 
 namespace conntally::top {
 
-// Of the terminal behind the descriptor; nullopt when it is none, or does not know.
+// The size of the terminal behind the descriptor; nullopt if it is not a terminal, or its size is unknown.
 std::optional<Size> TerminalSize(int descriptor);
 
-// Whether the locale says that text is UTF-8. Makes the environment's locale the process's.
+// Whether the locale's encoding is UTF-8. Sets the process's locale from the environment.
 bool ShowsUnicode();
 
 class Terminal {
  public:
-  // Of standard input and output. The error says what to do.
+  // The terminal at standard input and output. The error says what to do.
   static Result<Terminal> Open();
   Terminal(Terminal&& other) noexcept;
   Terminal& operator=(Terminal&&) = delete;
   ~Terminal();
 
-  // False when the terminal is gone, or takes nothing for two seconds, as that of an ssh that hangs.
+  // False if the terminal is gone, or accepts nothing for two seconds, as over a hanging ssh.
   bool Draw(const Frame& frame, Size size) { return Write(curses_.Draw(frame, size)); }
   std::vector<Key> ReadKeys() { return curses_.ReadKeys(); }
 

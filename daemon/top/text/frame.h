@@ -1,4 +1,4 @@
-// A picture for a terminal: rows of styled text, and the same as plain lines. Pure; any thread.
+// A frame for a terminal: rows of styled text, also as plain lines. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +28,14 @@ class Row {
  public:
   // `text` must be harmless.
   Row& Add(std::string_view text, Style style = Style::kPlain);
-  // Spaces up to the column; nothing when it is there already.
+  // Adds spaces up to the column; nothing if the row is already that long.
   Row& To(std::size_t column);
-  // All of it in one style, filled up to the width.
+  // Sets one style for the whole row, padded to the width.
   Row& Cover(Style style, std::size_t columns);
   std::size_t width() const { return width_; }
 
   std::string Plain(std::size_t columns) const;
-  // As much of it as the columns take.
+  // As much of the row as fits into the columns.
   std::vector<Span> Fitting(std::size_t columns) const;
 
  private:
@@ -45,7 +45,7 @@ class Row {
 
 using Frame = std::vector<Row>;
 
-// For pipes: lines without trailing space, not one escape sequence.
+// For pipes: lines without trailing spaces or escape sequences.
 std::string PlainText(const Frame& frame, Size size);
 
 }  // namespace conntally::top

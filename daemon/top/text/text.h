@@ -1,6 +1,6 @@
-// Text for a terminal: made harmless, cut and padded, and figures in few characters. Pure; any thread.
+// Text for a terminal: makes it harmless, cuts and pads it, and writes figures in few characters. Pure; any thread.
 //
-// A character takes one column, or two as those of Chinese, Japanese and Korean do; Harmless replaces any other.
+// A character takes one column, or two if it is Chinese, Japanese or Korean; Harmless replaces all others.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,20 @@
 
 namespace conntally::top {
 
-// `text` as one line that a terminal can only show. Control characters, bytes that are no UTF-8 and characters whose
-// width is not known become '?', white space becomes a space. Known are Latin, Greek, Cyrillic, Chinese, Japanese and
-// Korean. Of more than `characters_max` characters the rest is left out.
+// `text` as one line that cannot control a terminal. Control characters, bytes that are not UTF-8, and characters of
+// unknown width become '?', white space becomes a space. Known are Latin, Greek, Cyrillic, Chinese, Japanese and
+// Korean. Characters beyond `characters_max` are left out.
 std::string Harmless(std::string_view text, std::size_t characters_max = 1000);
 
-// For a terminal that shows no UTF-8: as many columns, with '?' for every other character.
+// For a terminal without UTF-8: the same number of columns, with '?' for every non-ASCII character.
 std::string InAscii(std::string_view text);
 
-// In columns, of text that is harmless.
+// The width of harmless text, in columns.
 std::size_t Width(std::string_view text);
-// Exactly `width` columns: cut, with `~` as its last, or padded.
+// Exactly `width` columns: cut, with `~` at the end, or padded.
 std::string Left(std::string_view text, std::size_t width);
 std::string Right(std::string_view text, std::size_t width);
-// Cut to at most `width`.
+// Cut to at most `width` columns.
 std::string Cut(std::string_view text, std::size_t width);
 
 std::string Thousands(std::uint64_t number);  // "1,234,567"

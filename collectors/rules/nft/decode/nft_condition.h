@@ -1,4 +1,4 @@
-// Comparisons of a register's field with constants, as conditions of a rule. Pure; any thread.
+// Turns comparisons of a register's field with constants into conditions of a rule. Pure; any thread.
 //
 // Source: net/netfilter/nft_cmp.c, nft_range.c, nft_lookup.c; nft's use of masks for flags and states.
 #pragma once
@@ -13,11 +13,12 @@
 
 namespace conntally {
 
-// Of a field whose kind is known. nullopt: not understood. All note in the rule what else is not.
+// For a field of known kind. nullopt: not understood. All note in the rule what else is not understood.
 std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, bool negated, Rule& rule);
-// Less or greater, by `operation` (NFT_CMP_LT, _LTE, _GT, _GTE). nullopt: of what has no order, or nothing is meant.
+// Less or greater, by `operation` (NFT_CMP_LT, _LTE, _GT, _GTE). nullopt: the field has no order, or nothing satisfies
+// it.
 std::optional<RuleCondition> OrderCondition(const NftField& field, Bytes value, std::uint32_t operation, Rule& rule);
-// Any of the ranges.
+// A match with any of the ranges.
 RuleCondition RangesCondition(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated,
                               Rule& rule);
 

@@ -1,5 +1,5 @@
-// What the expressions of an nftables rule load into registers: fields of the packet, constants, and how their bytes
-// are read. Pure; any thread.
+// What the expressions of an nftables rule load into registers: fields of the packet and constants, and how to read
+// their bytes. Pure; any thread.
 //
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nft_meta.c, nft_payload.c, nft_ct.c, nft_fib.c.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace conntally {
 
-// NFTA_* of one expression, by type.
+// The attributes NFTA_* of one expression, by type.
 class NftAttributes {
  public:
   explicit NftAttributes(Bytes bytes) {
@@ -38,39 +38,39 @@ class NftAttributes {
 
 // What a register holds.
 struct NftField {
-  std::optional<RuleCondition::Kind> kind;  // nullopt: something that is not decoded
-  bool network_order = true;                // else the host's
+  std::optional<RuleCondition::Kind> kind;  // nullopt: not decoded
+  bool network_order = true;                // else host order
   Family family = Family::kIpv4;            // of addresses
   std::size_t width = 0;                    // of the whole field, in bytes
-  std::size_t loaded = 0;                   // of what is in the register
+  std::size_t loaded = 0;                   // of the part in the register
   std::vector<std::byte> mask;              // empty: none
-  std::vector<NftField> parts;              // fields that were loaded together, side by side
+  std::vector<NftField> parts;              // fields loaded side by side
   std::vector<std::byte> value;             // of a constant
-  bool looked_up = false;                   // a map of values gave it
-  std::string_view what;                    // by which it was loaded
+  bool looked_up = false;                   // it is from a map of values
+  std::string_view what;                    // the expression that loaded it
 };
 
-// What earlier conditions of a rule have said of the packet's headers, on which the meaning of later loads depends.
+// What earlier conditions of a rule say about the packet's headers; the meaning of later loads depends on it.
 struct NftHeaders {
   std::optional<Family> layer3;
   std::optional<std::uint32_t> protocol;
 };
 
-// What an expression that loads puts into its register; without a kind where it is nothing that is known.
+// The field that an expression loads into its register; without a kind if unknown.
 NftField MetaField(const NftAttributes& a);
 NftField PayloadField(const NftAttributes& a, const NftHeaders& headers);
 NftField ConntrackField(const NftAttributes& a);
-NftField RoutingField(const NftAttributes& a);  // of `fib`: what routing says of an address of the packet
+NftField RoutingField(const NftAttributes& a);  // of `fib`: a route look-up for an address of the packet
 
-// Of a register by its number: the first of its 4 B slots; kNftVerdictSlot for the verdict's, and for what is none.
+// The first 4 B slot of a register, by its number; kNftVerdictSlot for the verdict register and for invalid numbers.
 inline constexpr std::size_t kNftVerdictSlot = 16;
 std::size_t NftRegisterSlot(std::uint32_t number);
 
 // The first 4 B, or fewer, as a number.
 std::uint32_t NumberOf(Bytes value, bool network_order);
-// An address that may be cut short: the bytes that are missing are 0.
+// An address that may be truncated; missing bytes are 0.
 IpAddress AddressOf(Bytes value, Family family);
-// How many leading bits a mask has; nullopt when it is not contiguous.
+// The number of leading bits of a mask; nullopt if it is not contiguous.
 std::optional<unsigned> LeadingBits(Bytes mask);
 
 }  // namespace conntally

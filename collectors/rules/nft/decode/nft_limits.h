@@ -1,6 +1,5 @@
-// The limits that nftables' expressions `connlimit` and `limit` set, in a rule or for each element of a set; and the
-// queues that `queue` sends packets to. Pure; any
-// thread.
+// Decodes the limits of nftables' expressions `connlimit` and `limit`, in a rule or for each element of a set, and the
+// queues of `queue`. Pure; any thread.
 //
 // Source: net/netfilter/nft_connlimit.c, nft_limit.c.
 #pragma once

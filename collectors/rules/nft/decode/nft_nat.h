@@ -1,4 +1,4 @@
-// What the statements `snat`, `dnat`, `masquerade` and `redirect` make of addresses and ports. Pure; any thread.
+// Decodes how `snat`, `dnat`, `masquerade` and `redirect` translate addresses and ports. Pure; any thread.
 //
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nft_nat.c, nft_masq.c, nft_redir.c.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace conntally {
 
-// What a register holds; empty: no constant.
+// A register's value; empty: not a constant.
 using NftRegisterValue = std::function<std::vector<std::byte>(std::uint32_t number)>;
 
 // `name` is nat, masq or redir.

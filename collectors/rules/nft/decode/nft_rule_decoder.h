@@ -1,5 +1,5 @@
-// What an nftables rule asks of a packet and does with it, from its expressions: the virtual machine's registers are
-// followed from load to comparison. Whatever is not understood leaves Rule::fully_understood false; nothing is guessed.
+// Decodes the conditions and actions of an nftables rule from its expressions, by following the virtual machine's
+// registers from load to comparison. Anything not understood leaves Rule::fully_understood false; it never guesses.
 // Pure; any thread.
 //
 // Source: linux/netfilter/nf_tables.h; the expressions' meaning: net/netfilter/nft_*.c.
@@ -13,10 +13,10 @@
 
 namespace conntally {
 
-// All of Rule but backend, position and text.
+// Fills all of Rule except backend, position and text.
 Rule DecodeRule(const NftRule& message, const NftSetContents& sets);
 
-// The comment that nft stores in a rule's user data, and iptables-nft in a match.
+// The comment in a rule's user data, where nft stores it; iptables-nft stores it in a match.
 std::string CommentOf(Bytes userdata);
 
 }  // namespace conntally

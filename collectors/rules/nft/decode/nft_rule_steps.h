@@ -1,5 +1,5 @@
-// One nftables rule on its way through the decoder, expression by expression: what each register holds, and what is
-// known of the rule so far. For the files that implement DecodeRule (nft_rule_decoder.h). One thread.
+// The decoder's state for one nftables rule, expression by expression: the registers, and what is known of the rule so
+// far. For the files that implement DecodeRule (nft_rule_decoder.h). One thread.
 #pragma once
 
 #include <array>
@@ -19,36 +19,36 @@ namespace conntally {
 
 class NftRuleSteps {
  public:
-  // Both outlive it.
+  // Both must outlive this object.
   NftRuleSteps(const NftRule& message, const NftSetContents& sets);
-  // Once.
+  // Call it once.
   Rule Decode();
 
  private:
   using Kind = RuleCondition::Kind;
   using Octets = std::vector<std::byte>;
 
-  static constexpr std::size_t kSlotBytes = 4;  // of a register
+  static constexpr std::size_t kSlotBytes = 4;  // per register slot
 
   void NotUnderstood(std::string_view what);
   void NotUnderstood() { NotUnderstood(step_); }
 
   void Step(const NftExpression& expression);
 
-  // Registers: what is loaded, made, and compared. null: there is none of this number.
+  // Registers: loads, computations and comparisons. null: no register has this number.
   NftField* At(std::uint32_t number);
   void Load(std::uint32_t number, NftField field);
   void Bitwise(const NftAttributes& a);
   void Compare(const NftAttributes& a);
   void Equal(const NftField& field, Bytes value, bool negated);
   void Range(const NftAttributes& a);
-  // What later loads mean depends on what was asked before them.
+  // Adds a condition, on which the meaning of later loads may depend.
   void Add(RuleCondition condition);
 
-  // No condition, but what later rules see.
+  // Not a condition: changes what later rules see.
   void SetMeta(const NftAttributes& a);
 
-  // What becomes of the packet.
+  // What happens to the packet.
   void Immediate(const NftAttributes& a);
   void Reject(const NftAttributes& a);
   void Log(const NftAttributes& a);
@@ -58,14 +58,12 @@ class NftRuleSteps {
   // Sets and maps (nft_rule_sets.cpp).
   void Lookup(const NftAttributes& a);
   void VerdictMap(std::uint32_t from, const NftSetContent* content);
-  // A map of values: what it gives is known only where all of its elements are.
+  // A map of values: its result is known only if all its elements are.
   void ValueMap(std::uint32_t from, std::uint32_t to, const NftSetContent* content);
   void DynamicSet(const NftAttributes& a);
-  // The fields of the packet that are the key of `key_bytes` which begins in this register; none when one of them is
-  // not known.
+  // The packet fields in the key of `key_bytes` that begins in this register; empty if one is unknown.
   std::vector<NftField> FieldsOfKey(std::uint32_t number, std::size_t key_bytes) const;
-  // One element of a set or map as what a packet must be; nothing when a field of it has none of the forms that are
-  // known.
+  // The conditions for one element of a set or map; empty if one of its fields has an unknown form.
   std::vector<RuleCondition> ConditionsOf(const std::vector<NftField>& fields, const NftSetContent::Element& element);
   void AddRanges(const NftField& field, const std::vector<NftSetContent::Element>& elements, bool negated);
   void AddTuples(const std::vector<NftField>& fields, const std::vector<NftSetContent::Element>& elements,
@@ -76,14 +74,14 @@ class NftRuleSteps {
   const NftSetContents& sets_;
   Rule rule_;
   std::array<NftField, 16> registers_;
-  std::string_view step_;   // the expression that is being decoded
+  std::string_view step_;   // the expression being decoded
   bool maps_ = false;       // a verdict map ends the rule
-  bool map_known_ = false;  // and all of its keys are known
+  bool map_known_ = false;  // and all its keys are known
   NftHeaders headers_;
-  bool value_maps_undecided_ = false;         // what they give is not known, or nobody says for which packets
-  const NftSetContent* looked_up_ = nullptr;  // the last map of values; null: not known
-  std::size_t looked_up_slot_ = 0;            // where what it gave begins
-  std::vector<NftField> looked_up_key_;       // empty: not known
+  bool value_maps_undecided_ = false;         // their results are unknown, or for which packets
+  const NftSetContent* looked_up_ = nullptr;  // the last map of values; null: unknown
+  std::size_t looked_up_slot_ = 0;            // first slot of its result
+  std::vector<NftField> looked_up_key_;       // empty: unknown
 };
 
 }  // namespace conntally

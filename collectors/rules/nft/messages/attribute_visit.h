@@ -1,4 +1,4 @@
-// What the readers of nftables' messages have in common. Pure; any thread.
+// Helpers for reading nftables' messages. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ inline std::uint32_t AttributeNumber32(Bytes payload) {
   return static_cast<std::uint32_t>(AttributeNumber(payload).value_or(0));
 }
 
-// Walks `attributes`; false when they are malformed.
+// Walks `attributes`; false if they are malformed.
 template <typename Visit>
 bool ForEachAttribute(Bytes attributes, Visit visit) {
   AttributeWalk walk(attributes);

@@ -1,5 +1,5 @@
-// The expressions of nftables' rules as values, and the data that they and elements of sets carry. Pure functions of
-// bytes: what they return points into the message. Any thread.
+// Decodes the expressions of nftables' rules, and the data in expressions and set elements. Pure functions of bytes;
+// results point into the message. Any thread.
 //
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c (nf_tables_fill_expr_info, nft_data_dump).
 #pragma once
@@ -38,13 +38,13 @@ struct NftVerdict {
   std::string_view chain;
 };
 
-// Packets and bytes: the attributes of a `counter` expression, of a chain's counters, of a counter object.
+// Packets and bytes, from the attributes of a `counter` expression, a chain's counters or a counter object.
 std::optional<RuleCounter> DecodeNftCounter(Bytes attributes);
 // The data of an NFTA_DATA_* nest: a value, or a verdict.
 Bytes NftDataValue(Bytes nest);
 std::optional<NftVerdict> DecodeNftVerdict(Bytes nest);
 
-// The bytes of `expressions` with every figure that packets change set to zero: equal bytes are equal rules.
+// The bytes of `expressions` with all packet-dependent figures set to zero: equal bytes mean equal rules.
 std::vector<std::byte> WithoutCounts(Bytes expressions);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// nftables' netlink messages as values. Pure functions of bytes: what they return points into the message. Any thread.
+// Decodes nftables' netlink messages. Pure functions of bytes; results point into the message. Any thread.
 //
 // Source: linux/netfilter/nf_tables.h; net/netfilter/nf_tables_api.c (nf_tables_fill_*_info).
 #pragma once
@@ -18,7 +18,7 @@ constexpr std::uint16_t NftMessage(int message) {
   return static_cast<std::uint16_t>(10 /* NFNL_SUBSYS_NFTABLES */ << 8 | message);
 }
 
-// nullopt: a family that conntally does not know.
+// nullopt: an unknown family.
 std::optional<RuleFamily> RuleFamilyOf(std::uint8_t nfproto);
 std::uint8_t NfprotoOf(RuleFamily family);
 
@@ -66,7 +66,7 @@ struct NftElement {
   Bytes key;
   Bytes key_end;
   std::optional<NftVerdict> verdict;
-  Bytes value;  // of a map of values
+  Bytes value;  // in a map of values
   std::optional<RuleCounter> counter;
 };
 
@@ -78,27 +78,27 @@ struct NftObject {
   RuleCounter counter;     // of NFT_OBJECT_COUNTER
 };
 
-// nullopt for a message that is malformed, of another kind, or of a family that conntally does not know.
+// nullopt: the message is malformed, of another kind, or of an unknown family.
 std::optional<std::uint32_t> DecodeNftGeneration(Bytes message);
 std::optional<NftTable> DecodeNftTable(Bytes message);
 std::optional<NftChain> DecodeNftChain(Bytes message);
 std::optional<NftRule> DecodeNftRule(Bytes message);
 std::optional<NftRule> DecodeNftDeletedRule(Bytes message);  // a notification, with the counters' last values
 std::optional<NftSet> DecodeNftSet(Bytes message);
-std::optional<NftSet> DecodeNftDeletedSet(Bytes message);  // its place alone
+std::optional<NftSet> DecodeNftDeletedSet(Bytes message);  // only its place
 std::optional<NftObject> DecodeNftObject(Bytes message);
-// The elements of one message of a dump of them, or of a notification.
+// The elements in one message of a dump or a notification.
 std::optional<std::vector<NftElement>> DecodeNftElements(Bytes message);
-// The set whose elements these are: its place alone.
+// The set of these elements: only its place.
 std::optional<NftSet> DecodeNftElementsSet(Bytes message);
 
-// What a rule counts: its last counter (nft itself prints them all; more than one is an oddity), or a named one.
+// A rule's counter: the last one in it (nft prints all; more than one is unusual), or a named one.
 struct NftRuleCount {
   std::optional<RuleCounter> counter;
   std::string_view object;  // the name of a counter object
   std::size_t at = 0;       // where it begins in the rule's expressions, in bytes
 };
-// From there on: what counted before is at the same place for as long as the ruleset's generation stays.
+// Searches from `at`: a counter stays at its place while the ruleset's generation does.
 NftRuleCount CountOf(const NftRule& rule, std::size_t at = 0);
 
 }  // namespace conntally

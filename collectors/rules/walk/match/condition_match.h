@@ -1,5 +1,5 @@
-// Whether a rule takes a packet of which not everything need be known: yes, no, or not known, and then why. Pure of the
-// readings; one matcher may be asked by one thread at a time.
+// Whether a rule matches a packet that may be only partly known: yes, no, or unknown with the reason. Depends only on
+// the readings; one thread at a time.
 #pragma once
 
 #include <map>
@@ -16,19 +16,19 @@ namespace conntally {
 
 class ConditionMatcher {
  public:
-  // What is asked of the rules of this reading. With `before`, the packet passed between the two: a set that packets or
-  // programs fill tells only what it held in both. They outlive the matcher.
+  // For the rules of this reading. With `before`, the packet passed between the two readings: of a set that packets or
+  // programs fill, only membership in both counts. Both must outlive the matcher.
   explicit ConditionMatcher(const FirewallReading& reading, const FirewallReading* before = nullptr);
-  // Of one backend alone; `ipsets` may be null.
+  // For one backend only; `ipsets` may be null.
   ConditionMatcher(const BackendReading& reading, const std::vector<AddressSet>* ipsets);
 
-  // All conditions of the rule, its limits and its map aside.
+  // All conditions of the rule, without its limits and its map.
   Answer Conditions(const Rule& rule, const Packet& packet) const;
-  // What a verdict map's element asks.
+  // The key of a verdict map's element.
   Answer Key(const Rule& rule, const MappedVerdict& mapped, const Packet& packet) const;
   Answer Condition(const Rule& rule, const RuleCondition& condition, const Packet& packet) const;
 
-  // nullptr: it was not read.
+  // nullptr: the set was not read.
   const AddressSet* SetOf(const Rule& rule, const RuleCondition& condition) const;
 
  private:

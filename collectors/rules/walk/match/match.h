@@ -1,4 +1,4 @@
-// What can be said of whether a packet satisfies something: yes, no, or not known, and then why. Pure; any thread.
+// Whether a packet satisfies a condition: yes, no, or unknown with the reason. Pure; any thread.
 #pragma once
 
 #include <algorithm>
@@ -17,10 +17,10 @@ constexpr Match Both(Match a, Match b) { return std::min(a, b); }
 constexpr Match Either(Match a, Match b) { return std::max(a, b); }
 constexpr Match Not(Match match) { return match == Match::kMaybe ? match : Known(match == Match::kNo); }
 
-// Why it is not known: from what speaks against a match to what speaks for one.
+// Why it is unknown, ordered from evidence against a match to evidence for one.
 enum class Why : std::uint8_t {
-  kHeldNeither,  // the set held it neither before nor after, and may have in between
-  // What the rule asks is not understood.
+  kHeldNeither,  // the set contained it neither before nor after, but may have in between
+  // The condition is not understood.
   kSetUnread,
   kSetNotWhole,
   kSetChanged,
@@ -28,7 +28,7 @@ enum class Why : std::uint8_t {
   kMapKeyUndecoded,
   kElementMayBeGone,
   kUndecoded,
-  // What it asks is understood, and the packet does not tell.
+  // The condition is understood, but the packet's field is unknown.
   kSource,
   kDestination,
   kProtocol,
@@ -46,7 +46,7 @@ enum class Why : std::uint8_t {
   kPacketType,
   kReversePath,
   kLimit,
-  kHeldBoth,  // the set held it before and after, and may not have in between
+  kHeldBoth,  // the set contained it before and after, but maybe not in between
 };
 constexpr bool IsUnderstood(Why why) { return why >= Why::kSource; }
 
@@ -56,7 +56,7 @@ struct Answer {
   const RuleCondition* about = nullptr;  // with the kinds of set: the condition
 
   Answer() = default;
-  Answer(Match known) : match(known) {}                          // NOLINT: yes and no are answers as they stand
+  Answer(Match known) : match(known) {}                          // NOLINT: yes and no are complete answers
   Answer(Why unknown, const RuleCondition* condition = nullptr)  // NOLINT
       : match(Match::kMaybe), why(unknown), about(condition) {}
 };
@@ -77,7 +77,7 @@ inline Answer Not(Answer answer) {
   return answer;
 }
 
-// Why a rule's answer is not known, for people. `not_understood`: the rule's.
+// Why a rule's answer is unknown, as text. `not_understood` is the rule's.
 std::string WordsOf(const Answer& answer, const std::string& not_understood);
 
 }  // namespace conntally

@@ -1,4 +1,4 @@
-// A packet as rules see it, as far as it is known: what is absent may be anything. Plain values; any thread.
+// A packet as rules see it, as far as it is known: an absent field may have any value. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ inline constexpr std::uint32_t kStateInvalid = 1, kStateEstablished = 2, kStateR
 // IPS_SRC_NAT and IPS_DST_NAT, as kConntrackStatus has them.
 inline constexpr std::uint32_t kStatusSourceNat = 16, kStatusDestinationNat = 32;
 
-// Ports that a client is given when it asks for none (net.ipv4.ip_local_port_range's default).
+// Ephemeral ports of clients (net.ipv4.ip_local_port_range's default).
 inline constexpr NumberRange kClientPorts = {32768, 60999};
 
 struct PacketInterface {
   std::uint32_t index = 0;
-  std::string name;     // empty: the packet has none here (the way in of what this host sends)
-  bool bridge = false;  // rules of the bridge family see what passes it, by ports of it
+  std::string name;     // empty: none (the incoming interface of a packet that this host sends)
+  bool bridge = false;  // rules of the bridge family see packets that pass it, by its ports
 };
 
 struct Packet {
@@ -40,9 +40,9 @@ struct Packet {
   std::optional<std::uint32_t> mark = 0;
   std::optional<PacketInterface> in;
   std::optional<PacketInterface> out;
-  std::optional<bool> source_is_local;  // an address of this host's
+  std::optional<bool> source_is_local;  // one of this host's addresses
   std::optional<bool> destination_is_local;
-  std::optional<bool> reverse_path;  // the way back to the source is over `in`
+  std::optional<bool> reverse_path;  // the route back to the source leaves by `in`
 };
 
 }  // namespace conntally

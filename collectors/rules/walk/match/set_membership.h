@@ -1,9 +1,8 @@
-// Whether an address is in a set of addresses, as far as its elements are known: asked here by all who need to know.
-// Pure; one thread at a time.
+// Whether an address is in a set, as far as its elements are known: the only place that decides this. Pure; one thread
+// at a time.
 //
-// Elements of an ipset may nest, and the narrowest that holds the address decides: it may be an exception (`nomatch`).
-// The kernel looks prefixes up from the longest to the shortest, so the order in which elements were added means
-// nothing.
+// Elements of an ipset may nest, and the narrowest that contains the address decides; it may be an exception
+// (`nomatch`). The kernel looks prefixes up from the longest to the shortest, so the order of adding does not matter.
 //
 // Source: net/netfilter/ipset/ip_set_hash_gen.h, mtype_test_cidrs(); net/netfilter/nft_set_rbtree.c.
 #pragma once
@@ -20,7 +19,7 @@ namespace conntally {
 
 Match MembershipOf(const IpAddress& address, const AddressSet& set);
 
-// The same of many addresses: once asked more often than a few times it sorts the elements. The set outlives it.
+// The same for many addresses: after a few calls it sorts the elements. The set must outlive it.
 class SetMembership {
  public:
   explicit SetMembership(const AddressSet& set) : set_(set) {}
@@ -38,7 +37,7 @@ class SetMembership {
   std::optional<Sorted> sorted_;
 };
 
-// The set that a condition of the rule names; nullptr when it was not read. Either list may be null.
+// The set that a condition of the rule names; nullptr if it was not read. Either list may be null.
 const AddressSet* FindSet(const Rule& rule, const RuleCondition& condition, const std::vector<AddressSet>* sets,
                           const std::vector<AddressSet>* ipsets);
 

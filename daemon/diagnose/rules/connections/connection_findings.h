@@ -1,5 +1,5 @@
-// Findings of what follows a connection's first packet: answers, later packets, related ICMP, entries of conntrack.
-// Pure but for the routes that they ask for; one thread.
+// Findings about a connection after its first packet: answers, later packets, related ICMP, conntrack entries. Pure,
+// except for the routes that they look up; one thread.
 #pragma once
 
 #include "daemon/diagnose/facts/rule_case.h"
@@ -8,11 +8,11 @@ namespace conntally::diagnose {
 
 // established-not-accepted
 void CheckAnswers(const RuleCase& rules, Report& report);
-// drop-rule, drop-policy, reject-rule: of packets of accepted connections that come here and go no further
+// drop-rule, drop-policy, reject-rule: for packets of accepted connections that arrive and are stopped
 void CheckLaterPackets(const RuleCase& rules, Report& report);
 // related-dropped: ICMP without which long packets are lost
 void CheckRelated(const RuleCase& rules, Report& report);
-// stale-entry: entries that still lead to where no rule sends new ones
+// stale-entry: conntrack entries that send packets where no rule sends new ones
 void CheckStaleEntries(const RuleCase& rules, Report& report);
 
 }  // namespace conntally::diagnose

@@ -1,4 +1,4 @@
-// Which conntrack entry a packet on the wire belongs to. Pure; any thread.
+// The conntrack entry that a packet on the wire belongs to. Pure; any thread.
 #pragma once
 
 #include "collectors/conntrack/dumps/connection_list.h"
@@ -10,10 +10,11 @@ namespace conntally::diagnose {
 struct EntryOf {
   const Connection* connection = nullptr;
   bool original = true;     // the packet is of the original direction
-  bool translated = false;  // it is as it leaves: with the addresses that translation gave it
+  bool translated = false;  // it has its translated addresses, as when it leaves
 };
 
-// TCP's. Before translation first, then behind it; `connection` is nullptr where there is none.
+// For TCP. Looks for the addresses before translation first, then for those after it; `connection` is nullptr if there
+// is no entry.
 EntryOf FindEntry(const HostFacts& host, const StreamEnds& ends);
 
 StreamEnds EndsOf(const FlowKey& key);

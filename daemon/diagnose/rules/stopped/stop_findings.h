@@ -1,5 +1,5 @@
-// Findings that rules and policies stop traffic: what was asked about, what was seen on the wire, what is stopped
-// meanwhile. Pure but for the routes that they ask for; one thread.
+// Findings that rules and policies stop traffic: the traffic in question, traffic seen on the wire, and traffic stopped
+// during the observation. Pure, except for the routes that they look up; one thread.
 #pragma once
 
 #include "daemon/diagnose/facts/rule_case.h"
@@ -7,19 +7,19 @@
 
 namespace conntally::diagnose {
 
-// reject-rule, drop-rule, drop-policy, late-accept, dnat-not-forwarded: of the traffic that was asked about.
+// reject-rule, drop-rule, drop-policy, late-accept, dnat-not-forwarded: for the traffic in question.
 RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report);
-// The same ids, of traffic that was seen on the wire and not let in.
+// The same ids, for traffic seen on the wire and not accepted.
 void CheckWatchedTraffic(const RuleCase& rules, Report& report);
-// The same ids, of what is being stopped now, when nothing was asked.
+// The same ids, for traffic being stopped now, if the question narrows nothing.
 void CheckStoppingNow(const RuleCase& rules, Report& report);
-// The same ids, of the neighbour discovery that IPv6 cannot do without
+// The same ids, for neighbour discovery, which IPv6 requires
 void CheckNeighbours(const RuleCase& rules, Report& report);
-// drop-rule, drop-policy: of ARP
+// drop-rule, drop-policy: for ARP
 void CheckArp(const RuleCase& rules, Report& report);
-// drop-rule: of rules that ask by which link a source is reached, where it may arrive by another
+// drop-rule: for rules that check the link by which a source is reached, if its packets may arrive by another link
 void CheckOtherWaysIn(const RuleCase& rules, Report& report);
-// reject-rule, drop-rule: rules that stop something meanwhile, where nothing else explains it
+// reject-rule, drop-rule: rules that stop something during the observation, if nothing else explains it
 void CheckSuspects(const RuleCase& rules, Report& report);
 
 }  // namespace conntally::diagnose

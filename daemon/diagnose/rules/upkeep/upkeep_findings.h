@@ -1,12 +1,12 @@
-// Findings of how rules are kept: limits that are reached, rules that are not as saved, logging that was left on. Pure
-// of their inputs but for files under their root; one thread.
+// Findings about the upkeep of rules: limits that are reached, rules that differ from the saved ones, logging that was
+// left on. Depend only on their inputs and files under their root; one thread.
 #pragma once
 
 #include "daemon/diagnose/facts/rule_case.h"
 
 namespace conntally::diagnose {
 
-// source-at-limit, by rules
+// source-at-limit, for limits in rules
 void CheckRuleLimits(const RuleCase& rules, Report& report);
 // unsaved-rules
 void CheckSavedRules(const RuleCase& rules, Report& report);

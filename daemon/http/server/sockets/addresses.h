@@ -1,4 +1,4 @@
-// Between which addresses a connection is. Any thread.
+// The addresses of a connection's two ends. Any thread.
 #pragma once
 
 #include <string>
@@ -6,16 +6,16 @@
 
 namespace conntally::http {
 
-// Its client asked a loopback address; also where that cannot be told.
+// Whether its client connected to a loopback address; true if that is unknown.
 bool IsByLoopback(int descriptor);
 
-// Nobody but this host reaches the socket.
+// Whether only this host can reach the socket.
 bool IsOnLoopback(int listening_descriptor);
 
-// The bytes of the client's address, of IPv6 those of its /64, which is what one client has. Empty where it has none.
+// The bytes of the client's address, for IPv6 of its /64, since one client has a whole /64. Empty if it has none.
 std::string ClientOf(int descriptor);
 
-// Adds the names that this host's own file of hosts has for loopback addresses.
+// Adds the names of loopback addresses in this host's hosts file.
 void AddLoopbackNames(std::vector<std::string>& names);
 
 }  // namespace conntally::http

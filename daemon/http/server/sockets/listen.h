@@ -20,15 +20,15 @@ struct ListenAddress {
 
 struct ListenSocket {
   FileDescriptor descriptor;
-  std::uint16_t port = 0;  // the one really bound
+  std::uint16_t port = 0;  // the port actually bound
 };
 
-// Resolves, binds and listens. `[::]` and the empty host take IPv4 too (IPV6_V6ONLY off), and IPv4 alone, which is
-// logged, where the kernel has no IPv6; a name with addresses of both families takes its first IPv4 one, as Go's
-// exporters do. An address may have a zone: `[fe80::1%eth0]:9105`.
+// Resolves, binds and listens. `[::]` and the empty host accept IPv4 too (IPV6_V6ONLY off); if the kernel has no IPv6,
+// IPv4 only, which is logged. A name with addresses of both families binds its first IPv4 one, like exporters in Go. An
+// address may have a zone: `[fe80::1%eth0]:9105`.
 Result<ListenSocket> Listen(const std::string& address);
 
-// Takes over a TCP socket that somebody else has bound and listens on.
+// Takes over a TCP socket that another process has bound and set to listen.
 Result<ListenSocket> Adopt(FileDescriptor descriptor);
 
 }  // namespace conntally::http
