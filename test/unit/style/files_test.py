@@ -12,8 +12,6 @@ LINES_MAX = 300
 LONGER = {
     "collectors/rules/iptables/legacy_blob.cpp": 304,
     "daemon/limits/limits_in_rules.cpp": 305,
-    "test/unit/collectors/conntrack/flows/flow_tracker_model_test.cpp": 350,
-    "test/unit/collectors/conntrack/flows/flow_tracker_test.cpp": 405,
     "test/unit/collectors/drops/drop_tally_test.cpp": 320,
     "test/unit/daemon/alerts/alert_reader_test.cpp": 312,
     "test/unit/daemon/http/server/hostile_test.cpp": 306,
