@@ -195,6 +195,14 @@ def fleet():
         series("By protocol and state", "Connections of all hosts.", "short", 12,
                query('sum by (protocol, state) (job_protocol_state:conntally_connections:sum{job=~"$job"}) > 0', "{{protocol}} {{state}}"), stacked=True),
 
+        row("Which pods (Kubernetes)"),
+        table("Pods", "The twenty that hold most connections, and the workloads that they are of. It wants kubernetes/recording-rules.yaml.", 12, {
+            "connections": (query('topk(20, namespace_pod:conntally_source_connections:sum{job=~"$job"})'), "short"),
+        }, ["namespace", "workload", "pod"], "connections", alert="SourceNearTableLimit"),
+        series("Pods whose packets are dropped", "The ten that lose most, by rule.", "pps", 12,
+               query('topk(10, namespace_pod:conntally_source_dropped_packets:rate2m{job=~"$job"})', "{{namespace}}/{{pod}}: {{rule}}"),
+               alert="SourceMatchesDropRule"),
+
         row("Can it be trusted"),
         series("Events lost", "A second, the ten worst hosts.", "cps", 8, query(f"topk(10, rate(conntally_netlink_events_lost_total{CHOSEN}{RATE}))", "{{instance}}"),
                alert="ConntallyDegraded"),

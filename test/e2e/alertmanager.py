@@ -1,7 +1,6 @@
 """A real Alertmanager in a namespace, and a webhook receiver for whom it tells."""
 
 import contextlib
-import ctypes
 import http.server
 import json
 import socket
@@ -32,19 +31,15 @@ inhibit_rules:
 class Alertmanager(Server):
     program = "prometheus-alertmanager"
 
-    def __init__(self, namespace, configuration=QUICK, password=None):
+    def __init__(self, namespace, configuration=QUICK, web=None, context=None):
+        """`web` is its web configuration file; behind TLS, the context shows the test to it."""
         super().__init__(namespace, 9093)
         (self.home / "alertmanager.yml").write_text(configuration)
-        users = "{}"
-        if password:
-            libcrypt = ctypes.CDLL("libcrypt.so.1")
-            libcrypt.crypt.restype = ctypes.c_char_p
-            hashed = libcrypt.crypt(password.encode(), b"$2b$04$abcdefghijklmnopqrstuu").decode()  # bcrypt, as Alertmanager wants it
-            users = f"{{conntally: '{hashed}'}}"
-        (self.home / "web.yml").write_text(f"basic_auth_users: {users}\n")
+        self.context = context
+        self.web = [f"--web.config.file={web}"] if web else []
 
     def arguments(self):
-        return (f"--config.file={self.home}/alertmanager.yml", f"--web.config.file={self.home}/web.yml", f"--storage.path={self.home}/data",
+        return (f"--config.file={self.home}/alertmanager.yml", *self.web, f"--storage.path={self.home}/data",
                 f"--web.listen-address=127.0.0.1:{self.port}", "--cluster.listen-address=")
 
 

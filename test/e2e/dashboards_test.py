@@ -32,6 +32,8 @@ table inet filter {
 }
 """
 SECONDS = 20
+# What is recorded of pods needs a cluster; its own rules have a test of promtool's.
+OF_PODS = re.compile(r"\bnamespace_pod:")
 
 
 def traffic(client, host):
@@ -68,6 +70,8 @@ def check_dashboard(prometheus, name):
     empty, asked = [], 0
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
+            if OF_PODS.search(target["expr"]):
+                continue
             asked += 1
             rows = prometheus.query(substituted(target["expr"], variables))
             if not rows or any(value != value for _, value in rows):

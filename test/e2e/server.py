@@ -14,6 +14,7 @@ class Server:
     """`with` starts it and waits until it is ready; its log is printed when the block fails. start and stop may be called in between."""
 
     program = None  # the name of what to run
+    context = None  # the SSL context to ask it with, where it speaks TLS
 
     def __init__(self, namespace, port):
         self.namespace, self.port, self.process = namespace, port, None
@@ -64,10 +65,14 @@ class Server:
         return (self.home / "log").read_text(errors="replace")
 
     def get(self, path, timeout=10.0):
+        return self.request("GET", path, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None, timeout=10.0):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        connection.sock = self.namespace.connect("127.0.0.1", self.port, timeout)
+        plain = self.namespace.connect("127.0.0.1", self.port, timeout)
+        connection.sock = self.context.wrap_socket(plain, server_hostname="localhost") if self.context else plain
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:

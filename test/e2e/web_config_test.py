@@ -381,7 +381,8 @@ def test_a_password_costs_a_scrape_once_and_wrong_ones_delay_none():
         folder.write("")
         wait_until(lambda: daemon.status_of("/healthz") == 200, 5, "the password is no longer asked for")
         without = scrape_seconds(daemon, {})
-        print(f"  a scrape with a password takes {with_password / without:.2f} times one without ({with_password * 1000:.2f} ms, {without * 1000:.2f} ms)")
+        print(f"  a scrape with a password takes {with_password / without:.2f} times one without")
+        claim("a scrape with a password, after the first", with_password, round(1.1 * without, 4))
 
 
 def test_a_hash_that_takes_long_holds_up_neither_the_others_nor_the_end():

@@ -54,7 +54,9 @@ class Dashboards(unittest.TestCase):
                     taken[cell] = panel["title"]
 
     def test_ask_for_metrics_that_there_are(self):
-        known = exposed_metrics() | OWN_METRICS | {rule["record"] for rule in rules_of("rules.yaml", "record")}
+        known = exposed_metrics() | OWN_METRICS | {
+            rule["record"] for file in ("rules.yaml", KUBERNETES / "recording-rules.yaml") for rule in rules_of(file, "record")
+        }
         for expression in self.each_query():
             self.assertTrue(metrics_in(expression))
             self.assertLessEqual(metrics_in(expression), known, expression)

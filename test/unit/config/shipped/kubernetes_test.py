@@ -6,8 +6,6 @@ import unittest
 
 from shipped import *
 
-KUBERNETES = ROOT / "config/kubernetes"
-
 
 def load(name):
     return yaml.safe_load((KUBERNETES / name).read_text())

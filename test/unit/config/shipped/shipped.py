@@ -9,6 +9,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 PROMETHEUS = ROOT / "config/prometheus"
 ALERTMANAGER = ROOT / "config/alertmanager/alertmanager.yml"
+KUBERNETES = ROOT / "config/kubernetes"
 GRAFANA = ROOT / "config/grafana"
 RUNBOOK_URL = "https://github.com/conntally/conntally/blob/main/config/prometheus/RUNBOOK.md#"
 # What Prometheus itself makes.
@@ -23,6 +24,7 @@ def tool(*command):
 
 
 def rules_of(file, kind):
+    """Of a file beside prometheus.yml, or one by its whole path."""
     groups = yaml.safe_load((PROMETHEUS / file).read_text())["groups"]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
