@@ -148,6 +148,7 @@ class DropTally {
   struct Figures {
     std::array<std::uint64_t, kDropVias> packets{};                  // all counted packets, tracked or not, by DropVia
     std::array<std::uint64_t, kNamedGroupsMax + 1> group_packets{};  // by GroupIndex; not counted for kOtherGroup
+    std::uint64_t to_many = 0;                                       // packets to broadcast and multicast addresses
     std::uint64_t sources_evicted = 0;                               // that lost their entry to another
     std::uint64_t rules_turned_away =
         0;  // packets whose rule name had no room, while waiting or at their source, or made room for another

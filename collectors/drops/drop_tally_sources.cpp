@@ -11,6 +11,12 @@ double Faded(double recent, std::chrono::steady_clock::duration age) {
   return recent * std::exp(-std::chrono::duration<double>(age) / DropTally::kRateWindow);
 }
 
+// A multicast or broadcast address. A network's own broadcast address is taken to end in 255.
+bool IsToMany(const IpAddress& address) {
+  if (address.family == Family::kIpv6) return address.bytes[0] == 0xff;
+  return (address.bytes[0] & 0xf0) == 0xe0 || address.bytes[3] == 255;
+}
+
 }  // namespace
 
 void DropTally::Count(const DropKey& key, RecentDrops::Span span, DropVia via, RuleName rule, std::uint64_t packets,
@@ -23,6 +29,7 @@ void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleN
                             Time now) {
   const DropEnds ends = key.ends();
   figures_.packets[static_cast<std::size_t>(via)] += packets;
+  if (key.destination && IsToMany(*key.destination)) figures_.to_many += packets;
   if (groups_) figures_.group_packets[groups_->Of(ends.source)] += packets;
   if (via == DropVia::kNflog || via == DropVia::kLog) RememberTold(key.source, packets);
   Breakdown& breakdown = table_.Add(options_.grouping.GroupOf(ends.source), packets).payload;

@@ -16,6 +16,10 @@ constexpr std::size_t kAttemptLeaders = 5;
 
 bool HasProved(const SourceFigures& figures) { return figures.proof == Proof::kProven || figures.regular_minutes > 0; }
 
+bool IsLoopback(const IpAddress& address) {
+  return address.family == Family::kIpv4 ? address.bytes[0] == 127 : address == IpAddress::Parse("::1").value();
+}
+
 // What a source has shown, as a number to rank by.
 double ShownBy(const SourceFigures& figures) {
   return figures.regular_minutes + (figures.proof == Proof::kProven ? 1 : 0);
@@ -27,9 +31,10 @@ using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of those with dro
 // Goes through all sources once.
 class SourceSweep {
  public:
-  SourceSweep(const std::vector<Prefix>& exclude, std::size_t lookups_max, std::size_t regulars_max,
-              const AnswerFigures* answers, DroppedFigures& dropped)
+  SourceSweep(const std::vector<Prefix>& exclude, const std::set<IpAddress>& own, std::size_t lookups_max,
+              std::size_t regulars_max, const AnswerFigures* answers, DroppedFigures& dropped)
       : exclude_(exclude),
+        own_(own),
         answers_(answers),
         dropped_(dropped),
         lookups_max_(lookups_max),
@@ -90,6 +95,10 @@ class SourceSweep {
  private:
   void CountAttempts(const AnswerFigures::OfSource& lately, const SourceFigures& figures) {
     const auto none = [] { return '\0'; };
+    if (own_.contains(figures.source) && !IsLoopback(figures.source)) {
+      attempts_.own += lately.attempts;
+      attempts_.own_unanswered += lately.unanswered;
+    }
     if (!HasProved(figures)) {
       if (lately.half_open == 0) return;
       attempts_.half_open += lately.half_open;
@@ -98,13 +107,19 @@ class SourceSweep {
       return;
     }
     if (lately.attempts == 0) return;
+    const std::uint64_t ipv6 = figures.source.family == Family::kIpv6 ? 1 : 0;
     ++attempts_.proven_sources;
-    if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0) return;
+    attempts_.proven_ipv6_sources += ipv6;
+    constexpr int kRecovered = 20;  // tenths of a second
+    const bool recovers = lately.answered_age + kRecovered < lately.unanswered_age;
+    if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0 || recovers) return;
     ++attempts_.proven_unanswered;
+    attempts_.proven_ipv6_unanswered += ipv6;
     unanswered_.Enter(lately.unanswered, figures.source, none);
   }
 
   const std::vector<Prefix>& exclude_;
+  const std::set<IpAddress>& own_;
   const AnswerFigures* const answers_;
   DroppedFigures& dropped_;
   const std::size_t lookups_max_;
@@ -135,8 +150,9 @@ AlertEvidence Observer::GatherEvidence(const AlertRules& rules) {
     if (status.failing()) evidence.failing.emplace(name, status.failure);
   }
   evidence.rules = snapshot.rules;
-  const auto dropped_packets = drops_.tally().figures().packets;
-  evidence.dropped_packets = std::accumulate(dropped_packets.begin(), dropped_packets.end(), std::uint64_t{0});
+  const DropTally::Figures drops = drops_.tally().figures();
+  evidence.dropped_packets = std::accumulate(drops.packets.begin(), drops.packets.end(), std::uint64_t{0});
+  evidence.dropped_to_many = drops.to_many;
   evidence.answers = conntrack_.answers();
   evidence.nat = nat_.figures();
   evidence.grouping = grouping_;
@@ -167,7 +183,8 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   DroppedFigures dropped;
   for (const auto& source : evidence.dropped) dropped.emplace(source.drops.source, SourceFigures{});
   const bool regulars_due = evidence.now >= next_regulars_;
-  SourceSweep sweep(settings->sources.exclude, limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
+  SourceSweep sweep(settings->sources.exclude, own_addresses_,
+                    limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
                     regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get(), dropped);
   {
     const Tally::View view = tally_.Take(Clock::now());

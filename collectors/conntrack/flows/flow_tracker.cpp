@@ -191,7 +191,7 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, c
     batch.AddDuration(SecondsSince(flow.opened_centiseconds, now));
   }
   // Only DESTROY tells how it ended.
-  const bool failed = destroy != nullptr && destroy->has_status && ProofOf(*destroy) == Proof::kUnanswered;
+  const bool failed = destroy != nullptr && destroy->has_status && !IsReplied(*destroy);
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.closed = 1, .failed = failed ? 1U : 0U});
   if (failed && flow.protocol == FlowStateIndex::kTcp && flow.opening_known) {
     if (refused_.size() < kRefusedMax) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 namespace conntally {
@@ -84,13 +85,13 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   const bool unanswered = tcp ? state == TcpState::kSynSent : !flow.replied;
   const bool attempt = flow.opening_known && age <= kAttemptAge;
   const bool half_open = state == TcpState::kSynSent || state == TcpState::kSynRecv;
-  if (tcp && attempt) CountRow(flow, unanswered, half_open);
+  if (tcp && attempt) CountRow(flow, unanswered, half_open, age);
   if (!IsTcpOrUdp(flow.protocol)) return;
-  if (attempt) CountService(key, flow, unanswered);
+  if (attempt) CountService(key, flow, unanswered, age);
   if (age <= kContactAge) CountContact(key, flow, age);
 }
 
-void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open) {
+void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open, double age) {
   ++figures_->attempts;
   figures_->unanswered += unanswered;
   if (flow.source == kNoSourceRow) {
@@ -102,18 +103,26 @@ void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open) {
   BumpSaturating(row.attempts);
   if (unanswered) BumpSaturating(row.unanswered);
   if (half_open) BumpSaturating(row.half_open);
+  static_assert(kAttemptAge * 10 < AnswerFigures::OfSource::kNever);
+  std::uint8_t& latest = unanswered ? row.unanswered_age : row.answered_age;
+  latest = std::min(latest, static_cast<std::uint8_t>(age * 10));
 }
 
-void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unanswered) {
+void AnswerSurvey::CountService(const FlowKey& key, const Flow& flow, bool unanswered, double age) {
   const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
   auto found = services_.find(service);
   if (found == services_.end()) {
     if (services_.size() >= kServicesMax) return;
     found = services_.emplace(service, OfService{}).first;
   }
-  ++found->second.attempts;
-  found->second.unanswered += unanswered;
-  found->second.sources.set(Mixed(flow.source) % 64);
+  OfService& counted = found->second;
+  ++counted.attempts;
+  counted.unanswered += unanswered;
+  if (age <= kRecentAttemptAge) {
+    ++counted.recent;
+    counted.recent_unanswered += unanswered;
+  }
+  counted.sources.set(Mixed(flow.source) % 64);
 }
 
 void AnswerSurvey::CountRefusals() {
@@ -139,7 +148,8 @@ void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age
   const TcpState state = TcpStateOf(flow);
   Outcome outcome = Outcome::kSucceeded;
   if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
-  if (tcp && state == TcpState::kClose) outcome = Outcome::kRefused;
+  // What an RST closed after a SYN/ACK was answered; what it refused at once is no entry any more.
+  if (tcp && state == TcpState::kClose && !flow.replied) outcome = Outcome::kRefused;
   if (tcp && state == TcpState::kSynRecv) return;  // not decided
   if (outcome != Outcome::kSucceeded) failing_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
   NoteContact(key, outcome, SecondsBefore(age, tracked_));
@@ -186,9 +196,12 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
       ++udp_ports.try_emplace(contact.destination, 0).first->second;
   AnswerFigures::Candidate described;
   described.source = source;
+  std::unordered_map<std::uint16_t, std::pair<std::uint32_t, std::uint32_t>> tcp_ports;  // failed, succeeded
   std::bitset<1024> destinations, ports;
   for (const auto& [hash, contact] : contacts) {
-    if (contact.outcome == Outcome::kSucceeded) {
+    const bool succeeded = contact.outcome == Outcome::kSucceeded;
+    if (!contact.udp) ++(succeeded ? tcp_ports[contact.port].second : tcp_ports[contact.port].first);
+    if (succeeded) {
       ++described.succeeded;
       continue;
     }
@@ -198,6 +211,11 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kRecentAge;
     destinations.set(contact.destination % destinations.size());
     ports.set(Mixed(contact.port) % ports.size());
+  }
+  for (const auto& [port, count] : tcp_ports) {
+    if (count.first <= described.failed_at_port) continue;
+    described.port = port;
+    std::tie(described.failed_at_port, described.succeeded_at_port) = count;
   }
   described.destinations = Distinct(destinations);
   described.ports = Distinct(ports);
@@ -232,7 +250,8 @@ void AnswerSurvey::Publish() {
   for (const auto& [key, service] : services_) {
     if (service.attempts + service.refused == 0) continue;
     figures_->services.push_back({key.destination, key.port, key.protocol, service.attempts, service.unanswered,
-                                  service.refused, Distinct(service.sources)});
+                                  service.refused, Distinct(service.sources), service.recent,
+                                  service.recent_unanswered});
   }
   auto& services = figures_->services;
   std::sort(services.begin(), services.end(),

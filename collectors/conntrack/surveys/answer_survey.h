@@ -16,9 +16,9 @@
 // one destination without a reply, as a scanner does. A contact that succeeded once does not fail later. It is
 // forgotten after kContactAge.
 //
-// Bounds: kServicesMax services (the most used stay known), kCandidatesMax sources with kContactsMax contacts each, six
-// bytes per row. Half-open attempts are TCP without a completed handshake. The kernel keeps them for a minute or two,
-// but only new ones count, since a flood is over when none are new.
+// Bounds: kServicesMax services (the most used stay known), kCandidatesMax sources with kContactsMax contacts each,
+// eight bytes per row. Half-open attempts are TCP without a completed handshake. The kernel keeps them for a minute or
+// two, but only new ones count, since a flood is over when none are new.
 //
 // Threads: Step on the flow table's owner's; last on any.
 #pragma once
@@ -44,6 +44,10 @@ struct AnswerFigures {
     std::uint16_t attempts = 0;  // of TCP; saturates
     std::uint16_t unanswered = 0;
     std::uint16_t half_open = 0;
+    // Tenths of a second since the latest attempt was made that is answered by now, or is not; kNever: there is none.
+    static constexpr std::uint8_t kNever = UINT8_MAX;
+    std::uint8_t answered_age = kNever;
+    std::uint8_t unanswered_age = kNever;
   };
   struct Service {
     IpAddress destination;
@@ -53,6 +57,8 @@ struct AnswerFigures {
     std::uint32_t unanswered = 0;
     std::uint32_t refused = 0;  // not among `attempts`
     std::uint32_t sources = 0;  // of all these attempts; estimated, up to some 250
+    std::uint32_t recent = 0;   // of `attempts`: no older than kRecentAttemptAge
+    std::uint32_t recent_unanswered = 0;
   };
   struct Candidate {
     IpAddress source;
@@ -62,6 +68,10 @@ struct AnswerFigures {
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;
+    // Of the port whose contacts failed most: a scan for one service hides behind what else its source does.
+    std::uint16_t port = 0;
+    std::uint32_t failed_at_port = 0;
+    std::uint32_t succeeded_at_port = 0;
   };
   std::vector<OfSource> rows;  // by SourceRow
   std::uint64_t half_open_without_row = 0;
@@ -74,11 +84,12 @@ struct AnswerFigures {
 class AnswerSurvey {
  public:
   using Clock = SurveyPace::Clock;
-  static constexpr double kAnswerWait = 3;   // seconds
-  static constexpr double kAttemptAge = 23;  // seconds
-  static constexpr double kContactAge = 60;  // seconds
-  static constexpr double kRecentAge = 45;   // seconds
-  static constexpr double kRefusedFor = 10;  // seconds
+  static constexpr double kAnswerWait = 3;         // seconds
+  static constexpr double kAttemptAge = 23;        // seconds
+  static constexpr double kRecentAttemptAge = 10;  // seconds
+  static constexpr double kContactAge = 60;        // seconds
+  static constexpr double kRecentAge = 45;         // seconds
+  static constexpr double kRefusedFor = 10;        // seconds
   static constexpr std::size_t kServicesMax = 2048;
   static constexpr std::size_t kServicesKept = 1024;
   static constexpr std::size_t kCandidatesMax = 32;
@@ -117,6 +128,8 @@ class AnswerSurvey {
     std::uint32_t attempts = 0;
     std::uint32_t unanswered = 0;
     std::uint32_t refused = 0;
+    std::uint32_t recent = 0;
+    std::uint32_t recent_unanswered = 0;
     std::bitset<64> sources;
   };
   struct Refusals {
@@ -135,8 +148,8 @@ class AnswerSurvey {
 
   void Begin(TrackerTime tracked);
   void Count(const FlowKey& key, const Flow& flow);
-  void CountRow(const Flow& flow, bool unanswered, bool half_open);
-  void CountService(const FlowKey& key, const Flow& flow, bool unanswered);
+  void CountRow(const Flow& flow, bool unanswered, bool half_open, double age);
+  void CountService(const FlowKey& key, const Flow& flow, bool unanswered, double age);
   void CountContact(const FlowKey& key, const Flow& flow, double age);
   void NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds);
   void CountRefusals();

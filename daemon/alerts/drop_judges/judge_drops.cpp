@@ -25,6 +25,12 @@ bool OfInvalid(const Rule& rule) {
   });
 }
 
+// It drops what is beyond a limit.
+bool IsLimited(const Rule& rule) {
+  return std::any_of(rule.limits.begin(), rule.limits.end(),
+                     [](const RuleLimit& limit) { return limit.matches_above; });
+}
+
 std::string NameOfRule(const std::string& label) { return label.empty() ? "no known rule" : "the rule " + label; }
 
 }  // namespace
@@ -79,12 +85,14 @@ void DropJudge::FollowRules(const AlertEvidence& evidence) {
   const bool first = std::exchange(last_rules_, evidence.rules) == nullptr;
   rejecting_.clear();
   invalid_.clear();
+  limiting_.clear();
   for (const auto& [backend, figures] : evidence.rules->backends) {
     if (!figures.snapshot.ruleset) continue;
     for (const Rule& rule : figures.snapshot.ruleset->rules) {
       if (first) pasts_.AddFirstRule(RuleLabel(rule.text));
       if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
       if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
+      if (IsLimited(rule)) limiting_.insert(RuleLabel(rule.text));
     }
   }
 }
@@ -102,6 +110,8 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
                                 static_cast<std::uint8_t>(source.figures.proof == Proof::kProven)});
     episode.packets = drops.packets > 0 ? drops.packets - 1 : 0;
     episode.opened = source.figures.opened;
+    episode.opens_every = std::min(1 / std::max(source.figures.new_rate, 1e-3), kLately);
+    episode.last_opened = episode.onset;
     found = episodes_.emplace(source.name, std::move(episode)).first;
   }
   Episode& episode = found->second;
@@ -112,6 +122,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.opened = source.figures.opened;
   if (lost > 0) episode.last = std::max(episode.last, dated ? drops.last_dropped : evidence.now);
   episode.opened_lately = episode.opened_lately * fades + static_cast<double>(opened);
+  if (opened > 0) episode.last_opened = evidence.now;
 
   std::map<std::string, std::uint64_t> of_rules;
   for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
@@ -131,7 +142,10 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
       to_tcp += target.packets;
     }
   }
-  if (episode.opened_lately < 0.5) to_services += to_tcp;  // it gets through nowhere any more
+  constexpr double kMissed = 3;  // connections that it would have opened
+  const double silent = std::chrono::duration<double>(evidence.now - episode.last_opened).count();
+  const bool nowhere = episode.opened_lately < 0.5 && silent >= std::min(kMissed * episode.opens_every, kLately);
+  if (nowhere) to_services += to_tcp;
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
@@ -178,7 +192,12 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
     if (label.empty() && ports_exhausted()) continue;
     const bool fails =
         regular_fails && (!rejecting_.contains(label) || episode->second.last - episode->second.onset >= kRejectedFor);
-    const AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
+    AlertRule rule = fails ? of_kind : OfStranger(of_kind, kStrangerFor);
+    if (fails && label.empty()) {  // what RegularSourcesDropped reports of many comes as late
+      for (auto& tier : rule.tiers) {
+        if (tier) tier->for_at_least += kRuleKnownWithin;
+      }
+    }
     if (rule.Quiet(rate)) continue;
     std::string target;
     if (!source.drops.targets.empty() && source.drops.targets[0].port != 0)
@@ -254,6 +273,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     const auto& critical =
         rules[AlertKind::kRegularSourcesDropped].tiers[static_cast<std::size_t>(Severity::kCritical)];
     if (fast && critical && weight >= kTold && rate >= fast->threshold) weight = std::max(weight, critical->threshold);
+    if (critical && limiting_.contains(label)) weight = std::min(weight, critical->threshold * 0.99);
     into.push_back(
         {{AlertKind::kRegularSourcesDropped, {}, label},
          weight,

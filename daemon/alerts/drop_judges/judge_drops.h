@@ -5,11 +5,11 @@
 // warning, then critical; if the rule rejects, only after kRejectedFor.
 //
 // A regular source fails if the packets that it loses are for a service that answers here (or for any TCP port, if the
-// source gets no answers any more), and are more than half as many as the connections that it still opens. So these are
-// not failures: a printer's broadcasts, an occasional packet to a forbidden port, packets in conntrack state INVALID,
-// and packets forged with a regular's address while the regular itself gets through. One deception remains possible: an
-// attacker who knows the addresses of several regulars that are silent now, and a rule that drops packets to their
-// service, can make them look dropped while he sends and they stay silent. They lose nothing by it.
+// source opens no connections any more), and are more than half as many as the connections that it still opens. So
+// these are not failures: a printer's broadcasts, an occasional packet to a forbidden port, packets in conntrack state
+// INVALID, and packets forged with a regular's address while the regular itself gets through. One deception remains
+// possible: an attacker who knows the addresses of several regulars that are silent now, and a rule that drops packets
+// to their service, can make them look dropped while he sends and they stay silent. They lose nothing by it.
 //
 // RegularSourcesDropped reports the regulars that fail because of one rule, or of no known rule, by weight: a source
 // seen in kRegularMinutes or more counts 1, one that was only proven counts half, and one seen in kLongMinutes or more
@@ -20,7 +20,8 @@
 // It must also be unusual: a rule that stops regulars all day does its work (advertisers that a gateway blocks, a limit
 // on new connections, guests that may not reach the office). So each rule's weight is compared with its own past, which
 // it must exceed by kTold and by the factor kTimesUsual. If a rule has stopped regulars before, a single one does not
-// count. A rule's past begins with the daemon, or with the rule; until it is known, nothing is reported.
+// count. A rule that drops what exceeds a limit is never critical. A rule's past begins with the daemon, or with the
+// rule; until it is known, nothing is reported.
 //
 // It also reports the host's own regular destinations that a rule cuts off (own_destinations.h).
 //
@@ -77,7 +78,7 @@ class DropJudge {
   static constexpr std::uint8_t kLongMinutes = 10;
   static constexpr double kTold = 3;  // weight at which it is reported
   static constexpr std::chrono::minutes kStrangerFor{3};
-  static constexpr std::chrono::seconds kOnsetTogether{60};
+  static constexpr std::chrono::seconds kOnsetTogether{25};
   static constexpr std::chrono::seconds kDroppedFor{18};
   static constexpr std::chrono::seconds kRejectedFor{42};
   static constexpr std::uint64_t kUnnamedWeighsLess = 10;      // when choosing the rule that drops a source
@@ -101,6 +102,8 @@ class DropJudge {
     std::uint64_t opened = 0;
     double lost_lately = 0;    // packets to services
     double opened_lately = 0;  // connections
+    double opens_every = 0;    // seconds, before the onset; at most kLately
+    SteadyTime last_opened;
     bool known_service = false;
     std::string rule;  // that drops most of its packets
     bool fails = false;
@@ -129,6 +132,7 @@ class DropJudge {
   std::set<std::string> news_;       // rules for which a single regular is unusual
   std::set<std::string> rejecting_;  // labels of rules that reject
   std::set<std::string> invalid_;    // labels of rules that drop INVALID packets
+  std::set<std::string> limiting_;   // labels of rules that drop what exceeds a limit
   std::shared_ptr<const RuleFigures> last_rules_;
   SteadyTime last_look_{};
   bool just_restored_ = false;

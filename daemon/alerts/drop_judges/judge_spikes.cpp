@@ -19,7 +19,9 @@ AlertRule SoonerBy(AlertRule rule, std::chrono::milliseconds sooner) {
 
 void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, const DropJudge& drops, Readings& into) {
   opened_.Add(evidence.now, evidence.opened);
-  dropped_.Add(evidence.now, evidence.dropped_packets);
+  // Chatter of a LAN, such as mDNS and NetBIOS, is nobody's trouble.
+  dropped_.Add(evidence.now, evidence.dropped_packets - evidence.dropped_to_many);
+  dropped_to_many_.Add(evidence.now, evidence.dropped_to_many);
   const AlertRule rule = SoonerBy(rules[AlertKind::kDropRuleSpike], RuleSpikes::kNow);
   const double usual = std::max(kUsual, kUsualOfTraffic * opened_.PerSecond(evidence.now));
   double told_rate = 0;
@@ -30,7 +32,8 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
       const auto found = drops.by_rule().find(spike.rule);
       const bool sources_known = found != drops.by_rule().end();
       const double of_few = sources_known ? Sum(found->second.most) : 0;
-      const double times = std::max(spike.rate - of_few, 0.0) / std::max(spike.past_rate, usual);
+      const double counted = std::max(spike.rate - of_few - dropped_to_many_.PerSecond(evidence.now), 0.0);
+      const double times = counted / std::max(spike.past_rate, usual);
       if ((sources_known && found->second.sources < kSourcesMin) || rule.Quiet(times)) continue;
       told_rate += spike.rate;
       const std::string sources =

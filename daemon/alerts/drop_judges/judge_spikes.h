@@ -1,10 +1,10 @@
 // Judges jumps in the drop rate: DropRuleSpike, for a rule by its own counter, and for the whole host by all dropped
 // packets if no single rule is known to be the cause.
 //
-// Both leave out the kMost sources with the highest rates: a banned source that keeps sending is not a change of the
-// host (SourceMatchesDropRule reports it). The rest is compared with the past. The usual rate is at least kUsual, and
-// at least kUsualOfTraffic of the connections opened here: fifteen packets per second after a ban are not a spike;
-// hundreds per second from a thousand sources are, whoever they are.
+// Both leave out packets to broadcast and multicast addresses, and the kMost sources with the highest rates: a banned
+// source that keeps sending is not a change of the host (SourceMatchesDropRule reports it). The rest is compared with
+// the past. The usual rate is at least kUsual, and at least kUsualOfTraffic of the connections opened here: fifteen
+// packets per second after a ban are not a spike; hundreds per second from a thousand sources are, whoever they are.
 //
 // Pure except for its memory: that of RuleSpikes, and two rates. Threads: one owner.
 #pragma once
@@ -40,7 +40,8 @@ class SpikeJudge {
   RuleSpikes spikes_;
   std::shared_ptr<const RuleFigures> last_rules_;
   BatchedRate opened_;
-  BatchedRate dropped_;
+  BatchedRate dropped_;          // without those to many
+  BatchedRate dropped_to_many_;  // to broadcast and multicast addresses
   Baseline dropped_past_;
 };
 

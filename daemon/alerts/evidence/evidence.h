@@ -67,7 +67,11 @@ struct AlertEvidence {
     };
     std::uint64_t proven_sources = 0;     // that tried to connect recently
     std::uint64_t proven_unanswered = 0;  // those of them that mostly got no answer
-    std::uint64_t half_open = 0;          // connections of unproven sources
+    std::uint64_t proven_ipv6_sources = 0;
+    std::uint64_t proven_ipv6_unanswered = 0;
+    std::uint64_t own = 0;             // TCP attempts of this host's own addresses
+    std::uint64_t own_unanswered = 0;  // those of them that got no answer
+    std::uint64_t half_open = 0;       // connections of unproven sources
     std::uint64_t half_open_sources = 0;
     std::vector<Leader> unanswered_leaders = {};
     std::vector<Leader> half_open_leaders = {};
@@ -93,6 +97,7 @@ struct AlertEvidence {
   std::vector<SourceFigures> regulars;
   std::uint64_t opened = 0;                      // connections, since the start
   std::uint64_t dropped_packets = 0;             // since the start
+  std::uint64_t dropped_to_many = 0;             // of them those to broadcast and multicast addresses
   std::shared_ptr<const AnswerFigures> answers;  // null before the first survey
   Attempts attempts;                             // valid with `answers`
   std::vector<Failing> failing_sources;          // valid with `answers`

@@ -10,6 +10,19 @@ std::string NameOfService(const AnswerFigures::Service& service) {
                      service.port);
 }
 
+// Whether answers have become fewer than usual, by more than chance explains.
+bool AreFewer(double answers, double usual) {
+  constexpr double kFewer = 0.6;
+  return answers <= kFewer * usual && answers + 2 * std::sqrt(answers + 1) <= usual;
+}
+
+// Whether most of the latest attempts are answered again.
+bool Recovers(const AnswerFigures::Service& service, double share) {
+  constexpr std::uint32_t kRecentMin = 3;
+  return service.unanswered >= service.refused && service.recent >= kRecentMin &&
+         service.recent_unanswered < share * service.recent;
+}
+
 double AttemptsAt(const AnswerFigures::Service& service) { return service.attempts + service.refused; }
 double FailedAt(const AnswerFigures::Service& service) { return service.unanswered + service.refused; }
 
@@ -59,8 +72,10 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     if (answered && share >= service.share + kRise && 2 * failed >= kAttemptsMin) {
       if (!service.broke) service.broke = evidence.now;
       const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
-      const bool important = made >= kAttemptsMin && (service.part >= kImportant || service.sources >= kSourcesMin);
-      if (!restarts) (important ? broken_ : minor).push_back({NameOfService(now), now, service.share, made / attempts});
+      const bool important = made >= kAttemptsMin && ((service.part >= kImportant && made >= kImportant * attempts) ||
+                                                      (service.sources >= kSourcesMin && now.sources >= kSourcesMin));
+      if (!restarts && AreFewer(made - failed, service.answers) && !Recovers(now, service.share + kRise))
+        (important ? broken_ : minor).push_back({NameOfService(now), now, service.share, made / attempts});
       service.last_seen = evidence.now;
       if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
     }
@@ -69,6 +84,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     service.share += own_weight * (share - service.share);
     service.part += own_weight * (made / attempts - service.part);
     service.sources += own_weight * (now.sources - service.sources);
+    service.answers += own_weight * (made - failed - service.answers);
     service.answered = std::min(service.answered + (made - failed) * weight, 1e6);
     if (service.last_seen == SteadyTime{}) service.answered = made - failed;
     service.last_seen = evidence.now;
@@ -86,24 +102,67 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
   });
 }
 
+// The usual share of failures, if the present one is far above it.
+std::optional<double> AnswersJudge::UsualOfUnusual(Baseline& past, SteadyTime now, std::uint64_t failed,
+                                                   std::uint64_t all, std::uint64_t least) {
+  if (all < least) return std::nullopt;
+  const double share = static_cast<double>(failed) / static_cast<double>(all);
+  const double usual = past.Median();
+  const bool unusual = past.known() && share >= usual + kRise && failed >= least;
+  past.Add(now, share, unusual);
+  return unusual ? std::optional(usual) : std::nullopt;
+}
+
+// How far it fails, with text: of all proven sources, of those of one family, and of this host's own connections.
+double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evidence, std::string& text) {
+  const auto& attempts = evidence.attempts;
+  const auto& critical = rule.tiers[static_cast<std::size_t>(Severity::kCritical)];
+  const double most = critical ? critical->threshold * 0.99 : 1;
+  const auto share = [](std::uint64_t failed, std::uint64_t all) {
+    return static_cast<double>(failed) / static_cast<double>(all);
+  };
+  double value = 0;
+  if (const auto usual =
+          UsualOfUnusual(share_, evidence.now, attempts.proven_unanswered, attempts.proven_sources, kProvenMin)) {
+    value = share(attempts.proven_unanswered, attempts.proven_sources);
+    if (attempts.proven_unanswered >= kManySources) value = std::max(value, rule.least_threshold());
+    text = fmt::format("{} of the {} proven sources that recently tried to connect mostly got no answer; usual are {}.",
+                       attempts.proven_unanswered, attempts.proven_sources, Percent(*usual));
+  }
+  const std::uint64_t ipv4 = attempts.proven_sources - attempts.proven_ipv6_sources;
+  const std::uint64_t ipv4_unanswered = attempts.proven_unanswered - attempts.proven_ipv6_unanswered;
+  for (const auto& [past, failed, all, name] :
+       {std::tuple(&share_of_ipv4_, ipv4_unanswered, ipv4, "IPv4"),
+        std::tuple(&share_of_ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, "IPv6")}) {
+    const auto usual = UsualOfUnusual(*past, evidence.now, failed, all, kProvenMin);
+    if (!usual || !text.empty()) continue;
+    value = std::min(share(failed, all), most);
+    text =
+        fmt::format("{} of the {} proven {} sources that recently tried to connect mostly got no answer; usual are {}.",
+                    failed, all, name, Percent(*usual));
+  }
+  const auto answers = static_cast<double>(attempts.own - attempts.own_unanswered);
+  const bool fewer = AreFewer(answers, own_answers_.Median());
+  const auto usual = UsualOfUnusual(share_of_own_, evidence.now, attempts.own_unanswered, attempts.own, kOwnMin);
+  own_answers_.Add(evidence.now, answers, usual.has_value());
+  if (usual && fewer) {
+    const double failing = share(attempts.own_unanswered, attempts.own);
+    const bool most_of_all = attempts.own >= kMost * static_cast<double>(evidence.answers->attempts);
+    value = std::max(value, most_of_all ? failing : std::min(failing, most));
+    text += fmt::format("{}{} of this host's own {} TCP attempts were not answered; usual are {}.",
+                        text.empty() ? "" : " ", attempts.own_unanswered, attempts.own, Percent(*usual));
+  }
+  if (!text.empty())
+    text += fmt::format(" {} of {} TCP attempts were not answered. Most of them by: {}.", evidence.answers->unanswered,
+                        evidence.answers->attempts, LeadersOf(attempts.unanswered_leaders));
+  return value;
+}
+
 void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& evidence, Readings& into) {
   const auto& attempts = evidence.attempts;
   const AlertRule& rule = rules[AlertKind::kConnectionsUnanswered];
-  const double share = attempts.proven_sources >= kProvenMin ? static_cast<double>(attempts.proven_unanswered) /
-                                                                   static_cast<double>(attempts.proven_sources)
-                                                             : 0;
-  const double past = share_.Median();
-  const bool unusual = share_.known() && share >= past + kRise && attempts.proven_unanswered >= kProvenMin;
-  if (attempts.proven_sources >= kProvenMin)
-    share_.Add(evidence.now, share, unusual && rule.Past(share, rule.least_threshold()));
-  double value = unusual ? share : 0;
   std::string text;
-  if (unusual) {
-    text = fmt::format("{} of the {} proven sources that lately tried to connect mostly got no answer; usual are {}.",
-                       attempts.proven_unanswered, attempts.proven_sources, Percent(past));
-    text += fmt::format(" {} of {} TCP attempts were not answered. Most of them by: {}.", evidence.answers->unanswered,
-                        evidence.answers->attempts, LeadersOf(attempts.unanswered_leaders));
-  }
+  double value = ReadShares(rule, evidence, text);
   double part = 0;
   for (const Broken& broken : broken_) part += broken.part;
   for (const Broken& broken : broken_) {
@@ -131,7 +190,7 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
                   std::move(text),
                   {{"proven_sources", static_cast<double>(attempts.proven_sources)},
                    {"proven_sources_unanswered", static_cast<double>(attempts.proven_unanswered)},
-                   {"past_share", past},
+                   {"past_share", share_.Median()},
                    {"services", services}}});
 }
 
@@ -139,11 +198,14 @@ void AnswersJudge::ReadHalfOpen(const AlertRules& rules, const AlertEvidence& ev
   const auto& attempts = evidence.attempts;
   const std::uint64_t without_row = evidence.answers->half_open_without_row;
   const auto half_open = static_cast<double>(attempts.half_open + without_row);
-  const double usual = std::max(half_open_.High(), kHalfOpenUsual);
+  if (began_ == SteadyTime{}) began_ = evidence.now;
+  if (evidence.now - began_ <= kStart) half_open_at_start_ = std::max(half_open_at_start_, half_open);
+  const double usual = std::max({half_open_.High(), half_open_.known() ? 0 : half_open_at_start_, kHalfOpenUsual});
   const double unanswered = evidence.now < unanswered_until_ ? attempts_.High() * kRetriesMost : 0;
   const double times = std::max(half_open - unanswered, 0.0) / usual;
   const AlertRule& rule = rules[AlertKind::kHalfOpenFlood];
-  const bool many = attempts.half_open_sources + without_row >= kHalfOpenSourcesMin;
+  const std::uint64_t sources = attempts.half_open_sources + without_row;
+  const bool many = sources >= kHalfOpenSourcesMin || (sources >= kHalfOpenFewMin && half_open >= kHalfOpenOfFewMin);
   const bool unusual = unanswered > 0 || (many && rule.Past(times, rule.least_threshold()));
   half_open_.Add(evidence.now, half_open, unusual);
   attempts_.Add(evidence.now, static_cast<double>(evidence.answers->attempts), unusual);
@@ -162,9 +224,13 @@ nlohmann::json AnswersJudge::Save() const {
   for (const auto& [key, service] : services_) {
     if (service.answered < kAnsweredMin || (service.part < kImportant && service.sources < kSourcesMin)) continue;
     services.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered,
-                        service.share, service.part, service.sources});
+                        service.share, service.part, service.sources, service.answers});
   }
   return {{"share", share_.Save()},
+          {"share_of_ipv4", share_of_ipv4_.Save()},
+          {"share_of_ipv6", share_of_ipv6_.Save()},
+          {"share_of_own", share_of_own_.Save()},
+          {"own_answers", own_answers_.Save()},
           {"half_open", half_open_.Save()},
           {"attempts", attempts_.Save()},
           {"services", services}};
@@ -179,17 +245,26 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
     const auto number = [&](std::size_t at, double most) {
       return each[at].is_number() && each[at].get<double>() >= 0 && each[at].get<double>() <= most;
     };
-    if (!each.is_array() || each.size() != 7 || !each[0].is_string() || !number(1, 65535) || !number(2, 255) ||
-        !number(3, 1e6) || !number(4, 1) || !number(5, 1) || !number(6, 1e6))
+    if (!each.is_array() || each.size() != 8 || !each[0].is_string() || !number(1, 65535) || !number(2, 255) ||
+        !number(3, 1e6) || !number(4, 1) || !number(5, 1) || !number(6, 1e6) || !number(7, 1e9))
       return "what a service answered is not readable";
     const auto address = IpAddress::Parse(each[0].get<std::string>());
     if (!address) return "the address of a service is none";
-    services[{*address, each[1].get<std::uint16_t>(), each[2].get<std::uint8_t>()}] = {
-        each[3].get<double>(), each[4].get<double>(), each[5].get<double>(), each[6].get<double>(), {}, {}, {}};
+    services[{*address, each[1].get<std::uint16_t>(), each[2].get<std::uint8_t>()}] = {each[3].get<double>(),
+                                                                                       each[4].get<double>(),
+                                                                                       each[5].get<double>(),
+                                                                                       each[6].get<double>(),
+                                                                                       each[7].get<double>(),
+                                                                                       {},
+                                                                                       {},
+                                                                                       {}};
   }
-  if (!share_.Restore(saved.value("share", nlohmann::json::array())) ||
-      !half_open_.Restore(saved.value("half_open", nlohmann::json::array())) ||
-      !attempts_.Restore(saved.value("attempts", nlohmann::json::array())))
+  const auto restored = [&](Baseline& past, const char* name) {
+    return past.Restore(saved.value(name, nlohmann::json::array()));
+  };
+  if (!restored(share_, "share") || !restored(share_of_ipv4_, "share_of_ipv4") ||
+      !restored(share_of_ipv6_, "share_of_ipv6") || !restored(share_of_own_, "share_of_own") ||
+      !restored(own_answers_, "own_answers") || !restored(half_open_, "half_open") || !restored(attempts_, "attempts"))
     return "the past of what is answered is not readable";
   services_ = std::move(services);
   just_restored_ = true;
@@ -197,7 +272,8 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
 }
 
 std::size_t AnswersJudge::bytes() const {
-  return share_.bytes() + half_open_.bytes() + attempts_.bytes() +
+  return share_.bytes() + share_of_ipv4_.bytes() + share_of_ipv6_.bytes() + share_of_own_.bytes() +
+         own_answers_.bytes() + half_open_.bytes() + attempts_.bytes() +
          services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
 }
 

@@ -43,9 +43,6 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     Contacts& of_source = contacts[failing.name];
     of_source.figures = &failing.figures;
     of_source.lately = failing.contacts;
-    // An RST also ends connections that were answered: of those that were refused there are no more than failed.
-    const auto refused = std::min<std::uint64_t>(failing.contacts.refused, failing.figures.failed);
-    of_source.lately.failed -= failing.contacts.refused - static_cast<std::uint32_t>(refused);
   }
   for (const auto& dropped : evidence.dropped) {
     const bool dated = dropped.drops.last_dropped != SteadyTime{};
@@ -58,10 +55,19 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   }
   const AlertRule& of_kind = rules[AlertKind::kSourceScanning];
   for (const auto& [name, of_source] : contacts) {
-    const double failed = of_source.lately.failed + of_source.dropped_ports;
+    double failed = of_source.lately.failed + of_source.dropped_ports;
+    std::uint32_t succeeded = of_source.lately.succeeded;
+    std::string where;
+    const double at_port = of_source.lately.failed_at_port;
+    if (Walk(failed, succeeded) < std::log(kOneWrong) &&
+        of_source.lately.succeeded_at_port <= kScannerSucceeds * at_port) {
+      failed = at_port;
+      succeeded = of_source.lately.succeeded_at_port;
+      where = fmt::format(" at TCP port {}", of_source.lately.port);
+    }
     const Standing standing = StandingOf(*of_source.figures);
     const AlertRule rule = IsOurs(*of_source.figures, standing) ? of_kind : of_kind.Milder();
-    if (rule.Quiet(failed) || Walk(failed, of_source.lately.succeeded) < std::log(kOneWrong)) continue;
+    if (rule.Quiet(failed) || Walk(failed, succeeded) < std::log(kOneWrong)) continue;
     std::string how;
     if (of_source.lately.failed > 0)
       how += fmt::format(" Those that were not answered, or refused, went to about {} ports of {} destinations.",
@@ -72,11 +78,11 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     into.push_back(
         {{AlertKind::kSourceScanning, name, {}},
          failed,
-         fmt::format("Of the destinations and ports that {} reached for in the last minute, {:.0f} failed and "
+         fmt::format("Of the destinations and ports that {} reached for in the last minute{}, {:.0f} failed and "
                      "{} answered.{}",
-                     name, failed, of_source.lately.succeeded, how),
+                     name, where, failed, succeeded, how),
          {{"failed_contacts", failed},
-          {"succeeded_contacts", static_cast<double>(of_source.lately.succeeded)},
+          {"succeeded_contacts", static_cast<double>(succeeded)},
           {"dropped_ports", of_source.dropped_ports},
           {"ports", static_cast<double>(of_source.lately.ports)},
           {"destinations", static_cast<double>(of_source.lately.destinations)}},

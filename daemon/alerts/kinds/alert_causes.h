@@ -13,10 +13,10 @@ namespace conntally {
 
 struct AlertCause {
   enum class Of : std::uint8_t {
-    kHost,           // every effect on the host
-    kSameSource,     // effects with the cause's source, except an info
-    kSameRule,       // effects with the cause's rule
-    kManyBySameRule  // only collective effects with the cause's rule: named ones stay
+    kHost,              // every effect on the host
+    kSameSource,        // effects with the cause's source, except an info
+    kSameRule,          // effects with the cause's rule
+    kCountedBySameRule  // effects with the cause's rule that it counts: collective ones, and those of regulars
   };
   AlertKind cause;
   AlertKind effect;
@@ -35,7 +35,8 @@ inline constexpr std::array kAlertCauses = {
     AlertCause{AlertKind::kNatPortsNearlyExhausted, AlertKind::kConntrackInsertFailed},
     AlertCause{AlertKind::kSourceScanning, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kSameSource},
     AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kDropRuleSpike, AlertCause::Of::kSameRule},
-    AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule, AlertCause::Of::kManyBySameRule},
+    AlertCause{AlertKind::kRegularSourcesDropped, AlertKind::kSourceMatchesDropRule,
+               AlertCause::Of::kCountedBySameRule},
 };
 
 // An effect that is more severe than the cause is never inhibited.
@@ -46,8 +47,9 @@ inline bool FollowsFrom(const Alert& effect, const Alert& cause) {
     if (each.of == AlertCause::Of::kHost) return true;
     if (each.of == AlertCause::Of::kSameSource)
       return effect.severity > Severity::kInfo && !effect.collective && effect.subject.source == cause.subject.source;
-    const bool many = effect.collective || each.of != AlertCause::Of::kManyBySameRule;
-    return many && effect.subject.rule == cause.subject.rule;
+    const bool counted =
+        effect.collective || effect.standing == Standing::kRegular || each.of != AlertCause::Of::kCountedBySameRule;
+    return counted && effect.subject.rule == cause.subject.rule;
   });
 }
 

@@ -140,6 +140,51 @@ TEST_CASE("connections that an RST refused are first contacts though the table n
   CHECK(s.Candidate("198.51.100.9")->failed == 0);
 }
 
+TEST_CASE("what an RST closed after an answer has succeeded") {
+  Surveyed s;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 60; ++i)
+      s.Add("10.0.0.1", 1, "192.0.2.1", static_cast<std::uint16_t>(1000 + i), TcpState::kClose, 5, kTcp, true);
+    for (int i = 0; i < 60; ++i)
+      s.Add("10.0.0.1", 1, "192.0.2.1", static_cast<std::uint16_t>(2000 + i), TcpState::kSynSent, 5);
+    s.Survey();
+  }
+  REQUIRE(s.Candidate("10.0.0.1") != nullptr);
+  CHECK(s.Candidate("10.0.0.1")->succeeded == 60);
+  CHECK(s.Candidate("10.0.0.1")->failed == 60);
+}
+
+TEST_CASE("a scan for one port is counted by itself, beside what its source does at others") {
+  Surveyed s;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 60; ++i) {
+      const std::string destination = "198.51.100." + std::to_string(i + 1);
+      s.Add("10.0.0.1", 1, destination.c_str(), 443, TcpState::kEstablished, 5, kTcp, true);
+      s.Add("10.0.0.1", 1, destination.c_str(), 22, i < 3 ? TcpState::kEstablished : TcpState::kSynSent, 5, kTcp,
+            i < 3);
+    }
+    s.Survey();
+  }
+  REQUIRE(s.Candidate("10.0.0.1") != nullptr);
+  CHECK(s.Candidate("10.0.0.1")->port == 22);
+  CHECK(s.Candidate("10.0.0.1")->failed_at_port == 57);
+  CHECK(s.Candidate("10.0.0.1")->succeeded_at_port == 3);
+}
+
+TEST_CASE("of each source and service the latest attempts are known by themselves") {
+  Surveyed s;
+  for (int i = 0; i < 4; ++i) s.Add("10.0.0.1", 1, "192.0.2.1", 443, TcpState::kSynSent, 12);
+  s.Add("10.0.0.1", 1, "192.0.2.1", 443, TcpState::kEstablished, 4, kTcp, true);
+  const AnswerFigures& figures = s.Survey();
+  REQUIRE(figures.rows.size() > 1);
+  CHECK(figures.rows[1].answered_age == 40);
+  CHECK(figures.rows[1].unanswered_age == 120);
+  REQUIRE(figures.services.size() == 1);
+  CHECK(figures.services[0].attempts == 5);
+  CHECK(figures.services[0].recent == 1);
+  CHECK(figures.services[0].recent_unanswered == 0);
+}
+
 TEST_CASE("one-way UDP to one service is no scan, UDP to many ports of one destination is") {
   Surveyed s;
   for (int i = 0; i < 400; ++i) s.Add("10.0.0.7", 1, "192.0.2.1", 8125, TcpState::kNone, 5, kUdp);

@@ -129,6 +129,36 @@ TEST_CASE("a ban that finds one bot after another, each of which was connected b
   CHECK(host.Firing().empty());
 }
 
+TEST_CASE("regulars that try a port which never answered, and get through elsewhere, lose nothing") {
+  Served host(30);
+  for (int second = 0; second < 90; ++second) {
+    for (int i = 1; i <= 30; ++i) {
+      auto& drops = host.Dropped(Client(i), "", 4317, static_cast<std::uint64_t>(second / 5) + 2);
+      drops.last_dropped = host.evidence.now;
+      host.Figures(i).new_rate = 0.2;
+      host.Figures(i).opened = static_cast<std::uint64_t>((second + 4) / 5);
+    }
+    host.Run(1s);
+    REQUIRE(host.Firing().empty());
+  }
+}
+
+TEST_CASE("what a limit drops of regulars is a warning, and never critical") {
+  Served host(40);
+  auto ruleset = std::make_shared<Ruleset>();
+  Rule rule;
+  rule.text = "tcp dport 443 meter over 1/second drop";
+  rule.verdict = Verdict::kDrop;
+  rule.limits.push_back({.kind = RuleLimit::Kind::kLimit, .rate_per_second = 1});
+  ruleset->rules.push_back(rule);
+  auto figures = std::make_shared<RuleFigures>();
+  figures->backends[RuleBackend::kNftables].snapshot.ruleset = ruleset;
+  host.evidence.rules = figures;
+  host.Run(60s);
+  host.Lose(1, 40, 3, 60s, rule.text);
+  CHECK(host.Firing() == Strings{"RegularSourcesDropped warning "});
+}
+
 TEST_CASE("one source that was regular for long, and loses all to a service, is told by itself") {
   Served host(40, 12);
   host.Lose(1, 1, 0.9, 40s, "ip saddr 192.0.2.1 drop");

@@ -38,6 +38,16 @@ TEST_CASE("drops that jump to hundreds a second from a thousand sources are told
   CHECK(host.Find(AlertKind::kDropRuleSpike)->description.find("no known rule") != std::string::npos);
 }
 
+TEST_CASE("the chatter of many laptops that arrive is no spike") {
+  Host host;
+  Drop(host, 0, 0, 90s);
+  for (int second = 0; second < 120; ++second) {
+    host.evidence.dropped_to_many += 50;
+    Drop(host, 100, 0.5, 1s);
+  }
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("fifteen packets a second after a ban are no spike") {
   Host host;
   Drop(host, 0, 0, 90s);

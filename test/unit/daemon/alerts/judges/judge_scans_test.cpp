@@ -79,13 +79,18 @@ TEST_CASE("the host itself never scans") {
   CHECK(host.Firing().empty());
 }
 
-TEST_CASE("connections that an RST ends after they were answered have not failed") {
+TEST_CASE("a scan for one service is told beside much that its source does rightly") {
   Host host;
-  auto& failing = Failing(host, "192.0.2.7", 500, 0);
-  failing.contacts.refused = 500;
-  failing.figures.failed = 4;
+  auto& failing = Failing(host, "192.0.2.7", 240, 120);
+  failing.figures.regular_minutes = 15;
+  failing.contacts.port = 22;
+  failing.contacts.failed_at_port = 240;
+  failing.contacts.succeeded_at_port = GENERATE(0U, 10U);
   host.Run(60s);
-  CHECK(host.Firing().empty());
+  const bool scans = failing.contacts.succeeded_at_port == 0;
+  CHECK(host.Firing() == (scans ? Strings{"SourceScanning warning 192.0.2.7"} : Strings{}));
+  if (scans)
+    CHECK(host.Find(AlertKind::kSourceScanning, "192.0.2.7")->description.find("at TCP port 22") != std::string::npos);
 }
 
 TEST_CASE("the walk rises with what fails, and falls faster with what succeeds") {

@@ -29,6 +29,18 @@ TEST_CASE("that a source which scans is dropped is told once: by the scan") {
   CHECK_FALSE(FollowsFrom(many, Firing(AlertKind::kSourceScanning, Severity::kWarning, "")));
 }
 
+TEST_CASE("that a regular is dropped is told once: by the rule that drops regulars") {
+  const Alert cause = Firing(AlertKind::kRegularSourcesDropped, Severity::kWarning, "", "udp dport 53 drop");
+  Alert dropped = Firing(AlertKind::kSourceMatchesDropRule, Severity::kWarning, "192.0.2.7", "udp dport 53 drop");
+  dropped.standing = Standing::kRegular;
+  CHECK(FollowsFrom(dropped, cause));
+  dropped.standing = Standing::kProven;
+  CHECK_FALSE(FollowsFrom(dropped, cause));
+  dropped.standing = Standing::kRegular;
+  dropped.subject.rule = "tcp dport 25 drop";
+  CHECK_FALSE(FollowsFrom(dropped, cause));
+}
+
 TEST_CASE("what fired beside its cause stays muted for a while after it, and what came later does not") {
   using namespace std::chrono_literals;
   Alert ended = Firing(AlertKind::kNatPortsNearlyExhausted, Severity::kCritical, "");
