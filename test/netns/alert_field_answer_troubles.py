@@ -2,7 +2,7 @@
 
 import random
 
-from alert_field_traffic import HOST, client, member, server
+from alert_field_traffic import HOST, client, member, member6, server, server6
 from alert_field_trouble import Told, questions, trouble, visits
 
 TRACKED = """
@@ -93,6 +93,43 @@ async def a_service_of_the_host_dies(net):
     service.close()
     yield
     net.serve_tcp("host", 443)
+
+
+@trouble(Told(UNANSWERED, mentions=(HOST,)), long=True)
+async def the_upstream_of_a_forward_proxy_dies(net):
+    await net.nft(TRACKED)
+    net.serve_tcp("outside", 443)
+    net.serve_tcp("host", 3128)
+    net.spawn(visits(net, [client(i) for i in range(40)], 8, port=3128))
+    net.spawn(net.pace(10, lambda: net.tcp("host", HOST, server(random.randrange(300)), 443)))
+    yield
+    await net.nft(SILENT.format("tcp dport 443"), where="outside")
+    yield
+    await net.nft(SPEAK, where="outside")
+
+
+@trouble(Told(UNANSWERED, mentions=("IPv6",)), gateway=True, long=True)
+async def ipv6_beyond_the_gateway_dies(net):
+    await net.nft(TRACKED)
+    net.serve_tcp("outside", 443)
+    net.serve_tcp("outside", 443, "::")
+    net.spawn(visits(net, [member(i) for i in range(70)], 8, to=[server(i) for i in range(40)], where="inside"))
+    net.spawn(visits(net, [member6(i) for i in range(50)], 5, to=[server6(i) for i in range(40)], where="inside", patience=1))
+    yield
+    await net.nft("table ip6 silent { chain input { type filter hook input priority 0; tcp dport 443 drop; }; }", where="outside")
+    yield
+    await net.nft("delete table ip6 silent", where="outside")
+
+
+@trouble(Told(UNANSWERED), also=("HalfOpenFlood",), long=True)
+async def a_wrong_route_cuts_off_forty_of_a_hundred(net):
+    await net.nft(TRACKED)
+    net.serve_tcp("host", 443)
+    net.spawn(visits(net, [client(i) for i in range(60)] + [client(256 + i) for i in range(40)], 10))
+    yield
+    await net.run("ip", "route", "add", "blackhole", "20.0.2.0/24")
+    yield
+    await net.run("ip", "route", "del", "blackhole", "20.0.2.0/24")
 
 
 @trouble(Told(UNANSWERED, mentions=("refused by RST", "more")), long=True)

@@ -6,6 +6,7 @@ import collections
 
 from alert_field import *
 from alert_field_healthy_hosts import healthy_hosts
+from alert_field_noisy_hosts import noisy_hosts
 from daemon import forget_logs
 from staged import print_table
 
@@ -39,7 +40,18 @@ def tell(hosts, tellings, alarms):
 def test_no_healthy_host_wakes_anybody():
     hosts = healthy_hosts(SECONDS)
     if wanted := os.environ.get("CONNTALLY_FIELD_HOSTS"):
-        hosts = [host for host in hosts if host.name in wanted.split()]
+        hosts = [host for host in [*hosts, *noisy_hosts()] if host.name in wanted.split()]
+    nobody_is_woken(hosts)
+
+
+def test_no_host_where_much_fails_wakes_anybody():
+    if not FULL:
+        print("  only with CONNTALLY_FULL=1")
+    elif not os.environ.get("CONNTALLY_FIELD_HOSTS"):
+        nobody_is_woken(noisy_hosts())
+
+
+def nobody_is_woken(hosts):
     with Field(hosts, 15 if FULL else 5) as field:
         tellings = field.run(SECONDS)
         busy = {}

@@ -249,3 +249,28 @@ async def forged_sources_hide_one_that_scans(net):
     yield
     for each in on:
         each.clear()
+
+
+@trouble(Told("SourceScanning", source=member(7)), gateway=True, long=True)
+async def a_busy_client_scans_beside_its_work(net):
+    await net.nft(TRACKED)
+    await net.nft("table inet silent { chain input { type filter hook input priority 0; tcp dport 22 drop; }; }", where="outside")
+    net.serve_tcp("outside", 443)
+    net.spawn(visits(net, [member(i) for i in range(30)], 5, to=[server(i) for i in range(20)], where="inside"))
+    net.spawn(net.pace(2, lambda: net.tcp("inside", member(7), server(random.randrange(2000)), 443)))
+    scan = switched(net, 6, lambda: net.tcp("inside", member(7), server(random.randrange(60_000)), 22, patience=0.2))
+    yield
+    scan.append(True)
+    yield
+    scan.clear()
+
+
+@trouble(Told("HalfOpenFlood"), also=("SourceScanning",), long=True)
+async def ten_forged_sources_flood_by_syns(net):
+    await _serve(net, TRACKED, 40, 6)
+    raw = net.raw()
+    flood = switched(net, 150, lambda: raw.tcp(forged(random.randrange(10)), random.randrange(1024, 65_000), HOST, 443))
+    yield
+    flood.append(True)
+    yield
+    flood.clear()

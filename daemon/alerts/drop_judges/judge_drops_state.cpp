@@ -1,7 +1,61 @@
-// What the judge of drops keeps over a restart.
+// What the judge of drops knows of services and rules, and what it keeps over a restart.
+#include <algorithm>
+#include <utility>
+
 #include "daemon/alerts/drop_judges/judge_drops.h"
 
 namespace conntally {
+namespace {
+
+// Of packets that conntrack calls invalid, and not of those that begin a connection.
+bool OfInvalid(const Rule& rule) {
+  return std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
+    if (condition.kind != RuleCondition::Kind::kConntrackState || condition.negated) return false;
+    std::uint32_t bits = 0;
+    for (const NumberRange& range : condition.numbers) bits |= range.first | range.last;
+    constexpr std::uint32_t kInvalid = 1, kNew = 8;
+    return (bits & kInvalid) != 0 && (bits & kNew) == 0;
+  });
+}
+
+// It drops what is beyond a limit.
+bool IsLimited(const Rule& rule) {
+  return std::any_of(rule.limits.begin(), rule.limits.end(),
+                     [](const RuleLimit& limit) { return limit.matches_above; });
+}
+
+}  // namespace
+
+void DropJudge::FollowServices(const AlertEvidence& evidence) {
+  if (std::exchange(just_restored_, false)) {
+    for (auto& [service, last] : services_) last = evidence.now;
+  }
+  if (evidence.answers) {
+    for (const auto& service : evidence.answers->services) {
+      if (service.attempts == service.unanswered) continue;
+      const std::pair key{service.protocol, service.port};
+      if (services_.size() < kServicesMax || services_.contains(key)) services_[key] = evidence.now;
+    }
+  }
+  std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second > kServiceForgottenAfter; });
+}
+
+void DropJudge::FollowRules(const AlertEvidence& evidence) {
+  if (!evidence.rules || evidence.rules == last_rules_) return;
+  const bool first = std::exchange(last_rules_, evidence.rules) == nullptr;
+  rejecting_.clear();
+  invalid_.clear();
+  limiting_.clear();
+  for (const auto& [backend, figures] : evidence.rules->backends) {
+    if (!figures.snapshot.ruleset) continue;
+    for (const Rule& rule : figures.snapshot.ruleset->rules) {
+      if (first) pasts_.AddFirstRule(RuleLabel(rule.text));
+      if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
+      if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
+      if (IsLimited(rule)) limiting_.insert(RuleLabel(rule.text));
+    }
+  }
+}
 
 nlohmann::json DropJudge::Save() const {
   auto services = nlohmann::json::array();

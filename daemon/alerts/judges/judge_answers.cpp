@@ -102,14 +102,17 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
   });
 }
 
-// The usual share of failures, if the present one is far above it.
-std::optional<double> AnswersJudge::UsualOfUnusual(Baseline& past, SteadyTime now, std::uint64_t failed,
+// The usual share of failures, if the present one is far above it, and so is their number: where most are silent, as at
+// night, few that fail are many of those that are left.
+std::optional<double> AnswersJudge::UsualOfUnusual(Population& past, SteadyTime now, std::uint64_t failed,
                                                    std::uint64_t all, std::uint64_t least) {
   if (all < least) return std::nullopt;
   const double share = static_cast<double>(failed) / static_cast<double>(all);
-  const double usual = past.Median();
-  const bool unusual = past.known() && share >= usual + kRise && failed >= least;
-  past.Add(now, share, unusual);
+  const double usual = past.share.Median();
+  const double many = static_cast<double>(least) + kTimesUsual * past.failed.High();
+  const bool unusual = past.share.known() && share >= usual + kRise && static_cast<double>(failed) >= many;
+  past.share.Add(now, share, unusual);
+  past.failed.Add(now, static_cast<double>(failed), unusual);
   return unusual ? std::optional(usual) : std::nullopt;
 }
 
@@ -123,7 +126,7 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   };
   double value = 0;
   if (const auto usual =
-          UsualOfUnusual(share_, evidence.now, attempts.proven_unanswered, attempts.proven_sources, kProvenMin)) {
+          UsualOfUnusual(all_, evidence.now, attempts.proven_unanswered, attempts.proven_sources, kProvenMin)) {
     value = share(attempts.proven_unanswered, attempts.proven_sources);
     if (attempts.proven_unanswered >= kManySources) value = std::max(value, rule.least_threshold());
     text = fmt::format("{} of the {} proven sources that recently tried to connect mostly got no answer; usual are {}.",
@@ -132,8 +135,8 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   const std::uint64_t ipv4 = attempts.proven_sources - attempts.proven_ipv6_sources;
   const std::uint64_t ipv4_unanswered = attempts.proven_unanswered - attempts.proven_ipv6_unanswered;
   for (const auto& [past, failed, all, name] :
-       {std::tuple(&share_of_ipv4_, ipv4_unanswered, ipv4, "IPv4"),
-        std::tuple(&share_of_ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, "IPv6")}) {
+       {std::tuple(&ipv4_, ipv4_unanswered, ipv4, "IPv4"),
+        std::tuple(&ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, "IPv6")}) {
     const auto usual = UsualOfUnusual(*past, evidence.now, failed, all, kProvenMin);
     if (!usual || !text.empty()) continue;
     value = std::min(share(failed, all), most);
@@ -143,7 +146,7 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   }
   const auto answers = static_cast<double>(attempts.own - attempts.own_unanswered);
   const bool fewer = AreFewer(answers, own_answers_.Median());
-  const auto usual = UsualOfUnusual(share_of_own_, evidence.now, attempts.own_unanswered, attempts.own, kOwnMin);
+  const auto usual = UsualOfUnusual(own_, evidence.now, attempts.own_unanswered, attempts.own, kOwnMin);
   own_answers_.Add(evidence.now, answers, usual.has_value());
   if (usual && fewer) {
     const double failing = share(attempts.own_unanswered, attempts.own);
@@ -190,7 +193,7 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
                   std::move(text),
                   {{"proven_sources", static_cast<double>(attempts.proven_sources)},
                    {"proven_sources_unanswered", static_cast<double>(attempts.proven_unanswered)},
-                   {"past_share", share_.Median()},
+                   {"past_share", all_.share.Median()},
                    {"services", services}}});
 }
 
@@ -226,14 +229,9 @@ nlohmann::json AnswersJudge::Save() const {
     services.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered,
                         service.share, service.part, service.sources, service.answers});
   }
-  return {{"share", share_.Save()},
-          {"share_of_ipv4", share_of_ipv4_.Save()},
-          {"share_of_ipv6", share_of_ipv6_.Save()},
-          {"share_of_own", share_of_own_.Save()},
-          {"own_answers", own_answers_.Save()},
-          {"half_open", half_open_.Save()},
-          {"attempts", attempts_.Save()},
-          {"services", services}};
+  nlohmann::json saved = {{"services", services}};
+  for (const auto& [name, past] : Pasts()) saved[name] = past->Save();
+  return saved;
 }
 
 std::string AnswersJudge::Restore(const nlohmann::json& saved) {
@@ -259,22 +257,19 @@ std::string AnswersJudge::Restore(const nlohmann::json& saved) {
                                                                                        {},
                                                                                        {}};
   }
-  const auto restored = [&](Baseline& past, const char* name) {
-    return past.Restore(saved.value(name, nlohmann::json::array()));
-  };
-  if (!restored(share_, "share") || !restored(share_of_ipv4_, "share_of_ipv4") ||
-      !restored(share_of_ipv6_, "share_of_ipv6") || !restored(share_of_own_, "share_of_own") ||
-      !restored(own_answers_, "own_answers") || !restored(half_open_, "half_open") || !restored(attempts_, "attempts"))
-    return "the past of what is answered is not readable";
+  for (const auto& [name, past] : Pasts()) {
+    if (!past->Restore(saved.value(name, nlohmann::json::array())))
+      return "the past of what is answered is not readable";
+  }
   services_ = std::move(services);
   just_restored_ = true;
   return {};
 }
 
 std::size_t AnswersJudge::bytes() const {
-  return share_.bytes() + share_of_ipv4_.bytes() + share_of_ipv6_.bytes() + share_of_own_.bytes() +
-         own_answers_.bytes() + half_open_.bytes() + attempts_.bytes() +
-         services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
+  std::size_t bytes = services_.size() * (sizeof(ServiceKey) + sizeof(Service) + 48);
+  for (const auto& [name, past] : Pasts()) bytes += past->bytes();
+  return bytes;
 }
 
 }  // namespace conntally

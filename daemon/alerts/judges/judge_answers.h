@@ -22,10 +22,12 @@
 // Bounded: kServicesMax services.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "daemon/alerts/evidence/baseline.h"
 #include "daemon/alerts/evidence/judge.h"
@@ -38,6 +40,7 @@ class AnswersJudge {
   static constexpr std::uint64_t kProvenMin = 3;
   static constexpr std::uint64_t kManySources = 20;  // reported from the share kRise on
   static constexpr std::uint64_t kOwnMin = 20;       // attempts of this host's own
+  static constexpr double kTimesUsual = 1.5;         // so many failures, besides the least
   static constexpr double kRise = 0.3;               // of the share, above its past
   static constexpr std::uint32_t kAttemptsMin = 8;
   static constexpr std::chrono::seconds kRefusedFor{20};
@@ -78,7 +81,24 @@ class AnswersJudge {
   static constexpr std::chrono::minutes kForgottenAfter{60};
 
   void ReadUnanswered(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);
-  static std::optional<double> UsualOfUnusual(Baseline& past, SteadyTime now, std::uint64_t failed, std::uint64_t all,
+  // Some that try to connect, or attempts, and how many fail.
+  struct Population {
+    Baseline share;
+    Baseline failed;
+  };
+  // What is saved, by name.
+  template <typename Self>
+  static auto PastsOf(Self& self) {
+    return std::array{std::pair{"share", &self.all_.share},         std::pair{"failed", &self.all_.failed},
+                      std::pair{"ipv4_share", &self.ipv4_.share},   std::pair{"ipv4_failed", &self.ipv4_.failed},
+                      std::pair{"ipv6_share", &self.ipv6_.share},   std::pair{"ipv6_failed", &self.ipv6_.failed},
+                      std::pair{"own_share", &self.own_.share},     std::pair{"own_failed", &self.own_.failed},
+                      std::pair{"own_answers", &self.own_answers_}, std::pair{"half_open", &self.half_open_},
+                      std::pair{"attempts", &self.attempts_}};
+  }
+  auto Pasts() { return PastsOf(*this); }
+  auto Pasts() const { return PastsOf(*this); }
+  static std::optional<double> UsualOfUnusual(Population& past, SteadyTime now, std::uint64_t failed, std::uint64_t all,
                                               std::uint64_t least);
   double ReadShares(const AlertRule& rule, const AlertEvidence& evidence, std::string& text);
   void FollowServices(const AlertEvidence& evidence);
@@ -86,9 +106,8 @@ class AnswersJudge {
 
   std::shared_ptr<const AnswerFigures> last_;
   SteadyTime last_at_{};
-  Baseline share_;
-  Baseline share_of_ipv4_, share_of_ipv6_;
-  Baseline share_of_own_;  // of attempts
+  Population all_, ipv4_, ipv6_;  // proven sources
+  Population own_;                // this host's own attempts
   Baseline own_answers_;
   Baseline half_open_;
   SteadyTime began_{};

@@ -113,16 +113,32 @@ std::string Lasting(double seconds) {
   return fmt::format("{:.0f} d", seconds / 86400);
 }
 
-Fix AddGuardRule(const std::string& rule, const std::string& risk) {
+std::string GuardTable(const FirewallReading& rules, std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  name = "conntally_" + name;
+  const auto taken = [&](const std::string& table) {
+    const auto nft = rules.backends.find(RuleBackend::kNftables);
+    if (nft == rules.backends.end() || !nft->second.ruleset) return false;
+    const auto& chains = nft->second.ruleset->chains;
+    return std::any_of(chains.begin(), chains.end(), [&](const RuleChain& chain) { return chain.table == table; });
+  };
+  std::string free = name;
+  for (int number = 2; taken(free); ++number) free = fmt::format("{}_{}", name, number);
+  return free;
+}
+
+Fix AddGuardRule(const Case& facts, const std::string& name, const std::string& rule, const std::string& risk) {
+  const std::string table = GuardTable(facts.rules, name);
   Fix fix;
   // After conntrack, before the filter's own chains.
   fix.command = fmt::format(
-      "nft 'add table inet guard; add chain inet guard in {{ type filter hook prerouting priority -10; }}; add rule "
-      "inet guard in {}'",
-      rule);
+      "nft 'add table inet {0}; add chain inet {0} in {{ type filter hook prerouting priority -10; }}; add rule inet "
+      "{0} in {1}'",
+      table, rule);
   fix.risk = risk;
-  fix.undo = "nft delete table inet guard";
-  fix.persist = "nft list table inet guard >> /etc/nftables.conf";
+  fix.undo = "nft delete table inet " + table;
+  fix.persist = fmt::format("nft list table inet {} >> /etc/nftables.conf", table);
   return fix;
 }
 

@@ -63,8 +63,11 @@ std::string Percent(double share);
 // "3 s", "12 min", "5 h", "4 d"
 std::string Lasting(double seconds);
 
-// A rule in its own table, for traffic to this host and for forwarded traffic; one command removes it.
-Fix AddGuardRule(const std::string& rule, const std::string& risk);
+// A name of nftables for a table of its own, from `name`: no table of the reading has it.
+std::string GuardTable(const FirewallReading& rules, std::string name);
+// A rule in its own table, for traffic to this host and for forwarded traffic; one command removes it. Two fixes of one
+// report need two names.
+Fix AddGuardRule(const Case& facts, const std::string& name, const std::string& rule, const std::string& risk);
 
 // Whether the setting at this path is shared by all network namespaces.
 bool IsOfAllNamespaces(const std::string& path);

@@ -153,6 +153,7 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
   if (question.destination) {
     const bool same_family = question.source && question.source->family == question.destination->family;
     const auto plain = FindRoute({*question.destination});
+    if (plain && plain->kind == Route::Kind::kForward) routes.out_link = plain->link;
     routes.same_network = !routes.destination_is_local && routes.in_link != 0 && plain &&
                           plain->kind == Route::Kind::kForward && plain->link == routes.in_link && !plain->gateway &&
                           !(*routes.to_source)->gateway;

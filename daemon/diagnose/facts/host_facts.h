@@ -36,6 +36,8 @@ struct AskedRoutes {
   // The route to the destination, for a packet that arrives by in_link (or that this host sends, if in_link is 0).
   // Needs a destination.
   std::optional<Result<Route>> to_destination;
+  // The link by which this host itself would send to the destination; 0: unknown.
+  std::uint32_t out_link = 0;
   // Source and destination are on one link of this host: their packets do not pass this host, except over a bridge.
   bool same_network = false;
   bool bridged = false;

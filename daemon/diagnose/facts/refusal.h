@@ -1,5 +1,6 @@
 // The route or policy-routing rule that discards a packet on purpose (blackhole, unreachable, prohibit), and the
-// commands that remove and restore it. Pure; any thread.
+// commands that let through what was asked about, and undo it: remove it if it only covers that; else pass over it, if
+// that is possible. Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -12,9 +13,10 @@
 namespace conntally::diagnose {
 
 struct Refusal {
-  std::string what;    // "route blackhole 192.0.2.0/24 of table 100"
+  std::string what;    // "route blackhole 192.0.2.0/24 table 100"
   std::string remove;  // "ip route del blackhole 192.0.2.0/24 table 100"
-  std::string restore;
+  std::string pass;    // "ip route add throw 192.0.2.7/32 table 100"; empty: there is none
+  std::string undo;    // of `pass`
 };
 
 // The first that applies, in the order of the rules. nullopt: none applies, or routes or rules could not be read.

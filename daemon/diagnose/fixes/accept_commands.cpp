@@ -245,19 +245,15 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   return fix;
 }
 
-Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
+Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const Packet& packet, const std::string& out,
                                          std::string risk) const {
-  const std::string address = source.ToString();
   const bool by_nft = ToolOf(chain.backend, chain.family, chain.table) == "nft";
   if (!CanNameLink(out) || (by_nft && !HasNftName(chain)))
     return Error{"there are no words for the name of the link or of the chain"};
-  if (!by_nft)
-    return PutText({&chain, std::nullopt}, fmt::format("-s {} -o {} -j MASQUERADE", address, ShellWord(out)),
-                   std::move(risk));
-  return PutText(
-      {&chain, std::nullopt},
-      fmt::format("{} saddr {} oifname \"{}\" masquerade", source.family == Family::kIpv6 ? "ip6" : "ip", address, out),
-      std::move(risk));
+  const auto conditions = OfLeaving(packet, out);
+  const auto text = by_nft ? AttributeText(conditions, packet.family) : IptablesText(conditions, packet.family);
+  if (!text) return text.error();
+  return PutText({&chain, std::nullopt}, *text + (by_nft ? " masquerade" : " -j MASQUERADE"), std::move(risk));
 }
 
 void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const {

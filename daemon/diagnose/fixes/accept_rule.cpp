@@ -42,18 +42,11 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
 std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
 
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
-
 bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
-
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
 
-bool ComesBy(const std::string& hook) {
-  return hook == "prerouting" || hook == "input" || hook == "forward" || hook == "ingress";
-}
-
-bool LeavesBy(const std::string& hook) {
-  return hook == "forward" || hook == "output" || hook == "postrouting" || hook == "egress";
-}
+bool ComesBy(const std::string& hook) { return hook != "output" && hook != "postrouting" && hook != "egress"; }
+bool LeavesBy(const std::string& hook) { return hook != "prerouting" && hook != "input" && hook != "ingress"; }
 
 // The bits that any of the condition's values is compared by.
 std::uint32_t MaskOf(const RuleCondition& condition) {
@@ -266,6 +259,13 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
     if (auto answered = CounterConditions(*stops, Prefer::kPacket, packet, matcher, narrowing); !answered)
       return answered.error();
   }
+  return narrowing.Take();
+}
+
+Conditions OfLeaving(const Packet& packet, const std::string& out) {
+  Narrowing narrowing("postrouting", packet);
+  narrowing.AddPacket(AskedBy::kSeveral);
+  narrowing.Add(Of(Kind::kOutInterface, PacketInterface{0, out}));
   return narrowing.Take();
 }
 

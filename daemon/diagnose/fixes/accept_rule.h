@@ -31,6 +31,9 @@ Result<std::vector<RuleCondition>> AcceptOfPacket(const std::string& hook, const
 Result<std::vector<RuleCondition>> AcceptOfAnswers(const std::string& hook, const Rule* stops, const Packet& packet,
                                                    const ConditionMatcher& matcher);
 
+// What is known of the packet's source, destination, protocol and port, and the link by which it leaves.
+std::vector<RuleCondition> OfLeaving(const Packet& packet, const std::string& out);
+
 // The conditions in each tool's syntax, without chain and verdict. `family` is that of the packets.
 Result<std::string> IptablesText(const std::vector<RuleCondition>& conditions, Family family);
 Result<std::string> AttributeText(const std::vector<RuleCondition>& conditions, Family family);

@@ -82,9 +82,8 @@ class FirewallCommands {
   // command can, what a person must decide.
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
-  // Translates packets from `source` that leave by `out`, at the end of the postrouting chain.
-  Result<Fix> Masquerade(const RuleChain& chain, const IpAddress& source, const std::string& out,
-                         std::string risk) const;
+  // Translates such packets (OfLeaving), at the end of the postrouting chain.
+  Result<Fix> Masquerade(const RuleChain& chain, const Packet& packet, const std::string& out, std::string risk) const;
   // Deletes a rule whose absence accepts no packet.
   Result<Fix> Delete(RuleRef rule, std::string risk) const;
   std::string Persist(RuleBackend backend, RuleFamily family, const std::string& table) const;

@@ -20,7 +20,8 @@ void CheckEcho(const Case& facts, Report& report) {
   finding.evidence = {fmt::format("/proc/sys/{} is not 0", path)};
   finding.cause = "the kernel ignores echo requests, whatever the rules let through";
   facts.HoldAgainstRules(finding);
-  finding.fix.push_back(SetSysctl(facts, path, "0", "everybody whom the rules let through may ping this host"));
+  finding.decide = fmt::format("whether everybody whom the rules let through may ping this host: `{}`",
+                               SetSysctl(facts, path, "0", "").command);
   report.findings.push_back(std::move(finding));
 }
 

@@ -53,7 +53,7 @@ const Link* LinkTo(const Case& facts, const IpAddress& destination) {
 Fix Switch(const Case& facts, const std::string& path) {
   const bool ipv6 = path.starts_with("net/ipv6/");
   const std::string whole = SwitchPath(facts, ipv6, false);
-  const Link* out = facts.question.destination ? LinkTo(facts, *facts.question.destination) : nullptr;
+  const Link* out = facts.host.LinkOf(facts.host.routes.out_link);
   const Link* in = facts.host.LinkOf(facts.host.routes.in_link);
   if (facts.Sysctl(whole).value_or(0) != 0)
     return SetSysctl(facts, path, "1", "the link forwards whatever the rules let through");
@@ -67,10 +67,18 @@ Fix Switch(const Case& facts, const std::string& path) {
     fix.persist += "; " + answers.persist;
     return fix;
   }
-  return SetSysctl(
+  Fix fix = SetSysctl(
       facts, whole, "1",
       ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
            : "every link forwards whatever the rules let through; be sure of the forward chain first");
+  // The kernel gives its value to every link, and the old one back to those that had another.
+  const std::string folder = ipv6 ? "net/ipv6/conf/" : "net/ipv4/conf/";
+  for (const auto& [link, value] : facts.host.sysctls) {
+    const bool own = link.starts_with(folder) && link.ends_with("/forwarding") && link != folder + "all/forwarding";
+    if (own && NumberOf(facts.host.sysctls, link).value_or(0) != 0)
+      fix.undo += " && " + SetSysctl(facts, link, value, "").command;
+  }
+  return fix;
 }
 
 void AddForwardingOff(const Case& facts, const std::string& path, double certainty, std::vector<std::string> evidence,
@@ -113,8 +121,13 @@ void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool bac
   const auto refusal = FindRefusal(facts.host, way);
   if (refusal && error != ENETUNREACH) {
     finding.evidence.push_back("it is blocked on purpose by " + refusal->what);
-    finding.fix.push_back({refusal->remove, "everything it covers is reachable again, banned addresses too",
-                           refusal->restore, "take it out of where the network is configured, too"});
+    if (refusal->pass.empty()) {
+      finding.decide =
+          fmt::format("whether it is still wanted: it covers more than was asked about (`{}`)", refusal->remove);
+    } else {
+      finding.fix.push_back({refusal->pass, "what was asked about is reachable again, and was banned on purpose",
+                             refusal->undo, "change it where the network is configured, too"});
+    }
     finding.certainty = 0.97;
     if (!back) facts.HoldAgainstRules(finding);
     report.findings.push_back(std::move(finding));

@@ -55,6 +55,7 @@ class Trial {
       if (round == kMoreRulesMax) return Error{"too many rules stop it, one behind the other"};
       if (const auto added = Add(*stopped, fix); !added) return added.error();
     }
+    if (PassesOver()) return Error{"it would pass over rules behind it, which translate or mark the packet"};
     if (const auto other = FindOther()) return Error{"it would let through more than that: " + *other};
     return fix;
   }
@@ -123,6 +124,42 @@ class Trial {
       return fmt::format("what rule {} of chain {} does with it is not known ({})",
                          walker().rule(open.rule).position + 1, walker().rule(open.rule).chain, open.why);
     return "what the rules do with it is not known";
+  }
+
+  // Whether the packet leaves in another way than it would without the rules that stop it: an accept also ends what
+  // stands behind it in its chain.
+  bool PassesOver() const {
+    FirewallReading reading = rules_.inputs.after;
+    for (const Blamed& blamed : blamed_) {
+      for (auto& [backend, one] : reading.backends) {
+        if (!one.ruleset) continue;
+        const auto& all = one.ruleset->rules;
+        const auto found = std::find_if(all.begin(), all.end(), [&](const Rule& rule) {
+          return Blamed{rule.backend, rule.family, rule.table, rule.chain, rule.handle, rule.text} == blamed;
+        });
+        if (found == all.end()) continue;
+        const auto& chains = one.ruleset->chains;
+        const auto chain = std::find_if(chains.begin(), chains.end(), [&](const RuleChain& each) {
+          return each.family == found->family && each.table == found->table && each.name == found->chain;
+        });
+        if (chain == chains.end()) continue;
+        RuleEdit removal;
+        removal.kind = RuleEdit::Kind::kDelete;
+        removal.chain = {backend, static_cast<std::size_t>(chain - chains.begin())};
+        removal.at = {backend, static_cast<std::size_t>(found - all.begin())};
+        reading = Edited(reading, removal);
+        break;
+      }
+    }
+    const TriedRules without(std::move(reading));
+    return std::any_of(finding_.cures.begin(), finding_.cures.end(), [&](const Cure& cure) {
+      const Walk wanted = rules_.Through(without.walker, cure.packet, cure.limits);
+      const Walk walk = rules_.Through(walker(), cure.packet, cure.limits);
+      return wanted.passes == Match::kYes &&
+             (wanted.packet.destination != walk.packet.destination ||
+              wanted.packet.destination_port != walk.packet.destination_port ||
+              wanted.packet.source != walk.packet.source || wanted.packet.mark != walk.packet.mark);
+    });
   }
 
   // Packets that differ from the one that is to pass in one thing each.

@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::size_t kNamedMax = 3;  // sources that are told of, of one kind of behaviour
 
-Fix LimitSource(const IpAddress& source, const std::string& what, const std::string& risk) {
+Fix LimitSource(const Case& facts, const char* why, const IpAddress& source, const std::string& what,
+                const std::string& risk) {
   return AddGuardRule(
+      facts, fmt::format("{}_{}", why, source.ToString()),
       fmt::format("{} saddr {} {}", source.family == Family::kIpv4 ? "ip" : "ip6", source.ToString(), what), risk);
 }
 
@@ -49,7 +51,7 @@ Finding ScanFinding(const Case& facts, const IpAddress& source, std::uint64_t po
       "a source that tries port after port (or address after address), mostly in vain, fills the table with entries "
       "that nobody answers, and "
       "is what rules against scans drop";
-  finding.fix.push_back(LimitSource(source, "ct state new limit rate over 20/second drop",
+  finding.fix.push_back(LimitSource(facts, "scan", source, "ct state new limit rate over 20/second drop",
                                     "whatever else it does beyond that rate is lost, too"));
   return finding;
 }
@@ -153,7 +155,7 @@ void CheckChurn(const Case& facts, const std::map<IpAddress, WatchedSource>& wat
         "so that a high rate of short "
         "ones holds many entries, and uses up ports: a client without keep-alive, a health check gone wild, or an "
         "attack";
-    finding.fix.push_back(LimitSource(rate.source, "ct state new limit rate over 100/second drop",
+    finding.fix.push_back(LimitSource(facts, "churn", rate.source, "ct state new limit rate over 100/second drop",
                                       "the client sees timeouts beyond that rate"));
     report.findings.push_back(std::move(finding));
     ++named;
@@ -226,8 +228,9 @@ void CheckSourceLimits(const Case& facts, Report& report) {
     finding.evidence.push_back(
         "net.netfilter.nf_conntrack_max_per_ip, which some guides name, does not exist in mainline Linux");
     finding.cause = "conntally's own limits only warn; only a rule (connlimit, ct count) turns connections away";
-    Fix fix = LimitSource(source.source, fmt::format("ct state new ct count over {} drop", best->connections),
-                          "new connections beyond it are dropped");
+    Fix fix =
+        LimitSource(facts, "leak", source.source, fmt::format("ct state new ct count over {} drop", best->connections),
+                    "new connections beyond it are dropped");
     finding.fix.push_back(std::move(fix));
     report.findings.push_back(std::move(finding));
     ++named;

@@ -98,7 +98,8 @@ void CheckSynFlood(const Case& facts, Report& report) {
         SetSysctl(facts, "net/ipv4/tcp_syncookies", "1", "while the queue is full, connections lose some TCP options"));
   }
   finding.fix.push_back(
-      AddGuardRule(fmt::format("tcp dport {} tcp flags syn limit rate over 200/second drop", target->port),
+      AddGuardRule(facts, fmt::format("syn_{}", target->port),
+                   fmt::format("tcp dport {} tcp flags syn limit rate over 200/second drop", target->port),
                    "drops honest clients as well once the rate is reached; synproxy would not, and takes more rules"));
   finding.fix.push_back(
       SetSysctl(facts, "net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "20", "slow handshakes (20 s or more) fail"));

@@ -1,6 +1,7 @@
 // Destination NAT to where the forward chain lets nothing through, or to 127.0.0.0/8.
 #include <spdlog/fmt/fmt.h>
 
+#include "daemon/diagnose/facts/case.h"
 #include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 #include "daemon/diagnose/rules/translation/translation_findings.h"
 
@@ -97,14 +98,15 @@ void CheckLoopbackTarget(const RuleCase& rules, const AskedPacket& asked, Report
       "counts it, and the client waits until it times out";
   if (CanNameLink(in->name)) {
     const std::string key = "net/ipv4/conf/" + in->name + "/route_localnet";
+    const std::string table = GuardTable(rules.inputs.after, "localnet_" + in->name);
     const std::string guard = NftCommand(fmt::format(
-        "add table inet guard; add chain inet guard raw {{ type filter hook prerouting priority raw; }}; add rule inet "
-        "guard raw iifname \"{}\" ip daddr 127.0.0.0/8 drop",
-        in->name));
+        "add table inet {0}; add chain inet {0} raw {{ type filter hook prerouting priority raw; }}; add rule inet {0} "
+        "raw iifname \"{1}\" ip daddr 127.0.0.0/8 drop",
+        table, in->name));
     finding.fix.push_back(
         {guard + " && sysctl -w " + ShellWord(key + "=1"),
          "services of 127.0.0.1 are reached as the DNAT rule says; the guard's rule keeps all others out",
-         "sysctl -w " + ShellWord(key + "=0") + " && nft delete table inet guard",
+         "sysctl -w " + ShellWord(key + "=0") + " && nft delete table inet " + table,
          "the setting in /etc/sysctl.d, the table in /etc/nftables.conf"});
   }
   report.findings.push_back(std::move(finding));

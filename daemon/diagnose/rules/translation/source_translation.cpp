@@ -5,6 +5,7 @@
 #include <map>
 
 #include "daemon/diagnose/facts/case.h"
+#include "daemon/diagnose/fixes/accept_rule.h"
 #include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 #include "daemon/diagnose/rules/translation/translation_findings.h"
 
@@ -52,6 +53,7 @@ std::optional<RuleRef> OtherSourceNat(const RuleCase& rules, Family family) {
   return std::nullopt;
 }
 
+// `packet` as it leaves: of it the source, and what was asked about besides.
 void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& source, Finding& finding) {
   if (!packet.out || !CanNameLink(packet.out->name)) {
     finding.decide = "by which link " + source.ToString() + " is to go out, and then to translate it there";
@@ -61,13 +63,21 @@ void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& so
   const std::string from = source.ToString();
   const RuleFamily family = packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6;
   const std::string risk = "hosts out there see this host's address in place of " + from;
+  Packet asked;
+  asked.family = packet.family;
+  asked.source = source;
+  if (rules.inputs.question.destination) asked.destination = packet.destination;
+  if (rules.inputs.question.destination_port) {
+    asked.protocol = packet.protocol;
+    asked.destination_port = packet.destination_port;
+  }
   for (const auto& [backend, one] : rules.inputs.after.backends) {
     if (!one.ruleset) continue;
     for (const RuleChain& chain : one.ruleset->chains) {
       const bool of_family =
           chain.family == family || (chain.family == RuleFamily::kInet && backend == RuleBackend::kNftables);
       if (chain.base && chain.type == "nat" && chain.hook == "postrouting" && of_family) {
-        auto fix = rules.commands.Masquerade(chain, source, out, risk);
+        auto fix = rules.commands.Masquerade(chain, asked, out, risk);
         if (!fix)
           finding.decide = "how " + from + " is to be translated; no command is offered: " + fix.error().message;
         if (fix) finding.fix.push_back(*std::move(fix));
@@ -76,7 +86,12 @@ void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& so
     }
   }
   const std::string tool = family == RuleFamily::kIp6 ? "ip6tables" : "iptables";
-  const std::string text = fmt::format("-s {} -o {} -j MASQUERADE", from, ShellWord(out));
+  const auto selector = IptablesText(OfLeaving(asked, out), packet.family);
+  if (!selector) {
+    finding.decide = "how " + from + " is to be translated; no command is offered: " + selector.error().message;
+    return;
+  }
+  const std::string text = *selector + " -j MASQUERADE";
   finding.fix.push_back({fmt::format("{} -t nat -A POSTROUTING {}", tool, text), risk,
                          fmt::format("{} -t nat -D POSTROUTING {}", tool, text),
                          fmt::format("{}-save > /etc/iptables/rules.v{}", tool, family == RuleFamily::kIp6 ? 6 : 4)});
