@@ -150,7 +150,8 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   own_answers_.Add(evidence.now, answers, usual.has_value());
   if (usual && fewer) {
     const double failing = share(attempts.own_unanswered, attempts.own);
-    const bool most_of_all = attempts.own >= kMost * static_cast<double>(evidence.answers->attempts);
+    const bool most_of_all =
+        static_cast<double>(attempts.own) >= kMost * static_cast<double>(evidence.answers->attempts);
     value = std::max(value, most_of_all ? failing : std::min(failing, most));
     text += fmt::format("{}{} of this host's own {} TCP attempts were not answered; usual are {}.",
                         text.empty() ? "" : " ", attempts.own_unanswered, attempts.own, Percent(*usual));
