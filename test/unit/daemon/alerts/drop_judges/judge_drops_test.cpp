@@ -149,7 +149,7 @@ TEST_CASE("what a limit drops of regulars is a warning, and never critical") {
   Rule rule;
   rule.text = "tcp dport 443 meter over 1/second drop";
   rule.verdict = Verdict::kDrop;
-  rule.limits.push_back({.kind = RuleLimit::Kind::kLimit, .rate_per_second = 1});
+  rule.limits.emplace_back().kind = RuleLimit::Kind::kLimit;
   ruleset->rules.push_back(rule);
   auto figures = std::make_shared<RuleFigures>();
   figures->backends[RuleBackend::kNftables].snapshot.ruleset = ruleset;
