@@ -109,6 +109,7 @@ struct Rule {
   std::optional<std::uint16_t> nflog_group;
   std::optional<NatTarget> nat;
   std::optional<MarkChange> mark;
+  std::vector<RuleCondition::Kind> rewrites = {};  // addresses and ports that it sets, past conntrack (`ip daddr set`)
   std::optional<RuleQueue> queue;
   bool takes_over = false;  // synproxy, fwd: no later rule decides, and nothing is refused
   bool untracks = false;    // NOTRACK: conntrack does not see the packet

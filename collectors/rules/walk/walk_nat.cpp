@@ -45,6 +45,30 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
 }
 
+// What the rule writes is not known.
+void WalkRun::Rewrite(RuleCondition::Kind field) {
+  Packet& packet = walk_.packet;
+  switch (field) {
+    case RuleCondition::Kind::kSource:
+      packet.source.reset();
+      packet.source_is_local.reset();
+      [[fallthrough]];
+    case RuleCondition::Kind::kSourcePort:
+      packet.source_port.reset();
+      walk_.source_nat_open = true;
+      return;
+    case RuleCondition::Kind::kDestination:
+      packet.destination.reset();
+      packet.destination_is_local.reset();
+      [[fallthrough]];
+    case RuleCondition::Kind::kDestinationPort:
+      packet.destination_port.reset();
+      walk_.destination_nat_open = true;
+      return;
+    default: return;
+  }
+}
+
 std::optional<const NatTarget::Choice*> WalkRun::Chosen(const Rule& rule) const {
   for (const NatTarget::Choice& choice : rule.nat->choices) {
     Match match = choice.key.empty() ? Match::kMaybe : Match::kYes;

@@ -119,6 +119,7 @@ void WalkRun::SideEffects(const Rule& rule, RuleRef ref, Match match) {
     const bool known = rule.mark->known && match == Match::kYes && (mark || rule.mark->keep == 0);
     mark = known ? std::optional((mark.value_or(0) & rule.mark->keep) ^ rule.mark->flip) : std::nullopt;
   }
+  for (const RuleCondition::Kind field : rule.rewrites) Rewrite(field);
   if (!rule.untracks || match != Match::kYes || tracked_) return;
   untracked_ = true;
   walk_.untracked_by = ref;

@@ -40,6 +40,7 @@ class WalkRun {
   void Accept(RuleRef ref, Match match, Flow& flow);
   // Whether all queues of the rule have such a reader.
   bool AllReadersAre(QueueReader kind, const Rule& rule) const;
+  void Rewrite(RuleCondition::Kind field);
   void Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow);
   // The translation by a fully known map; nullptr: none; nullopt: unknown.
   std::optional<const NatTarget::Choice*> Chosen(const Rule& rule) const;

@@ -208,6 +208,16 @@ const Link* HostFacts::LinkOf(const std::string& name) const {
   return found == links->end() ? nullptr : &*found;
 }
 
+const Link* HostFacts::LinkTo(const IpAddress& address) const {
+  if (!addresses) return nullptr;
+  const auto same_network = [&](const LocalAddress& each) {
+    return each.address.family == address.family &&
+           Masked(each.address, each.prefix_length) == Masked(address, each.prefix_length);
+  };
+  const auto found = std::find_if(addresses->begin(), addresses->end(), same_network);
+  return found == addresses->end() ? nullptr : LinkOf(found->link);
+}
+
 const Neighbour* HostFacts::NeighbourOf(const IpAddress& address) const {
   if (!neighbours) return nullptr;
   const auto found = std::find_if(neighbours->begin(), neighbours->end(),

@@ -103,6 +103,7 @@ struct HostFacts {
   double HoursCounted() const;
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
   const Link* LinkOf(const std::string& name) const;
+  const Link* LinkTo(const IpAddress& address) const;  // whose network it is in; nullptr: it is behind a gateway
   const Neighbour* NeighbourOf(const IpAddress& address) const;  // nullptr: the kernel has no entry
   bool IsLocal(const IpAddress& address) const;                  // one of this host's addresses, or in 127.0.0.0/8
   // Packets wait in the queue, and its program gave no verdict between the readings.

@@ -253,7 +253,9 @@ Result<Fix> FirewallCommands::Masquerade(const RuleChain& chain, const Packet& p
   const auto conditions = OfLeaving(packet, out);
   const auto text = by_nft ? AttributeText(conditions, packet.family) : IptablesText(conditions, packet.family);
   if (!text) return text.error();
-  return PutText({&chain, std::nullopt}, *text + (by_nft ? " masquerade" : " -j MASQUERADE"), std::move(risk));
+  // In front: a rule of the chain may end it for such packets.
+  const auto first = chain.rule_count == 0 ? std::nullopt : std::optional(RuleRef{chain.backend, chain.first_rule});
+  return PutText({&chain, first}, *text + (by_nft ? " masquerade" : " -j MASQUERADE"), std::move(risk));
 }
 
 void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const {

@@ -287,12 +287,12 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
       stopped &= state.negated ? ~bits : bits;
     }
     if (stopped == 0) return Refuse("the rule does not stop established connections");
-    // Of him who was asked about alone, if known; an error's sender is whoever is on the way.
-    const bool error = packet.icmp_type && *packet.icmp_type != 0 && *packet.icmp_type != 129;
-    const Kind end = packet.destination_is_local == true ? Kind::kSource : Kind::kDestination;
-    const auto& address = end == Kind::kSource ? packet.source : packet.destination;
-    if (address && !error && !narrowing.Has(end)) narrowing.Add(Of(end, *address));
   }
+  // Of him who was asked about alone, if known; an error's sender is whoever is on the way.
+  const bool error = packet.icmp_type && *packet.icmp_type != 0 && *packet.icmp_type != 129;
+  const Kind end = packet.destination_is_local == true ? Kind::kSource : Kind::kDestination;
+  const auto& address = end == Kind::kSource ? packet.source : packet.destination;
+  if (address && !error && !narrowing.Has(end)) narrowing.Add(Of(end, *address));
   narrowing.Add(Of(Kind::kConntrackState, NumberRange{stopped, stopped}));
   return narrowing.Take();
 }

@@ -82,7 +82,7 @@ class FirewallCommands {
   // command can, what a person must decide.
   void LetThrough(const Decision& stop, const Packet& packet, Finding& finding) const;
 
-  // Translates such packets (OfLeaving), at the end of the postrouting chain.
+  // Translates such packets (OfLeaving), ahead of the postrouting chain's rules.
   Result<Fix> Masquerade(const RuleChain& chain, const Packet& packet, const std::string& out, std::string risk) const;
   // Deletes a rule whose absence accepts no packet.
   Result<Fix> Delete(RuleRef rule, std::string risk) const;

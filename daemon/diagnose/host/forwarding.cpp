@@ -37,17 +37,6 @@ const Rule* FindGatewayRule(const Case& facts, bool ipv6) {
   return nullptr;
 }
 
-// The link whose network the destination is in; nullptr: it is behind a gateway.
-const Link* LinkTo(const Case& facts, const IpAddress& destination) {
-  if (!facts.host.addresses) return nullptr;
-  for (const LocalAddress& each : *facts.host.addresses) {
-    const bool same_net = each.address.family == destination.family &&
-                          Masked(each.address, each.prefix_length) == Masked(destination, each.prefix_length);
-    if (same_net) return facts.host.LinkOf(each.link);
-  }
-  return nullptr;
-}
-
 // What makes the host forward this traffic, and no more of it than is needed where that is known. IPv4 asks the link
 // that a packet arrives by (ip_route_input_slow), IPv6 the whole host as well.
 Fix Switch(const Case& facts, const std::string& path) {
@@ -111,7 +100,7 @@ void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool bac
   finding.evidence.push_back(fmt::format("the kernel's answer: {}", std::strerror(error)));
   finding.cause = back ? "requests may arrive, but their answers cannot be sent" : "there is no way on for the packet";
   // The routes of a link go with it when it is set down.
-  if (const Link* link = LinkTo(facts, to); link != nullptr && !link->up) {
+  if (const Link* link = facts.host.LinkTo(to); link != nullptr && !link->up) {
     finding.evidence.push_back(fmt::format("it is of the network of {}, and that link is down", link->name));
     finding.decide = fmt::format("whether {} is to be up: `ip link set {} up`", link->name, link->name);
     if (!back) facts.HoldAgainstRules(finding);

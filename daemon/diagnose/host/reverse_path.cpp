@@ -163,10 +163,10 @@ void CheckReversePath(const Case& facts, Report& report) {
   const Link* link = suspicion.arrives_by != nullptr ? suspicion.arrives_by
                      : !filters.strict.empty()       ? filters.strict.front()
                                                      : nullptr;
-  const bool all = facts.Sysctl("net/ipv4/conf/all/rp_filter").value_or(0) == kStrict;
+  // Of the link alone: the kernel takes the greater value of this and of all.
   if (!filters.strict.empty() && link != nullptr) {
     finding.fix.push_back(SetSysctl(
-        facts, all ? "net/ipv4/conf/all/rp_filter" : "net/ipv4/conf/" + link->name + "/rp_filter", "2",
+        facts, "net/ipv4/conf/" + link->name + "/rp_filter", "2",
         "sources that are routed by another link are taken as they come; spoofing from inside is no longer caught"));
   }
   finding.decide =

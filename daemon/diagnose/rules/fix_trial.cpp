@@ -92,7 +92,7 @@ class Trial {
       const bool to_itself = cure.packet.leaves && walk.packet.destination_is_local == true;
       if (!first || to_itself) continue;
       Walk back = rules_.Through(walker(), AnswerTo(cure.packet, walk), cure.limits);
-      if (back.passes == Match::kNo) return Stopped{std::move(back), true};
+      if (back.passes != Match::kYes) return Stopped{std::move(back), true};
     }
     return std::nullopt;
   }

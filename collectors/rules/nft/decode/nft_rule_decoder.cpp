@@ -57,7 +57,9 @@ void NftRuleSteps::Step(const NftExpression& expression) {
   if (name == "meta") return a.has(NFTA_META_SREG) ? SetMeta(a) : Load(a.number(NFTA_META_DREG), MetaField(a));
   // Both may write instead: into the packet, or into its connection.
   if (name == "payload") {
-    if (!a.has(NFTA_PAYLOAD_SREG)) Load(a.number(NFTA_PAYLOAD_DREG), PayloadField(a, headers_));
+    NftField field = PayloadField(a, headers_);
+    if (!a.has(NFTA_PAYLOAD_SREG)) return Load(a.number(NFTA_PAYLOAD_DREG), std::move(field));
+    if (field.kind) rule_.rewrites.push_back(*field.kind);
     return;
   }
   if (name == "ct") {
@@ -65,6 +67,13 @@ void NftRuleSteps::Step(const NftExpression& expression) {
     return;
   }
   if (name == "bitwise") return Bitwise(a);
+  if (name == "byteorder") {  // between the same registers: from the host's order to the network's, or back
+    NftField* field = At(a.number(NFTA_BYTEORDER_SREG));
+    if (field == nullptr) return NotUnderstood();
+    NftField turned = *field;
+    turned.network_order = a.number(NFTA_BYTEORDER_OP) == NFT_BYTEORDER_HTON;
+    return Load(a.number(NFTA_BYTEORDER_DREG), std::move(turned));
+  }
   if (name == "cmp") return Compare(a);
   if (name == "range") return Range(a);
   if (name == "lookup") return Lookup(a);
@@ -88,6 +97,13 @@ void NftRuleSteps::Step(const NftExpression& expression) {
   if (name == "notrack") rule_.untracks = true;
   constexpr std::array<std::string_view, 6> kLoadNothing = {"counter", "synproxy", "fwd", "notrack", "last", "dup"};
   if (std::find(kLoadNothing.begin(), kLoadNothing.end(), name) != kLoadNothing.end()) return;
+  // Only TCP has the value of a TCP option; that there is none, others have as well.
+  if (name == "exthdr" && a.number(NFTA_EXTHDR_OP) == NFT_EXTHDR_OP_TCPOPT &&
+      (a.number(NFTA_EXTHDR_FLAGS) & NFT_EXTHDR_F_PRESENT) == 0) {
+    RuleCondition& tcp = rule_.conditions.emplace_back();
+    tcp.kind = RuleCondition::Kind::kProtocol;
+    tcp.numbers = {{IPPROTO_TCP, IPPROTO_TCP}};
+  }
   if (name == "tproxy") rule_.verdict = Verdict::kOther;  // and to where it sends the packet
   NotUnderstood();
   registers_ = {};  // whichever it wrote: none is trusted any more

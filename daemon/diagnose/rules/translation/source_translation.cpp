@@ -140,7 +140,8 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   } else if (!IsPrivate(*packet.destination)) {
     // Behind a private network of its own it may well be routed: then nothing is wrong where nothing is seen to fail.
     const auto own = rules.AddressOn(packet.out->index, packet.family);
-    if (own && IsPrivate(*own) && seen.unanswered == 0) {
+    const bool near = rules.inputs.host.LinkTo(*packet.destination) != nullptr;
+    if (((own && IsPrivate(*own)) || near) && seen.unanswered == 0) {
       report.not_checked.push_back(
           {"whether others know the way back to " + packet.source->ToString(),
            fmt::format("nothing translates it on the way out by {}, and no connection is seen to fail",

@@ -72,7 +72,7 @@ TEST_CASE("the first dump proves those that hold established connections") {
   CHECK(Advanced(tracked, "192.0.2.4").proof == Proof::kAnswered);
 }
 
-TEST_CASE("a connection fails when it ends unanswered, and a TCP one also when it was never established") {
+TEST_CASE("a connection fails when it ends unanswered, as one that an RST refuses does") {
   TrackedTally tracked;
   tracked.StartOnEmptyKernel();
   const auto end = [&](std::uint8_t protocol, std::uint32_t status) {
@@ -85,7 +85,7 @@ TEST_CASE("a connection fails when it ends unanswered, and a TCP one also when i
   CHECK(end(kUdp, kUnreplied) == 1);
   CHECK(end(kUdp, kReplied) == 0);
   CHECK(end(kTcp, kUnreplied) == 1);
-  CHECK(end(kTcp, kReplied) == 1);  // refused after its SYN, or never completed
+  CHECK(end(kTcp, kReplied) == 0);  // answered by SYN/ACK, and then closed or forgotten
   CHECK(end(kTcp, kAssured) == 0);
 }
 
