@@ -14,7 +14,7 @@ AlertRule OfStranger(const AlertRule& of_kind, std::chrono::milliseconds warning
   return rule;
 }
 
-// Of packets that conntrack calls invalid, and not of those that begin a connection.
+// Whether the rule is for packets in conntrack state INVALID, and not for new connections.
 bool OfInvalid(const Rule& rule) {
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
     if (condition.kind != RuleCondition::Kind::kConntrackState || condition.negated) return false;
@@ -116,7 +116,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   std::map<std::string, std::uint64_t> of_rules;
   for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
   if (lost > 0 && !of_rules.empty()) {
-    // The first packets after a rule has changed stay without one.
+    // The first packets after a change of rules have no known rule.
     if (const auto unnamed = of_rules.find(""); unnamed != of_rules.end()) unnamed->second /= kUnnamedWeighsLess;
     episode.rule = std::max_element(of_rules.begin(), of_rules.end(), [](const auto& one, const auto& other) {
                      return one.second < other.second;
@@ -131,7 +131,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
       to_tcp += target.packets;
     }
   }
-  if (episode.opened_lately < 0.5) to_services += to_tcp;  // it gets through nowhere any more
+  if (episode.opened_lately < 0.5) to_services += to_tcp;  // it gets through nowhere
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
@@ -226,7 +226,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     const auto lasts = rejecting_.contains(label)
                            ? kRejectedFor
                            : kDroppedFor + (label.empty() ? kRuleKnownWithin : std::chrono::seconds(0));
-    // The heaviest that began together, or one that is enough.
+    // The heaviest group that began together, or one source that is enough.
     double weight = 0, together = 0, rate = 0;
     std::size_t first = 0;
     SteadyTime last{};
@@ -240,7 +240,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
       if (alone && episode.last - episode.onset >= lasts) weight = std::max(weight, kTold);
       if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
     }
-    // Once told it stays while they fail, however they began.
+    // Once reported, it stays while they fail, whenever they began.
     if (is_told) weight = std::max(weight, all);
     if (weight < kTold * rules[AlertKind::kRegularSourcesDropped].clear_ratio) continue;
     told.insert(label);
@@ -270,7 +270,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   pasts_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
 }
 
-// By a rule of which regulars are told already it is one alert, which names the rule.
+// If the rule has an alert for its regulars already, that one alert covers both.
 void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
   std::map<std::string, std::vector<OwnDestinations::CutOff>> by_rule;
   for (auto& each : own_destinations_.Follow(evidence)) by_rule[each.rule].push_back(std::move(each));

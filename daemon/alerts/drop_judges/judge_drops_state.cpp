@@ -1,4 +1,4 @@
-// What the judge of drops keeps over a restart.
+// The part of DropJudge that a restart keeps.
 #include "daemon/alerts/drop_judges/judge_drops.h"
 
 namespace conntally {

@@ -59,7 +59,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
       if (made >= kAttemptsMin && !restarts && (service.part >= kImportant || service.sources >= kSourcesMin))
         broken_.push_back({NameOfService(now), now, service.share, made / attempts});
       service.last_seen = evidence.now;
-      if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
+      if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays unchanged
     }
     service.broke.reset();
     const double own_weight = service.last_seen == SteadyTime{} ? 1 : weight;
@@ -72,7 +72,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
   }
   std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > kForgottenAfter; });
   if (services_.size() < kServicesMax) return;
-  // Room for those to come: what is asked least, and not now.
+  // Makes room: drops services that are rarely used, and not now.
   std::erase_if(services_, [&](const auto& entry) {
     return entry.second.last_seen != evidence.now && entry.second.part < kImportant &&
            entry.second.sources < kSourcesMin;
@@ -97,7 +97,7 @@ void AnswersJudge::ReadUnanswered(const AlertRules& rules, const AlertEvidence& 
     text += fmt::format(" {} of {} TCP attempts were not answered. Most of them by: {}.", evidence.answers->unanswered,
                         evidence.answers->attempts, LeadersOf(attempts.unanswered_leaders));
   }
-  constexpr double kPartOfAll = 0.5;  // a service less is asked than that is no reason to get up
+  constexpr double kPartOfAll = 0.5;  // a less used service is not critical
   for (const Broken& broken : broken_) {
     double of_service = FailedAt(broken.now) / AttemptsAt(broken.now);
     const auto& critical = rule.tiers[static_cast<std::size_t>(Severity::kCritical)];

@@ -15,7 +15,7 @@ struct Contacts {
   double dropped_rate = 0;
 };
 
-// An address that nobody on the internet has (RFC 1918, RFC 4193, link-local).
+// An address that no host on the Internet has (RFC 1918, RFC 4193, link-local).
 bool IsPrivate(const IpAddress& address) {
   const auto& bytes = address.bytes;
   if (address.family == Family::kIpv6) return (bytes[0] & 0xfe) == 0xfc || IsOfLinkAlone(address);
@@ -23,7 +23,7 @@ bool IsPrivate(const IpAddress& address) {
          (bytes[0] == 169 && bytes[1] == 254);
 }
 
-// One of ours: a scanner on the internet proves itself as well, by the ports that it finds open.
+// One of ours. Being proven is not enough: a scanner on the Internet is proven too, by the open ports that it finds.
 bool IsOurs(const SourceFigures& figures, Standing standing) {
   return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
 }
@@ -43,7 +43,7 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     Contacts& of_source = contacts[failing.name];
     of_source.figures = &failing.figures;
     of_source.lately = failing.contacts;
-    // An RST also ends connections that were answered: of those that were refused there are no more than failed.
+    // An RST also ends answered connections, so at most `failed` of these were refused.
     const auto refused = std::min<std::uint64_t>(failing.contacts.refused, failing.figures.failed);
     of_source.lately.failed -= failing.contacts.refused - static_cast<std::uint32_t>(refused);
   }

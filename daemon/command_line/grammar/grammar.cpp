@@ -44,7 +44,7 @@ Grammar::Grammar() {
   completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
   completion->add_option("SHELL", shell)->type_name("");
 
-  // The flags above may also follow a command; what is left over is ours to explain.
+  // The flags above may also follow a command; we explain leftover words ourselves.
   app.require_subcommand(0, 1);
   app.allow_extras();
   for (CLI::App* command : {check_config, status, top, diagnose, completion}) command->fallthrough()->allow_extras();

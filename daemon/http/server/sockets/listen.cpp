@@ -20,8 +20,8 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-// How much of a response the kernel may hold unsent for one client. Beyond it the rest stays with us, where
-// it is counted and its client's slowness is seen; what is in flight still grows with the path.
+// How much unsent response the kernel may hold per client. The rest stays with us, where it is counted and a slow
+// client is noticed; bytes in flight still grow with the path.
 constexpr int kUnsentBytesMax = 128 * 1024;
 
 Result<Addresses> Resolve(const ListenAddress& address, const std::string& doing) {
@@ -47,7 +47,7 @@ Result<std::uint16_t> BoundPort(int descriptor, const std::string& doing) {
   if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
     return Error::FromErrno(doing, errno);
   }
-  // sin_port and sin6_port are at one place.
+  // sin_port and sin6_port have the same offset.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
 }
 
