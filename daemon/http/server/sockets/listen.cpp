@@ -51,13 +51,13 @@ Result<std::uint16_t> BoundPort(int descriptor, const std::string& doing) {
   return ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
 }
 
-// Every address, whatever it is written like.
+// Whether the host means every address, in any notation.
 bool IsEveryAddress(const std::string& host) {
   in6_addr address{};
   return host.empty() || (inet_pton(AF_INET6, host.c_str(), &address) == 1 && IN6_IS_ADDR_UNSPECIFIED(&address));
 }
 
-// getaddrinfo(3) calls a zone that is not there an unknown name.
+// For a missing zone, getaddrinfo(3) only reports an unknown name.
 Status CheckZone(const ListenAddress& address, const std::string& doing) {
   const std::size_t percent = address.host.find('%');
   if (percent == address.host.npos) return Ok();
@@ -132,7 +132,7 @@ Result<ListenSocket> Listen(const std::string& address) {
     }
   }
   auto listening = ListenOn(chosen->ai_addr, chosen->ai_addrlen, doing);
-  // A kernel booted with ipv6.disable=1 still has every IPv4 address to offer.
+  // A kernel booted with ipv6.disable=1 can still listen on every IPv4 address.
   if (!listening && listening.error().code == EAFNOSUPPORT && IsEveryAddress(parsed->host)) {
     spdlog::info("IPv6 is off here: listening on every IPv4 address");
     sockaddr_in any{};
