@@ -131,7 +131,7 @@ SaveTexts ParseSaveListing(std::string_view listing) {
 }
 
 // Not table by table: before it lists one, libnftables 1.0.6 reads the elements of all sets, terse or not, which takes
-// seconds where there are 100,000.
+// seconds for 100,000 elements.
 Result<std::map<std::string, NftTexts>> ListNftTables(RuleFamily family) {
   const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> context(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
   if (!context) return Error{"cannot start libnftables"};
