@@ -22,14 +22,14 @@ constexpr std::string_view kNoReferences =
     "anchors (&) and aliases (*) are not supported; write the value out, in quotes if it begins so";
 
 Place PlaceOf(const YAML::Mark& mark) {
-  // yaml-cpp counts from 0, and has a null mark of -1.
+  // yaml-cpp counts from 0; its null mark is -1.
   const auto from_one = [](int counted) {
     return counted < 0 ? std::size_t{1} : static_cast<std::size_t>(counted) + 1;
   };
   return {from_one(mark.line), from_one(mark.column)};
 }
 
-// Thrown out of yaml-cpp's parser by our own event handler, and caught where that is called.
+// Our event handler throws it out of yaml-cpp's parser; the caller of the parser catches it.
 struct Refusal {
   Place place;
   std::string reason;
@@ -132,7 +132,7 @@ class TreeBuilder final : public YAML::EventHandler {
       parent.keys.push_back(std::move(node));
       return;
     }
-    // An absent value of a map is misplaced as well, and its key is the place to go to.
+    // An absent value in a map is also misplaced: use its key's place.
     if (node.kind == Node::Kind::kNull) {
       if (parent.kind == Node::Kind::kMap) node.place = parent.keys.back().place;
       if (open_.back().is_block_list && !IsWrittenNull(node.place)) node.place = FindDashBefore(node.place, lines_);
@@ -164,7 +164,7 @@ struct Explanation {
   std::string_view words;
 };
 
-// yaml-cpp's terms for what people most often get wrong, in theirs.
+// Rewords yaml-cpp's errors for the most common mistakes.
 std::string Reword(const std::string& error) {
   static const std::array explanations = {
       Explanation{YAML::ErrorMsg::MAP_VALUE, "a ':' where no value can stand; a text that has ': ' in it needs quotes"},
@@ -180,7 +180,7 @@ std::string Reword(const std::string& error) {
   const auto* known = std::find_if(explanations.begin(), explanations.end(),
                                    [&](const Explanation& each) { return each.error == error; });
   if (known != explanations.end()) return std::string(known->words);
-  // Some of them end with a byte of the text, whatever it is.
+  // Some errors end with an arbitrary byte of the text.
   std::string message = error;
   std::replace_if(
       message.begin(), message.end(), [](char c) { return IsControl(c) || static_cast<unsigned char>(c) >= 0x80; },
@@ -190,7 +190,7 @@ std::string Reword(const std::string& error) {
 
 ConfigFault Explain(const YAML::Exception& error, std::string_view yaml) {
   const Place place = PlaceOf(error.mark);
-  // A tab in the indentation surprises yaml-cpp only later in its line, and by something else.
+  // yaml-cpp reports a tab in the indentation later in the line, as another error.
   const auto lines = SplitLines(yaml);
   const std::string_view line = place.line <= lines.size() ? lines[place.line - 1] : std::string_view();
   const std::size_t tab = line.substr(0, line.find_first_not_of(" \t")).find('\t');
@@ -200,7 +200,7 @@ ConfigFault Explain(const YAML::Exception& error, std::string_view yaml) {
   return {place.line, place.column, "this is not YAML: " + Reword(error.msg)};
 }
 
-// What yaml-cpp would misread or pass on: it takes NUL for the end, and does not check UTF-8.
+// Finds bytes that yaml-cpp would misread or pass on: it takes NUL for the end, and does not check UTF-8.
 std::optional<ConfigFault> FindForeignByte(std::string_view text) {
   Place place;
   while (!text.empty()) {

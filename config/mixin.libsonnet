@@ -1,13 +1,13 @@
-// The alerts, recording rules and dashboards that stand beside this file, for who puts several mixins together:
+// The alerts, recording rules and dashboards beside this file, as a mixin:
 //   jb install github.com/conntally/conntally/config
 //   (import 'github.com/conntally/conntally/config/mixin.libsonnet') + { _config+:: { conntallySelector: 'job="gateways"' } }
-// As it stands it renders what is shipped; `_config` tells what can be otherwise.
+// Unchanged, it renders the shipped files; `_config` has what can be changed.
 //
 // Debian 12's std.parseYaml reads no value with a line break in it: the YAML files have no literal block (`|`).
 local host = import 'grafana/conntally-host.json';
 local runbook = 'https://github.com/conntally/conntally/blob/main/config/prometheus/RUNBOOK.md';
 
-// A value with each `from` in its strings made a `to`.
+// A value with each `from` in its strings replaced by `to`.
 local replaced(value, from, to) =
   if std.isString(value) then std.strReplace(value, from, to)
   else if std.isArray(value) then [replaced(element, from, to) for element in value]
@@ -16,11 +16,11 @@ local replaced(value, from, to) =
 
 {
   _config+:: {
-    // Which targets are conntally's: ConntallyDegraded fires when one does not answer.
+    // Selects conntally's targets: ConntallyDegraded fires if one does not answer.
     conntallySelector: 'job="conntally"',
-    // Where RUNBOOK.md is read. The alert's name follows, after a `#`.
+    // URL of RUNBOOK.md. A `#` and the alert's name follow.
     runbookUrl: runbook,
-    // The first one is what the dashboards link each other by.
+    // The dashboards link each other by the first one.
     dashboardTags: host.tags,
     dashboardRefresh: host.refresh,
     dashboardPeriod: host.time.from,

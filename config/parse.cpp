@@ -23,7 +23,7 @@ ConfigOrFaults LoadConfigFile(const std::string& path) {
   return ParseConfig(*text);
 }
 
-// yaml-cpp places what it misses behind the end of the text, or of a line. Nobody can go there.
+// yaml-cpp places missing tokens after the end of the text or line, where an editor cannot go.
 void config::KeepWithin(std::string_view text, std::vector<ConfigFault>& faults) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   std::vector<std::size_t> line_bytes;

@@ -79,7 +79,7 @@ bool Reading::ExpectScalar(const Node& node, std::string_view allowed) {
 
 void Reading::UnknownKey(const Node& key, const std::vector<std::string>& allowed) {
   const std::string prefix = path_.empty() ? "" : path_ + ".";
-  // The message begins with the whole key, which is quoted only when it is no simple word.
+  // The message begins with the whole key, quoted unless it is a simple word.
   const Inside inside(*this, key.kind != Node::Kind::kScalar                  ? "(a key that is not a word)"
                              : IsLabelName(key.text) && key.text.size() <= 64 ? key.text
                                                                               : Quoted(key.text));

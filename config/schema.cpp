@@ -44,7 +44,7 @@ constexpr std::array kEventSources = {
     Choice<WantedEventSource>{"bpf", WantedEventSource::kBpf},
 };
 
-// `on` and `off` are booleans to half of the world's YAML writers, which turn them into these.
+// Many YAML writers treat `on` and `off` as booleans, and write these instead.
 constexpr std::array kSwitches = {
     Choice<Config::Switch>{"auto", Config::Switch::kAuto},
     Choice<Config::Switch>{"on", Config::Switch::kOn},
@@ -61,7 +61,7 @@ constexpr std::array kSwitches = {
 
 enum class WorseWhen { kHigher, kLower };
 
-// Equal tiers are allowed: only the critical one is then ever seen.
+// Equal tiers are allowed: then only the critical one fires.
 template <typename T>
 Schema<Tiers<T>> TiersOf(const Schema<T>& threshold, WorseWhen worse = WorseWhen::kHigher) {
   auto find_problem = [worse](const Tiers<T>& tiers) -> std::optional<std::string> {
@@ -144,7 +144,7 @@ Schema<std::vector<Config::Limit>> LimitsSchema() {
                      kPrefixesMax, [](const Limit& limit) { return limit.source.ToString(); });
 }
 
-// What a list calls an element that it has twice.
+// The name of a duplicate element in messages.
 template <typename Choices>
 auto WordOf(const Choices& choices) {
   return [&choices](const auto& value) {

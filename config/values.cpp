@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// YAML 1.1 has three pairs of words for this; YAML 1.2 kept the first, with its capitals, as Python writes it.
+// YAML 1.1 has three pairs of words for booleans; YAML 1.2 kept the first, also capitalised, as Python writes it.
 constexpr std::array kBooleans = {
     Choice<bool>{"true", true},         Choice<bool>{"false", false},     Choice<bool>{"on", true, true},
     Choice<bool>{"off", false, true},   Choice<bool>{"yes", true, true},  Choice<bool>{"no", false, true},
@@ -46,7 +46,7 @@ std::optional<std::string> FindLabelProblem(const Node& key) {
 bool ReadLabelValue(const Node& node, std::string& into, Reading& reading) {
   const std::string allowed = "a text of up to " + std::to_string(kLabelValueBytesMax) + " bytes on one line";
   if (!reading.ExpectScalar(node, allowed)) return false;
-  // An escape in double quotes can make a control character that the file itself does not have.
+  // An escape in double quotes can produce a control character that is not in the file itself.
   const bool fits =
       node.text.size() <= kLabelValueBytesMax && std::none_of(node.text.begin(), node.text.end(), IsControl);
   if (!fits) reading.Fault(node, Quoted(node.text) + " is too long or has control characters; allowed: " + allowed);
@@ -86,10 +86,10 @@ std::optional<std::string> FindNetworkNameProblem(const Node& key) {
   return std::nullopt;
 }
 
-// Which network has a prefix, and on which line.
+// The network that has a prefix, and its line.
 using NetworkOfPrefix = std::map<Prefix, std::pair<std::string, std::size_t>>;
 
-// Notes each of `prefixes`, which `list` gives `name`.
+// Records `prefixes`, which `list` gives to `name`.
 bool NotePrefixes(const Node& list, const std::string& name, const std::vector<Prefix>& prefixes,
                   NetworkOfPrefix& networks, Reading& reading) {
   bool fits = true;
@@ -131,7 +131,7 @@ bool ReadNetworks(const Node& node, std::map<std::string, std::vector<Prefix>>& 
 
 }  // namespace
 
-// from_chars would also take "inf", "nan" and a number with something behind it.
+// from_chars would also accept "inf", "nan" and a number with trailing text.
 std::optional<double> ParseDecimal(std::string_view text) {
   double value = 0;
   if (text.find_first_not_of("0123456789.eE+-") != text.npos) return std::nullopt;
@@ -142,7 +142,7 @@ std::optional<double> ParseDecimal(std::string_view text) {
 
 Result<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t low, std::uint64_t high) {
   if (text.size() > 1 && text.front() == '-' && AreDigits(text.substr(1))) return Error{Quoted(text) + " is negative"};
-  // A leading zero means octal to some readers of YAML and nothing to others.
+  // A leading zero means octal to some YAML readers, and nothing to others.
   if (!AreDigits(text) || (text.size() > 1 && text.front() == '0'))
     return Error{Quoted(text) + " is not a whole number"};
   std::uint64_t value = 0;

@@ -91,7 +91,7 @@ class Daemon {
                 {.directory = command_.state_directory.value_or(StateDirectoryOfSystemd()),
                  .namespace_path = command_.netns_path.value_or("")}) {}
 
-  // Throws std::system_error when a thread cannot be started.
+  // Throws std::system_error if a thread cannot be started.
   Status Run() {
     observer_.set_reload(true, std::chrono::system_clock::now());
     auto passed = TakePassedSocket();
@@ -163,7 +163,7 @@ class Daemon {
     alerts_.Describe(report);
     snapshot.trust.overflows.merge(report.overflows);
     const http::Server* server = serving_.load(std::memory_order_acquire);
-    if (server == nullptr) return snapshot;  // the very first request, while the server is still being handed over
+    if (server == nullptr) return snapshot;  // the very first request, before `server_` is set
     snapshot.trust.overflows.merge(server->statistics().Overflows());
     snapshot.trust.overflows["log_lines"] = LogLinesLost();
     return snapshot;
@@ -173,20 +173,20 @@ class Daemon {
     Clock::time_point next_tick = Clock::now();
     for (;;) {
       const auto until_tick = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
-      // Until systemd knows that the service is ready, look more often.
+      // Until the service is ready, check more often.
       const auto limit = service_.ready_notified() ? until_tick : std::min<std::chrono::milliseconds>(until_tick, 20ms);
       if (AwaitStop(std::max<std::chrono::milliseconds>(limit, 0ms))) return;
       TellStanding();
       if (Clock::now() < next_tick) continue;
       next_tick += 1s;
-      if (next_tick < Clock::now()) next_tick = Clock::now() + 1s;  // the machine slept: no catching up
+      if (next_tick < Clock::now()) next_tick = Clock::now() + 1s;  // the machine slept: do not catch up
       observer_.Tick();
       if (web_access_.TakeIfChanged()) NoteReload();
       service_.FeedWatchdog(conntrack_.health().heartbeat.load(std::memory_order_relaxed));
     }
   }
 
-  // Takes the next signal, if one comes within this time; true when it says stop. Needs no descriptor.
+  // Takes the next signal, if one comes within this time; true for a signal to stop. Needs no descriptor.
   bool AwaitStop(std::chrono::milliseconds at_most) {
     const int taken = TakeSignal(at_most);
     if (taken == SIGHUP) Reload();
@@ -195,7 +195,7 @@ class Daemon {
     return true;
   }
 
-  // The log and systemd: each change, once.
+  // Reports each change once, to the log and to systemd.
   void TellStanding() {
     const Snapshot standing = observer_.TakeStanding();
     for (const CollectorTransitions::Line& line : reports_.Update(standing.collectors, Clock::now())) {
@@ -212,7 +212,7 @@ class Daemon {
     service_.NotifyStatus(degraded               ? "degraded: " + (failing.empty() ? verdict : failing)
                           : standing.trust.ready ? "tallies follow the kernel"
                                                  : "reading the kernel's table for the first time");
-    // When it can be relied upon, or when it is known why it cannot.
+    // Ready, or known why it is not.
     if (standing.trust.ready || standing.collectors.at("conntrack").failing()) service_.NotifyReady();
   }
 
@@ -263,7 +263,7 @@ class Daemon {
   std::unique_ptr<http::Server> server_;  // its handlers use all of the above
 };
 
-// False, with the reason logged, when it could not start.
+// False, with the reason logged, if it could not start.
 bool RunUntilStopped(const RunCommand& command) {
   Status ran = Ok();
   const auto started = Caught([&] {

@@ -38,10 +38,10 @@ struct Execute {
   }
 };
 
-// Else the first files that are opened would take their numbers, and be written to as standard error.
+// Otherwise the first opened files would get these numbers, and standard error would be written to them.
 void KeepStandardDescriptorsOpen() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(descriptor, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));  // the lowest number that is free
+    if (fcntl(descriptor, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));  // takes the lowest free number
   }
 }
 
@@ -50,7 +50,7 @@ void KeepStandardDescriptorsOpen() {
 int main(int argc, char** argv) {
   KeepStandardDescriptorsOpen();
   const conntally::ShownStream output(std::cout), errors(std::cerr);
-  int exit_code = 2;  // of diagnose: could not look
+  int exit_code = 2;  // of diagnose: could not examine
   const auto done = conntally::Caught([&] {
     const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
     if (argc > 1 && std::string_view(argv[1]) == conntally::kPinEventsCommand) {
@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
     if (!std::holds_alternative<conntally::DiagnoseCommand>(command)) exit_code = 1;
     const int not_done = exit_code;
     exit_code = std::visit(Execute{}, command);
-    // Who reads a part of it, or nothing, is not to take it for the whole.
+    // A truncated output must not look like success.
     if (!std::cout.flush()) {
       std::cerr << "conntally: the output could not be written: the disk is full, or its reader is gone\n";
       exit_code = not_done;

@@ -14,8 +14,8 @@ void NetworkGroups::Segments<Number>::Begin(Number first, GroupIndex group) {
   groups.push_back(group);
 }
 
-// From low to high, outer prefixes before inner ones: `around` are those that the present place is in, the innermost
-// last.
+// Visits prefixes in ascending order, outer before inner ones: `around` has those that contain the present place, the
+// innermost last.
 template <typename Number>
 NetworkGroups::Segments<Number> NetworkGroups::Lay(const std::vector<Network>& networks, Family family) {
   struct Open {

@@ -5,11 +5,10 @@
 namespace conntally {
 namespace {
 
-// Families one after the other.
+// Ordered by family, then address.
 auto Order(const IpAddress& address) { return std::tie(address.family, address.bytes); }
 
-// The last address before which nothing of `ranges` can begin and still be joined: its successor. False at the end of
-// the family.
+// Increments the address. False at the end of the family.
 bool Next(IpAddress& address) {
   for (unsigned i = AddressBits(address.family) / 8; i-- > 0;) {
     if (++address.bytes[i] != 0) return true;
@@ -53,7 +52,7 @@ bool AddressRanges::Holding(const AddressRange& range) const {
 }
 
 bool AddressRanges::Meeting(const AddressRange& range) const {
-  // The first that ends at or after the range's beginning.
+  // The first one that ends at or after the start of `range`.
   const auto at = std::lower_bound(
       ranges_.begin(), ranges_.end(), range.first,
       [](const AddressRange& candidate, const IpAddress& address) { return Order(candidate.last) < Order(address); });

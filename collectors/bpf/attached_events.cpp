@@ -48,7 +48,7 @@ Result<Loaded> LoadProgram(const char* name, std::uint32_t slots) {
 }
 
 Result<Loaded> AttachFentry(std::uint32_t slots) {
-  // Before Linux 6.13 the types of modules are looked up among all of the machine's, which only an administrator may.
+  // Before Linux 6.13, looking up a module's types iterates over the machine's BTF objects, which needs CAP_SYS_ADMIN.
   if (!HasCapability(CAP_SYS_ADMIN)) return Error{"needs CAP_SYS_ADMIN", EPERM};
   auto loaded = LoadProgram("on_event_typed", slots);
   if (!loaded) return loaded;
@@ -68,7 +68,7 @@ Result<Loaded> AttachKprobeMulti(std::uint32_t slots) {
 }
 
 // What bpf_link_info has of a kprobe.multi link (linux/bpf.h of 6.7 and later, which is newer than the header here may
-// be). An older kernel leaves `missed` as it was.
+// be). An older kernel leaves `missed` unchanged.
 struct KprobeMultiInfo {
   std::uint32_t type = 0, id = 0, program_id = 0, pad = 0;
   std::uint64_t addresses = 0;

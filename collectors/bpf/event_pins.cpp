@@ -1,5 +1,5 @@
-// Pinning the program of events, and opening what is pinned. Four objects in one directory: whoever finds all of them
-// has the whole; the link, by which the program is attached, comes last and goes first.
+// Pins the event program, and opens the pins. They are four objects in one directory; only all of them together are
+// complete. The link, which attaches the program, is pinned last and removed first.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -75,7 +75,7 @@ Status PinEvents(const std::string& directory, std::uint64_t capacity_events) {
   const std::array<int, kPins.size()> descriptors{bpf_object__find_map_fd_by_name(object, "records"),
                                                   bpf_object__find_map_fd_by_name(object, ".data.counters"),
                                                   (*events)->program_fd_, (*events)->link_fd_};
-  // Without the group, root alone reads them.
+  // Without the group, only root reads them.
   const group* readers = getgrnam(kReaders);
   const gid_t gid = readers != nullptr ? readers->gr_gid : 0;
   for (std::size_t i = 0; i < kPins.size(); ++i) {

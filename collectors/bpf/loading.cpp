@@ -35,7 +35,7 @@ Error ExplainBpf(const std::string& doing, int code) {
   if (const std::string missing = MissingBpfCapabilities(); !missing.empty()) {
     return {"needs CAP_BPF and CAP_PERFMON, and lacks " + missing, code};
   }
-  // What follows would want some, too, and blame the kernel.
+  // The checks below would fail for the same reason, and blame the kernel.
   if (code == EMFILE || code == ENFILE || code == ENOMEM) return Error::FromErrno(doing, code);
   struct stat types {};
   if (stat(kKernelTypesPath, &types) != 0) {

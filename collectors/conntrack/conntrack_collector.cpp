@@ -21,9 +21,9 @@ using namespace std::chrono_literals;
 constexpr unsigned kReadingsPerLossCheck = 16;  // while the queue is not drained
 constexpr auto kHeartbeat = 500ms;              // the longest wait
 constexpr auto kRetry = 5s;                     // after the kernel refused
-constexpr auto kRetryNamespace = 1s;            // while the namespace is not there
-// Messages decoded together and then applied together: enough that fetching their places in the tables overlaps, few
-// enough that all of them stay in the first-level cache.
+constexpr auto kRetryNamespace = 1s;            // while the namespace does not exist
+// Messages decoded together and then applied together: enough that their prefetches overlap, few enough to stay in the
+// L1 cache.
 constexpr std::size_t kStride = 64;
 
 std::uint64_t RandomSecret() {
@@ -121,8 +121,8 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
   auto opened = OpenStream();
   if (!opened) return opened.error();
   std::unique_ptr<EventStream>& stream = *opened;
-  // After a failure it works only once the table has been read as well: else it would be said of each attempt that
-  // fails there.
+  // After a failure it counts as working only once the table has been read too. Otherwise each attempt that fails there
+  // would be reported as working first.
   if (health_.failure().empty()) health_.subscribed.store(true, std::memory_order_relaxed);
   const std::uint64_t comparisons = reconciler.comparisons();
   Clock::time_point settings_read = Clock::now();
@@ -199,7 +199,7 @@ Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconcile
 
 template <typename Raw>
 void ConntrackCollector::ApplyStride(std::span<const Raw> events) {
-  // The limit may have been raised a moment ago, by somebody who saw it coming.
+  // The limit may just have been raised.
   if (!tracker_.HasRoomFor(events.size())) ReadKernelSettings();
   std::array<std::uint64_t, 3> kinds{};
   std::size_t count = 0;
@@ -229,7 +229,7 @@ bool ConntrackCollector::Survey(Clock::time_point now, bool idle) {
   const bool reconciled = health_.reconciled.load(std::memory_order_relaxed);
   const bool answers = reconciled && answers_.Step(tracker_.flows(), Now(), now);
   const bool counting = census_.Step(tracker_.flows(), now);
-  // A slice for each time that events have gathered: to read them one by one meanwhile would cost more than the survey.
+  // One slice per batch of events: reading events singly meanwhile would cost more than the survey.
   const bool destinations = reconciled && destinations_.Step(tracker_.flows(), Now(), now, idle);
   return answers || counting || (destinations && idle);
 }

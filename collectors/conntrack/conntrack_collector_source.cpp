@@ -1,5 +1,4 @@
-// Where the collector's events come from: opening it, proving it, changing over; and what the kernel's settings make of
-// it.
+// The collector's event source: opens it, checks it, changes it; and reads the kernel's settings that affect it.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -13,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kLimitUntold = 4'194'304;  // where nf_conntrack_max cannot be read
-// A way other than netlink is proved often at first.
+constexpr std::size_t kLimitUntold = 4'194'304;  // if nf_conntrack_max cannot be read
+// A source other than netlink is checked often at first.
 constexpr auto kProofInterval = 10s;
 constexpr unsigned kEarlyProofs = 6;
 
@@ -26,7 +25,7 @@ Result<std::unique_ptr<EventStream>> ConntrackCollector::OpenStream() {
   return stream;
 }
 
-// Whatever is told of the stream.
+// Publishes the stream's figures.
 void ConntrackCollector::TakeUp(const EventStream& stream) {
   proof_ = {};
   proofs_ = 0;
@@ -75,11 +74,11 @@ Status ConntrackCollector::Prove(std::unique_ptr<EventStream>& stream, Reconcile
   return Ok();
 }
 
-// nf_conntrack_max may be changed at any time, and so may whether there are events at all.
+// nf_conntrack_max and nf_conntrack_events may change at any time.
 void ConntrackCollector::ReadKernelSettings() {
   health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);
   if (options_.connections_max == 0) {
-    // A little above the kernel's limit: ours follows its entries some events behind. 0 is no limit.
+    // A little above the kernel's limit: ours lags some events behind. 0 is no limit.
     const std::size_t limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_max").value_or(kLimitUntold);
     tracker_.set_connections_max(limit == 0 ? SIZE_MAX : limit + limit / 8 + 4096);
   }

@@ -46,8 +46,8 @@ Reconciler::Clock::time_point Reconciler::due() const {
 
 Status Reconciler::Step(Clock::time_point now, TrackerTime time, bool drained) {
   switch (phase_) {
-    // Only with the queue drained: a NEW from before a loss, applied after the beginning, would pass for a sign of life
-    // of a connection whose DESTROY was lost.
+    // Only with the queue drained: a NEW from before a loss, applied after the dump began, would make a connection
+    // whose DESTROY was lost look alive.
     case Phase::kIdle: return drained && now >= due() ? Begin(now) : Ok();
     case Phase::kDumping: return ReadPiece(time);
     case Phase::kDraining:

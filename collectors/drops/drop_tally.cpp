@@ -90,7 +90,7 @@ void DropTally::EndRound(Time now) {
     waiting_.clear();
     std::swap(waiting_, arrived_);
     SettleLogged(now, 2);
-  } catch (...) {  // for want of memory: better not at all than twice
+  } catch (...) {  // out of memory: better not counted than counted twice
     waiting_.clear();
     logged_.clear();
     logged_waiting_ = 0;
@@ -173,7 +173,7 @@ void DropTally::SettleSets(Time now, std::chrono::steady_clock::duration age) {
   }
 }
 
-// What this batch and those after it have nothing to do with.
+// Drops reports that do not concern this batch or later ones.
 void DropTally::ForgetTold(std::uint64_t batch) {
   for (auto of_source = told_by_logs_.begin(); of_source != told_by_logs_.end();) {
     std::vector<ToldByLogs>& list = of_source->second;
@@ -207,7 +207,7 @@ void DropTally::TakeOffLogged(SetCountedDrop& drop) {
   }
 }
 
-// A counted packet takes the name of a logged one that is like it, NFLOG's before LOG's.
+// A counted packet takes the name of a matching logged one; NFLOG comes before LOG.
 void DropTally::SettleCounted(const CountedDrop& drop, Time now) {
   const RecentDrops::Span seen{now, now};
   std::uint64_t unnamed = drop.packets;
@@ -225,8 +225,8 @@ void DropTally::SettleCounted(const CountedDrop& drop, Time now) {
   }
   if (unnamed == 0) return;
   if (!attributes_) return Count(drop.key, seen, DropVia::kEbpf, 0, unnamed, now);
-  // Who sends to ever other ports and addresses has as many keys: without them he still gets his rule, where it does
-  // not depend on them.
+  // A source that sends to ever new ports and addresses has many keys: without these, its rule is still found if it
+  // does not depend on them.
   DropKey key = drop.key;
   const bool whole = key.destination && (unattributed_.size() < kUnattributedMax || unattributed_.contains(key));
   if (!whole) {
@@ -244,8 +244,8 @@ void DropTally::SettleCounted(const CountedDrop& drop, Time now) {
   waiting.span.last = now;
 }
 
-// Ends the wait of logged packets that are `rounds` old. While eBPF counts they are forgotten: they named what they
-// could. Else they are the count.
+// Ends the wait of logged packets that are `rounds` old. While eBPF counts, they are dropped, since they have named
+// what they could. Otherwise they are counted.
 void DropTally::SettleLogged(Time now, std::uint64_t rounds) {
   for (auto alike = logged_.begin(); alike != logged_.end();) {
     DropKey key{.source = alike->first.source,
@@ -256,7 +256,7 @@ void DropTally::SettleLogged(Time now, std::uint64_t rounds) {
     if (!ebpf_counts_) {
       for (Logged& by_log : list) {
         if (by_log.via != DropVia::kLog || by_log.round + rounds > round_) continue;
-        // The packets that NFLOG told of as well are NFLOG's.
+        // Packets that NFLOG reported too count as NFLOG's.
         for (Logged& by_nflog : list) {
           if (by_nflog.via != DropVia::kNflog || !by_nflog.hooks.Meets(by_log.hooks)) continue;
           const std::uint64_t both = std::min(by_log.packets, by_nflog.unpaired);

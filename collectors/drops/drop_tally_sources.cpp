@@ -1,4 +1,4 @@
-// What DropTally keeps of each source, and how that is read.
+// DropTally's data per source, and how it is read.
 #include <algorithm>
 #include <cmath>
 
@@ -76,7 +76,7 @@ std::vector<SourceDrops> DropTally::Sources(std::chrono::steady_clock::time_poin
 }
 
 std::vector<DropTally::Rated> DropTally::Rates(std::chrono::steady_clock::time_point now) const {
-  constexpr double kRateMin = 0.001;  // a single packet, a minute ago
+  constexpr double kRateMin = 0.001;  // about one packet, a minute ago
   const std::lock_guard lock(mutex_);
   std::vector<Rated> rates;
   table_.ForEach([&](const Table::Entry& entry) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::chrono::seconds kExpireEvery{1};
 
-// Bytes of a key, one behind the other.
+// The bytes of a key, one after the other.
 class KeyBytes {
  public:
   template <typename Number>

@@ -25,7 +25,7 @@ RuleName RuleNames::Of(const std::string& text) {
 }
 
 RuleNames::Names RuleNames::MakeRoom(const Names& in_use) {
-  std::vector<RuleName> oldest;  // that nothing uses first, then by how long ago they were asked for
+  std::vector<RuleName> oldest;  // unused ones first, then the least recently used
   for (RuleName name = 1; name < slots_.size(); ++name) {
     if (slots_[name].text != nullptr) oldest.push_back(name);
   }

@@ -53,7 +53,7 @@ void RuleShares::Fade(Time now) {
   }
 }
 
-// As in Space-Saving, a newcomer takes over the least count.
+// As in Space-Saving, a newcomer takes over the smallest count.
 RuleShares::Candidate& RuleShares::CandidateOf(DropVia via, RuleName rule) {
   const auto known = std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
     return candidate.rule == rule && candidate.via == via;
@@ -74,7 +74,7 @@ bool RuleShares::Deserves(const Candidate& candidate) {
   return named_.size() < kNamesMax || lately > kTimes * Least()->lately;
 }
 
-// Of those that may make room.
+// The least of those that may make room.
 std::vector<RuleShares::Named>::iterator RuleShares::Least() {
   const auto rest = named_.begin() + kMostMax;
   std::nth_element(named_.begin(), rest, named_.end(),

@@ -34,13 +34,13 @@ struct Found {
   bool v6_only = false;
 };
 
-// Visits the sockets of one protocol and family in the states asked for.
+// Visits the sockets of one protocol and family in the given states.
 template <typename Visitor>
 Status VisitSockets(std::uint8_t protocol, std::uint8_t family, std::uint32_t states, const Visitor& visit) {
   inet_diag_req_v2 query{};
   query.sdiag_family = family;
   query.sdiag_protocol = protocol;
-  query.idiag_states = states;  // INET_DIAG_SKV6ONLY comes with these states unasked
+  query.idiag_states = states;  // INET_DIAG_SKV6ONLY always comes with these states
   const NetlinkRequest request(SOCK_DIAG_BY_FAMILY, NetlinkRequest::Wants::kDump, query);
   return QueryProtocol(NETLINK_SOCK_DIAG, request, [&](Bytes message) {
     Found found;
@@ -83,7 +83,7 @@ ListeningSocket Describe(const Found& found, std::uint8_t protocol) {
 Result<std::vector<ListeningSocket>> ReadListeningSockets() {
   std::vector<ListeningSocket> sockets;
   for (const std::uint8_t protocol : {std::uint8_t{IPPROTO_TCP}, std::uint8_t{IPPROTO_UDP}}) {
-    // A UDP socket that is bound and not connected is in the state that TCP calls closed.
+    // A bound, unconnected UDP socket is in the state TCP_CLOSE.
     const std::uint32_t states = StateBit(protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
     for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
       const auto asked = VisitSockets(protocol, family, states, [&](const Found& found) {

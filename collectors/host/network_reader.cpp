@@ -98,7 +98,7 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses() {
     bool is_local = false;
     AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
-      // Of a point-to-point link IFA_ADDRESS is the other end's.
+      // On a point-to-point link IFA_ADDRESS is the peer's.
       if (attribute.type == IFA_LOCAL || (attribute.type == IFA_ADDRESS && !is_local))
         address = AddressOf(attribute.payload);
       is_local = is_local || attribute.type == IFA_LOCAL;
@@ -138,7 +138,7 @@ Result<Route> FindRoute(const RouteQuestion& question) {
     case EAGAIN:  // "throw"
       return Route{Route::Kind::kUnreachable, 0, {}, {}, code};
     case EXDEV: return Route{Route::Kind::kFiltered, 0, {}, {}, code};
-    case EINVAL:  // "blackhole"; for a packet that arrives, also a source that no packet can have
+    case EINVAL:  // "blackhole"; for an arriving packet, also an invalid source
       return Route{question.in_link != 0 ? Route::Kind::kFiltered : Route::Kind::kUnreachable, 0, {}, {}, code};
     default: return asked.error();
   }

@@ -9,12 +9,12 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kSamplesMax = 64;  // of the connections of one use, held against the rules
-constexpr double kNearlyFull = 0.5;      // from there on a range that is fuller is told before one that is used more
+constexpr std::size_t kSamplesMax = 64;  // of one use's connections, compared with the rules
+constexpr double kNearlyFull = 0.5;  // from here on the fuller range is reported, not the one with more ports in use
 
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
 
-// Those of which the kernel changes a port, or an id, to tell them apart (nf_nat_l4proto_unique_tuple).
+// Protocols whose port or id the kernel changes to make tuples unique (nf_nat_l4proto_unique_tuple).
 bool HasPortsToGive(std::uint8_t protocol) {
   return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || IsIcmp(protocol);
 }
@@ -104,7 +104,7 @@ std::set<IpAddress> NatCensus::nat_addresses() {
   return addresses;
 }
 
-// They are in the order of their ports, so those of one of the kernel's ranges stand together.
+// The entries are ordered by port, so those of one kernel range are adjacent.
 template <std::size_t kBytes>
 NatCensus::Group NatCensus::MakeGroup(std::span<const Entry<kBytes>> entries, std::uint32_t ports_least) {
   const auto is_translated = [](const Entry<kBytes>& entry) { return entry.translated; };
@@ -205,7 +205,7 @@ NatFigures NatCensus::Finish(const SourceNatRules& rules) {
   std::vector<Group> groups;
   FindGroups(ipv4_, rules.ports_least(), groups);
   FindGroups(ipv6_, rules.ports_least(), groups);
-  // Of equally full ones those with more ports in use.
+  // Among equally full ones, those with more ports in use first.
   const auto fuller = [](const Group& one, const Group& other) {
     return std::pair(one.fullest, one.size) > std::pair(other.fullest, other.size);
   };
@@ -225,7 +225,7 @@ NatFigures NatCensus::Finish(const SourceNatRules& rules) {
   std::stable_sort(uses.begin(), uses.end(), [](const auto& one, const auto& other) {
     return std::pair(one.first.usage(), one.first.used) > std::pair(other.first.usage(), other.first.used);
   });
-  // Zones have ports of their own: of uses that differ by nothing else, the fullest is told.
+  // Each zone has its own ports: of uses that differ only by zone, the fullest is reported.
   std::set<std::pair<IpAddress, Endpoint>> told;
   std::erase_if(uses,
                 [&](const auto& use) { return !told.emplace(use.first.nat_address, use.first.destination).second; });

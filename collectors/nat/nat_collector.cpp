@@ -12,7 +12,7 @@
 namespace conntally {
 namespace {
 
-// Of this thread: the kernel's walks through its table count as well.
+// Of this thread; it includes the kernel's walks through its table.
 std::chrono::nanoseconds CpuTime() {
   timespec spent{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
@@ -71,7 +71,7 @@ bool NatCollector::EnterNamespace() {
   if (followed && *followed == FollowedNamespace::Outcome::kSame) return true;
   found_none_ = false;
   const auto shared = shared_.Lock();
-  shared->figures.reset();  // another namespace's
+  shared->figures.reset();  // from another namespace
   if (!followed) shared->status = {false, 0, followed.error().message};
   return static_cast<bool>(followed);
 }
@@ -122,7 +122,7 @@ void NatCollector::Wait(Clock::time_point began, const std::stop_token& stop) {
       woken_.wait_until(shared.lock(), stop, std::min<Clock::time_point>(until(), now + kFollow),
                         [&] { return shared->hurry != hurries; });
     }
-    // A namespace that was deleted can go only when this thread leaves it.
+    // A deleted namespace is freed only when this thread leaves it.
     const auto followed = network_namespace_.Follow();
     if (followed && *followed == FollowedNamespace::Outcome::kSame) continue;
     if (followed) shared_.Lock()->figures.reset();

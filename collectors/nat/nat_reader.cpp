@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one dump of the family is cheaper
 
-// An entry of whose status the kernel told nothing is none of ours.
+// Ignores entries without a status.
 Status Dump(const NetlinkRequest& request, StatusFilter filter, const std::stop_token& stop,
             const std::function<void(const FlowEvent&, const FlowKey& reply)>& visit) {
   return DumpEntries(WithStatus(request, filter), stop, [&](const FlowEvent& flow, Bytes message) {

@@ -10,7 +10,7 @@ namespace {
 
 using NatKind = NatTarget::Kind;
 
-// NETMAP is in chains of either direction.
+// NETMAP may be in chains of either direction.
 bool TranslatesSources(const Rule& rule, const RuleChain* base) {
   if (rule.verdict != Verdict::kNat || !rule.nat) return false;
   if (rule.nat->kind == NatKind::kSource || rule.nat->kind == NatKind::kMasquerade) return true;
@@ -55,7 +55,7 @@ void SourceNatRules::Add(const BackendReading& reading, const std::vector<Addres
   matchers_.push_back(std::make_unique<ConditionMatcher>(reading, ipsets));
   graphs_.push_back(std::make_unique<ChainGraph>(ruleset));
   for (const RuleChain& chain : ruleset.chains) {
-    std::optional<ChainGraph::Way> way;  // once a rule asks for it
+    std::optional<ChainGraph::Way> way;  // computed on demand
     for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
       const Rule& rule = ruleset.rules[i];
       if (!translates(rule)) continue;
@@ -124,8 +124,8 @@ std::vector<NumberRange> SourceNatRules::PortsOf(std::span<const Given> connecti
   std::vector<std::vector<std::size_t>> fitting(connections.size());
   std::map<std::size_t, Score> explained;  // by offer
   for (std::size_t i = 0; i < connections.size(); ++i) {
-    if (ports_least_ == kKernelPortsMost) break;  // no rule names any: whichever it was
-    const RuleChain* settled = nullptr;           // no rule behind it in there is asked
+    if (ports_least_ == kKernelPortsMost) break;  // no rule gives a range: any will do
+    const RuleChain* settled = nullptr;           // its later rules are not consulted
     for (std::size_t each = 0; each < offers_.size(); ++each) {
       if (offers_[each].chain == settled) continue;
       const Score score = Explains(offers_[each], connections[i]);

@@ -10,11 +10,11 @@ Status SendRequest(NetlinkSocket& socket, const NetlinkRequest& request) {
 }
 
 Result<ReplyProgress> ReadControl(Bytes message) {
-  // No callback is given to libmnl: what a visitor throws must not cross its frames.
+  // libmnl gets no callback: a visitor's exception must not pass through C frames.
   const int read = mnl_cb_run(message.data(), message.size(), 0, 0, nullptr, nullptr);
   if (read > MNL_CB_STOP) return ReplyProgress::kMore;
   int code = read == MNL_CB_ERROR ? errno : 0;
-  // libmnl does not look at what a failed dump ends with (netlink_dump_done).
+  // libmnl ignores the error at the end of a failed dump (netlink_dump_done).
   MessageHeader header;
   if (ReadMessageHeader(message, header) && header.type == NLMSG_DONE && message.size() >= MessageHeader::kBytes + 4)
     code = -static_cast<std::int32_t>(LoadHostOrder<std::uint32_t>(message.subspan(MessageHeader::kBytes)));

@@ -19,7 +19,7 @@ Result<NetlinkSocket> NetlinkSocket::OpenProtocol(int protocol) {
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
     return Error::FromErrno("cannot bind a " + name, errno);
   }
-  // Connected to the kernel, whose port is 0: it refuses what processes send to us (netlink_getsockbyportid).
+  // Connects to the kernel, port 0: then messages from processes are refused (netlink_getsockbyportid).
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0) {
     return Error::FromErrno("cannot connect a " + name, errno);
   }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kLabelBytesMax = 200;
 
-// Of a Rule, or of one that passed.
+// For a Rule, or a rule that came and went.
 template <typename AnyRule>
 std::string GroupKey(const AnyRule& rule) {
   std::string key = NameOf(rule.family);
@@ -28,7 +28,7 @@ std::string PolicyKey(const RuleChain& chain) {
   return key;
 }
 
-// What came since `last`.
+// The counts since `last`.
 RuleCounter Delta(const RuleCounter& now, const RuleCounter& last) {
   if (now.packets < last.packets || now.bytes < last.bytes) return now;
   return {now.packets - last.packets, now.bytes - last.bytes};
@@ -59,7 +59,7 @@ void RuleCounters::Update(FirewallReading snapshot, Time now) {
     BackendFigures& of_backend = figures->backends[which];
     const auto before = figures_->backends.find(which);
     if (!read.success && read.present && before != figures_->backends.end()) {
-      of_backend = before->second;  // what was known goes on being told, and that it is not fresh
+      of_backend = before->second;  // keeps reporting the old data, marked as not fresh
       of_backend.snapshot.success = false;
       of_backend.snapshot.failure = read.failure;
       of_backend.snapshot.duration_seconds = read.duration_seconds;
@@ -68,7 +68,7 @@ void RuleCounters::Update(FirewallReading snapshot, Time now) {
     of_backend.snapshot = std::move(read);
     if (!of_backend.snapshot.success) continue;
     UpdateBackend(backends_[which], of_backend.snapshot, of_backend, now);
-    of_backend.snapshot.changes = {};  // taken in
+    of_backend.snapshot.changes = {};  // already counted
   }
   figures->ipsets = std::move(snapshot.ipsets);
   ChooseExported(*figures);
@@ -123,7 +123,7 @@ void RuleCounters::TakeFinals(Backend& backend, const RuleChanges& changes) {
   }
 }
 
-// To the first of those that say the same, if it is remembered: which it was of several is not known.
+// Credits the first remembered rule with the same text: which of several it was is unknown.
 void RuleCounters::TakePassed(Backend& backend, const RuleChanges& changes) {
   for (const RuleChanges::Passed& passed : changes.passed) {
     const auto group = backend.groups.find(GroupKey(passed));
@@ -194,14 +194,14 @@ void RuleCounters::Match(Backend& backend, const std::shared_ptr<const Ruleset>&
   }
 }
 
-// Only from the end of a group, so that occurrences stay what they are.
+// Only from the end of a group, so that occurrences do not change.
 void RuleCounters::Forget(Backend& backend, Time now) {
   std::vector<Time> gone;
   for (const auto& [key, group] : backend.groups) {
     for (const auto& entry : group) {
       if (entry->present) continue;
       gone.push_back(entry->last_seen);
-      entry->packets_of_gone = 0;  // what comes back later did not follow at once
+      entry->packets_of_gone = 0;  // a rule that comes back later is not its immediate successor
     }
   }
   Time oldest = now - kForgetAfter;
@@ -233,7 +233,7 @@ void RuleCounters::UpdatePolicies(Backend& backend, const BackendReading& snapsh
     policy.last = counter;
     figures.policy_totals[i] = total;
   }
-  // Chains that are gone for now may come back; only a bound makes them forgotten.
+  // Missing chains may come back; only the bound drops them.
   if (backend.policies.size() + policies.size() <= kRememberedMax) {
     for (auto& [key, policy] : backend.policies) policies.try_emplace(key, std::move(policy));
   }

@@ -8,8 +8,7 @@
 namespace conntally {
 namespace {
 
-// kDrop or kReject when no packet comes back from the chain, or goes on from it, but every one is dropped (or
-// rejected).
+// kDrop or kReject if the chain drops (or rejects) every packet.
 std::optional<Verdict> OnlyVerdict(const Ruleset& ruleset, const RuleChain& chain) {
   for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) {
     const Rule& rule = ruleset.rules[i];

@@ -5,7 +5,7 @@
 namespace conntally {
 
 bool HasCapability(unsigned capability) {
-  // The library's state is the calling thread's own, and read from the kernel anew each time.
+  // The library's state is per thread, and read from the kernel each time.
   return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, capability) != 0;
 }
 

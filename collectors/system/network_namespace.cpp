@@ -15,14 +15,14 @@ struct Entrance {
 };
 
 Result<Entrance> Open(const std::string& path) {
-  // Nothing is read: O_NONBLOCK keeps a FIFO from making us wait.
+  // Nothing is read: O_NONBLOCK avoids blocking on a FIFO.
   FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0 && errno == ENOENT) return Error{"there is no network namespace " + path, ENOENT};
   if (file.get() < 0) return Error::FromErrno("cannot open network namespace " + path, errno);
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return Error::FromErrno("cannot look at network namespace " + path, errno);
   if (const int type = ioctl(file.get(), NS_GET_NSTYPE); type != CLONE_NEWNET) {
-    // `ip netns add` makes an empty file before it mounts the namespace there.
+    // `ip netns add` creates an empty file before it mounts the namespace there.
     const bool may_become_one = type < 0 && S_ISREG(status.st_mode) && status.st_size == 0;
     return Error{path + " is not a network namespace", may_become_one ? ENOENT : ENOTTY};
   }
@@ -45,7 +45,7 @@ Result<NetworkNamespaceId> IdentifyNetworkNamespace(const std::string& path) {
 
 Status CheckNetworkNamespacePath(const std::string& path) {
   const auto opened = Open(path);
-  // What we may not open is told by who tries again.
+  // Callers that retry report a file that we may not open.
   if (opened || opened.error().code == ENOENT || opened.error().code == EACCES) return Ok();
   return opened.error();
 }
@@ -61,7 +61,7 @@ Result<FollowedNamespace::Outcome> FollowedNamespace::Follow() {
   const auto opened = Open(path_);
   if (!opened) {
     const int code = opened.error().code;
-    // What this process lacks for a moment says nothing of the namespace.
+    // A temporary shortage in this process says nothing about the namespace.
     if (inside_ && (code == EMFILE || code == ENFILE || code == ENOMEM)) return Outcome::kSame;
     Leave();
     return opened.error();

@@ -23,7 +23,7 @@ bool ReadPairs(const std::string& path, std::map<std::string, std::uint64_t>& co
     name_words >> group;
     value_words >> name;
     if (group != name || group.empty()) continue;
-    group.back() = '.';  // for the colon
+    group.back() = '.';  // replaces the colon
     while (name_words >> name && value_words >> value) counters[group + name] = static_cast<std::uint64_t>(value);
     any = true;
   }

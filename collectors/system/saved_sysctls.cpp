@@ -24,13 +24,13 @@ std::string_view Trimmed(std::string_view text) {
 Status ReadFile(const std::string& path, std::vector<SavedSysctl>& saved) {
   std::ifstream file(path);
   std::error_code error;
-  // A link that leads nowhere is no file, and Debian has one.
+  // A dangling link is not a file; Debian has one.
   if (!file && fs::exists(path, error)) return Error{"cannot read " + path};
   std::string line;
   for (unsigned number = 1; std::getline(file, line) && saved.size() < kLinesMax; ++number) {
     std::string_view text = Trimmed(line);
     if (text.empty() || text.front() == '#' || text.front() == ';') continue;
-    if (text.front() == '-') text = Trimmed(text.substr(1));  // an error is not one
+    if (text.front() == '-') text = Trimmed(text.substr(1));  // "-": ignore errors
     const auto equals = text.find('=');
     if (equals == text.npos) continue;
     saved.push_back({SysctlPath(std::string(Trimmed(text.substr(0, equals)))),
@@ -59,7 +59,7 @@ const SavedSysctl* LastSaved(const std::vector<SavedSysctl>& saved, const std::s
 }
 
 Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
-  std::map<std::string, std::string> files;  // by name, as they are ordered across the folders
+  std::map<std::string, std::string> files;  // by name, the order across directories
   for (const char* folder :
        {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
     std::error_code error;
@@ -74,7 +74,7 @@ Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
   for (const auto& [name, path] : files) {
     if (const auto read = ReadFile(path, saved); !read) return read.error();
   }
-  // systemd reads it as 99-sysctl.conf, procps last of all.
+  // systemd reads it as 99-sysctl.conf, procps reads it last.
   if (files.contains("99-sysctl.conf")) return saved;
   if (const auto read = ReadFile(root + "/etc/sysctl.conf", saved); !read) return read.error();
   return saved;

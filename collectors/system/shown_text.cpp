@@ -16,7 +16,7 @@ std::uint32_t Decode(std::string_view character) {
   return code;
 }
 
-// Unicode's categories Cc, Cf, Zl and Zp, as far as they steer, turn or hide text.
+// Unicode's categories Cc, Cf, Zl and Zp, as far as they control, reverse or hide text.
 bool Misleads(std::uint32_t code) {
   struct Block {
     std::uint32_t first, last;
@@ -29,12 +29,12 @@ bool Misleads(std::uint32_t code) {
                      [&](const Block& block) { return code >= block.first && code <= block.last; });
 }
 
-// The character at the front of text that is not empty; of what is no UTF-8, one byte.
+// The first character of non-empty text; one byte if it is not UTF-8.
 std::string_view FirstOf(std::string_view text) { return text.substr(0, std::max<std::size_t>(Utf8Length(text), 1)); }
 
 bool IsShown(std::string_view character) { return Utf8Length(character) != 0 && !Misleads(Decode(character)); }
 
-// Whether these bytes may be the beginning of a character that goes on.
+// Whether these bytes may be the start of an incomplete character.
 bool IsBegun(std::string_view bytes) {
   const auto first = static_cast<unsigned char>(bytes.front());
   const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
@@ -63,7 +63,7 @@ std::size_t Utf8Length(std::string_view text) {
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0U) != 0x80) return 0;
   }
-  // Overlong forms, surrogates, and what lies past U+10FFFF.
+  // Overlong forms, surrogates, and code points above U+10FFFF.
   if (first == 0xE0 && byte(1) < 0xA0) return 0;
   if (first == 0xED && byte(1) > 0x9F) return 0;
   if (first == 0xF0 && byte(1) < 0x90) return 0;
@@ -107,7 +107,7 @@ ShownStream::~ShownStream() {
   stream_.rdbuf(behind_);
 }
 
-// A write that ends within a character keeps that part for the next one; more than that is not held back.
+// If a write ends within a character, only that part is kept for the next write.
 bool ShownStream::Pass(std::string_view text) {
   begun_ += text;
   std::string_view left = begun_;

@@ -13,13 +13,13 @@ using std::chrono::seconds;
 
 constexpr std::array kWindows = {seconds(10), seconds(15), seconds(20),  seconds(30),  seconds(45),
                                  seconds(60), seconds(90), seconds(120), seconds(180), seconds(300)};
-constexpr std::size_t kBinsMax = 60;  // of a window: a thousand or two pairs
+constexpr std::size_t kBinsMax = 60;  // per window: one or two thousand pairs
 constexpr double kAgreement =
-    0.05;  // windows that differ by less than this share of the slope agree, however even the fill
-constexpr double kTauClear = 0.9;   // nothing but rising
-constexpr double kErrorsApart = 9;  // standard errors; three, and neighbouring samples of a saw are not independent
+    0.05;                           // windows whose slopes differ by less than this share agree, even for a smooth fill
+constexpr double kTauClear = 0.9;   // only rising
+constexpr double kErrorsApart = 9;  // standard errors; adjacent samples of a saw are not independent
 
-constexpr double kEntriesApart = 2;  // entries are whole: an even but slow fill is a stair
+constexpr double kEntriesApart = 2;  // entries are whole numbers: a slow, even fill looks like stairs
 
 double Median(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -32,7 +32,7 @@ struct Point {
   double entries;
 };
 
-// Neighbours joined, so that there are no more than kBinsMax.
+// Joins adjacent points into at most kBinsMax.
 std::vector<Point> Joined(const std::vector<Point>& points) {
   const std::size_t each = (points.size() + kBinsMax - 1) / kBinsMax;
   if (each <= 1) return points;
@@ -53,7 +53,7 @@ std::vector<Point> Joined(const std::vector<Point>& points) {
 struct Growth::Trend {
   std::size_t samples = 0;
   double slope = 0;
-  double error = 0;  // of the slope: windows agree within it
+  double error = 0;  // of the slope; windows agree within it
   double tau = 0;    // -1 (all pairs fall) to 1 (all rise)
 };
 
@@ -98,7 +98,7 @@ Growth::Trend Growth::TrendOfLast(seconds window) const {
   trend.tau = (rising - falling) / static_cast<double>(slopes.size());
   trend.slope = Median(slopes);
 
-  // The error by the residuals' median deviation, which a few wild samples do not move either.
+  // The error from the residuals' median deviation, which tolerates outliers too.
   std::vector<double> residuals;
   double mean = 0;
   for (const Point& point : points) mean += point.seconds / static_cast<double>(points.size());
@@ -136,13 +136,13 @@ Growth::Chosen Growth::Choose() const {
     low = std::max(low, trend.slope - error);
     high = std::min(high, trend.slope + error);
     ++seen;
-    if (samples_.back().when - samples_.front().when < window) break;  // longer ones hold the same samples
+    if (samples_.back().when - samples_.front().when < window) break;  // longer windows have the same samples
   }
   if (chosen.tau < kTauMin) return {};
   return {std::max(chosen.slope, 0.0), lasted};
 }
 
-// A peak is where the fill began to fall by a third or more of what it had risen by before.
+// A peak is where the fill begins to fall by a third or more of its last rise.
 void Growth::FollowPeaks(const Sample& sample) {
   const double entries = sample.entries;
   if (samples_.size() == 1 && peaks_.empty()) extreme_ = trough_ = entries;
@@ -167,7 +167,7 @@ void Growth::FollowPeaks(const Sample& sample) {
     peaks_.pop_front();
 }
 
-// Two teeth, while there has been no longer a pause than a tooth and a half.
+// Two teeth, unless there was a pause longer than a tooth and a half.
 std::chrono::duration<double> Growth::ShortestWindow() const {
   if (peaks_.size() < 2) return {};
   const Sample& last = peaks_.back();

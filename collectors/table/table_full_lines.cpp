@@ -4,11 +4,11 @@
 
 namespace conntally {
 
-// Whether anything was, for want of room, since the last time.
+// Whether anything was lost for lack of room since the last call.
 bool TableFullLines::Lost(const TableStatistics& table) {
   const TableStatistics before = std::exchange(last_table_, table).value_or(table);
   const auto rise = [&](TableCounter which) { return table.counter(which) - before.counter(which); };
-  // A chain that is too long fails an insertion without a drop.
+  // A chain that is too long makes an insertion fail without a drop.
   const std::uint64_t failed = rise(TableCounter::kInsertFailed), too_long = rise(TableCounter::kChainTooLong);
   const std::uint64_t clashes = failed > too_long ? failed - too_long : 0;
   return rise(TableCounter::kDrop) > clashes || rise(TableCounter::kEarlyDrop) > 0;

@@ -69,7 +69,7 @@ Result<TableReader> TableReader::Open(const std::string& network_namespace_path)
   if (network_namespace_path.empty()) {
     socket = NetlinkSocket::Open();
   } else {
-    // A socket stays in the namespace it was opened in; a thread of its own goes there, and only it.
+    // A socket stays in the namespace in which it was opened, so only a separate thread enters it.
     const auto open = [&] {
       const auto ran = Caught([&] {
         const auto entered = EnterNetworkNamespace(network_namespace_path);
@@ -106,7 +106,7 @@ Result<TableStatistics> TableReader::Read() {
   asked = Query(socket_, {kExpectations, Wants::kDump}, [&](Bytes) { ++statistics.expectations; });
   if (!asked) return asked.error();
 
-  // One for all namespaces, and not told by netlink.
+  // Shared by all namespaces, and not available by netlink.
   statistics.buckets = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_buckets");
   statistics.expectations_limit = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_expect_max");
   return statistics;

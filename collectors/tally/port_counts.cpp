@@ -48,13 +48,13 @@ bool PortCounts::Remove(SourceRow source, std::uint16_t port) {
   if (capacity_ > kCapacityMin && size_ * 8 < capacity_) {
     try {
       Resize(capacity_ / 2);
-    } catch (const std::bad_alloc&) {  // it stays as large as it is
+    } catch (const std::bad_alloc&) {  // it keeps its size
     }
   }
   return true;
 }
 
-// Moves back whatever the freed slot would cut off from its home.
+// Moves back slots that the freed one would separate from their home.
 void PortCounts::Erase(Slot& slot) {
   std::size_t hole = static_cast<std::size_t>(&slot - slots_.get());
   for (std::size_t i = (hole + 1) & (capacity_ - 1); slots_[i] != 0; i = (i + 1) & (capacity_ - 1)) {

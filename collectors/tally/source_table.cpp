@@ -57,8 +57,8 @@ SourceRow SourceTable::Acquire(const IpAddress& source, std::uint64_t hash, Clai
       if (row.address != source.bytes) continue;
       const std::uint32_t before = row.references.fetch_add(1, std::memory_order_acq_rel);
       if ((before & kDead) == 0 && (before & kIpv6) == family) {
-        // Its adder may stand just before saying so itself, in a later epoch than this batch's; what is counted here
-        // must be seen at this one's end.
+        // The writer that added it may clear the flag only in a later epoch than this batch's; but the counts of this
+        // batch must be visible at its end.
         if ((before & kUnlinked) != 0) row.references.fetch_and(~kUnlinked, std::memory_order_release);
         if (added != kNoSourceRow) {
           GiveBack(added, ShardOf(hash));
@@ -88,7 +88,7 @@ SourceRow SourceTable::Acquire(const IpAddress& source, std::uint64_t hash, Clai
       row.references.fetch_and(~kUnlinked, std::memory_order_release);
       return added;
     }
-    row.references.store(kDead, std::memory_order_relaxed);  // another writer was first: search what it added
+    row.references.store(kDead, std::memory_order_relaxed);  // another writer was first: search its additions
   }
 }
 
@@ -116,7 +116,7 @@ void SourceTable::AddFailed(SourceRow row, std::size_t lane, std::uint32_t faile
   Failures* failures = place.load(std::memory_order_acquire);
   if (failures == nullptr) {
     auto made = std::unique_ptr<Failures>(new (std::nothrow) Failures);
-    if (made == nullptr) return;  // half a connection's end must not be counted: rather miss that it failed
+    if (made == nullptr) return;  // no memory: better miss the failure than count half of the connection's end
     if (place.compare_exchange_strong(failures, made.get(), std::memory_order_acq_rel)) failures = made.release();
   }
   failures->lanes[row % kRowsPerChunk][lane].fetch_add(failed, std::memory_order_relaxed);
@@ -141,7 +141,7 @@ void SourceTable::GiveBack(SourceRow row, Shard& shard) {
   taken_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-// A shard's own free rows first, then rows never used, then what other shards have to spare.
+// First the shard's own free rows, then unused rows, then other shards' free rows.
 SourceRow SourceTable::Take(std::uint64_t hash) {
   const SourceRow own = ShardOf(hash).Pop(*this);
   if (own != kNoSourceRow) return own;
@@ -164,7 +164,7 @@ SourceRow SourceTable::AllocateFresh() {
       Row* expected = nullptr;
       if (chunk.compare_exchange_strong(expected, rows.get(), std::memory_order_acq_rel)) rows.release();
     }
-    // Release: who sees the count also sees the chunk.
+    // Release: a thread that sees the count also sees the chunk.
     if (fresh_.compare_exchange_weak(row, row + 1, std::memory_order_acq_rel)) return row;
   }
 }

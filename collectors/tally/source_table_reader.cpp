@@ -1,4 +1,4 @@
-// The reader's side of SourceTable: what it takes from rows, and which rows it ends.
+// The reader's part of SourceTable: takes lanes from rows, and retires rows.
 #include "collectors/tally/source_table_rows.h"
 
 namespace conntally {
@@ -78,7 +78,7 @@ void SourceTable::Unlink(SourceRow index, std::atomic<SourceRow>& bucket) {
   const SourceRow next = At(index).next.load(std::memory_order_relaxed);
   SourceRow head = index;
   while (!bucket.compare_exchange_strong(head, next, std::memory_order_acq_rel, std::memory_order_acquire)) {
-    // Not the head (any more): whoever precedes it stays, since only this thread unlinks.
+    // Not the head (any more): its predecessor stays, since only this thread unlinks.
     SourceRow before = head;
     while (before != kNoSourceRow && At(before).next.load(std::memory_order_acquire) != index) {
       before = At(before).next.load(std::memory_order_acquire);

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr float kRateFloor = 1e-3F;  // openings per second; below it a decaying rate is called zero
+constexpr float kRateFloor = 1e-3F;  // openings per second; a decaying rate below it becomes zero
 
 std::uint32_t SecondsOf(Tally::Time at) {
   return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count());
@@ -38,8 +38,7 @@ Tally::View Tally::Take(Time now) {
 }
 
 void Tally::Fold(std::size_t frozen_lane, Time now) {
-  ledger_.resize(
-      sources_.row_count());  // first, since it may throw: what the lane holds is then folded when it is frozen again
+  ledger_.resize(sources_.row_count());  // first, since it may throw: the lane is then folded when it is frozen next
   for (const auto& writer : writers_) writer->totals_.TakeLane(frozen_lane, totals_);
   for (SourceRow row = 0; row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
 }
@@ -101,7 +100,7 @@ std::size_t Tally::PlaceOf(const Ledger& ledger) {
 void Tally::MakeRoom(Time now, std::chrono::seconds idle_retention) {
   Places places{};
   std::uint32_t idle_strangers = 0;
-  // At once where somebody waits for their rows.
+  // At once if other sources need their rows.
   const auto brief = std::min(idle_retention, totals_.unattributed_connections > 0 ? 0s : kCrowdRetention);
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
@@ -109,7 +108,7 @@ void Tally::MakeRoom(Time now, std::chrono::seconds idle_retention) {
     const bool stranger =
         ledger.proof != Proof::kProven && ledger.regular_minutes() < SourceFigures::kRegularMinutesMin;
     const auto retention = ledger.standing == Standing::kLeaving ? 0s : stranger && crowded_ ? brief : idle_retention;
-    // Only a sum of zero: what the lanes hold of a row without references is then nothing, either.
+    // Only at zero connections: then the lanes of a row without references are empty too.
     if (ledger.connections == 0 && now - TimeOf(ledger.last_seen) >= retention && sources_.Retire(row)) {
       ledger.standing = Standing::kNone;
       continue;
@@ -123,10 +122,10 @@ void Tally::MakeRoom(Time now, std::chrono::seconds idle_retention) {
   Displace(sources_.crowding(), places);
 }
 
-// Never a proven source that holds a connection: where all are such, who comes last has no row.
+// Never a proven source with a connection: if all are such, the last comers have no row.
 void Tally::Displace(std::uint32_t wanted, const Places& places) {
   std::size_t last = 0;
-  std::uint32_t before = 0;  // sources that go before those of the last place
+  std::uint32_t before = 0;  // sources that make room before those of the last place
   for (; last < kWeights && before + places[last] < std::max(wanted, 1U); ++last) before += places[last];
   sources_.set_light_connections(static_cast<std::int64_t>(last));
   std::uint32_t of_last = std::min(wanted - std::min(before, wanted), places[last]);

@@ -6,15 +6,15 @@
 namespace conntally {
 namespace {
 
-// No name of ours is near this; a longer word is not worth the squared time.
+// All our names are much shorter; a longer word is not worth the quadratic time.
 constexpr std::size_t kWordBytesMax = 64;
-// A beginning this long is an abbreviation ("warn"), not a coincidence.
+// A prefix of this length is an abbreviation ("warn"), not a coincidence.
 constexpr std::size_t kBeginningBytesMin = 3;
 
 }  // namespace
 
 std::size_t EditDistance(std::string_view a, std::string_view b) {
-  // Three rows of the table of distances between all beginnings of `a` and of `b`.
+  // Three rows of the distances between all prefixes of `a` and `b`.
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> above(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);

@@ -16,7 +16,7 @@ struct DurationUnit {
   std::string_view name;
   std::int64_t milliseconds;
 };
-// The largest first, as FormatDuration wants them.
+// The largest first, as FormatDuration needs.
 constexpr std::array kUnits = {DurationUnit{"h", 3'600'000}, DurationUnit{"m", 60'000}, DurationUnit{"s", 1000},
                                DurationUnit{"ms", 1}};
 
@@ -70,7 +70,7 @@ bool IsHost(const HostAndPort& split) {
   return (address && address->family == Family::kIpv4) || IsHostName(split.host);
 }
 
-// RFC 4007, section 11. A zone tells on which link an address of one link is.
+// RFC 4007, section 11. A zone names the link of a link-local address.
 std::optional<std::string> FindZoneProblem(std::string_view host) {
   const std::size_t percent = host.find('%');
   const auto address = IpAddress::Parse(host.substr(0, percent));
@@ -144,7 +144,7 @@ std::optional<std::string> FindUrlProblem(std::string_view text) {
   if (scheme == 0) return Quoted(text) + " does not begin with http:// or https://";
   const auto forbidden = [](char c) { return IsControl(c) || c == ' ' || c == '?' || c == '#' || c == '@'; };
   if (std::any_of(text.begin(), text.end(), forbidden)) {
-    // Not shown: what should not have been written there is a secret, and messages end up in logs.
+    // Not shown: it may be a secret, and messages end up in logs.
     if (text.find_first_of("@?#") != text.npos)
       return "a user name, a query or a fragment is in it (it is not shown here, it may hold a secret)";
     return Quoted(text) + " has a space in it";

@@ -37,7 +37,7 @@ constexpr std::array kCurves = {
     Choice<WebConfig::Curve>{"CurveP521", WebConfig::Curve::kP521},
     Choice<WebConfig::Curve>{"X25519", WebConfig::Curve::kX25519},
 };
-// What Go calls secure, or did when the file may have been written. Those of TLS 1.3 are no matter of choice.
+// The suites that Go calls secure, now or in earlier versions. Those of TLS 1.3 are not configurable.
 constexpr std::uint16_t kEcdheEcdsaAes128Gcm = 0xC02B;
 constexpr std::uint16_t kEcdheRsaAes128Gcm = 0xC02F;
 constexpr std::array kCipherSuites = {
@@ -60,7 +60,7 @@ constexpr std::array kCipherSuites = {
     Choice<std::uint16_t>{"TLS_RSA_WITH_AES_256_CBC_SHA", 0x0035, true},
 };
 
-// A header, and what it may say: anything, if nothing is listed.
+// A header and its allowed values; any value, if none is listed.
 struct Header {
   std::string name;
   std::vector<std::string> allowed = {};
@@ -74,7 +74,7 @@ const std::vector<Header>& Headers() {
   return headers;
 }
 
-// A key without a value is one that is not there, to the readers that share this format.
+// Other readers of this format treat a key without a value as absent.
 template <typename T>
 Schema<T> OrNothing(Schema<T> schema) {
   auto read = [inner = std::move(schema.read)](const Node& node, T& into, Reading& reading) {
@@ -120,8 +120,7 @@ std::optional<std::string> FindTlsProblem(const Tls& tls) {
   return std::nullopt;
 }
 
-// What the readers that share this format require of HTTP/2, which they serve. A file that they refuse is not for us
-// either.
+// Requirements for HTTP/2, which other readers of this format serve. We refuse a file that they refuse.
 std::optional<std::string> FindHttp2Problem(const WebConfig& config) {
   const auto& suites = config.tls.cipher_suites;
   const auto has = [&](std::uint16_t suite) { return std::ranges::find(suites, suite) != suites.end(); };
@@ -183,7 +182,7 @@ Schema<std::map<std::string, std::string>> HeadersSchema() {
   }};
 }
 
-// What stands in a hash's place is never repeated: it may be the password itself.
+// Never repeats the value in place of a hash: it may be the password itself.
 bool ReadUser(const Node& name, const Node& hash, std::map<std::string, std::string>& into, Reading& reading) {
   const Reading::Inside inside(reading, IsLabelName(name.text) ? name.text : Quoted(name.text));
   if (name.kind != Node::Kind::kScalar || name.text.find(':') != name.text.npos) {
@@ -211,7 +210,7 @@ Schema<std::map<std::string, std::string>> UsersSchema() {
   }};
 }
 
-// Go's notation, in which units follow each other and a number alone counts nanoseconds.
+// Go's notation: units may follow each other, and a number alone means nanoseconds.
 std::optional<nanoseconds> ParseInterval(std::string_view text) {
   struct UnitOfTime {
     std::string_view name;

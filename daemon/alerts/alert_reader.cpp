@@ -38,7 +38,7 @@ std::string Failures(const AlertEvidence& evidence, const std::set<std::string>&
   return text;
 }
 
-// What may be wrong with the figures of a kind.
+// Why the figures of a kind may be wrong.
 std::string DegradedBy(Kind kind, const AlertEvidence& evidence) {
   if (kind == Kind::kConntallyDegraded) return {};
   if (kind == Kind::kSourceMatchesDropRule || kind == Kind::kRegularSourcesDropped)
@@ -90,7 +90,7 @@ nlohmann::json AlertReader::Save() const {
 }
 
 std::string AlertReader::Restore(const nlohmann::json& saved) {
-  constexpr double kPastAgeMax = 3600;  // what was usual before that says little of now
+  constexpr double kPastAgeMax = 3600;  // an older past says little about the present
   if (!saved.is_object()) return "the saved past is no object";
   const auto number = saved.find("age_seconds");
   const double age = number != saved.end() && number->is_number() ? number->get<double>() : kPastAgeMax + 1;

@@ -15,7 +15,7 @@ AlertEngine::Moment EngineMoment() {
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
 }
 
-// What alarms is a warning of ours as well; that a fact is pending is not worth a line.
+// An alert that alarms is logged as a warning; a pending info is not worth a line.
 spdlog::level::level_enum LevelOf(const Alert& alert) {
   if (alert.severity == Severity::kInfo && alert.state == AlertState::kPending) return spdlog::level::debug;
   return alert.alarms() ? spdlog::level::warn : spdlog::level::info;
@@ -56,7 +56,7 @@ void AlertService::Stop() {
   state_.Stop();
 }
 
-// Once, whatever comes of it: a state that cannot be taken up must not be tried again and again.
+// Only once, even if it fails: an unusable state must not be tried again and again.
 void AlertService::Restore() {
   if (std::exchange(restored_, true)) return;
   saved_ = std::chrono::steady_clock::now();
@@ -108,7 +108,7 @@ void AlertService::Run() {
     Look();
     lock.lock();
     next += kInterval;
-    // A machine that slept: no catching up.
+    // The machine slept: do not catch up.
     if (const auto now = std::chrono::steady_clock::now(); next < now) next = now + kInterval;
   }
 }

@@ -27,7 +27,7 @@ double ValueOf(const OfDestination& destination, DestinationsQuery::Sort sort) {
   return 0;
 }
 
-// Where its connections go, where that is elsewhere.
+// The translated destinations, if they differ.
 std::string TranslatedJson(const NatFigures* nat, const Destination& destination) {
   if (nat == nullptr) return {};
   std::string translated;
@@ -56,15 +56,15 @@ std::string RowJson(const Observer& observer, const NatFigures* nat, const OfDes
                      row.new_rate(), sources, TranslatedJson(nat, to));
 }
 
-// What an answer is written from.
+// The data of an answer.
 struct RankedDestinations {
-  std::shared_ptr<const DestinationFigures> survey;  // that the rows are of
-  std::shared_ptr<const NatFigures> nat;             // null: nothing is known yet
+  std::shared_ptr<const DestinationFigures> survey;  // that the rows point into
+  std::shared_ptr<const NatFigures> nat;             // null: unknown yet
   std::vector<const OfDestination*> rows;
   std::size_t total = 0;
   bool synced = false;
 
-  // The next rows from `next` on, with the answer's head and foot where they belong.
+  // The next rows from `next` on, with the answer's head and foot.
   std::string Piece(const Observer& observer, std::size_t& next) const {
     if (next > rows.size()) return {};
     std::string piece = next == 0 ? "{\"destinations\": [" : "";

@@ -76,13 +76,13 @@ Json DropJson(const RecentDrop& drop, TwoClocks now) {
   return json;
 }
 
-// What an answer is written from.
+// The data of an answer.
 struct NewestDrops {
   std::vector<RecentDrop> drops;
   std::size_t total = 0;
   TwoClocks now;
 
-  // The next rows from `next` on, with the answer's head and foot where they belong.
+  // The next rows from `next` on, with the answer's head and foot.
   std::string Piece(std::size_t& next) const;
 };
 

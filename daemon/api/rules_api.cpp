@@ -55,7 +55,7 @@ Json LimitJson(const RuleLimit& limit, const Rule& rule) {
     if (rule.family != RuleFamily::kIp) json["ipv6_prefix"] = limit.ipv6_prefix;
   }
   if (!limit.set.empty()) json["set"] = limit.set;
-  // The family is none but the limit's own.
+  // The family is implied by the limit.
   const bool narrowed = std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
     return condition.kind != RuleCondition::Kind::kFamily;
   });
@@ -85,7 +85,7 @@ Json RuleJson(const Rule& rule, const RuleTotal& total, const std::optional<Rule
   return json;
 }
 
-// How many addresses stand in each named set, and what has been counted for them; not which.
+// The number of addresses in each named set, and their counters' sum; not the addresses.
 void AddSets(Json& json, const std::shared_ptr<const std::vector<AddressSet>>& sets) {
   if (!sets) return;
   for (const AddressSet& set : *sets) {
@@ -106,7 +106,7 @@ void AddSets(Json& json, const std::shared_ptr<const std::vector<AddressSet>>& s
   }
 }
 
-// The answer in pieces, so that a long one neither fills memory nor holds up a scrape.
+// The answer in pieces, so that a long one neither fills memory nor delays a scrape.
 class RulesStream {
  public:
   using NameOf = std::function<std::string(const IpAddress&)>;
@@ -128,7 +128,7 @@ class RulesStream {
       const BackendFigures& of_backend = backend_->second;
       const auto& kernel = of_backend.snapshot.counters;
       if (!first_) piece += ",\n";
-      // Texts and comments are whatever somebody gave the kernel.
+      // Texts and comments may hold any bytes.
       const Rule& rule = of_backend.snapshot.ruleset->rules[next_];
       piece += RuleJson(rule, of_backend.totals[next_], next_ < kernel.size() ? kernel[next_] : std::nullopt,
                         SourcesJson(rule))

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Protocols and states that there are connections in.
+// Protocols and states with connections.
 Json StatesJson(const TotalFigures& totals) {
   Json states = Json::array();
   for (std::size_t i = 0; i < FlowStateIndex::kCount; ++i) {
@@ -58,7 +58,7 @@ Json DropRulesJson(const DropRules::Top& top) {
   return rules;
 }
 
-// Of the ports of translated addresses, the fullest use.
+// The fullest pair of translated address and destination.
 Json FullestJson(const NatFigures* figures) {
   return figures != nullptr && !figures->uses.empty() ? PortUseJson(figures->uses.front()) : Json(nullptr);
 }
@@ -93,7 +93,7 @@ http::Response AnswerStatus(const Snapshot& snapshot) {
     const auto count = [&](auto&& wanted) {
       return std::count_if(snapshot.alerts->alerts.begin(), snapshot.alerts->alerts.end(), wanted);
     };
-    // A fact alarms nobody: it is counted apart.
+    // An info does not alarm: it is counted separately.
     alerts = {{"firing", count([](const Alert& alert) { return alert.alarms(); })},
               {"critical", count([](const Alert& alert) {
                  return alert.visible_firing() && alert.severity == Severity::kCritical;

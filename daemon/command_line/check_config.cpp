@@ -17,7 +17,7 @@ int CheckConfig(const CheckConfigCommand& command, std::ostream& output, std::os
     for (const ConfigFault& fault : faults) errors << Describe(fault, path) << '\n';
     sound = sound && faults.empty();
   };
-  // Who names the one file alone does not ask about the other, if there is none.
+  // If only the web configuration is named, a missing default file is not a fault.
   const bool is_asked = command.config_file.is_explicit || !command.web_config_file ||
                         access(command.config_file.path.c_str(), F_OK) == 0;
   const auto loaded = is_asked ? LoadConfigFile(command.config_file.path) : ConfigOrFaults(Config{});

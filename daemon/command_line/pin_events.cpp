@@ -17,7 +17,7 @@ Status Pin(const ConfigFile& file) {
   const ConfigOrFaults loaded = LoadConfig(file, {});
   const auto* config = std::get_if<Config>(&loaded);
   if (config == nullptr) return Error{file.path + " has faults: conntally check-config names them", EINVAL};
-  // What it is attached to is there once somebody has listened: the kernel loads its modules.
+  // Listening makes the kernel load the module whose function the program is attached to.
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
   if (const auto joined = socket->Join(NFNLGRP_CONNTRACK_NEW); !joined) return joined.error();

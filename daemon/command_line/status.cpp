@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 constexpr std::size_t kValueBytesMax = 400;
 constexpr std::size_t kRowsMax = 200;  // of one kind; conntally has fewer
 
-// A number as it came; anything else is no figure.
+// A number as received; throws for anything else.
 std::string Figure(const Json& json, const char* key) {
   static_cast<void>(json.at(key).get<double>());
   return json.at(key).dump();
@@ -92,7 +92,7 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
            << "address (--web.listen-address)?\n";
     return 1;
   }
-  const auto people = StatusForPeople(*answer);  // also where it is not shown: whether it is a status at all
+  const auto people = StatusForPeople(*answer);  // also for JSON: checks whether it is a status at all
   if (!people) {
     errors << "conntally: " << people.error().message << '\n';
     return 1;

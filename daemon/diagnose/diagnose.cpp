@@ -47,7 +47,7 @@ class RuleReaders {
   LegacyReader ip6tables_legacy_{RuleBackend::kIp6tablesLegacy};
 };
 
-// What could not be seen, and would have mattered. False: too much to say that nothing is wrong.
+// Reports what could not be read and would have mattered. False: too much to say that nothing is wrong.
 bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
   bool enough = true;
   const auto missing = [&](const char* what, const std::string& why, bool matters) {
@@ -83,7 +83,7 @@ std::optional<NatFigures> LookAtNat(const FirewallReading& rules, Report& report
 
 void Check(const Case& facts, Report& report) {
   CheckTablePressure(facts, report);
-  CheckNatPorts(facts, report);  // before what it explains
+  CheckNatPorts(facts, report);  // before the findings that it explains
   CheckTableCounters(facts, report);
   CheckTimeouts(facts, report);
   CheckSynFlood(facts, report);
@@ -107,7 +107,7 @@ std::optional<RunningDaemon> AskDaemonAbout(const DaemonPeer& peer, const Questi
   return std::nullopt;
 }
 
-// Its figures are of use only if they are of this namespace.
+// The daemon's figures are useful only if they are from this namespace.
 void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& host, Report& report) {
   if (!daemon) return;
   if (!host.first.table || !WatchesTheSame(*daemon, *host.first.table)) {
@@ -121,7 +121,7 @@ void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& ho
   report.checked.push_back(std::move(line));
 }
 
-// What was seen on the wire belongs to the likeliest cause, unless that tells it already.
+// Adds what was seen on the wire to the likeliest finding, unless it is there already.
 void AddWatched(const Case& facts, Report& report) {
   if (report.findings.empty() || report.findings.front().certainty <= kHygieneMax) return;
   if (!report.findings.front().tells_what_was_watched) TellWatched(facts, report.findings.front());
@@ -138,7 +138,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   const FirewallReading rules = readers.Read();
   host.last = ReadCounters(roots);
   host.neighbours = ReadNeighbours();
-  // What came meanwhile is what was to be watched.
+  // Reads the connections again: those opened during the observation matter.
   if (watched && host.connections) {
     if (auto connections = ListConnections(kConnectionsMax)) host.connections = std::move(connections);
   }
@@ -158,7 +158,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   LeaveOutWhatIsSeenToWork(facts, report);
   RankFindings(report);
   AddWatched(facts, report);
-  // What is untidy explains nothing: it does not stand alone before who asks for a cause.
+  // Untidy settings explain nothing, so they must not be the only answer to a question about a cause.
   const bool asked = command.question.source || command.question.destination || command.question.destination_port;
   const bool explained = !report.findings.empty() && (!asked || report.findings.front().certainty > kHygieneMax);
   if (!explained && enough) report.findings.insert(report.findings.begin(), NothingFound(facts, report));
@@ -183,7 +183,7 @@ int Diagnose(const DiagnoseCommand& command, std::ostream& output, std::ostream&
   const auto peer = FindDaemon(config, command.peer, errors);
   if (!peer) return 2;
   Report report;
-  // Before the namespace is entered: the daemon's port is in its own.
+  // Before entering the namespace: the daemon's port is in its own namespace.
   auto daemon = AskDaemonAbout(*peer, command.question, report);
   if (command.netns_path) {
     if (const auto entered = EnterNetworkNamespace(*command.netns_path); !entered) {

@@ -8,7 +8,7 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr double kLostHereMax = 0.4;
-constexpr std::size_t kNotKnownMost = 3;  // that are named: the rest is told as not checked
+constexpr std::size_t kNotKnownMost = 3;  // that are named: the others are listed as not checked
 
 }  // namespace
 
@@ -16,7 +16,7 @@ Finding NothingFound(const Case& facts, const Report& report) {
   Finding finding;
   finding.id = FindingId::kNothingFound;
   finding.title = "Nothing on this host explains why " + Describe(facts.question) + " would be refused or lost";
-  // What came, had no answer and went nowhere else was lost here, by what is not known.
+  // A packet that arrived, was not answered and did not leave was lost here, for an unknown reason.
   const bool lost_here =
       facts.watched &&
       std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [&](const WatchedFlow& flow) {
@@ -26,7 +26,7 @@ Finding NothingFound(const Case& facts, const Report& report) {
   if (lost_here)
     finding.title = "The cause is not found: packets of " + Describe(facts.question) + " come here and go no further";
   TellWatched(facts, finding);
-  // What may stop it all the same, for all that is known.
+  // Adds what could not be checked and may still stop it.
   for (std::size_t i = 0; i < std::min(report.not_checked.size(), kNotKnownMost); ++i)
     finding.evidence.push_back("not known: " + report.not_checked[i].what + " (" + report.not_checked[i].why + ")");
   if (facts.daemon && facts.daemon->asked) {

@@ -14,11 +14,11 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kReadingsApart{100};
-constexpr milliseconds kLookedAtEvery{100};  // whether to end
+constexpr milliseconds kLookedAtEvery{100};  // how often to check whether to end
 
 volatile sig_atomic_t g_interrupted = 0;
 
-// While it lives an interrupt ends the observation, and not the program.
+// While it lives, SIGINT ends the observation instead of the program.
 class Interruptible {
  public:
   Interruptible() {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kDoubtfulMost = 0.6;
 
-// Whether what it tells of keeps a connection from coming about.
+// Whether the fault prevents a connection from being established.
 bool Blocks(FindingId id) {
   switch (id) {
     case FindingId::kSourceAtLimit:

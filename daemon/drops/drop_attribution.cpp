@@ -32,13 +32,13 @@ bool IsOfFamily(RuleFamily family, const IpAddress& source) {
   return family != RuleFamily::kArp;
 }
 
-// Behind which priority of each hook the packet cannot have come.
+// The priority in each hook beyond which the packet cannot have come.
 class HookCutoffs {
  public:
   void Add(HookSet hook, std::int32_t priority) {
-    if (hook != HookSet(HookSet::kDevice)) cutoffs_.try_emplace(hook, priority);  // several hooks, as far as is known
+    if (hook != HookSet(HookSet::kDevice)) cutoffs_.try_emplace(hook, priority);  // may be several hooks
   }
-  // Chains of one priority may stand in any order.
+  // Chains of equal priority may be in any order.
   bool IsBeyond(HookSet hook, std::int32_t priority) const {
     const auto cutoff = cutoffs_.find(hook);
     return cutoff != cutoffs_.end() && priority > cutoff->second;
@@ -48,7 +48,7 @@ class HookCutoffs {
   std::map<HookSet, std::int32_t> cutoffs_;
 };
 
-// Not known: an interface that was not decided when the packet was seen, or that is gone.
+// nullopt: not decided when the packet was seen, or the interface is gone.
 std::optional<PacketInterface> Interface(std::uint32_t index, std::string_view name) {
   if (index == 0 || name.empty()) return std::nullopt;
   return PacketInterface{index, std::string(name)};
@@ -108,13 +108,13 @@ void DropAttributor::Collect(const Walk& walk, ChainRef base, std::vector<Candid
       continue;
     }
     const RuleRef ref = CountedBy(stop);
-    if (last == ref) continue;  // one candidate, whichever element of its map it was
+    if (last == ref) continue;  // one candidate, whichever of its map's elements matched
     last = ref;
     const auto &then = before.counters[ref.rule], &now = after.counters[ref.rule];
     if (!then || !now) {
       candidates.push_back({&walker_.rule(ref), stop.by_itself, std::nullopt});
     } else if (*then != *now) {
-      // A counter that fell was reset meanwhile, and shows what came since.
+      // A lower counter was reset meanwhile, and shows the packets since.
       const std::uint64_t rose = now->packets >= then->packets ? now->packets - then->packets : now->packets;
       candidates.push_back({&walker_.rule(ref), stop.by_itself, rose});
     }
@@ -132,7 +132,7 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
         cutoffs.IsBeyond(base.hook, base.priority))
       continue;
     const Walk walk = walker_.In(base.ref, packet, Limits::kNotKnown);
-    // Chains of type nat see the first packet of a connection alone.
+    // Chains of type nat see only the first packet of a connection.
     if (walk.passes == Match::kNo && chain.type != "nat") cutoffs.Add(base.hook, base.priority);
     const std::size_t before = candidates.size();
     Collect(walk, base.ref, candidates);

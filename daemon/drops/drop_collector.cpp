@@ -16,12 +16,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A round. NFLOG's packets are up to 50 ms late, and shall name counted ones of the same round or the one before.
+// A round. NFLOG packets are up to 50 ms late, and must name counted ones of the same or the previous round.
 constexpr auto kRound = 200ms;
 constexpr auto kBusyRound = 60ms;
 constexpr std::uint64_t kBusyKeys = 8192;  // of the 65,536 that the kernel's map holds
-constexpr auto kReadAgain = 1s;            // after the kernel did not hand over what it has
-constexpr auto kLook = 1s;                 // for the namespace
+constexpr auto kReadAgain = 1s;            // after a failed read
+constexpr auto kLook = 1s;                 // how often to check the namespace
 constexpr unsigned kDatagramsAtOnce = 64;
 constexpr unsigned kLogRecordsAtOnce = 2048;
 
@@ -51,7 +51,7 @@ void DropCollector::Start() {
 void DropCollector::Run(const std::stop_token& stop) {
   Ways ways(options_);
   {
-    // What was told goes on, should the thread have been here before.
+    // Continues the published counts if the thread is restarted.
     const auto told = told_.Lock();
     ways.table_full_lines = told->table_full_lines;
     ways.losses_before = told->report.overflows;
@@ -76,7 +76,7 @@ void DropCollector::Run(const std::stop_token& stop) {
   tally_.Settle(Clock::now());
 }
 
-// Once a second. False while there is none.
+// Checks once a second. False while there is no namespace.
 bool DropCollector::FollowNamespace(Ways& ways) {
   if (Clock::now() < ways.next_look) return ways.inside;
   ways.next_look = Clock::now() + kLook;
@@ -98,7 +98,7 @@ bool DropCollector::FollowNamespace(Ways& ways) {
   return false;
 }
 
-// What was counted there stays counted; a program or a socket there would keep a deleted namespace alive.
+// Counts stay; a program or a socket in a deleted namespace would keep it alive.
 void DropCollector::LeaveNamespace(Ways& ways) {
   if (!ways.inside) return;
   ReceiveLogged(ways);
@@ -121,7 +121,7 @@ void DropCollector::WaitForWork(const Ways& ways, Clock::time_point until) {
   poll(ready.data(), ready.size(), static_cast<int>(std::max<std::chrono::milliseconds>(limit, 0ms).count()));
 }
 
-// What the kernel has and does not hand over stays readable: after a failure there is a pause.
+// After a failed read the descriptor stays readable, so pause.
 void DropCollector::ReceiveLogged(Ways& ways) {
   if (Clock::now() < ways.next_reading) return;
   std::string failure;
@@ -154,7 +154,7 @@ void DropCollector::AddLogged(const LoggedPacket& packet) {
   tally_.AddLogged(packet);
 }
 
-// The number of keys that there were.
+// Returns the number of keys.
 std::uint64_t DropCollector::DrainEbpf(Ways& ways) {
   if (!ways.ebpf) return 0;
   std::uint64_t keys = 0;
@@ -184,7 +184,7 @@ void DropCollector::PublishFigures(const Ways& ways) {
   overflows["drops_recent"] = figures.recent_turned_away;
   if (ways.kernel_log) overflows["kernel_log"] = ways.kernel_log->lost();
   const auto told = told_.Lock();
-  told->report.statuses.erase("drops");  // it goes round
+  told->report.statuses.erase("drops");  // it works
   for (const auto& [what, count] : overflows) {
     std::uint64_t& before = told->report.overflows[what];
     before = std::max(before, count);

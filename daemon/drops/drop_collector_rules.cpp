@@ -1,4 +1,4 @@
-// What the DropCollector learns of the rules: which of them drops what was counted, and what sets counted themselves.
+// The part of DropCollector that uses the rules: which rule dropped the counted packets, and the counts of sets.
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kReadingsSpan = 1s;
 
-// Rules looked at for one reading of their counters: a fraction of a second.
+// Rules examined per reading of their counters: takes a fraction of a second.
 constexpr std::uint64_t kRuleLooksMax = 4'000'000;
 
 }  // namespace
@@ -57,7 +57,7 @@ void DropCollector::AttributeToRules(Ways& ways) {
         const std::string out = interfaces_.Look(key.out_interface);
         DropAttribution found = attributor.Of(key, {in, out}, packets);
         if (!found.rule) return found.may_follow ? std::nullopt : std::optional<DropTally::NamedRule>(std::string());
-        // All keys together no more than its counter rose.
+        // All keys together at most the rise of its counter.
         std::uint64_t& of_rule = claimed[*found.rule];
         if (of_rule != 0 && !attributor.Of(key, {in, out}, packets + of_rule).rule) return std::nullopt;
         of_rule += packets;

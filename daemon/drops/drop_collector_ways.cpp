@@ -1,4 +1,4 @@
-// How each way is opened, or again where it could not be; and what was lost on them.
+// Opens each way, again after failures, and counts their losses.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kRetry = 5s;
 
-// What may be otherwise the next time, unlike a capability or a kernel that lacks something.
+// Errors that may pass, unlike a missing capability or kernel feature.
 bool Passes(const Error& error) {
   constexpr std::array kPassing = {EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM};
   return std::find(kPassing.begin(), kPassing.end(), error.code) != kPassing.end();
@@ -23,7 +23,7 @@ bool Passes(const Error& error) {
 
 }  // namespace
 
-// eBPF before the log: what it does not see yet shall not be read there.
+// eBPF before the log: do not read log lines from before eBPF sees the packets.
 void DropCollector::OpenWanted(Ways& ways) {
   if (Clock::now() < ways.next_open) return;
   ways.next_open = Clock::now() + kRetry;
@@ -33,7 +33,7 @@ void DropCollector::OpenWanted(Ways& ways) {
 }
 
 void DropCollector::AttachEbpf(Ways& ways) {
-  // By where the thread is: the path may stand for another one by now.
+  // By the thread's own namespace: the path may refer to another one by now.
   const auto id = IdentifyNetworkNamespace(kOwnNetworkNamespace);
   auto attached = id ? EbpfDrops::Attach(static_cast<std::uint32_t>(id->inode)) : Result<EbpfDrops>(id.error());
   ways.ebpf_wanted = !attached && Passes(attached.error());
@@ -65,7 +65,7 @@ void DropCollector::OpenKernelLog(Ways& ways) {
   Publish("kernel_log", {false, 0, opened.error().message, true});
 }
 
-// Those that are not bound yet; one that another process holds may become free.
+// Binds the groups that are not bound yet; one held by another process may become free.
 void DropCollector::BindNflogGroups(Ways& ways) {
   if (ways.unbound_groups.empty() || Clock::now() < ways.next_bind) return;
   ways.next_bind = Clock::now() + kRetry;
@@ -83,7 +83,7 @@ void DropCollector::BindNflogGroups(Ways& ways) {
   Publish("nflog", {failure.empty(), 0, failure});
 }
 
-// By the names of overflows.
+// Losses by the overflow's name.
 std::map<std::string, std::uint64_t> DropCollector::NamespaceLosses(const Ways& ways) {
   std::map<std::string, std::uint64_t> losses = ways.losses_before;
   if (ways.ebpf) {

@@ -5,7 +5,7 @@
 namespace conntally {
 namespace {
 
-// What an iptables rule asks for, without what it does.
+// An iptables rule's conditions, without its target.
 std::string_view WithoutTarget(std::string_view text) { return text.substr(0, text.find("-j ")); }
 
 bool AsksForTheSame(const Rule& log, const Rule& next) {

@@ -29,7 +29,7 @@ void TakeTotalsAs(const BackendFigures& figures, const BackendFigures& other, Ba
   snapshot.ruleset = other.snapshot.ruleset;
 }
 
-// What `reading` tells of the rules of `other`: of those that it does not have, nothing.
+// The counters in `reading` for the rules of `other`; none for rules that `reading` lacks.
 FirewallReading SnapshotAs(const RuleFigures& reading, const RuleFigures& other) {
   FirewallReading snapshot = SnapshotOf(reading);
   for (auto& [backend, read] : snapshot.backends) {

@@ -8,7 +8,7 @@
 namespace conntally {
 namespace {
 
-// How often a text names something, as a word of its own after `before`.
+// How often a text has `name` as a whole word after `before`.
 std::size_t Mentions(std::string_view text, std::string_view before, std::string_view name) {
   const std::string wanted = std::string(before).append(name);
   std::size_t count = 0;
@@ -19,7 +19,7 @@ std::size_t Mentions(std::string_view text, std::string_view before, std::string
   return count;
 }
 
-// Of nftables' sets those of one table are asked for, of ipsets all rules.
+// For nftables' sets searches one table, for ipsets all rules.
 std::size_t Mentions(const Ruleset& ruleset, const Rule& counting) {
   std::size_t count = 0;
   for (const Rule& rule : ruleset.rules) {
@@ -35,11 +35,11 @@ std::size_t Mentions(const Ruleset& ruleset, const Rule& counting) {
 }  // namespace
 
 std::size_t SetDrops::AddressHash::operator()(const IpAddress& address) const {
-  // Elements are the kernel's own, few can choose them, and the table is bounded: no secret is needed.
+  // No secret is needed: elements come from the kernel, few can choose them, and the table is bounded.
   return std::hash<std::string_view>()({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()});
 }
 
-// Logs are waited for by the number of readings, so one that tells nothing new is none.
+// The wait for logs counts readings, so an unchanged reading does not count.
 bool SetDrops::HasNews(const RuleFigures& figures) const {
   if (figures.ipsets != ipsets_ || figures.backends.size() != counting_.size()) return true;
   return std::any_of(figures.backends.begin(), figures.backends.end(), [&](const auto& backend) {
@@ -126,7 +126,7 @@ void SetDrops::TakeSet(const Key& key, const AddressSet& set, std::vector<SetCou
     ++elements_;
     const std::uint64_t packets = element.counter->packets;
     counters[element.addresses.first] = packets;
-    if (before == known_.end()) continue;  // who knows since when it counts
+    if (before == known_.end()) continue;  // unknown since when it counts
     const auto last = before->second.find(element.addresses.first);
     if (last == before->second.end() && !knows_all_) continue;  // it may have been left out
     const std::uint64_t counted =

@@ -57,7 +57,7 @@ void AddTable(List& list, const Snapshot& snapshot) {
 void AddConnections(List& list, const TotalFigures& totals) {
   auto connections = list.Gauge("conntally_connections", "Connections tracked, by protocol and state.");
   for (std::size_t i = 0; i < totals.connections.size(); ++i) {
-    if (!totals.connections_seen[i]) continue;  // but a series that was there stays, at 0
+    if (!totals.connections_seen[i]) continue;  // but an existing series stays, at 0
     const FlowStateIndex index(i);
     connections.Add(totals.connections[i], {{"protocol", ProtocolName(index.protocol())}, {"state", StateName(index)}});
   }
@@ -89,7 +89,7 @@ void AddConnections(List& list, const TotalFigures& totals) {
       .Add(histogram);
 }
 
-// One of each origin: the most used.
+// One limit of each origin: the most used.
 void AddLimits(List& list, const Snapshot& snapshot) {
   const auto each = [&](List::Family family, auto&& value_of) {
     for (const ExportedSource& source : snapshot.exported) {
@@ -169,7 +169,7 @@ void AddDrops(List& list, const Snapshot& snapshot) {
   }
 }
 
-// Of one name side by side.
+// Figures of one name are adjacent.
 void AddFigures(List& list, const std::vector<CollectorFigure>& figures) {
   for (std::size_t i = 0; i < figures.size();) {
     const CollectorFigure& first = figures[i];

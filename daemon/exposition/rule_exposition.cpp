@@ -6,7 +6,7 @@ namespace conntally {
 namespace {
 
 // The labels are those that the rule had when it was first seen: a reload gives it another handle, and no other series.
-// Among rules that say the same all but the first are told apart by `occurrence`.
+// Among rules with the same text, all but the first are distinguished by `occurrence`.
 Labels LabelsOf(const Rule& rule, const RuleTotal& total) {
   return {{"backend", NameOf(rule.backend)},
           {"family", NameOf(rule.family)},

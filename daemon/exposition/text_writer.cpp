@@ -7,7 +7,7 @@
 namespace conntally {
 namespace {
 
-// What prometheus-cpp's serializer writes, and what a double holds of any decimal number.
+// The digits that prometheus-cpp's serializer writes; a double holds nearly as many.
 constexpr int kDigits = 16;
 constexpr double kWholeMax = 1e15;  // whole numbers below are written by all their digits
 

@@ -34,7 +34,7 @@ void Renderer::Ask(std::unique_ptr<Question> question) {
 
 std::vector<std::unique_ptr<Question>> Renderer::TakeAnswered() {
   eventfd_t count = 0;
-  static_cast<void>(eventfd_read(answered_event_.get(), &count));  // none: nothing was answered
+  static_cast<void>(eventfd_read(answered_event_.get(), &count));  // fails if nothing was answered
   const std::lock_guard lock(mutex_);
   return std::exchange(answered_, {});
 }
@@ -70,7 +70,7 @@ void Renderer::Run(const std::stop_token& stop, LaneThread& lane) {
       // Cannot fail: the counter is far from its end.
       static_cast<void>(eventfd_write(answered_event_.get(), 1));
     }
-    // What a long list was made from is large, and of no use before the next one.
+    // The data for a long list is large, and not needed until the next one.
     if (give_back) malloc_trim(0);
     lock.lock();
   }
@@ -82,7 +82,8 @@ void Renderer::Answer(Question& question, Encoder& encoder, const std::stop_toke
   try {
     question.rendering = encoder.Encode(router_.Call(*question.handler, question.request), began, stopping);
   } catch (...) {
-    // What throws again leaves it unanswered, which is told as a want of room; lost it would be waited for for ever.
+    // If this throws again, the question stays unanswered, which counts as lack of room; if it were lost, its clients
+    // would wait for ever.
     static_cast<void>(Caught([&] {
       router_.NoteFailure(question.request.path);
       question.rendering = encoder.Encode(ErrorResponse(500, "internal error"), began, stopping);

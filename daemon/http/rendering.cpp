@@ -6,7 +6,7 @@ namespace conntally::http {
 namespace {
 
 constexpr std::size_t kGzipFromBytes = 1024;
-// Up to here an answer is kept as it is, too.
+// Up to this size the plain body is kept too.
 constexpr std::size_t kPlainBytesMax = 1024 * 1024;
 
 }  // namespace

@@ -14,7 +14,7 @@ bool Meet(const std::vector<NumberRange>& some, const std::vector<NumberRange>& 
   });
 }
 
-// Those that the conditions are for; none: any.
+// The destination ports in the conditions; empty: any.
 std::vector<NumberRange> AskedPorts(const std::vector<RuleCondition>& conditions) {
   for (const RuleCondition& condition : conditions) {
     if (condition.kind == Kind::kDestinationPort && !condition.negated) return condition.numbers;
@@ -29,7 +29,7 @@ DestinationChanges::DestinationChanges(const RuleFigures& figures) {
     if (!of_backend.snapshot.ruleset) continue;
     const Ruleset& ruleset = *of_backend.snapshot.ruleset;
     for (const RuleChain& chain : ruleset.chains) {
-      if (chain.base && (chain.hook == "postrouting" || chain.hook == "input")) continue;  // sources alone
+      if (chain.base && (chain.hook == "postrouting" || chain.hook == "input")) continue;  // only source NAT
       for (std::size_t i = chain.first_rule; i < chain.first_rule + chain.rule_count; ++i) Add(ruleset.rules[i]);
     }
   }

@@ -1,7 +1,7 @@
 #include "daemon/limits/limits_in_rules.h"
 
 #include <netinet/in.h>
-// After it: it clashes with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter.h>
 
 #include <algorithm>
@@ -17,12 +17,12 @@ namespace {
 using Kind = RuleCondition::Kind;
 using Conditions = CoveredConnections::Conditions;
 
-constexpr std::size_t kExceptionsMax = 16;  // of one limit
+constexpr std::size_t kExceptionsMax = 16;  // per limit
 constexpr std::uint32_t kSyn = 2;
 
-// What a condition says of a connection.
+// What a condition means for a connection.
 enum class Meaning {
-  kTuple,       // what its tuple decides
+  kTuple,       // its tuple decides the condition
   kAlways,      // its first packet satisfies it
   kNotAtFirst,  // its first packet does not
   kUndecidable,
@@ -31,7 +31,7 @@ enum class Meaning {
 struct Decided {
   Meaning meaning = Meaning::kUndecidable;
   ConnectionCondition condition = {};  // with kTuple
-  bool exact = true;                   // false: it holds for more connections than are seen so
+  bool exact = true;                   // false: it may also match other connections
 };
 
 AddressRanges Loopback() {
@@ -48,7 +48,7 @@ class LimitReader {
         changes_(changes),
         forwards_(forwards) {}
 
-  // nullopt: it limits no source's connections.
+  // nullopt: it does not limit a source's connections.
   std::optional<LimitInRule> Read(const Rule& rule, const RuleLimit& limit) {
     const bool counts = limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount;
     if (!counts || limit.per != RuleLimit::Per::kSource || limit.connections == 0 || !Enforces(rule, limit))
@@ -81,7 +81,7 @@ class LimitReader {
       case Verdict::kReject: return limit.matches_above;
       case Verdict::kAccept:
       case Verdict::kReturn: return !limit.matches_above;
-      case Verdict::kContinue: return limit.matches_above && fills_another_set;  // a list of whom to block
+      case Verdict::kContinue: return limit.matches_above && fills_another_set;  // a list of sources to block
       case Verdict::kLog: return false;
       default: return true;
     }
@@ -98,7 +98,7 @@ class LimitReader {
     return std::nullopt;
   }
 
-  // What leads packets to the rule at `index` of the chain. False when nothing does.
+  // Adds the conditions under which packets reach the rule at `index` of the chain. False if none do.
   bool Follow(const RuleChain& chain, std::size_t index) {
     Except(chain, index);
     const ChainGraph::Way way = paths_.OnlyWayTo(chain);
@@ -113,7 +113,7 @@ class LimitReader {
       outermost = entrance->chain;
       Except(*outermost, entrance->rule);
     }
-    // On a router, connections to itself and through it take different hooks.
+    // On a router, connections to it and through it pass different hooks.
     const bool of_some = forwards_ && outermost->base && (outermost->hook == "input" || outermost->hook == "forward");
     if (of_some || way.from == ChainGraph::Way::From::kSeveralChains) found_.approximate = true;
     return way.from != ChainGraph::Way::From::kNowhere;
@@ -125,12 +125,12 @@ class LimitReader {
       if (decided.meaning == Meaning::kTuple) found_.covered.all.push_back(decided.condition);
       if (decided.meaning == Meaning::kUndecidable || !decided.exact) found_.in_doubt = true;
       if (decided.meaning != Meaning::kNotAtFirst) continue;
-      // Never its family; or only packets of connections that are open already, which it counts all the same.
+      // Never of its family; or only packets of open connections, which it counts too.
       (condition.kind == Kind::kFamily ? never_ : found_.in_doubt) = true;
     }
   }
 
-  // The rules before it, whose packets never come to it.
+  // Excludes the packets of earlier rules, which never reach it.
   void Except(const RuleChain& chain, std::size_t before) {
     for (std::size_t i = chain.first_rule; i < before; ++i) {
       const Rule& rule = ruleset_.rules[i];
@@ -153,13 +153,13 @@ class LimitReader {
   }
 
   void ExceptAll(const Rule& rule, const std::vector<RuleCondition>& conditions, bool whole) {
-    // Of jumps it is not known here which packets come back.
+    // For jumps, it is unknown here which packets return.
     if (rule.verdict == Verdict::kJump || rule.verdict == Verdict::kQueue || rule.verdict == Verdict::kNat)
       whole = false;
     Conditions exception;
     for (const RuleCondition& condition : conditions) {
       const Decided decided = Decide(rule, condition, Wants::kAtLeast);
-      if (decided.meaning == Meaning::kNotAtFirst) return;  // the first packet comes to the limit, and counts
+      if (decided.meaning == Meaning::kNotAtFirst) return;  // the first packet reaches the limit, and counts
       if (decided.meaning != Meaning::kTuple) {
         whole = whole && condition.kind == Kind::kFamily;
         continue;
@@ -168,7 +168,7 @@ class LimitReader {
       exception.push_back(decided.condition);
     }
     if (whole && found_.covered.none.size() < kExceptionsMax) {
-      never_ = never_ || exception.empty();  // nothing comes past it
+      never_ = never_ || exception.empty();  // no packet passes it
       found_.covered.none.push_back(std::move(exception));
     } else {
       found_.in_doubt = true;
@@ -188,8 +188,8 @@ class LimitReader {
     });
   }
 
-  // Behind destination NAT a tuple may tell of more connections than the condition holds for, or of fewer: which of
-  // both will do.
+  // After destination NAT the tuple may match more connections than the condition, or fewer: which of the two is
+  // acceptable.
   enum class Wants : std::uint8_t { kAtMost, kAtLeast };
 
   Decided DestinationPorts(const RuleCondition& condition, Wants wants) const {
@@ -214,13 +214,13 @@ class LimitReader {
       case Kind::kSourcePort: return numbers(Of::kSourcePort);
       case Kind::kDestinationPort: return DestinationPorts(condition, wants);
       case Kind::kInInterface:
-        // What comes from this very host is its own addresses'; of others nobody knows where they come from.
+        // Connections of this host itself have its own addresses; for others the interface is unknown.
         if (condition.interfaces == std::vector<std::string>{"lo"})
           return {Meaning::kTuple, {Of::kSource, condition.negated, Loopback(), {}}};
         break;
       default: break;
     }
-    // Of anything else a connection shows no more than how its first packet begins it.
+    // Any other condition is decided by a connection's first packet.
     Packet first;
     first.family = found_.covered.family;
     first.tcp_flags = kSyn;

@@ -5,7 +5,7 @@
 namespace conntally {
 namespace {
 
-// The most specific of the configured ones; 0: none.
+// The most specific configured limit; 0: none.
 std::uint64_t Configured(const Prefix& source, const std::vector<Config::Limit>& configured) {
   const Config::Limit* best = nullptr;
   for (const Config::Limit& limit : configured) {
@@ -28,10 +28,10 @@ void SourceLimits::Follow(const std::shared_ptr<const RuleFigures>& rules, bool 
   forwards_ = forwards;
   auto found = std::make_shared<LimitsInRules>(FindLimits(*rules, forwards));
   if (const auto counts = census.last())
-    (void)CountedBy(*counts);  // what is replaced now is shown until the new is counted
+    (void)CountedBy(*counts);  // keeps the replaced limits visible until the new ones are counted
   const std::lock_guard lock(mutex_);
   turned_away_.EndRound(found->turned_away);
-  // What is counted already goes on being counted.
+  // Limits that are already counted stay.
   const bool as_before = asked_ != nullptr && *asked_->covered == *found->covered;
   if (as_before) {
     const bool counted = counted_ == asked_;
@@ -49,7 +49,7 @@ std::shared_ptr<const LimitsInRules> SourceLimits::CountedBy(const Census& censu
   if (asked_ != nullptr && asked_->covered == census.of) {
     counted_ = asked_;
   } else if (asked_ != nullptr && asked_->covered->empty()) {
-    counted_ = asked_;  // there is nothing to count any more
+    counted_ = asked_;  // there is nothing left to count
   }
   return counted_ != nullptr && (counted_->covered == census.of || counted_->covered->empty()) ? counted_ : nullptr;
 }

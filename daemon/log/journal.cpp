@@ -1,4 +1,4 @@
-// The fields say enough without our source's file and line.
+// The fields suffice without our source file and line.
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include "daemon/log/journal.h"
 

@@ -20,20 +20,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kForever{-1};  // as poll has it
+constexpr std::chrono::milliseconds kForever{-1};  // poll's notation
 
 bool WaitWritable(int descriptor, std::chrono::milliseconds at_most) {
   pollfd ready{descriptor, POLLOUT, 0};
   return poll(&ready, 1, static_cast<int>(at_most.count())) > 0;
 }
 
-// However long it takes. What could not be written.
+// Waits without a limit. Returns what could not be written.
 std::string_view WriteAll(int descriptor, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(descriptor, text.data(), text.size());
     if (written >= 0) {
       text.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) {  // somebody who shares it made it so
+    } else if (errno == EAGAIN) {  // a process that shares it made it non-blocking
       WaitWritable(descriptor, kForever);
     } else if (errno != EINTR) {
       break;
@@ -42,7 +42,7 @@ std::string_view WriteAll(int descriptor, std::string_view text) {
   return text;
 }
 
-// A pipe that poll calls writable takes PIPE_BUF bytes without waiting.
+// A pipe that poll reports as writable takes PIPE_BUF bytes without waiting.
 bool WriteUntil(int descriptor, std::string_view text, Clock::time_point until) {
   while (!text.empty()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
@@ -63,14 +63,14 @@ struct LineWriter::Queue {
   Queue(int to, Send instead) : descriptor(to), send(std::move(instead)) {}
 
   const int descriptor;
-  const Send send;                     // instead of the descriptor, when there is one
-  bool torn = false;                   // the last line; the thread's own
-  std::atomic<std::uint64_t> lost{0};  // relaxed: a figure by itself
+  const Send send;                     // instead of the descriptor, if set
+  bool torn = false;                   // the last line was torn; only the thread uses it
+  std::atomic<std::uint64_t> lost{0};  // relaxed: independent
 
-  std::mutex mutex;  // of what follows; nothing is written under it
+  std::mutex mutex;  // guards the members below; not held while writing
   std::condition_variable changed;
   std::deque<std::string> waiting;
-  std::size_t bytes = 0;  // of those that wait, and of the one that is being written
+  std::size_t bytes = 0;  // of the waiting lines, and of the one being written
   bool started = false;
   bool ended = false;
 
@@ -79,7 +79,7 @@ struct LineWriter::Queue {
     return false;
   }
 
-  // However long it takes. False when not all of it was.
+  // Waits without a limit. False if not everything was written.
   bool WriteOne(const std::string& lines) {
     if (send) return send(lines);
     if (torn) torn = !WriteAll(descriptor, "\n").empty();

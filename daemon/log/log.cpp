@@ -22,10 +22,10 @@
 namespace conntally {
 namespace {
 
-constexpr unsigned kRepetitionsWritten = 20;  // of a line, in RepeatLimit::kPause
+constexpr unsigned kRepetitionsWritten = 20;  // of one line, per RepeatLimit::kPause
 constexpr std::chrono::milliseconds kDrainMax{500};
 
-// Of the line that this thread logs at the moment: spdlog calls the sink on the same thread, and knows of no fields.
+// The fields of the line that this thread is logging: spdlog has no fields, and calls the sink on the same thread.
 thread_local const LogFields* fields_of_this_line = nullptr;
 
 class LogSink : public spdlog::sinks::base_sink<std::mutex> {
@@ -48,7 +48,7 @@ class LogSink : public spdlog::sinks::base_sink<std::mutex> {
 
   void flush_() override {}
 
-  // Where they are missed. False when there is no room for that, either.
+  // Reports losses at their place in the log. False if there is no room for that either.
   bool TellLosses(std::uint64_t lost, std::chrono::system_clock::time_point time) {
     const std::string text = fmt::format("{} lines of this log could not be written so far", lost);
     if (!writer_.Push(Written({time, spdlog::level::warn, text}))) return false;
@@ -88,8 +88,8 @@ spdlog::level::level_enum LevelOf(Config::LogLevel level) {
 }  // namespace
 
 void ConfigureLog(const Config::Log& log) {
-  // spdlog's default logger may not be replaced while other threads log, so after the first time it stays, and
-  // what may change in it is atomic.
+  // spdlog's default logger must not be replaced while other threads log. So it stays after the first time, and its
+  // changeable settings are atomic.
   if (const auto sink = RunningSink()) {
     sink->set_format(log.format);
     spdlog::default_logger()->set_level(LevelOf(log.level));
@@ -98,7 +98,7 @@ void ConfigureLog(const Config::Log& log) {
   const auto sink = std::make_shared<LogSink>(log.format);
   auto logger = std::make_shared<spdlog::logger>("conntally", sink);
   logger->set_level(LevelOf(log.level));
-  // spdlog's own way to tell of a line that could not be made is to write to standard error, and wait.
+  // By default, spdlog reports an unformattable line on standard error, and may block.
   logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(std::move(logger));
   sink->writer().Start();

@@ -26,7 +26,7 @@ std::string_view LevelName(const LogEntry& entry) {
   return {name.data(), name.size()};
 }
 
-// Of syslog(3).
+// The priority for syslog(3).
 int PriorityOf(spdlog::level::level_enum level) {
   switch (level) {
     case spdlog::level::critical: return LOG_CRIT;

@@ -1,4 +1,4 @@
-// Observer::GatherEvidence: all sources are looked at, each second, and few are kept.
+// Observer::GatherEvidence: looks at all sources once a second, and keeps few.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -10,7 +10,7 @@
 namespace conntally {
 namespace {
 
-// Below this rate a source is not being dropped any more.
+// Below this rate a source counts as no longer dropped.
 constexpr double kDropRateMin = 0.02;
 constexpr std::size_t kAttemptLeaders = 5;
 
@@ -26,9 +26,9 @@ double ShownBy(const SourceFigures& figures) {
 }
 
 using FiguresRanking = Ranking<SourceFigures>;
-using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of those with dropped packets, once they are found
+using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of sources with dropped packets, once found
 
-// Goes through all sources once.
+// One pass over all sources.
 class SourceSweep {
  public:
   SourceSweep(const std::vector<Prefix>& exclude, const std::set<IpAddress>& own, std::size_t lookups_max,
@@ -210,7 +210,7 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
       evidence.failing_sources.push_back(
           {NameOf(candidate.source), candidate, sweep.Candidate(candidate.source), IsOwn(candidate.source)});
   }
-  // Without the view: what is looked up may need one.
+  // Without the view: the look-ups may need one.
   std::vector<SourceFigures> to_look_up;
   std::map<IpAddress, SourceFigures> leaders = sweep.Leaders(to_look_up);
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
@@ -232,7 +232,7 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   }
 }
 
-// Those with the highest rates, however little they have shown: a judge sees who of them has shown more.
+// The sources with the highest rates, proven or not: the judge considers that.
 void Observer::GatherDropped(AlertEvidence& evidence) {
   const auto settings = config();
   const std::vector<Prefix>& exclude = settings->sources.exclude;

@@ -91,7 +91,7 @@ void Observer::Tick() {
   Remember(view, table, now);
 }
 
-// What charts and rates are made of.
+// Stores the samples for charts and rates.
 void Observer::Remember(const Tally::View& view, const std::optional<TableStatistics>& table, Clock::time_point now) {
   const TotalFigures& totals = view.totals();
   const auto sum = [](const auto& counters) {

@@ -1,4 +1,4 @@
-// What the observer says of one moment.
+// Observer::TakeSnapshot: the snapshot of one moment.
 #include <algorithm>
 
 #include "daemon/observation/observer.h"
@@ -64,7 +64,7 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   snapshot.totals = view.totals();
   snapshot.other_connections = snapshot.totals.ConnectionsSum();
   snapshot.destinations = exported_destinations_.Divide(snapshot.other_connections);
-  // One source may hold all that have no row.
+  // One source may hold all connections without a row.
   snapshot.unexported_source_connections_max = snapshot.totals.unattributed_connections;
   view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
     if (figures.connections > 0) {

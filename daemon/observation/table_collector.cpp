@@ -8,7 +8,7 @@ Result<TableStatistics> TableCollector::ReadNamespace() {
   if (!network_namespace_path_.empty()) {
     const auto found = IdentifyNetworkNamespace(network_namespace_path_);
     if (!found) {
-      // Another one may get the number of one that is gone.
+      // Another namespace may get the inode of a deleted one.
       if (found.error().code == ENOENT) namespace_ = {};
       return found.error();
     }
@@ -28,7 +28,7 @@ Result<TableStatistics> TableCollector::ReadNamespace() {
   for (std::size_t i = 0; i < kTableCounters; ++i) {
     std::uint64_t& told = statistics->counters[i];
     told += counters_before_[i];
-    if (told < counters_[i]) {  // a new reader knows nothing of what had gone round
+    if (told < counters_[i]) {  // a new reader does not know earlier wraps
       counters_before_[i] += counters_[i] - told;
       told = counters_[i];
     }
@@ -47,7 +47,7 @@ std::optional<TableStatistics> TableCollector::Read() {
     status_.failure.clear();
     return *statistics;
   }
-  reader_.reset();  // its socket may hold the rest of an answer
+  reader_.reset();  // its socket may have the rest of an answer
   status_.failure = "no table statistics: " + statistics.error().message;
   if (statistics.error().code == EPERM) status_.failure += "; needs CAP_NET_ADMIN";
   return std::nullopt;

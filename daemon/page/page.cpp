@@ -34,7 +34,7 @@ std::string Escaped(std::string_view text) {
   return escaped;
 }
 
-// As CSP writes the hash of an inline element.
+// The hash of an inline element in CSP's form.
 std::string HashSource(std::string_view content) {
   std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
   crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(content.data()), content.size());
@@ -78,12 +78,12 @@ std::string LossesLine(const Snapshot& snapshot) {
 
 std::string StateLine(const Snapshot& snapshot) {
   CollectorStatuses others = snapshot.collectors;
-  others.erase("conntrack");  // the verdict tells of it
+  others.erase("conntrack");  // the verdict covers it
   const std::string failures = FailingCollectors(others);
   return TrustVerdict(snapshot.trust, snapshot.collectors) + (failures.empty() ? "" : " " + failures + ".");
 }
 
-// The first sources by connections, as the script's table has them.
+// The first sources by connections, like the script's table.
 std::string SourceRows(const Snapshot& snapshot) {
   std::vector<const ExportedSource*> sources;
   for (const ExportedSource& source : snapshot.exported) sources.push_back(&source);

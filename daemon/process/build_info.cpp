@@ -2,7 +2,7 @@
 
 namespace conntally {
 
-// The macros are this file's own, from daemon/CMakeLists.txt.
+// daemon/process/CMakeLists.txt defines the macros for this file.
 BuildInfo GetBuildInfo() { return {CONNTALLY_VERSION, CONNTALLY_REVISION, CONNTALLY_COMPILER}; }
 
 std::string VersionText() {

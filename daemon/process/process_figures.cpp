@@ -37,7 +37,7 @@ ProcessFigures ReadProcessFigures() {
   std::ifstream file("/proc/self/stat");
   std::string stat;
   std::getline(file, stat);
-  // proc(5): the command's name stands in parentheses and may hold anything; from field 3 on all is plain.
+  // proc(5): the command's name is in parentheses and may contain anything; the fields from 3 on are plain.
   std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 2, stat.size())));
   std::string skipped;
   std::uint64_t user_ticks = 0, system_ticks = 0, start_ticks = 0, resident_pages = 0;

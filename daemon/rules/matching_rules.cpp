@@ -12,7 +12,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// How far a source is covered, by a rule or by the ways to a chain.
+// How far a rule, or the paths to a chain, cover a source.
 struct Cover {
   Match holds = Match::kYes;
   bool any_source = true;
@@ -31,7 +31,7 @@ class CoverOfSource {
     packet_.source = source;
   }
 
-  // nullopt: it drops nothing of the source's.
+  // nullopt: it drops no packet of the source.
   std::optional<Cover> Dropped(const Rule& rule) {
     Cover cover = Of(rule, rule.conditions);
     if (!rule.map.empty()) {
@@ -71,7 +71,7 @@ class CoverOfSource {
     return {Either(a.holds, b.holds), a.any_source || b.any_source, a.other_conditions && b.other_conditions};
   }
 
-  // By the best of a verdict map's elements that drop.
+  // The best cover of a verdict map's elements that drop.
   Cover Mapped(const Rule& rule) const {
     Cover best = kNothing;
     for (const MappedVerdict& mapped : rule.map) {
@@ -84,7 +84,7 @@ class CoverOfSource {
     return best;
   }
 
-  // By the best of the ways there are.
+  // The best cover of all paths.
   Cover WayTo(const RuleChain& chain) {
     const auto extend = [&](const ChainGraph::Entrance& entrance, const Cover& before) {
       const Rule& rule = ruleset_.rules[entrance.rule];
@@ -146,7 +146,7 @@ std::string MatchingRulesJson(const std::vector<MatchingRule>& rules) {
                     {"certain", matching.certain},
                     {"other_conditions", matching.other_conditions}});
   }
-  // Texts are whatever somebody gave the kernel.
+  // Texts may hold any bytes.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds kRetryNamespace = 1s;
-constexpr auto kFollow = 100ms;  // often enough for the kernel's notifications to find room
+constexpr auto kFollow = 100ms;  // often enough that the kernel's notifications fit into the buffer
 
 RuleBackend BackendOf(Config::RuleBackend backend) {
   switch (backend) {
@@ -66,13 +66,13 @@ void RuleCollector::Describe(CollectorReport& report) const {
 }
 
 void RuleCollector::Run(const std::stop_token& stop) {
-  LetReadersGo();  // after something threw, half an answer may be left in their sockets
+  LetReadersGo();  // after an exception, their sockets may have half an answer
   counters_.ReadAnew();
   while (!stop.stop_requested()) {
     const Config::Rules config = shared_.Lock()->config;
     const auto began = std::chrono::steady_clock::now();
     const bool there = EnterNamespace();
-    if (there && !readers_->known) Poll(config, false, stop);  // rules first, however large the sets
+    if (there && !readers_->known) Poll(config, false, stop);  // first without sets, which may be large
     if (there) Poll(config, pace_.Due(began), stop);
     const auto pause =
         there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace);
@@ -116,7 +116,7 @@ void RuleCollector::WaitAndFollow(const Config::Rules& config, std::chrono::stea
 
 std::vector<IpAddress> RuleCollector::own_addresses() const { return shared_.Lock()->own_addresses; }
 
-// Those of before stay where they cannot be read.
+// Keeps the old addresses if they cannot be read.
 void RuleCollector::ReadOwnAddresses() {
   const auto read = ReadLocalAddresses();
   if (!read) return;
@@ -127,7 +127,7 @@ void RuleCollector::ReadOwnAddresses() {
 
 void RuleCollector::Poll(const Config::Rules& config, bool elements, const std::stop_token& stop) {
   FirewallReading snapshot;
-  std::chrono::nanoseconds cpu{};  // for what stands in sets
+  std::chrono::nanoseconds cpu{};  // for set elements
   for (const Config::RuleBackend wanted : config.backends) {
     const RuleBackend backend = BackendOf(wanted);
     switch (backend) {
@@ -171,7 +171,7 @@ void RuleCollector::ReadSysctls() {
                                     std::memory_order_relaxed);
 }
 
-// ipsets tell of no change: they are read whenever it is time.
+// There are no notifications for ipsets: they are read whenever due.
 void RuleCollector::AddIpsets(FirewallReading& snapshot, bool anew) {
   bool used = false;
   for (const auto& [backend, read] : snapshot.backends) used = used || read.ruleset->uses_ipsets;
@@ -189,8 +189,7 @@ void RuleCollector::AddIpsets(FirewallReading& snapshot, bool anew) {
   ipsets_failure_ = failure;
 }
 
-// What is read and what is not, in one line, when that has changed. One that fails is told of with the other
-// collectors.
+// Logs in one line which backends are read, when that changes. A failing one is reported like other collectors.
 void RuleCollector::Report(const FirewallReading& snapshot) {
   bool changed = false;
   std::string line;

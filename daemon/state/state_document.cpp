@@ -79,9 +79,9 @@ Result<State> ParseState(std::string_view text, const StateOrigin& origin, State
   const bool same_path = TextOf(json, "namespace") == origin.namespace_path;
   const bool same_namespace = NumberOf(json, "namespace_device") == origin.namespace_device &&
                               NumberOf(json, "namespace_inode") == origin.namespace_inode;
-  // Numbers of namespaces mean nothing after a boot.
+  // Inodes of namespaces mean nothing after a boot.
   if (same_boot ? !same_namespace : !same_path) return Error{"it is of another network namespace"};
-  // A clock that was set back, or has not been set since the boot, makes it of this moment.
+  // If the clock was set back, or not set since boot, the state counts as new.
   const auto saved = std::min<std::uint64_t>(NumberOf(json, "saved"), static_cast<std::uint64_t>(1) << 40U);
   const auto age = now - StateTime(std::chrono::seconds(saved));
   if (age > kStateAgeMax) return Error{"it is " + std::to_string(age / std::chrono::hours(24)) + " days old"};

@@ -45,11 +45,11 @@ Status StateFile::Write(std::string_view text) const {
   const std::string beside = path() + ".new";
   if (mkdir(directory_.c_str(), kDirectoryMode) != 0 && errno != EEXIST)
     return Error::FromErrno("cannot make the directory " + directory_, errno);
-  unlink(beside.c_str());  // what a daemon left that was killed
+  unlink(beside.c_str());  // left by a killed daemon
   const FileDescriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
   if (!file) return Error::FromErrno("cannot create " + beside, errno);
   if (Status written = WriteAll(file.get(), text); !written) {
-    unlink(beside.c_str());  // a full disk gets its room back
+    unlink(beside.c_str());  // frees room on a full disk
     return Error{written.error().message + " " + beside, written.error().code};
   }
   if (rename(beside.c_str(), path().c_str()) != 0) {

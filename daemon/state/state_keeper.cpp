@@ -32,9 +32,9 @@ struct StateKeeper::Writer {
 
   const StateFile file;
   const std::string namespace_path;
-  bool failing = false;  // the thread's own
+  bool failing = false;  // only the thread uses it
 
-  std::mutex mutex;  // of what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::optional<State> next;
   bool writing = false;

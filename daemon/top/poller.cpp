@@ -10,12 +10,12 @@
 namespace conntally::top {
 namespace {
 
-// Of those listed, whose most used port is asked for: what the daemon looks at for one question.
+// How many listed sources' most used ports are requested: the daemon's bound for one request.
 constexpr std::size_t kPortsMax = 60;
 constexpr int kNotFound = 404;
 constexpr std::chrono::seconds kRoundPatience{10};
 
-// Without characters that a URL gives a meaning; names of sources and prefixes have none.
+// Removes characters with a meaning in URLs; names of sources and prefixes have none.
 std::string InUrl(const std::string& name) {
   std::string plain;
   std::ranges::copy_if(name, std::back_inserter(plain), [](char c) {
@@ -28,7 +28,7 @@ class Round {
  public:
   Round(const DaemonPeer& peer, const std::stop_token& stop, Model& model) : peer_(peer), stop_(stop), model_(model) {}
 
-  // Once something has failed, or the round has taken its time, no more is asked: five seconds each would add up.
+  // After a failure, or a long round, it asks no more: timeouts of five seconds would add up.
   void Get(const std::string& path, Taken (*take)(const std::string&, Model&), bool may_be_missing = false) {
     if (!trouble_.empty()) return;
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
@@ -131,7 +131,7 @@ std::optional<Model> Poller::TakeModel() {
 }
 
 void Poller::Run(const std::stop_token& stop) {
-  // What is not known after the first answer of details is asked for again soon.
+  // Details missing in the first answer are requested again soon.
   constexpr std::chrono::milliseconds kSoon{400};
   Model model;
   while (!stop.stop_requested()) {

@@ -27,7 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// For the age that the title tells while nobody answers.
+// For the age that the title shows while the daemon does not answer.
 constexpr auto kRedrawEvery = 1000ms;
 
 std::size_t FromEnvironment(const char* name, std::size_t otherwise) {
@@ -46,11 +46,11 @@ FileDescriptor CatchSignals() {
   for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGWINCH}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGTSTP, SIG_IGN);  // ncurses would draw in its handler, whatever runs then
+  signal(SIGTSTP, SIG_IGN);  // ncurses would draw in its signal handler
   return FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-// One frame, for a pipe or a look: asked until the ports are known, or two seconds are over.
+// One frame: asks until the ports are known, at most two seconds.
 int ShowOnce(const DaemonPeer& peer, std::ostream& output, std::ostream& errors) {
   const Size size =
       TerminalSize(STDOUT_FILENO).value_or(Size{FromEnvironment("COLUMNS", 100), FromEnvironment("LINES", 40)});
@@ -113,7 +113,7 @@ class Live {
     return terminal_.Draw(Render(shown_, view_, size_, moment_), size_);
   }
 
-  // False when one of them says stop.
+  // False after a signal to stop.
   bool TakeSignals() {
     signalfd_siginfo taken{};
     while (read(signals_.get(), &taken, sizeof taken) == sizeof taken) {
@@ -123,7 +123,7 @@ class Live {
     return true;
   }
 
-  // A frozen screen still takes what a source that is opened on it has to tell.
+  // A frozen screen still updates an opened source.
   void TakeModel() {
     auto model = poller_.TakeModel();
     if (!model) return;
@@ -162,7 +162,7 @@ int ShowTop(const TopCommand& command, std::ostream& output, std::ostream& error
   if (!peer) return 1;
   if (command.once) return top::ShowOnce(*peer, output, errors);
   const FileDescriptor signals = top::CatchSignals();
-  top::ShowsUnicode();  // ncurses draws for the locale that it finds
+  top::ShowsUnicode();  // ncurses uses the process's locale
   auto terminal = top::Terminal::Open();
   if (!terminal) {
     errors << "conntally: " << terminal.error().message << '\n';

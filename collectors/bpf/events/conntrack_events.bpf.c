@@ -1,10 +1,10 @@
-/* Hands each conntrack event of one network namespace to the daemon, at the point where netlink's message would be made
- * of it: the same events, before the message, the copy and the queue.
+/* Delivers each conntrack event of one network namespace to the daemon, at the point where the kernel would build
+ * netlink's message: the same events, without the message, the copy and the queue.
  *
- * The kernel's structures are declared here as far as they are read; libbpf finds the fields' true places in the
- * running kernel's BTF when it loads the program (CO-RE). Two ways to be called, of which one is loaded: fentry, whose
- * argument the verifier knows the type of, so that fields are plain loads; and kprobe.multi, for a loader that may not
- * look up the types of modules, which copies what it reads.
+ * Declares the kernel's structures only as far as they are read; libbpf relocates the fields by the running kernel's
+ * BTF when it loads the program (CO-RE). There are two entry points, of which one is loaded: fentry, where the verifier
+ * knows the argument's type, so fields are plain loads; and kprobe.multi, for a loader that may not look up modules'
+ * types, where every field is copied.
  *
  * Sources: net/netfilter/nf_conntrack_netlink.c (ctnetlink_conntrack_event), nf_conntrack_ecache.c,
  * include/net/netfilter/nf_conntrack{,_tuple,_extend,_ecache,_timestamp,_zones}.h.
@@ -13,7 +13,7 @@
 #include <linux/ptrace.h>
 #include <linux/types.h>
 
-/* After them: these want their types. */
+/* After the headers whose types these need. */
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -21,7 +21,7 @@
 #include "collectors/bpf/events/kernel_namespace.h"
 #include "collectors/bpf/events/ring_producer.h"
 
-char LICENSE[] SEC("license") = "GPL"; /* which bpf_probe_read_kernel asks for */
+char LICENSE[] SEC("license") = "GPL"; /* required by bpf_probe_read_kernel */
 
 union nf_inet_addr {
   __u32 all[4];
@@ -72,13 +72,13 @@ struct nf_conn {
   struct nf_ct_ext* ext;
   union nf_conntrack_proto proto;
 } KERNEL_TYPE;
-/* These two are described in modules alone, so only the program whose loader may look there reads them. */
+/* Only modules describe these two, so only the program whose loader may look there reads them. */
 enum nf_ct_ext_id { NF_CT_EXT_TSTAMP = 1 /* any; replaced at load */ };
 struct nf_conn_tstamp {
   __u64 start;
   __u64 stop;
 } KERNEL_TYPE;
-/* Not relocated: it is described only where nf_conntrack is, in a module's BTF. */
+/* Not relocated: only nf_conntrack's own BTF, often a module's, describes it. */
 struct nf_ct_event {
   struct nf_conn* ct; /* its first member in every kernel */
 };
@@ -103,7 +103,7 @@ struct {
   __type(value, struct conntrack_event_record);
 } records SEC(".maps");
 
-/* `typed` is known when this is compiled, so one of the two goes. */
+/* `typed` is a compile-time constant, so only one branch stays. */
 #define READ(typed, pointer, ...)                                     \
   ({                                                                  \
     __typeof__((pointer)->__VA_ARGS__) _value;                        \
@@ -120,15 +120,15 @@ static __always_inline int wanted(struct nf_conn* ct, const int typed) {
   return inode == RING_LOAD(counters.namespace_inode);
 }
 
-/* A listener that asked for it (NETLINK_BROADCAST_SEND_ERROR) is told a DESTROY again that it could not take. By then
- * the tuple may be another connection's. The first time the connection is still in the table; what was taken out has
- * LIST_POISON2 there, which is no pointer: those end in three zero bits. (The original direction's place serves a list
- * of those that wait to be told again.) */
+/* A listener with NETLINK_BROADCAST_SEND_ERROR gets a DESTROY again that it could not take. By then another connection
+ * may have the tuple. The first time, the connection is still in the table; a removed one has LIST_POISON2 there, which
+ * is not a pointer: pointers end in three zero bits. (The original direction's node is used for the list of events to
+ * be sent again.) */
 static __always_inline int told_before(struct nf_conn* ct, const int typed) {
   return ((unsigned long)READ(typed, ct, tuplehash[1].hnnode.pprev) & 7) != 0;
 }
 
-/* How long it lasted, where nf_conntrack_timestamp is on. An extension's place is variable, so it is copied. */
+/* The connection's duration, with nf_conntrack_timestamp. An extension's offset is variable, so it is copied. */
 static __always_inline void note_duration(struct conntrack_event_record* record, struct nf_conn* ct) {
   if (!bpf_core_enum_value_exists(enum nf_ct_ext_id, NF_CT_EXT_TSTAMP)) return;
   struct nf_ct_ext* ext = ct->ext;
@@ -149,7 +149,7 @@ static __always_inline void note_duration(struct conntrack_event_record* record,
 
 static __always_inline void fill(struct conntrack_event_record* record, struct nf_conn* ct, __u32 kind,
                                  const int typed) {
-  /* The kernel zeroes a tuple before it fills it, so what IPv4 leaves of an address is 0. */
+  /* The kernel zeroes a tuple before it fills it, so the unused bytes of an IPv4 address are 0. */
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     record->source[i] = READ(typed, ct, tuplehash[0].tuple.src.u3.all[i]);
@@ -184,7 +184,7 @@ static __always_inline int hand_over(struct nf_conn* ct, unsigned int events, co
   if (ticket_and_1 == RING_FULL) return 0;
   const __u32 at = (__u32)(ticket_and_1 - 1) & RING_LOAD(counters.mask);
   struct conntrack_event_record* record = bpf_map_lookup_elem(&records, &at);
-  if (!record) return 0; /* never: the mask is of the array's length */
+  if (!record) return 0; /* never: the mask keeps the index within the array */
   fill(record, ct, kind, typed);
   record->lasted_known = 0;
   if (ends && typed) note_duration(record, ct);

@@ -1,29 +1,29 @@
-/* The ring through which the program in the kernel hands conntrack events to the daemon: C, for both compilers. The
- * program's side is ring_producer.h, the daemon's collectors/bpf/ring_consumer.h.
+/* The ring by which the BPF program delivers conntrack events to the daemon: C, for both compilers. The program's side
+ * is ring_producer.h, the daemon's collectors/bpf/ring_consumer.h.
  *
- * One array of records, of a power of two, and one page of counters, both mapped by the daemon. Many producers, one on
- * each CPU at a time; one consumer; nobody waits for anybody, and no producer wakes the consumer.
+ * One array of records, of a power of two, and one page of counters, both mapped by the daemon. Many producers, at most
+ * one per CPU at a time; one consumer. No side waits for the other, and no producer wakes the consumer.
  *
- *   producer: 1. with `handed_out - consumed` at `room` or above the event is counted in `turned_away`, and that is
- * all.
+ *   producer: 1. if `handed_out - consumed` >= `room`, counts the event in `turned_away`, and stops.
  *             2. ticket = one atomic add to `handed_out`. The slot is records[ticket & mask].
  *             3. fills the slot, and last stores `sequence` = ticket + 1 by an atomic exchange.
- *   consumer: takes the record of ticket `next` once its `sequence` is next + 1, in order; after reading some it stores
- *             `consumed` = next.
+ *   consumer: takes the record of ticket `next` once its `sequence` is next + 1, in order; after reading some records
+ *             it stores `consumed` = next.
  *
- * Why no slot is written that is still to be read, although 1 and 2 are two steps: whoever passed 1 before it saw
- * others' tickets is between 1 and 2, at most once on each CPU, since the kernel runs a program only once at a time on
- * a CPU (what it turns away for that, it counts; see conntrack_events.h). `room` is the array's length less one for
- * each CPU, so that `handed_out - consumed` never exceeds the length. Hence no ticket is given for an event that is
- * lost, each ticket's record comes, and losses are exactly `turned_away` and what the kernel did not run.
+ * No producer overwrites an unread slot, although 1 and 2 are separate steps: a producer that passed 1 without seeing
+ * other producers' tickets is between 1 and 2, at most one per CPU, since the kernel runs the program only once at a
+ * time on a CPU (it counts the runs that it skips; see AttachedEvents::ReadMissed). `room` is the array's length minus
+ * the number of CPUs, so `handed_out - consumed` never exceeds the length. So no lost event gets a ticket, every
+ * ticket's record comes, and the losses are exactly `turned_away` plus the skipped runs.
  *
  * Memory order: the exchange of 3 orders the record's bytes before its `sequence` (the kernel's atomics with a result
- * are fully ordered), which the consumer loads with acquire. The consumer stores `consumed` with release once it has
- * read; a producer that sees it writes only after the branch of 1 and the full barrier of 2, so what was being read is
- * not overwritten. `handed_out` may be seen late, which 1 allows for; so may `consumed`, which only turns away sooner.
+ * are fully ordered), which the consumer loads with acquire. The consumer stores `consumed` with release after reading;
+ * a producer that sees it writes only after the branch of 1 and the full barrier of 2, so it does not overwrite records
+ * being read. A late view of `handed_out` is allowed for by `room`; a late view of `consumed` only turns events away
+ * sooner.
  *
- * A record that stays unfinished (its CPU sleeps in a hypervisor) makes the consumer wait: order is kept, and the ring
- * fills behind it.
+ * A record that stays unfinished (a hypervisor has paused its CPU) makes the consumer wait: order is kept, and the ring
+ * fills up after it.
  */
 #pragma once
 
@@ -41,13 +41,13 @@ enum {
   /* Of `about`. */
   EVENT_FAMILY_SHIFT = 0,    /* 2 bits */
   EVENT_KIND_SHIFT = 2,      /* 2 bits */
-  EVENT_TCP_STATE_SHIFT = 4, /* 4 bits; 0 but for TCP */
+  EVENT_TCP_STATE_SHIFT = 4, /* 4 bits; 0 unless TCP */
 };
 
-/* One cache line. Addresses and ports as they stand in the kernel's original tuple: in network order, IPv4 in the first
- * 4 bytes and the rest 0; of ICMP the id, then type and code.
+/* One cache line. Addresses and ports as in the kernel's original tuple: in network order, IPv4 in the first 4 bytes
+ * and the rest 0; for ICMP the id, then type and code.
  *
- * CTA_ID is not here: the kernel makes it from a secret of its own. */
+ * There is no CTA_ID: the kernel computes it with its own secret. */
 struct conntrack_event_record {
   unsigned long long sequence; /* the ticket + 1 once the record is complete */
   unsigned int source[4];
@@ -58,7 +58,7 @@ struct conntrack_event_record {
   unsigned char protocol;
   unsigned char about;
   unsigned int status;       /* IPS_* */
-  unsigned int lasted_known; /* whether the next is; of DESTROY, where nf_conntrack_timestamp is on */
+  unsigned int lasted_known; /* whether lasted_ns is; for DESTROY, with nf_conntrack_timestamp */
   unsigned long long lasted_ns;
 };
 
@@ -66,11 +66,11 @@ struct conntrack_event_record {
 struct conntrack_event_counters {
   /* By producers. */
   unsigned long long handed_out __attribute__((aligned(64)));
-  /* By the consumer, once a batch and at its start. */
+  /* By the consumer, once per batch and at its start. */
   unsigned long long consumed __attribute__((aligned(64)));
   unsigned long long room;
   unsigned int mask;            /* the array's length - 1 */
-  unsigned int namespace_inode; /* whose events are wanted; 0: nobody's, since nobody reads */
-  /* By producers that find no room. */
+  unsigned int namespace_inode; /* whose events are wanted; 0: none, nobody reads */
+  /* By producers without room. */
   unsigned long long turned_away __attribute__((aligned(64)));
 };

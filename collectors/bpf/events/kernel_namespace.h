@@ -1,5 +1,5 @@
-/* A network namespace as our programs read it from the kernel's structures; libbpf finds the fields' true places in the
- * running kernel's BTF when it loads a program (CO-RE). For the BPF compiler alone.
+/* A network namespace as our programs read it from the kernel's structures; libbpf relocates the fields by the running
+ * kernel's BTF when it loads a program (CO-RE). Only for the BPF compiler.
  *
  * Sources: include/linux/ns_common.h, include/net/net_namespace.h.
  */

@@ -1,12 +1,12 @@
-/* The producers' side of the ring (event_ring.h has the protocol): C, for the program in the kernel and, unchanged, for
- * the tests in which threads stand for its CPUs. */
+/* The producers' side of the ring (protocol: event_ring.h): C, for the BPF program and, unchanged, for tests in which
+ * threads act as CPUs. */
 #pragma once
 
 #include "collectors/bpf/events/event_ring.h"
 
-/* What is loaded is known before the slot is written: in the kernel by the full barrier of the add behind it, since BPF
- * has no loads with an order; here by acquire. Whoever adds has seen what all who added before it saw, so that also who
- * looked long ago writes only what was consumed. */
+/* The load is ordered before the writes to the slot: in BPF, which has no ordered loads, by the full barrier of the add
+ * that follows; here by acquire. A producer that adds has seen what all earlier adders saw, so even one that loaded
+ * long ago writes only to consumed slots. */
 #ifdef __bpf__
 #define RING_LOAD(field) (*(volatile __typeof__(field)*)&(field))
 #else
@@ -15,7 +15,7 @@
 
 enum { RING_FULL = 0 };
 
-/* The ticket + 1, or RING_FULL when the event was turned away. */
+/* The ticket + 1, or RING_FULL if the event was turned away. */
 static inline __attribute__((always_inline)) unsigned long long ring_take(struct conntrack_event_counters* counters) {
   if (RING_LOAD(counters->handed_out) - RING_LOAD(counters->consumed) >= RING_LOAD(counters->room)) {
     __sync_fetch_and_add(&counters->turned_away, 1);
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) unsigned long long ring_take(struct
   return __sync_fetch_and_add(&counters->handed_out, 1) + 1;
 }
 
-/* Once everything else of the record is written. */
+/* Call it after all other fields of the record are written. */
 static inline __attribute__((always_inline)) void ring_publish(struct conntrack_event_record* record,
                                                                unsigned long long ticket_and_1) {
 #ifdef __bpf__

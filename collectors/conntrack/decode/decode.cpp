@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kFlowHeaderBytes = MessageHeader::kBytes + sizeof(nfgenmsg);
 
-// The kernel writes each of these attributes with one length only, so any other is no message of its.
+// The kernel writes each of these attributes with one fixed length, so any other is malformed.
 template <std::unsigned_integral T>
 bool Load(Bytes payload, T& value) {
   if (payload.size() != sizeof(T)) return false;
@@ -22,8 +22,8 @@ bool Load(Bytes payload, T& value) {
   return true;
 }
 
-// Of a nest that comes twice the last one counts, unread until all were seen, as in
-// libnetfilter_conntrack. An empty nest is legal.
+// If a nest comes twice, the last one counts, and is read only at the end, as in libnetfilter_conntrack. An empty nest
+// is legal.
 bool Keep(Bytes payload, Bytes& nest) {
   if (!payload.empty() && payload.size() < sizeof(nlattr)) return false;
   nest = payload;
@@ -73,8 +73,8 @@ bool LoadProtocolField(const Attribute& attribute, std::uint16_t& value) {
   }
 }
 
-// Which fields there are depends on CTA_PROTO_NUM, which need not come first. The kernel writes ports
-// for TCP, UDP, UDP-Lite, SCTP, DCCP and GRE (its key) and none for a protocol it knows nothing of.
+// The fields depend on CTA_PROTO_NUM, which need not come first. The kernel writes ports for TCP, UDP, UDP-Lite, SCTP,
+// DCCP and GRE (its key), and none for unknown protocols.
 bool DecodeProtocol(Bytes nest, FlowKey& key) {
   std::array<std::uint16_t, CTA_PROTO_MAX + 1> fields{};
   bool has_protocol = false;
@@ -178,9 +178,9 @@ bool DecodeAttributes(Bytes attributes, FlowEvent& event) {
   }
   if (walk.malformed()) return false;
 
-  // CTA_ZONE is the zone of both directions; one of the original direction only stands in its tuple
-  // instead (ctnetlink_dump_zone_id) and overrides it, as where the kernel reads them. A zone that is
-  // only in the reply's tuple leaves this direction in zone 0.
+  // CTA_ZONE is the zone of both directions. A zone of only the original direction is in its tuple instead
+  // (ctnetlink_dump_zone_id) and overrides it, as when the kernel parses them. A zone only in the reply's tuple leaves
+  // this direction in zone 0.
   event.key.zone = zone;
   return DecodeTuple(tuple, event.key) && DecodeProtocolInfo(protocol_info, event) &&
          DecodeTimestamps(timestamps, event);

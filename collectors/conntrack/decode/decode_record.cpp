@@ -8,7 +8,7 @@
 namespace conntally {
 namespace {
 
-constexpr std::uint64_t kAnyStartNs = 1;  // 0 stands for not known
+constexpr std::uint64_t kAnyStartNs = 1;  // 0 means unknown
 
 bool ReadKind(unsigned kind, EventKind& read) {
   switch (kind) {

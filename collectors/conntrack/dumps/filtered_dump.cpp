@@ -34,8 +34,8 @@ NetlinkRequest EntriesOf(Family family) {
   return request;
 }
 
-// A kernel that does not know CTA_FILTER sends all of the family, and the library writes it only since 1.1, which
-// Debian 12 does not have.
+// A kernel without CTA_FILTER sends all entries of the family. The library supports it only since 1.1, which Debian 12
+// does not have.
 NetlinkRequest EntriesOf(const IpAddress& ipv4_source) {
   constexpr std::uint32_t kBySource = 1;  // CTA_FILTER_F_CTA_IP_SRC of net/netfilter/nf_internals.h
   NetlinkRequest request = EntriesOf(Family::kIpv4);
@@ -43,7 +43,7 @@ NetlinkRequest EntriesOf(const IpAddress& ipv4_source) {
   if (!flow) throw std::bad_alloc();
   nfct_set_attr_u8(flow.get(), ATTR_L3PROTO, AF_INET);
   nfct_set_attr_u8(flow.get(), ATTR_L4PROTO,
-                   IPPROTO_TCP);  // the library writes no tuple without; the filter ignores it
+                   IPPROTO_TCP);  // the library needs it to write a tuple; the filter ignores it
   nfct_set_attr(flow.get(), ATTR_IPV4_SRC, ipv4_source.bytes.data());
   nfct_nlmsg_build(request.message(), flow.get());
   nlattr* const nest = mnl_attr_nest_start(request.message(), CTA_FILTER);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kFilteredDumpsMax = 2;  // beyond, one dump of the family is cheaper
 
-// Adds what is answered, or of that only one source's.
+// Adds the dumped connections, or only those of one source.
 Status Dump(const NetlinkRequest& request, const IpAddress* only, const std::stop_token& stop, SourceSurvey& survey) {
   return DumpEntries(request, stop, [&](const FlowEvent& flow, Bytes) {
     if (only == nullptr || flow.key.SourceAddress() == *only) survey.Add(flow);

@@ -7,8 +7,7 @@
 namespace conntally {
 namespace {
 
-// What a flow that is kept tells of its source. A lone ACK that was forged is not replied to but by a RST, which ends
-// it.
+// What a stored flow proves about its source. A forged single ACK only gets a RST in reply, which ends the flow.
 Proof ProofOf(const Flow& flow) {
   if (!flow.replied) return Proof::kUnanswered;
   if (flow.protocol != FlowStateIndex::kTcp) return Proof::kAnswered;
@@ -66,7 +65,7 @@ void FlowAttribution::Attach(TallyWriter::Batch& batch, const FlowKey& key, Flow
   SourceDelta delta{.connections = 1, .unreplied = flow.replied ? 0 : 1};
   try {
     if (HasPorts(flow.protocol) && ports.Add(row, key.destination_port)) delta.destination_ports = 1;
-  } catch (...) {  // no memory: the next walk comes by
+  } catch (...) {  // no memory: the next walk tries again
     batch.Release(row);
     throw;
   }
@@ -85,7 +84,7 @@ void FlowAttribution::EntitleTheHeavy(TallyWriter::Batch& batch) {
   std::sort(heaviest.rbegin(), heaviest.rend());
   heaviest.resize(std::min(heaviest.size(), kEntitledMax));
   for (const auto& [connections, source] : heaviest) {
-    // It gathers, and so stands without a reference until it is revealed.
+    // A gathering row stays without a reference until it is published.
     const SourceRow row = batch.Acquire(source, tally_.Hash(source), Claim::kEntitled, &gathering_);
     if (row != kNoSourceRow) batch.Release(row);
   }

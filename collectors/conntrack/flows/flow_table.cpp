@@ -30,7 +30,7 @@ std::size_t IdentityBytes(const FlowKey& key, std::array<std::byte, 40>& bytes) 
 
 }  // namespace
 
-// One part of the table for one family: slots in the order of their hashes, as linear probing leaves them.
+// One partition for one family: slots in hash order, as linear probing leaves them.
 template <std::size_t kAddressBytes>
 class FlowTable::Partition {
  public:
@@ -48,7 +48,7 @@ class FlowTable::Partition {
              std::memcmp(source.data(), key.source.data(), kAddressBytes) == 0 &&
              std::memcmp(destination.data(), key.destination.data(), kAddressBytes) == 0;
     }
-    // `key` is of the family, and what is beyond the address's bytes is zero.
+    // `key` must be of the family, with zeros after the address's bytes.
     const FlowKey& ToKey(FlowKey& key) const {
       std::copy_n(source.begin(), kAddressBytes, key.source.begin());
       std::copy_n(destination.begin(), kAddressBytes, key.destination.begin());
@@ -65,7 +65,7 @@ class FlowTable::Partition {
   // The low half of the hash, never 0; the partition is chosen by the high half.
   static std::uint32_t SlotHash(FlowHash hash) { return std::max(static_cast<std::uint32_t>(hash), 1U); }
 
-  // Where the flow is, or a few slots on; nullptr while there are none.
+  // Where the flow is, or a few slots before it; nullptr while there are no slots.
   const Slot* Home(FlowHash hash) const { return capacity_ == 0 ? nullptr : &slots_[HomeOf(SlotHash(hash))]; }
 
   Slot* Find(const FlowKey& key, FlowHash hash) {
@@ -92,7 +92,7 @@ class FlowTable::Partition {
   }
 
   void Erase(Flow& flow) {
-    static_assert(std::is_standard_layout_v<Slot>);  // so a slot stands where its first member does
+    static_assert(std::is_standard_layout_v<Slot>);  // so a slot has its first member's address
     EraseAt(static_cast<std::size_t>(reinterpret_cast<Slot*>(&flow) - slots_.get()));
     if (capacity_ > 16 && size_ * 4 < capacity_) Shrink();
   }
@@ -101,8 +101,8 @@ class FlowTable::Partition {
   void Sweep(const Predicate& erase) {
     FlowKey key = KeyOfFamily();
     for (std::size_t i = 0; i < capacity_;) {
-      // Erasing moves a later slot here: look again. At the array's end that can be one seen already, which the
-      // predicate has kept and will keep.
+      // Erasing moves a later slot here: look again. At the array's end it may be one seen before, which `erase` keeps
+      // again.
       if (slots_[i].hash != 0 && erase(slots_[i].ToKey(key), slots_[i].flow)) {
         EraseAt(i);
       } else {
@@ -151,7 +151,7 @@ class FlowTable::Partition {
     return slots_[i];
   }
 
-  // Moves back whatever the hole would cut off from its home.
+  // Moves back slots that the hole would separate from their home.
   void EraseAt(std::size_t hole) {
     for (std::size_t i = Next(hole); slots_[i].hash != 0; i = Next(i)) {
       if (Distance(HomeOf(slots_[i].hash), i) < Distance(hole, i)) continue;
@@ -162,7 +162,7 @@ class FlowTable::Partition {
     --size_;
   }
 
-  // False when there is no memory for the smaller one: then it stays as it is.
+  // False if there is no memory for the smaller array: then it is unchanged.
   bool Shrink() {
     try {
       Resize(std::max<std::size_t>(16, capacity_ / 2));
@@ -210,14 +210,13 @@ FlowHash FlowTable::Hash(const FlowKey& key) const {
 }
 
 void FlowTable::Prefetch(const FlowKey& key, FlowHash hash) const {
-  // Not within the visitor: to the compiler a function that prefetches and returns nothing has no effect, and it drops
-  // the call.
+  // Not within the visitor: the compiler regards a function that only prefetches as without effect, and drops the call.
   const auto* home = WithPartition(key.family, hash, [&](const auto& partition) {
     return reinterpret_cast<const std::byte*>(partition.Home(hash));
   });
   const std::size_t slot_bytes = key.family == Family::kIpv4 ? Ipv4Partition::kSlotBytes : Ipv6Partition::kSlotBytes;
   __builtin_prefetch(home, 1);
-  __builtin_prefetch(home + slot_bytes, 1);  // a slot may lie across two cache lines, and a probe goes on to the next
+  __builtin_prefetch(home + slot_bytes, 1);  // a slot may span two cache lines, and a probe may need the next one
 }
 
 Flow* FlowTable::Find(const FlowKey& key, FlowHash hash) {

@@ -14,7 +14,7 @@ FlowTracker::FlowTracker(const Options& options, TallyWriter& tally)
 void FlowTracker::Prepare(Prepared& prepared) const {
   prepared.hash = flows_.Hash(prepared.event.key);
   flows_.Prefetch(prepared.event.key, prepared.hash);
-  // The flow leads to its source where there is one: seldom for NEW, and for what the first dump shows.
+  // A known flow leads to its source; seldom for NEW, and during the first dump.
   const bool likely_known = prepared.event.kind != EventKind::kNew && phase_ != Phase::kDumping;
   prepared.source_hash = likely_known ? 0 : tally_.Hash(SourceOf(prepared.event.key));
   if (!likely_known) tally_.Prefetch(prepared.source_hash);
@@ -53,7 +53,7 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   }
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event)) {
-    // The tuple's former life ended unseen, or this is a late word of it. Only a NEW tells for certain.
+    // The tuple's previous connection ended unseen, or this is a late event of it. Only a NEW is certain.
     if (!is_new) return;
     if (flow->unconfirmed) {
       Withdraw(batch, *flow, place);
@@ -66,13 +66,13 @@ void FlowTracker::Upsert(TallyWriter::Batch& batch, const Prepared& prepared, Tr
   if (flow == nullptr) {
     flow = Enter(batch, prepared);
     if (flow == nullptr) {
-      if (is_new || (overflow_sum_ == 0 && !adopting_)) EnterOverflow(batch, prepared);  // else the dump counts it
+      if (is_new || (overflow_sum_ == 0 && !adopting_)) EnterOverflow(batch, prepared);  // otherwise the dump counts it
       return;
     }
-    // Where there is room again, what was turned away before comes in, and was counted as opened then.
+    // When there is room again, connections turned away before enter; they were counted as opened then.
     if (!is_new && overflow_sum_ > 0 && LeaveOverflow(batch, event.key.protocol)) return;
     if (!is_new && (phase_ == Phase::kDumping || adopting_)) {
-      flow->unconfirmed = true;  // it lives, but nobody saw it open: the dump's end tells what that means
+      flow->unconfirmed = true;  // it exists, but its NEW was not seen: the dump's end decides what that means
       return;
     }
     flow->opened_centiseconds = now.centiseconds;
@@ -99,12 +99,12 @@ void FlowTracker::Destroy(TallyWriter::Batch& batch, const Prepared& prepared, T
     groups_.Count(batch, PlaceOf(prepared), {.closed = 1});
     return;
   }
-  if (IsOtherLife(*flow, event)) return;  // the end of a former life of this tuple, told twice
+  if (IsOtherLife(*flow, event)) return;  // a repeated DESTROY of the tuple's previous connection
   Leave(batch, *flow, PlaceOf(prepared), &event, now);
   flows_.Erase(*flow, event.key.family, prepared.hash);
 }
 
-// Counts a connection as there, in the totals and at its source. nullptr when there is no room for it.
+// Adds a connection to the totals and to its source. nullptr if there is no room for it.
 Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
   const FlowEvent& event = prepared.event;
   Flow* flow = flows_.Insert(event.key, prepared.hash);
@@ -116,7 +116,7 @@ Flow* FlowTracker::Enter(TallyWriter::Batch& batch, const Prepared& prepared) {
         attribution_.Acquire(batch, source, prepared.source_hash != 0 ? prepared.source_hash : tally_.Hash(source));
     port_is_new = flow->source != kNoSourceRow && HasPorts(flow->protocol) &&
                   ports_.Add(flow->source, event.key.destination_port);
-  } catch (...) {  // no memory: it never came in, and the next comparison brings it
+  } catch (...) {  // no memory: as if it had not come; the next comparison adds it
     if (flow->source != kNoSourceRow) batch.Release(flow->source);
     flows_.Erase(*flow, event.key.family, prepared.hash);
     throw;
@@ -145,14 +145,14 @@ void FlowTracker::CountOpened(TallyWriter::Batch& batch, Flow& flow, FlowPlace p
   if (flow.source != kNoSourceRow) batch.AddSource(flow.source, {.opened = 1});
 }
 
-// An unconfirmed flow whose NEW will not come any more.
+// For an unconfirmed flow whose NEW will not come.
 void FlowTracker::CountMissed(TallyWriter::Batch& batch, Flow& flow, FlowPlace place) {
-  if (dump_is_first_) return;  // older than the daemon: it did not open under our eyes
+  if (dump_is_first_) return;  // older than the daemon, so it does not count as opened
   ++corrections_.missed;
   CountOpened(batch, flow, place);
 }
 
-// An update for a changed mark, say, tells no TCP state: what came in by one has none yet, and takes the dump's.
+// An update, say for a changed mark, may have no TCP state: a flow that entered by one takes the dump's state.
 void FlowTracker::TakeTcpState(TallyWriter::Batch& batch, Flow& flow, FlowEvent dumped, FlowPlace place) {
   dumped.has_status = false;
   SetState(batch, flow, dumped, place);
@@ -172,7 +172,7 @@ void FlowTracker::SetState(TallyWriter::Batch& batch, Flow& flow, const FlowEven
       batch.AddUnattributed(0, change);
     }
   }
-  // Hardly any event but the one that assures a connection finds it established: the others need not look for the row.
+  // Nearly only the event that makes a connection ASSURED finds it established: other events need not touch the row.
   const bool established = flow.protocol == FlowStateIndex::kTcp && flow.tcp_state == kEstablished;
   if (established && flow.source != kNoSourceRow) batch.NoteProof(flow.source, ProofOf(event));
   const FlowStateIndex after = StateOf(flow);
@@ -203,7 +203,7 @@ void FlowTracker::Leave(TallyWriter::Batch& batch, Flow flow, FlowPlace place, c
   Withdraw(batch, flow, place, {.closed = 1});
 }
 
-// Undoes Enter; `delta` is what else happens to its network.
+// Reverses Enter; `delta` is a further change to its network.
 void FlowTracker::Withdraw(TallyWriter::Batch& batch, const Flow& flow, FlowPlace place, GroupDelta delta) {
   batch.AddConnections(StateOf(flow), -1);
   delta.connections = -1;

@@ -1,4 +1,4 @@
-// What a FlowTracker makes of dumps, and of connections beyond connections_max, which only dumps count rightly.
+// FlowTracker's handling of dumps, and of connections beyond connections_max, which only dumps count correctly.
 #include "collectors/conntrack/flows/flow_reading.h"
 #include "collectors/conntrack/flows/flow_tracker.h"
 
@@ -16,7 +16,7 @@ bool OpenedSince(const Flow& flow, std::int32_t centiseconds) {
 void FlowTracker::BeginDump(DumpReason reason) {
   phase_ = Phase::kDumping;
   dump_is_first_ = reason == DumpReason::kStart;
-  // Two generations tell seen from unseen only if the last sweep left but one.
+  // Two generations distinguish seen from unseen only if the last sweep left one.
   if (!swept_) ForgetWhatWasShown();
   generation_ = !generation_;
   swept_ = false;
@@ -58,13 +58,14 @@ void FlowTracker::ApplyDumped(TallyWriter::Batch& batch, const Prepared& prepare
   statuses_ |= event.status;
   Flow* flow = flows_.Find(event.key, prepared.hash);
   if (flow != nullptr && IsOtherLife(*flow, event) && flow->generation != generation_) {
-    // Another life of the tuple than ours, whose events were lost or are still to come; they will not match its id.
+    // Another connection of the tuple than ours, whose events were lost or are still to come; they will not match its
+    // id.
     Leave(batch, *flow, PlaceOf(prepared), nullptr, now);
     flows_.Erase(*flow, event.key.family, prepared.hash);
     flow = nullptr;
   }
   if (flow != nullptr) {
-    if (flow->generation == generation_) {  // told by a later event, or dumped twice
+    if (flow->generation == generation_) {  // known from a later event, or dumped twice
       if (flow->protocol == FlowStateIndex::kTcp && flow->tcp_state == 0)
         TakeTcpState(batch, *flow, event, PlaceOf(prepared));
       return;
@@ -134,8 +135,8 @@ void FlowTracker::EnterOverflow(TallyWriter::Batch& batch, const Prepared& prepa
   groups_.Count(batch, PlaceOf(prepared), {.opened = 1});
 }
 
-// A connection of the protocol that was turned away is gone, or has come in: which of them is not known, so neither is
-// its state. False when there is none.
+// A connection of the protocol that was turned away has ended or entered; which one, and so its state, is unknown.
+// False if there is none.
 bool FlowTracker::LeaveOverflow(TallyWriter::Batch& batch, std::uint8_t protocol) {
   const auto leave = [&](FlowStateIndex state) {
     std::int64_t& count = overflow_[state.value()];

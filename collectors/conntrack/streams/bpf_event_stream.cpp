@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The functions that the program is attached to are there once somebody has listened: the kernel loads its modules.
+// Listening makes the kernel load the modules with the functions that the program is attached to.
 Status LoadModules() {
   auto socket = NetlinkSocket::Open();
   if (!socket) return socket.error();
@@ -31,7 +31,7 @@ Result<std::unique_ptr<AttachedEvents>> OpenOrLoad(std::uint64_t capacity_events
   return Error{pinned.error().message + "; " + loaded.error().message, loaded.error().code};
 }
 
-// What a consumer before this one left in a pinned ring. One of its records may be unfinished, for a moment.
+// Discards what an earlier consumer left in a pinned ring. One record may be unfinished for a moment.
 Status Discard(RingConsumer& ring) {
   const std::uint64_t end = ring.handed_out();
   const auto deadline = std::chrono::steady_clock::now() + 1s;
@@ -74,7 +74,7 @@ Result<const EventStream::Received*> BpfEventStream::Receive() {
   const std::uint64_t queued = ring.handed_out();
   received_.records = ring.Take(kBatch);
   received_.events = static_cast<unsigned>(received_.records.size());
-  // A batch is short at the ring's end, too, and before a record that is still being written.
+  // A batch may also be short at the ring's end, and before a record that is still being written.
   received_.drained = static_cast<std::int64_t>(queued - ring.taken()) <= 0;
   return &received_;
 }

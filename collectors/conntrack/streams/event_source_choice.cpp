@@ -37,7 +37,7 @@ Result<std::unique_ptr<EventStream>> EventSourceChoice::FallBack(std::uint64_t w
       "the tallies are compared with the kernel's table; please report it with the kernel's version",
       wrong_connections);
   told_.clear();
-  // What is queued there by now came by bpf, too, and before.
+  // Discards what netlink has queued by now: BPF delivered it before.
   for (;;) {
     const auto received = (*netlink)->Receive();
     if (!received) return received.error();

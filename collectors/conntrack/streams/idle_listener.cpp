@@ -22,7 +22,7 @@ Result<NetlinkSocket> ListenInNewNamespace() {
 
 Result<NetlinkSocket> OpenIdleListener() {
   std::optional<Result<NetlinkSocket>> opened;
-  // A thread's namespace is its own.
+  // Each thread has its own network namespace.
   StartThread("idle-listener", [&] { opened = ListenInNewNamespace(); }).join();
   return std::move(*opened);
 }

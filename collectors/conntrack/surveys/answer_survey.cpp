@@ -222,7 +222,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   return described;
 }
 
-// Those of the survey that ended; one that was a candidate goes on while it has contacts.
+// Chooses the candidates of the survey that ended; an earlier candidate stays while it has contacts.
 void AnswerSurvey::ChooseCandidates() {
   std::erase_if(candidates_, [](const auto& candidate) { return candidate.second.empty(); });
   std::vector<std::pair<std::uint64_t, IpAddress>> most;
@@ -257,7 +257,7 @@ void AnswerSurvey::Publish() {
   std::sort(services.begin(), services.end(),
             [](const auto& a, const auto& b) { return a.attempts + a.refused > b.attempts + b.refused; });
   if (services.size() > kServicesKept) services.resize(kServicesKept);
-  // Those that are asked most have their place in the next survey, whatever a flood asks for.
+  // The most used services keep their places in the next survey, whatever a flood targets.
   services_.clear();
   for (const auto& service : services)
     services_.emplace(ServiceKey{service.destination, service.port, service.protocol}, OfService{});

@@ -114,7 +114,7 @@ void ConnectionCensus::LeaveOut(std::size_t limit, std::uint16_t zone, const IpA
   left_out_.insert(hash_(std::as_bytes(std::span(bytes))));
 }
 
-// The kernel counts each zone, and each group that the limit makes, for itself: the most used is what a source has.
+// The kernel counts each zone, and each prefix of the limit, separately: the highest count is a source's.
 void ConnectionCensus::Publish() {
   for (std::size_t i = 0; i < census_->of->size(); ++i) {
     Census::Counts& counts = census_->counts[i];

@@ -14,8 +14,8 @@ Destination DestinationOf(const FlowKey& key) {
       {key.destination, key.family}, HasPorts(key.protocol) ? key.destination_port : std::uint16_t{0}, key.protocol};
 }
 
-// Multiplication by secrets, folded, as in PortCounts: nobody outside can make two of them meet, and it takes a tenth
-// of what SipHash does.
+// Multiplication by secrets, folded, as in PortCounts: nobody outside can cause collisions, at a tenth of SipHash's
+// cost.
 std::uint64_t Folded(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
   const Wide product = Wide{a} * b;
@@ -78,7 +78,7 @@ void DestinationSurvey::Begin() {
   places_.Clear();
   pairs_.Clear();
   figures_ = std::make_shared<DestinationFigures>();
-  if (last_ != nullptr) {  // which only this thread changes
+  if (last_ != nullptr) {  // only this thread changes it
     figures_->destinations.reserve(last_->destinations.size() + last_->destinations.size() / 8);
     if (crowded) KeepTheHeaviest();
   }
@@ -142,7 +142,7 @@ void DestinationSurvey::Count(const Prepared& prepared) {
   CountSource(counted, prepared);
 }
 
-// A count grows by one at a time, so the list has the most of what was counted at any moment.
+// Counts rise by one at a time, so the list always has the highest ones.
 void DestinationSurvey::CountSource(OfDestination& destination, const Prepared& prepared) {
   std::uint32_t* connections = pairs_.At(prepared.pair_hash);
   if (connections == nullptr) {
@@ -163,7 +163,7 @@ void DestinationSurvey::CountSource(OfDestination& destination, const Prepared& 
 }
 
 void DestinationSurvey::Publish() {
-  // Those that kept a place and have no connection any more.
+  // Drops destinations that kept a place but no longer have a connection.
   std::erase_if(figures_->destinations, [](const OfDestination& each) { return each.connections == 0; });
   figures_->whole = without_place_ == 0;
   turned_away_.EndRound(without_place_);

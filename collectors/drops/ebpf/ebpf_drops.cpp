@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint32_t kBatchRecords = 4096;
 
-// Why it could not be loaded, as far as that can be found out.
+// Why it could not be loaded, as far as can be determined.
 Error Explain(const char* doing, int code) {
   const Error error = ExplainBpf(doing, code);
   const bool of_the_kernel = MissingBpfCapabilities().empty() && code != EMFILE && code != ENFILE && code != ENOMEM;
@@ -59,7 +59,7 @@ CountedDrop ToCountedDrop(const drop_record_key& record, std::uint64_t packets) 
   return drop;
 }
 
-// By the kernel's numbers: the place in kKernelDropReasons, plus 1.
+// Sets, by the kernel's number, the index in kKernelDropReasons plus 1.
 void NumberReasons(const std::map<std::string, std::uint32_t>& numbers, unsigned char (&slots)[DROP_REASON_NUMBERS]) {
   for (std::size_t i = 0; i < kKernelDropReasons.size(); ++i) {
     const auto number = numbers.find(std::string(kKernelDropReasons[i]));
@@ -68,12 +68,12 @@ void NumberReasons(const std::map<std::string, std::uint32_t>& numbers, unsigned
   }
 }
 
-// A map that the program writes while the other one is emptied, of two.
+// Two maps: the program writes to one while the other is emptied.
 struct SwappedMaps {
   std::array<int, 2> records{};  // file descriptors, owned by the object
   int current = -1;
-  std::size_t active = 0;   // which of the records the program writes
-  bool unfinished = false;  // the other one has not been emptied to its end
+  std::size_t active = 0;   // the index of the map that the program writes to
+  bool unfinished = false;  // the other one has not been emptied completely
 
   std::vector<drop_record_key> keys = std::vector<drop_record_key>(kBatchRecords);
   std::vector<std::uint64_t> packets = std::vector<std::uint64_t>(kBatchRecords);
@@ -85,7 +85,7 @@ struct SwappedMaps {
   Status Empty(int map, const std::function<void(const CountedDrop&)>& visit);
 };
 
-// The sum over the CPUs of what a map's only slot holds.
+// The values of a map's only slot, per CPU.
 template <typename T>
 Result<std::vector<T>> ReadOfCpus(int map) {
   const int cpus = libbpf_num_possible_cpus();
@@ -108,7 +108,7 @@ struct EbpfDrops::Loaded {
   int reasons = -1;
   int layout = -1;
   bool follows = false;       // connections
-  bool asked_module = false;  // how it keeps them
+  bool asked_module = false;  // for the layout of connections
   drop_settings settings{};
 
   void Follow(const std::optional<connection_layout>& connections);
@@ -152,7 +152,7 @@ Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
   return EbpfDrops(std::move(loaded));
 }
 
-// The program looks at `known` first: it is set last.
+// The program checks `known` first, so it is set last.
 void EbpfDrops::Loaded::Follow(const std::optional<connection_layout>& connections) {
   if (!connections) return;
   const std::uint32_t slot = 0;

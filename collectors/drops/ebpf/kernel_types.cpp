@@ -33,7 +33,7 @@ std::optional<Member> FindMember(const btf* types, std::uint32_t structure, std:
   return std::nullopt;
 }
 
-// tuplehash is an array of two, the original direction's first.
+// tuplehash is an array of two; the original direction is first.
 std::optional<connection_layout> LayoutIn(const btf* types) {
   const int connection = btf__find_by_name_kind(types, "nf_conn", BTF_KIND_STRUCT);
   if (connection < 0) return std::nullopt;

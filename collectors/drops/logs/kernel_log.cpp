@@ -26,7 +26,7 @@ Status KernelLog::Read(unsigned records_max, const std::function<void(const Kern
     const ssize_t bytes = read(fd_.get(), buffer_.data(), buffer_.size());
     if (bytes < 0) {
       if (errno == EAGAIN) return Ok();
-      // EPIPE: records were overwritten, and the next read begins after them; their number is in the sequence.
+      // EPIPE: records were overwritten, and the next read begins after them; the sequence numbers show how many.
       if (errno == EINTR || errno == EPIPE) continue;
       return Error::FromErrno("cannot read the kernel's log", errno);
     }

@@ -17,7 +17,7 @@ std::optional<Number> ParseNumber(std::string_view text) {
   return number;
 }
 
-// Takes what stands before `separator`, and it; all when there is none.
+// Takes the text before `separator`, and the separator; everything if there is none.
 std::string_view TakeUntil(std::string_view& rest, char separator) {
   const auto at = rest.find(separator);
   const std::string_view taken = rest.substr(0, at);
@@ -47,7 +47,7 @@ int HexDigit(char c) {
   return -1;
 }
 
-// What the kernel wrote as \x5c is shown as the byte; what cannot be shown is made a question mark.
+// Decodes the kernel's escapes (\x5c); bytes that cannot be shown become question marks.
 std::string ReadPrefix(std::string_view text) {
   std::string prefix;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -64,7 +64,7 @@ std::string ReadPrefix(std::string_view text) {
   return prefix;
 }
 
-// A packet with an incoming device alone is on its way in, with an outgoing one alone on its way out.
+// A packet with only an incoming device is on its way in, with only an outgoing one on its way out.
 HookSet HooksOf(bool comes_in, bool goes_out) {
   if (comes_in && goes_out) return HookSet(HookSet::kForward | HookSet::kPostrouting | HookSet::kDevice);
   if (comes_in) return HookSet(HookSet::kPrerouting | HookSet::kInput | HookSet::kDevice);
@@ -88,7 +88,7 @@ std::optional<KernelLogRecord> ParseKernelLogRecord(std::string_view record) {
 }
 
 std::optional<LoggedPacket> ParseLogLine(std::string_view text) {
-  // The prefix is the rule's author's, and may hold anything; what follows it is the kernel's.
+  // The prefix is from the rule, and may contain anything; the rest is from the kernel.
   const auto out = text.find(" OUT=");
   if (out == text.npos) return std::nullopt;
   const auto in = text.rfind("IN=", out);

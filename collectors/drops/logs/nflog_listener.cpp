@@ -21,9 +21,9 @@ namespace {
 
 constexpr std::uint32_t kReceiveBufferBytes = 8 * 1024 * 1024;
 constexpr std::uint32_t kCopyBytes = 96;                 // an IPv6 header, some extensions and the ports
-constexpr std::uint32_t kPacketsPerMessage = 128;        // 0.18 us a packet instead of 2.9 one by one
+constexpr std::uint32_t kPacketsPerMessage = 128;        // 0.18 us per packet instead of 2.9 singly
 constexpr std::uint32_t kFlushCentiseconds = 5;          // how long the kernel waits for that many
-constexpr std::uint32_t kKernelBufferBytes = 64 * 1024;  // what it gathers them in
+constexpr std::uint32_t kKernelBufferBytes = 64 * 1024;  // the kernel's buffer for them
 
 NetlinkRequest ConfigRequest(std::uint16_t group) {
   return {NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG, NetlinkRequest::Wants::kOne, AF_UNSPEC, group};
@@ -52,7 +52,7 @@ Status NflogListener::Configure() {
   if (const auto sent = SendRequest(socket_, ConfigRequest(group_).Put(NFULA_CFG_CMD, bind)); !sent) return sent;
   if (const auto bound = AwaitAcknowledgement(); !bound) {
     const std::string name = "NFLOG group " + std::to_string(group_);
-    // The kernel says EPERM for both.
+    // The kernel returns EPERM for both.
     if (bound.error().code != EPERM) return Error{name + ": " + bound.error().message, bound.error().code};
     if (!HasCapability(CAP_NET_ADMIN)) return Error{name + " needs CAP_NET_ADMIN", EPERM};
     return Error{name + " is held by another process: see /proc/net/netfilter/nfnetlink_log", EBUSY};
@@ -67,9 +67,9 @@ Status NflogListener::Configure() {
   return AwaitAcknowledgement();
 }
 
-// The kernel answers while it is being asked, so the answer is queued already. Packets logged before all is configured
-// have no sequence yet: the first that is asked for begins at whatever the group has come to, and these few are not
-// counted.
+// The kernel answers during the request, so the answer is queued already. Packets logged before the configuration is
+// complete have no sequence yet. The first sequence starts at the group's present number, and the losses among these
+// few packets are not counted.
 Status NflogListener::AwaitAcknowledgement() {
   for (;;) {
     const auto datagram = socket_.Receive(buffer_);

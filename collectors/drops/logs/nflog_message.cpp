@@ -14,9 +14,9 @@ namespace conntally {
 namespace {
 
 constexpr std::uint16_t kPacketMessage = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
-constexpr unsigned kIpHooks = 5;  // NF_INET_NUMHOOKS, ingress aside
+constexpr unsigned kIpHooks = 5;  // NF_INET_NUMHOOKS without ingress
 
-// A C string that the kernel ends with a zero; what cannot be shown is made a question mark.
+// A C string with the kernel's NUL; bytes that cannot be shown become question marks.
 std::string ReadPrefix(Bytes payload) {
   std::string prefix;
   for (const std::byte byte : payload) {
@@ -29,7 +29,7 @@ std::string ReadPrefix(Bytes payload) {
   return prefix;
 }
 
-// Other families number their hooks in their own way.
+// Other families number their hooks differently.
 HookSet HookOf(std::uint8_t family, Bytes packet_header) {
   if (family != NFPROTO_IPV4 && family != NFPROTO_IPV6) return HookSet(HookSet::kDevice);
   const auto hook = std::to_integer<unsigned>(packet_header[offsetof(nfulnl_msg_packet_hdr, hook)]);

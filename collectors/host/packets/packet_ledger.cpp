@@ -36,7 +36,7 @@ std::optional<IpHeader> ReadIpHeader(Bytes bytes) {
     return header;
   }
   if (version != 6 || bytes.size() < 40) return std::nullopt;
-  header.protocol = Octet(bytes, 6);  // extension headers are rare before a handshake, and are not followed
+  header.protocol = Octet(bytes, 6);  // extension headers are rare before a handshake, and are ignored
   header.source = AddressAt(bytes, 8, Family::kIpv6);
   header.destination = AddressAt(bytes, 24, Family::kIpv6);
   header.payload = bytes.subspan(40);
@@ -51,7 +51,7 @@ struct PacketLedger::Packet {
   bool unreachable = false;
   std::uint8_t icmp_type = 0;
   std::uint8_t icmp_code = 0;
-  IpAddress sender{};  // of an ICMP message; `key` is then of the packet that it answers
+  IpAddress sender{};  // of an ICMP message; `key` is then that of the packet that it answers
 };
 
 std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
@@ -64,7 +64,7 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
     packet.unreachable = true;
     packet.icmp_type = Octet(header->payload, 0);
     packet.icmp_code = Octet(header->payload, 1);
-    // That a packet was too long is no answer to a request.
+    // "Packet too long" is not an answer to a request.
     if (header->protocol == IPPROTO_ICMP && packet.icmp_code == kTooLong4) return std::nullopt;
     if (packet.icmp_type != (header->protocol == IPPROTO_ICMP ? kUnreachable4 : kUnreachable6)) return std::nullopt;
     packet.sender = header->source;
@@ -124,7 +124,7 @@ void PacketLedger::TakeRequest(const Key& key, Way way, std::uint32_t link, std:
   WatchedFlow& flow = found->second;
   if (way == Way::kLeaving) {
     flow.out_link = link;
-    if (flow.in_link == 0) ++flow.requests;  // else it is the one that arrived, going on
+    if (flow.in_link == 0) ++flow.requests;  // otherwise it is the arrived request, leaving again
   } else {
     flow.in_link = link;
     ++flow.requests;
@@ -138,9 +138,9 @@ void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Wa
   const auto found = flows_.find(request);
   if (found == flows_.end()) return;
   WatchedFlow& flow = found->second;
-  // The first of them: what lies below a bridge or a VLAN sees the answer once more.
+  // The first one: the links below a bridge or a VLAN see the answer again.
   if (way == Way::kLeaving && flow.answered_by_link == 0) flow.answered_by_link = link;
-  // A reset after the handshake is the end of a connection that was accepted.
+  // A reset after the handshake ends an accepted connection.
   if (flow.answer == WatchedFlow::Answer::kNone) {
     flow.answer = answer;
     flow.answered_from_here = way == Way::kLeaving;

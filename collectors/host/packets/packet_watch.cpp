@@ -23,11 +23,11 @@ namespace {
 constexpr std::size_t kSnapBytes = 256;
 constexpr int kReceiveBufferBytes = 8 << 20;
 
-// Jumps are counted from the next instruction, so the program is laid out backwards from its two ends.
+// Jump offsets count from the next instruction.
 std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
   const bool udp = filter.protocol == std::uint8_t{IPPROTO_UDP} && filter.destination_port.has_value();
   const std::uint32_t port = filter.destination_port.value_or(0);
-  // Without UDP its protocol number is compared with one that no packet has.
+  // Without UDP, compare with a protocol number that no packet has.
   const std::uint32_t udp_number = udp ? IPPROTO_UDP : 0x100;
   constexpr std::uint32_t kProtocol = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL);
   return {
@@ -69,7 +69,7 @@ std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
 }
 
 Result<FileDescriptor> OpenWatch(std::vector<sock_filter> program) {
-  // Of no protocol, so that nothing arrives before the filter stands.
+  // With protocol 0, so that nothing arrives before the filter is attached.
   FileDescriptor fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
     Error error = Error::FromErrno("cannot open a packet socket", errno);
@@ -90,7 +90,7 @@ Result<FileDescriptor> OpenWatch(std::vector<sock_filter> program) {
   return fd;
 }
 
-// Reads what waits, in portions, so that a flood does not outlast the watch.
+// Reads waiting packets in portions, so that a flood does not prolong the watch.
 template <typename Visitor>
 void ReadSome(const FileDescriptor& fd, const Visitor& visit) {
   std::array<std::byte, kSnapBytes> packet;
@@ -101,7 +101,7 @@ void ReadSome(const FileDescriptor& fd, const Visitor& visit) {
         recvfrom(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
     if (bytes < 0) return;
     const bool leaving = from.sll_pkttype == PACKET_OUTGOING;
-    // What goes over loopback is seen leaving, and then arriving.
+    // Packets over loopback are seen leaving and arriving.
     if (from.sll_pkttype == PACKET_OTHERHOST || (leaving && from.sll_hatype == ARPHRD_LOOPBACK)) continue;
     visit(Bytes(packet).first(static_cast<std::size_t>(bytes)), leaving, static_cast<std::uint32_t>(from.sll_ifindex));
   }
@@ -121,7 +121,7 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
   using std::chrono::milliseconds;
   auto fd = OpenWatch(FilterProgram(filter));
   if (!fd) return fd.error();
-  // On a socket of its own: a stream of data is not to cost the beginnings of connections their place.
+  // On its own socket, so that data streams do not displace the first packets of connections.
   std::optional<FileDescriptor> streams_fd;
   if (IsNarrow(filter)) {
     if (auto opened = OpenWatch(StreamProgram(filter, kSnapBytes))) streams_fd.emplace(std::move(*opened));
@@ -163,7 +163,7 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
   WatchedPackets watched = seen();
   const std::uint64_t streams_lost = streams_fd ? Lost(*streams_fd) : 0;
   watched.packets_lost = Lost(*fd) + streams_lost;
-  // What was not read in time may have been the acknowledgement.
+  // A lost packet may have been the acknowledgement.
   if (streams_lost > 0) watched.stalled.clear();
   watched.ended_early = early;
   return watched;

@@ -13,7 +13,7 @@ namespace {
 // linux/icmp.h, linux/icmpv6.h
 constexpr std::uint8_t kUnreachable = 3, kTooLong6 = 2;
 
-// A program that is written forwards: jumps lead to labels, which get their places when it is whole.
+// A program with labels: jumps are resolved when it is complete.
 class Program {
  public:
   using Label = std::size_t;
@@ -50,7 +50,7 @@ std::uint32_t WordOf(const IpAddress& address, std::size_t word) {
   return ntohl(value);
 }
 
-// Goes on where the address stands at one of both places, else to `reject`.
+// Continues if the address is at one of the two offsets, else jumps to `reject`.
 void AtEither(Program& program, const IpAddress& address, std::uint32_t source, std::uint32_t destination,
               Program::Label reject) {
   const std::size_t words = AddressBits(address.family) / 32;
@@ -80,7 +80,7 @@ void Addresses(Program& program, const WatchFilter& filter, Family family, Progr
   const std::uint32_t source = family == Family::kIpv4 ? 12 : 8, destination = family == Family::kIpv4 ? 16 : 24;
   for (const auto* address : {&filter.source, &filter.destination}) {
     if (!*address) continue;
-    // A destination that rules translate stands in the packet as another.
+    // A translated destination appears as another address in the packet.
     if (address == &filter.destination && filter.source) continue;
     if ((*address)->family == family) AtEither(program, **address, source, destination, reject);
   }
@@ -93,7 +93,7 @@ struct Header {
   IpAddress source;
   IpAddress destination;
   std::uint8_t protocol = 0;
-  std::uint32_t payload_bytes = 0;  // behind it, whatever of it was captured
+  std::uint32_t payload_bytes = 0;  // of payload, whether captured or not
   Bytes payload;
 };
 

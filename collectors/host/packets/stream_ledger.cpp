@@ -34,7 +34,7 @@ void StreamLedger::Take(const Segment& segment, bool leaving, std::uint32_t link
     return;
   }
   if (segment.sequence != waiting->sequence) return;
-  // Of what is forwarded each packet is seen twice: it is counted where it was seen first.
+  // A forwarded packet is seen twice: it counts where it was first seen.
   StalledStream& stalled = waiting->stalled;
   if (leaving && stalled.in_link != 0) {
     stalled.out_link = link;

@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-// After them: these clash with them otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
 
@@ -20,7 +20,7 @@
 namespace conntally {
 namespace {
 
-constexpr std::uint8_t kProtocol = 6;  // older and newer kernels take it
+constexpr std::uint8_t kProtocol = 6;  // older and newer kernels accept it
 
 std::optional<IpAddress> ReadAddress(Bytes nest) {
   std::optional<IpAddress> address;
@@ -67,7 +67,7 @@ std::optional<SetElement> ReadElement(Bytes nest) {
   return element;
 }
 
-// Of a set's own data: there even when elements live for ever unless they say otherwise.
+// From a set's own data: present even if elements do not expire by default.
 bool HasTimeout(Bytes data) {
   AttributeWalk walk(data);
   for (Attribute attribute; walk.Next(attribute);) {
@@ -105,7 +105,7 @@ std::optional<AddressSet> DecodeIpset(Bytes message) {
     if (attribute.type == IPSET_ATTR_ADT) elements = attribute.payload;
   }
   if (walk.malformed() || set.name.empty()) return std::nullopt;
-  // A set that goes over several messages has its type in the first alone.
+  // A set that spans several messages has its type only in the first.
   set.complete = type.empty() || type == "hash:ip" || type == "hash:net" || type == "bitmap:ip";
   set.of_sets = type == "list:set";
   set.family = set.address_family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6;

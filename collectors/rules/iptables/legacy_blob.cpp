@@ -12,7 +12,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// Where things stand in struct ipt_entry and struct ip6t_entry: the headers of both cannot stand in one file.
+// Offsets in struct ipt_entry and struct ip6t_entry, whose headers cannot be included together.
 struct Layout {
   std::size_t address_bytes, interfaces, protocol, flags, inverted, target_offset, counters, entry_bytes;
   std::uint8_t goto_flag;
@@ -20,7 +20,7 @@ struct Layout {
 };
 constexpr Layout kIpv4Layout = {4, 16, 80, 82, 83, 88, 96, 112, 0x02, Family::kIpv4};
 constexpr Layout kIpv6Layout = {16, 64, 128, 131, 132, 140, 152, 168, 0x04, Family::kIpv6};
-// IPT_INV_* and IP6T_INV_*, alike but for fragments.
+// IPT_INV_* and IP6T_INV_*, equal except for fragments.
 constexpr std::uint8_t kNotIn = 0x01, kNotOut = 0x02, kNotTos = 0x04, kNotSource = 0x08, kNotDestination = 0x10,
                        kNotFragment = 0x20, kNotProtocol = 0x40;
 constexpr std::uint8_t kFragment = 0x01;       // of IPv4's flags
@@ -126,7 +126,7 @@ class EntryDecoder {
     constexpr std::size_t kNameBytes = 16;
     const Bytes name = entry_.subspan(layout_.interfaces + index * kNameBytes, kNameBytes);
     const Bytes mask = entry_.subspan(layout_.interfaces + (index + 2) * kNameBytes, kNameBytes);
-    // The mask covers a name and its NUL, or only the beginning of a name that ends in "+".
+    // The mask covers a name and its NUL, or only the prefix of a name that ends in "+".
     const auto covered = static_cast<std::size_t>(std::find(mask.begin(), mask.end(), std::byte{0}) - mask.begin());
     if (covered == 0) return;
     const char* text = reinterpret_cast<const char*>(name.data());
@@ -146,7 +146,7 @@ constexpr std::array<const char*, LegacyInfo::kHooks> kChainNames = {"PREROUTING
 constexpr std::array<const char*, LegacyInfo::kHooks> kHookNames = {"prerouting", "input", "forward", "output",
                                                                     "postrouting"};
 
-// NF_IP_PRI_*: where the kernel hooks the tables in (net/ipv4/netfilter/iptable_*.c).
+// NF_IP_PRI_*: the priorities of the tables' hooks (net/ipv4/netfilter/iptable_*.c).
 std::int32_t PriorityOf(const std::string& table, std::size_t hook) {
   constexpr std::size_t kInput = 1, kPostrouting = 4;
   if (table == "raw") return -300;
@@ -175,7 +175,7 @@ class TableDecoder {
     return ReadExtension(entry.bytes.subspan(entry.target_offset));
   }
 
-  // User-defined chains begin with an ERROR target that carries their name; rules jump to the entry after it.
+  // User-defined chains begin with an ERROR target that has their name; rules jump to the entry after it.
   bool FindChains(const std::vector<Entry>& entries) {
     for (const Entry& entry : entries) {
       const auto target = TargetOf(entry);
@@ -198,7 +198,7 @@ class TableDecoder {
 
   void Add(const Entry& entry, const Entry* next) {
     if (const auto head = chain_heads_.find(entry.offset); head != chain_heads_.end()) {
-      if (next != nullptr) Begin(head->second);  // the last entry is the table's end
+      if (next != nullptr) Begin(head->second);  // the last entry ends the table
       return;
     }
     for (std::size_t hook = 0; hook < LegacyInfo::kHooks; ++hook) {
@@ -221,7 +221,7 @@ class TableDecoder {
       table_.policy_offsets.back() = counter;
       return;
     }
-    // A user-defined chain ends in a return of its own that nobody wrote.
+    // A user-defined chain ends with an implicit return.
     const bool last = next == nullptr || chain_heads_.contains(next->offset);
     if (!chain.base && last) return;
     Rule& rule = table_.rules.emplace_back();

@@ -24,7 +24,7 @@ namespace {
 constexpr int kGetInfo = 64;
 constexpr int kGetEntries = 65;
 
-// struct ipt_get_entries, its entries apart.
+// struct ipt_get_entries without its entries.
 struct EntriesHeader {
   char name[32];
   std::uint32_t size_bytes;
@@ -53,7 +53,7 @@ bool MayHaveLegacyTables(std::istream& modules, RuleFamily family) {
 LegacyReader::LegacyReader(RuleBackend backend)
     : backend_(backend), family_(backend == RuleBackend::kIptablesLegacy ? RuleFamily::kIp : RuleFamily::kIp6) {}
 
-// /proc/net is /proc/self/net: that of the process's first thread, which may be in another namespace than this one.
+// /proc/net is /proc/self/net: that of the process's first thread, which may be in another namespace.
 Result<std::vector<std::string>> LegacyReader::TableNames() const {
   const std::string path =
       family_ == RuleFamily::kIp ? "/proc/thread-self/net/ip_tables_names" : "/proc/thread-self/net/ip6_tables_names";
@@ -157,7 +157,7 @@ Result<BackendReading> LegacyReader::TryRead() {
   }
   if (!same) {
     if (const auto built = Rebuild(std::move(blobs)); !built) return built.error();
-    // Texts were asked for after the blobs: only if these are still the same do both belong together.
+    // The texts were read after the blobs: they belong together only if the blobs are still the same.
     return Error{"the legacy tables changed again and again while they were read", EINTR};
   }
   BackendReading snapshot;

@@ -25,8 +25,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// From linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, which cannot stand in one file with
-// others.
+// From linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, which cannot be included with others.
 struct IcmpMatch {
   std::uint8_t type;
   std::uint8_t code[2];
@@ -68,7 +67,7 @@ bool Icmp(Bytes info, Rule& rule) {
   const bool every_code = match->code[0] == 0 && match->code[1] == 0xff;
   const bool negated = (match->invert & 1) != 0;
   if (!every_code) AddNumbers(rule, Kind::kIcmpCode, {{match->code[0], match->code[1]}}, false);
-  return every_code || !negated;  // negated, type and code are one
+  return every_code || !negated;  // if negated, type and code are one condition
 }
 
 bool AddressType(std::uint32_t revision, Bytes info, Rule& rule) {
@@ -146,7 +145,7 @@ bool Conntrack(std::uint32_t revision, Bytes info, Rule& rule) {
   if ((states & XT_CONNTRACK_STATE_DNAT) != 0) status |= IPS_DST_NAT;
   if (status != 0) {
     const std::uint32_t others = states & ~std::uint32_t{XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT};
-    if (others != 0) return false;  // either: a state, or an address that was changed
+    if (others != 0) return false;  // a state or a translated address, either of which matches
     AddNumbers(rule, Kind::kConntrackStatus, {{status, status}}, (invert & XT_CONNTRACK_STATE) != 0);
     return true;
   }
@@ -174,7 +173,7 @@ bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
   const auto match = ReadXt<xt_set_info_match_v1>(info);
   if (revision < 1 || revision > 4 || !match) return false;
   const xt_set_info& set = match->match_set;
-  // IPSET_DIM_ONE and the bit of its direction: source when set. Sets of more dimensions take more of the packet.
+  // The direction bit of IPSET_DIM_ONE: source if set. Sets of more dimensions use more packet fields.
   const bool source = (set.flags & 2) != 0;
   rule.conditions.push_back({source ? Kind::kSource : Kind::kDestination,
                              (set.flags & IPSET_INV_MATCH) != 0,

@@ -13,7 +13,7 @@
 namespace conntally {
 
 bool DecodeXtConnlimit(std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
-  // The pointer at the end is the kernel's own and may be cut off.
+  // The trailing pointer is for the kernel and may be missing.
   constexpr std::size_t kBytes = sizeof(nf_inet_addr) + 8;
   if (info.size() < kBytes) return false;
   nf_inet_addr mask;
@@ -74,11 +74,10 @@ bool DecodeXtHashlimit(std::uint32_t revision, Bytes info, Rule& rule) {
   limit.rate_of_bytes = (mode & XT_HASHLIMIT_BYTES) != 0;
   limit.burst = burst;
   if (limit.rate_of_bytes) {
-    // A cost for each unit of 16 bytes, all costs of a second being UINT32_MAX: iptables' libxt_hashlimit.c,
-    // cost_to_bytes.
+    // The cost of a unit of 16 bytes; a second's costs are UINT32_MAX (iptables' libxt_hashlimit.c, cost_to_bytes).
     const std::uint32_t units = interval >= 1 ? static_cast<std::uint32_t>(UINT32_MAX / interval) : UINT32_MAX;
     limit.rate_per_second = units == 0 ? 0 : static_cast<double>(std::uint64_t{units - 1} << XT_HASHLIMIT_BYTE_SHIFT);
-    limit.burst = burst * static_cast<std::uint64_t>(limit.rate_per_second);  // the kernel has it in seconds' worth
+    limit.burst = burst * static_cast<std::uint64_t>(limit.rate_per_second);  // the kernel has it in seconds
   } else {
     limit.rate_per_second = interval <= 0 ? 0 : scale / interval;
   }

@@ -1,7 +1,7 @@
 #include "collectors/rules/iptables/xt_nat.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter/nf_nat.h>
 
 #include "collectors/rules/iptables/xt_bytes.h"
@@ -18,8 +18,8 @@ struct Range {
   std::uint16_t first_port = 0, last_port = 0;
 };
 
-// xt_nat.c: revision 0 is of IPv4 alone, later ones are of either family. MASQUERADE and REDIRECT have no such
-// revisions: theirs of IPv4 is the old structure, of IPv6 the new one.
+// xt_nat.c: revision 0 is only for IPv4, later ones are for both families. MASQUERADE and REDIRECT use the old
+// structure for IPv4 and the new one for IPv6.
 std::optional<Range> ReadRange(std::uint32_t revision, Bytes info, RuleFamily family) {
   if (revision == 0 && family == RuleFamily::kIp) {
     const auto old = ReadXt<nf_nat_ipv4_multi_range_compat>(info);

@@ -15,7 +15,7 @@
 namespace conntally {
 namespace {
 
-// What a target that lets the packet go on changes in it.
+// The effects of a target after which the packet continues.
 void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
   if (name == "TRACE") rule.traces = true;
   if (name == "NOTRACK") rule.untracks = true;
@@ -60,7 +60,7 @@ void DecodeXtTarget(std::string_view name, std::uint32_t revision, Bytes info, R
   } else if (name == "NFQUEUE") {
     rule.verdict = Verdict::kQueue;
     const auto first = ReadXt<xt_NFQ_info>(info);
-    const auto queues = ReadXt<xt_NFQ_info_v3>(info);  // of which the earlier revisions are the beginning
+    const auto queues = ReadXt<xt_NFQ_info_v3>(info);  // earlier revisions are a prefix of it
     if (!first) return;
     const std::uint32_t total = revision >= 1 && queues ? std::max<std::uint32_t>(queues->queues_total, 1) : 1;
     rule.queue = RuleQueue{{first->queuenum, first->queuenum + total - 1},

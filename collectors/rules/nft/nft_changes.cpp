@@ -10,9 +10,9 @@
 namespace conntally {
 namespace {
 
-constexpr std::size_t kTransactionKept = 4096;  // of which the memory is kept
+constexpr std::size_t kTransactionKept = 4096;  // up to this size the memory is kept
 
-// What came since a rule began; none below zero.
+// The counts since a rule began, never below zero.
 RuleCounter Since(const RuleCounter& now, const RuleCounter& begun) {
   return {now.packets - std::min(now.packets, begun.packets), now.bytes - std::min(now.bytes, begun.bytes)};
 }
@@ -62,10 +62,10 @@ void NftChanges::Note(Bytes message, std::optional<std::uint32_t> until) {
   }
   const auto generation = DecodeNftGeneration(message);
   if (!generation) return;
-  // Modulo 2^32: one that was part of the dump comes late.
+  // Modulo 2^32. Late: the dump already included it.
   const bool late = static_cast<std::int32_t>(*generation - base_) <= 0;
   const bool early =
-      until && static_cast<std::int32_t>(*generation - *until) > 0;  // the end of the one before was lost
+      until && static_cast<std::int32_t>(*generation - *until) > 0;  // the previous transaction's end was lost
   if (early) NoteLoss();
   if (!late && !early) {
     for (const Change& change : transaction_) Apply(change);
@@ -96,7 +96,7 @@ void NftChanges::NoteDeleted(Bytes message) {
   Change change{Change::Kind::kDeleted, {TableOf(rule->family, rule->table), rule->handle}, *counter};
   const auto known = known_.find(change.place);
   if (known == known_.end() || known->second.deleted) {
-    if (*counter == RuleCounter{}) return;  // it leaves nothing
+    if (*counter == RuleCounter{}) return;  // it counted nothing
     change.family = rule->family;
     change.chain = rule->chain;
     change.text_key = KeyOf(*rule);
@@ -129,7 +129,7 @@ void NftChanges::Pass(const Change& change) {
     begun_.erase(found);
   }
   RuleCounter counted = Since(change.counter, begun);
-  // Packets of the commit itself are few beside those that followed; what was restored is not.
+  // Packets during the commit are few compared with later ones; a restored value is not.
   if (begun.packets <= counted.packets / 8) counted = change.counter;
   if (change.text_key.empty() || counted == RuleCounter{}) return;
   if (passed_.size() >= kPassedMax && !passed_.contains(change.text_key)) {
@@ -170,7 +170,7 @@ void NftChanges::NoteElements(Bytes message) {
   if (followed == sets_.end()) return NoteChanged(place);
   if (set_bytes_ + message.size() > kSetBytesMax) {
     ++turned_away_;
-    return Forget(place);  // a rule that looks there will not be known
+    return Forget(place);  // a rule that uses it will be unknown
   }
   set_bytes_ += message.size();
   followed->second.messages.emplace_back(message.begin(), message.end());
@@ -214,7 +214,7 @@ RuleChanges NftChanges::Take(const Ruleset& now, const std::unordered_map<std::s
   changes.before = before_;
   for (auto& [key, passed] : passed_) {
     const auto text = texts.find(key);
-    if (text == texts.end()) continue;  // no reading ever found it: it has no series
+    if (text == texts.end()) continue;  // no reading has seen it: it has no series
     passed.text = text->second;
     changes.passed.push_back(std::move(passed));
   }

@@ -51,7 +51,7 @@ BackendReading NftReader::Read(const Elements& elements) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     result = TryRead();
     if (result) break;
-    socket_.reset();  // replies to an abandoned question may still come
+    socket_.reset();  // replies to an abandoned request may still come
     if (result.error().code != EINTR) break;
   }
   if (!result) {
@@ -101,8 +101,7 @@ Result<std::uint32_t> NftReader::Generation() {
   const auto asked = Query(*socket_, {NftMessage(NFT_MSG_GETGEN), Wants::kOne}, [&](Bytes message) {
     if (const auto decoded = DecodeNftGeneration(message)) generation = decoded;
   });
-  // So nfnetlink_rcv_msg answers for a subsystem that it does not have; nf_tables itself finds nothing wrong with this
-  // question.
+  // nfnetlink_rcv_msg returns this for a missing subsystem; nf_tables itself accepts this request.
   if (!asked && asked.error().code == EINVAL) return Error{"the kernel has no nf_tables", EOPNOTSUPP};
   if (!asked) return asked.error();
   if (!generation) return Error{"the kernel does not tell nftables' generation", EOPNOTSUPP};
@@ -162,7 +161,7 @@ Result<std::optional<BackendReading>> NftReader::Refresh() {
 }
 
 Status NftReader::Rebuild(std::uint32_t generation) {
-  watch_.CatchUp(generation);  // which sets were changed
+  watch_.CatchUp(generation);  // to learn which sets changed
   building_ = {};
   contents_.clear();
   keys_.clear();
@@ -258,7 +257,7 @@ void NftReader::AddChanges(BackendReading& snapshot) {
   watch_.CatchUp(known_->generation);
   snapshot.changes = watch_.changes().Take(*known_->ruleset, texts_);
   for (std::size_t i = 0; i < snapshot.changes.begun.size(); ++i) {
-    if (!known_->objects[i].empty()) snapshot.changes.begun[i].reset();  // a named counter lives on its own
+    if (!known_->objects[i].empty()) snapshot.changes.begun[i].reset();  // a named counter outlives the rule
   }
   watch_.Begin(known_->ruleset, known_->generation);
 }

@@ -1,5 +1,5 @@
-// What NftReader reads of sets: of those that rules are decoded by, the elements with each generation; of sets of
-// addresses, as far as they change and their time has come.
+// NftReader's reading of sets: elements needed to decode rules, once per generation; elements of address sets, when
+// they change and are due.
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
@@ -57,7 +57,7 @@ Status NftReader::ReadSets() {
     if (!elements) return elements.error();
     NftSetContent& content = contents_[{set.family, set.table, set.name}];
     content.elements = std::move(*elements);
-    // Those of a named one are copied into each rule that looks into it.
+    // A named set's elements are copied into each rule that uses it.
     content.complete = elements_read_ < kElementsMax && !catch_all_ &&
                        (content.anonymous || content.elements.size() <= kNamedElementsMax);
   }
@@ -70,8 +70,8 @@ Status NftReader::ReadSets() {
   return done;
 }
 
-// What was read of the set in the generation before stands, unless it was changed since. Until it is read anew, what
-// is known is neither whole nor certain.
+// Elements read in the previous generation stay valid, unless the set changed. Until a changed set is read again, its
+// elements are incomplete and uncertain.
 void NftReader::TakeOver(SetToRead& set, AddressSet& named) {
   named.complete = false;
   set.pending = true;
@@ -122,7 +122,7 @@ Status NftReader::RefreshSets() {
   return done;
 }
 
-// Rules may fill sets that are not declared dynamic: of such a one nothing stands, either.
+// Rules may also fill sets that are not declared dynamic: these change too.
 bool NftReader::FollowUpdates(const Ruleset& ruleset) {
   bool decoded_wrongly = false;
   std::shared_ptr<std::vector<AddressSet>> sets;
@@ -172,7 +172,7 @@ Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily f
                                                                     AddressSet* named) {
   NetlinkRequest request(NftMessage(NFT_MSG_GETSETELEM), Wants::kDump, NfprotoOf(family));
   request.PutText(NFTA_SET_ELEM_LIST_TABLE, table).PutText(NFTA_SET_ELEM_LIST_SET, name);
-  // Intervals may be cut by the end of a message, so all of the messages are kept until their end.
+  // An interval may span two messages, so all messages are kept until the end.
   std::vector<std::vector<std::byte>> messages;
   bool cut = false;
   const auto asked = QueryUntilStopped(request, [&](Bytes message) {
@@ -192,7 +192,7 @@ Result<std::vector<NftSetContent::Element>> NftReader::DumpElements(RuleFamily f
     elements.insert(elements.end(), decoded->begin(), decoded->end());
   }
   elements_read_ += elements.size();
-  // `*` stands for all keys that have no element of their own, which no range says.
+  // `*` means all keys without an element, which no range can express.
   catch_all_ = std::any_of(elements.begin(), elements.end(),
                            [](const NftElement& element) { return (element.flags & NFT_SET_ELEM_CATCHALL) != 0; });
   if (named == nullptr) return RangesOf(elements, intervals);

@@ -28,7 +28,7 @@ void NftWatch::Follow() {
   NoteLosses();
 }
 
-// The kernel tells a generation at the end of the commit that made it, so it may come some milliseconds late.
+// The kernel reports a generation at the end of its commit, so it may come some milliseconds late.
 void NftWatch::CatchUp(std::uint32_t generation) {
   constexpr auto kPatience = 200ms;
   if (!socket_ || !changes_.listens()) return;
@@ -41,7 +41,7 @@ void NftWatch::CatchUp(std::uint32_t generation) {
   NoteLosses();
 }
 
-// One datagram. False: there is none.
+// Receives one datagram. False: there is none.
 bool NftWatch::Receive(std::chrono::milliseconds patience, std::optional<std::uint32_t> until) {
   pollfd ready{socket_->fd(), POLLIN, 0};
   if (poll(&ready, 1, static_cast<int>(patience.count())) != 1) return false;

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// As iptables' xtables_save_string writes it.
+// In the form of iptables' xtables_save_string.
 std::string SavedWord(const std::string& text) {
   constexpr std::string_view kPlain = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
   if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
@@ -96,7 +96,7 @@ std::string ConditionText(const RuleCondition& condition) {
     case Kind::kIcmpCode: return "--icmp-code " + numbers(plain);
     case Kind::kConntrackStatus: return "-m conntrack " + negated + "--ctstatus " + numbers(plain);
     case Kind::kFamily:
-    case Kind::kInInterfaceIndex:  // these are none of iptables'
+    case Kind::kInInterfaceIndex:  // iptables has none of these
     case Kind::kOutInterfaceIndex:
     case Kind::kTuple: return "";
   }

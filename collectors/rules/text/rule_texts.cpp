@@ -18,7 +18,7 @@ std::string_view Trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
 }
 
-// The handle of "... # handle 12", which is cut off.
+// The handle in "... # handle 12", which is removed from the line.
 std::uint64_t TakeHandle(std::string_view& line) {
   constexpr std::string_view kMark = " # handle ";
   const auto at = line.rfind(kMark);
@@ -36,23 +36,22 @@ enum class Quoting {
   kSave,  // as xtables_save_string writes a word: quotes in it follow a backslash
 };
 
-// How much a quoted word may hold: comments, prefixes and patterns are far shorter. A quote that stands alone ends with
-// its line.
+// The most in a quoted word: comments, prefixes and patterns are far shorter. An unmatched quote ends with its line.
 constexpr std::size_t kQuotedBytesMax = 4096;
 
-// Where the line that `text` begins with ends: a newline between quotes is part of it.
+// The end of the first line of `text`: a newline in quotes is part of the line.
 std::size_t LineEnd(std::string_view text, Quoting quoting) {
   const std::size_t first = text.find('\n');
   std::size_t at = 0;
   if (quoting == Quoting::kSave) {
     if (!text.starts_with("-A ")) return first;
-    at = std::min(text.find(' ', 3), first);  // a chain's name is written as it is
+    at = std::min(text.find(' ', 3), first);  // a chain's name is not quoted
   }
   bool quoted = false;
   for (; at < text.size() && (first == text.npos || at < first + kQuotedBytesMax); ++at) {
     const char c = text[at];
     if (c == '\n') {
-      // nft writes a prefix of iptables as it is, quotes and all.
+      // nft writes a log prefix of iptables unescaped, with quotes.
       std::string_view line = text.substr(0, at);
       if (!quoted || (quoting == Quoting::kNft && text.substr(at + 1).starts_with('\t') && TakeHandle(line) != 0))
         return at;
@@ -83,12 +82,11 @@ std::map<std::string, NftTexts> ParseNftListing(std::string_view listing) {
   std::map<std::string, NftTexts> tables;
   NftTexts* texts = &tables[std::string()];
   bool in_chain = false;
-  std::string pending;  // a rule that goes over several lines
+  std::string pending;  // a rule that spans several lines
   ForEachLine(listing, Quoting::kNft, [&](std::string_view raw) {
     std::string_view line = Trimmed(raw);
     if (!in_chain) {
-      // "table inet NAME { # handle 1", "chain NAME { # handle 1"; sets and objects have lines of their own that are
-      // none of ours.
+      // "table inet NAME { # handle 1", "chain NAME { # handle 1"; lines of sets and objects are ignored.
       if (line.starts_with("table ") && line.find('{') != line.npos) {
         const std::string_view place = line.substr(0, line.find(" {"));
         texts = &tables[std::string(place.substr(place.rfind(' ') + 1))];
@@ -133,12 +131,12 @@ SaveTexts ParseSaveListing(std::string_view listing) {
 }
 
 // Not table by table: before it lists one, libnftables 1.0.6 reads the elements of all sets, terse or not, which takes
-// seconds where there are 100,000.
+// seconds for 100,000 elements.
 Result<std::map<std::string, NftTexts>> ListNftTables(RuleFamily family) {
   const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> context(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
   if (!context) return Error{"cannot start libnftables"};
-  nft_ctx_set_dry_run(context.get(), true);  // listing is all that it may do
-  // Terse: no elements of named sets, which are neither needed nor few.
+  nft_ctx_set_dry_run(context.get(), true);  // it may only list
+  // Terse: without elements of named sets, which are many and not needed.
   nft_ctx_output_set_flags(context.get(), NFT_CTX_OUTPUT_HANDLE | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE);
   nft_ctx_buffer_output(context.get());
   nft_ctx_buffer_error(context.get());

@@ -46,7 +46,7 @@ Result<pid_t> Spawn(const std::string& path, int output) {
   return pid;
 }
 
-// Until the end of the output. An error says why not to wait for more.
+// Reads to the end of the output. An error says why it stopped.
 Status ReadAll(int fd, const OutputBounds& bounds, std::string& output) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + bounds.patience;
@@ -76,7 +76,7 @@ Result<std::string> OutputOf(const std::string& program, const OutputBounds& bou
   FileDescriptor writing(ends[1]);
   const auto pid = Spawn(path, writing.get());
   if (!pid) return pid.error();
-  writing = FileDescriptor();  // so that its end shows
+  writing = FileDescriptor();  // so that the end of file is seen
   std::string output;
   const Status all = ReadAll(reading.get(), bounds, output);
   if (!all) kill(*pid, SIGKILL);

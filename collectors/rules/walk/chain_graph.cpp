@@ -52,7 +52,7 @@ bool ChainGraph::LetsGo(const Rule& rule, Verdict verdict, std::string_view targ
     case Verdict::kNat:
     case Verdict::kQueue: return true;
     case Verdict::kReturn:
-    case Verdict::kGoto: return depth == 0;  // from a chain jumped to, packets come back
+    case Verdict::kGoto: return depth == 0;  // packets return from a chain that was jumped to
     case Verdict::kJump: break;
     case Verdict::kMap:
       return std::any_of(rule.map.begin(), rule.map.end(), [&](const MappedVerdict& mapped) {
@@ -64,7 +64,7 @@ bool ChainGraph::LetsGo(const Rule& rule, Verdict verdict, std::string_view targ
   if (chain == nullptr || depth >= kJumpsMax) return true;
   for (std::size_t i = chain->first_rule; i < chain->first_rule + chain->rule_count; ++i) {
     const Rule& inside = ruleset_.rules[i];
-    // What a goto leads to is looked at like what a jump does.
+    // A goto's target is examined like a jump's.
     const Verdict of_inside = inside.verdict == Verdict::kGoto ? Verdict::kJump : inside.verdict;
     if (LetsGo(inside, of_inside, inside.jump_target, depth + 1)) return true;
   }

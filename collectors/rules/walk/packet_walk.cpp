@@ -35,8 +35,8 @@ PacketWalker::PacketWalker(const FirewallReading& snapshot, const FirewallReadin
       (of_bridge ? bridge_hooks_ : hooks_)[at].push_back({{backend, i}, nat, priority, nat ? chain.priority : 0});
     }
   }
-  // Of equal priority, the one that was hooked in last comes first (nf_hook_entries_grow); among nftables' the list is
-  // in the order in which they came.
+  // At equal priority, the hook registered last comes first (nf_hook_entries_grow); nftables lists its chains in order
+  // of creation.
   for (auto* const hooks : {&hooks_, &bridge_hooks_}) {
     for (std::vector<Hooked>& hooked : *hooks) {
       std::reverse(hooked.begin(), hooked.end());

@@ -10,7 +10,7 @@ FirewallReading Edited(const FirewallReading& reading, const RuleEdit& edit) {
   BackendReading& backend = edited.backends.at(edit.chain.backend);
   auto ruleset = std::make_shared<Ruleset>(*backend.ruleset);
   RuleChain& chain = ruleset->chains.at(edit.chain.chain);
-  if (chain.rule_count == 0) chain.first_rule = ruleset->rules.size();  // an empty one stands nowhere
+  if (chain.rule_count == 0) chain.first_rule = ruleset->rules.size();  // an empty chain has no position
   const bool deletes = edit.kind == RuleEdit::Kind::kDelete;
   const std::size_t at = edit.kind == RuleEdit::Kind::kAppend ? chain.first_rule + chain.rule_count : edit.at.rule;
   const auto offset = static_cast<std::ptrdiff_t>(at);

@@ -1,4 +1,4 @@
-// What translation makes of a packet on its way.
+// How NAT changes a packet during a walk.
 #include "collectors/rules/walk/walk_run.h"
 
 namespace conntally {
@@ -8,12 +8,12 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
   NatTarget target = rule.nat.value_or(NatTarget{});
   if (!target.known && !target.choices.empty()) {
     const auto chosen = Chosen(rule);
-    if (chosen && *chosen == nullptr) return;  // nothing is found in the map: the rule does not take it
+    if (chosen && *chosen == nullptr) return;  // not in the map: the rule does not match
     if (chosen) target = {target.kind, (*chosen)->addresses, (*chosen)->ports, true, {}};
   }
   const bool of_source = target.kind == NatTarget::Kind::kSource || target.kind == NatTarget::Kind::kMasquerade;
   const bool understood = target.kind != NatTarget::Kind::kOther && match == Match::kYes;
-  // Behind rules that choose one of several destinations at random, the last takes the rest: it stands for all of them.
+  // After rules that choose a destination at random, the last one takes the rest: it represents all of them.
   const bool last_of_several = !of_source && walk_.destination_nat_open;
   const bool known = understood && (flow.alive == Match::kYes || last_of_several);
   if (!known && match == Match::kYes) NotTold(ref, "what it makes of addresses is not known");
@@ -40,7 +40,7 @@ void WalkRun::Nat(const Rule& rule, RuleRef ref, Match match, Flow& flow) {
     walk_.packet.destination_port.reset();
     walk_.packet.status.reset();
   }
-  ++ends_;  // nat accepts what it translates
+  ++ends_;  // NAT accepts the packet
   passed_base_ = Either(passed_base_, Both(flow.alive, match));
   flow.alive = match == Match::kYes ? Match::kNo : Both(flow.alive, Match::kMaybe);
 }
@@ -80,7 +80,7 @@ std::optional<const NatTarget::Choice*> WalkRun::Chosen(const Rule& rule) const 
   return nullptr;
 }
 
-// Rules behind the translation see the new address. The kernel keeps the port where it can.
+// Later rules see the new address. The kernel keeps the port if possible.
 void WalkRun::ChangeSource(const NatTarget& target) {
   Packet& packet = walk_.packet;
   if (target.kind == NatTarget::Kind::kMasquerade) {
@@ -100,7 +100,7 @@ void WalkRun::ChangeDestination(const NatTarget& target) {
   Packet& packet = walk_.packet;
   if (target.kind == NatTarget::Kind::kRedirect) {
     packet.destination_is_local = true;
-    packet.destination.reset();  // the first of the interface's
+    packet.destination.reset();  // the interface's first address
     if (hook_ == Hook::kOutput) {
       packet.destination = IpAddress::Parse(packet.family == Family::kIpv4 ? "127.0.0.1" : "::1");
     }

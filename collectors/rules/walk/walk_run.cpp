@@ -22,7 +22,7 @@ bool WalkRun::OfFamily(RuleFamily family) const {
          family == (walk_.packet.family == Family::kIpv4 ? RuleFamily::kIp : RuleFamily::kIp6);
 }
 
-// A chain of devices sees what comes in by one of them, or leaves by it.
+// A device chain sees packets that arrive, or leave, by one of its devices.
 bool WalkRun::IsOfDevice(const RuleChain& chain) const {
   if (hook_ != Hook::kIngress && hook_ != Hook::kEgress) return true;
   const std::optional<PacketInterface>& device = hook_ == Hook::kIngress ? walk_.packet.in : walk_.packet.out;
@@ -37,7 +37,7 @@ void WalkRun::ThroughHook(Hook hook) {
     const RuleChain& chain = walker_.chain(hooked.ref);
     if (!OfFamily(chain.family) || !IsOfDevice(chain)) continue;
     if (first && hooked.priority > kConntrackPriority) tracked_ = true;
-    // nf_nat_inet_fn: only what makes a connection, and only until one chain has said something.
+    // nf_nat_inet_fn: only the first packet of a connection, and only until one chain has decided.
     const bool of_source = hook == Hook::kInput || hook == Hook::kPostrouting;
     if (hooked.nat && (true_state_ != kStateNew || untracked_ || nat_settled_[of_source ? 1 : 0])) continue;
     walk_.packet.state = untracked_ ? kStateUntracked : tracked_ || bridging_ ? true_state_ : kStateInvalid;
@@ -84,7 +84,7 @@ Match WalkRun::Chain(const RuleChain& chain, RuleBackend backend, Match reached)
     Answer answer = walker_.matcher_.Conditions(rule, walk_.packet);
     if (answer.match == Match::kNo) continue;
     if (looking_back_) {
-      // Only what is certain counts here, and a chain ends as it would.
+      // Only certain matches count here, and a chain ends as usual.
       if (answer.match != Match::kYes || !rule.limits.empty() || walk_.late_accept) continue;
       Take(rule, ref, rule.verdict, rule.jump_target, answer, flow);
       if (rule.verdict == Verdict::kReturn || rule.by_goto) break;
@@ -126,7 +126,7 @@ void WalkRun::SideEffects(const Rule& rule, RuleRef ref, Match match) {
 }
 
 void WalkRun::TakeMap(const Rule& rule, RuleRef ref, const Answer& answer, Flow& flow) {
-  if (rule.map.empty()) {  // its elements are not known
+  if (rule.map.empty()) {  // its elements are unknown
     return Open(ref, "its map could not be read", flow);
   }
   for (const MappedVerdict& mapped : rule.map) {
@@ -143,7 +143,7 @@ void WalkRun::TakeMap(const Rule& rule, RuleRef ref, const Answer& answer, Flow&
 void WalkRun::Take(const Rule& rule, RuleRef ref, Verdict verdict, const std::string& jump_target, const Answer& answer,
                    Flow& flow) {
   const Match match = answer.match;
-  // A jump into a chain that only drops stands as a drop; which rule of it does so is told all the same.
+  // A jump into a chain that only drops counts as a drop, but the walk still reports which of its rules drops.
   if (rule.takes_over) return Accept(ref, match, flow);
   if (verdict == Verdict::kQueue && AllReadersAre(QueueReader::kNone, rule))
     return Take(rule, ref, rule.queue->bypasses ? Verdict::kAccept : Verdict::kDrop, {}, answer, flow);
@@ -214,7 +214,7 @@ void WalkRun::Follow(const Rule& rule, RuleRef ref, const std::string& target, b
   jumps_.pop_back();
   jumped_ = jumped;
   if (was_looking_back) return;
-  // It was stopped in there only if it went in there; and from a goto no packet comes back here.
+  // It was stopped in there only if it entered; and no packet returns from a goto.
   if (looking_back_ && (match != Match::kYes || !and_return)) looking_back_ = false;
   if (!and_return) {
     flow.returned = Either(flow.returned, back);

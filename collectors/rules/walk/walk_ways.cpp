@@ -1,11 +1,11 @@
-// Which hooks a packet passes, and in which order: what arrives, what leaves, and what a bridge carries.
+// The hooks that a packet passes, in order: for arriving, leaving and bridged packets.
 #include <utility>
 
 #include "collectors/rules/walk/walk_run.h"
 
 namespace conntally {
 
-// Its rules see ports, and which these are is not known here.
+// Bridge rules see ports, which are unknown here.
 void WalkRun::ThroughBridge(Hook hook) {
   if (alive_ == Match::kNo || walker_.bridge_hooks_[hook].empty()) return;
   Packet& packet = walk_.packet;

@@ -46,8 +46,8 @@ bool IsNullDevice(const struct stat& status) {
 }
 
 Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
-  // Before it is opened, since that alone makes some devices do something; and after, since another may have taken its
-  // place.
+  // Checked before opening, since opening alone has effects on some devices, and again after, since the file may have
+  // been replaced.
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return Because(errno);
   if (IsNullDevice(status)) return std::string();
@@ -59,7 +59,7 @@ Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
   std::string text;
   for (;;) {
     const std::size_t before = text.size();
-    // One byte more than is allowed tells that there are more.
+    // One byte more than allowed shows that the file is too long.
     text.resize(std::min(before + kPieceBytes, bytes_max + 1));
     const ssize_t count = read(file.get(), text.data() + before, text.size() - before);
     if (count < 0 && errno != EINTR) return Because(errno);
@@ -70,7 +70,7 @@ Result<std::string> Read(const std::string& path, std::size_t bytes_max) {
   }
 }
 
-// One reading, which may outlive who wanted it.
+// One reading, which may outlive its caller.
 struct Reading {
   Guarded<std::optional<Result<std::string>>> result;
   std::condition_variable done;
@@ -79,7 +79,7 @@ struct Reading {
 }  // namespace
 
 Result<std::string> ReadRegularFile(const std::string& path, std::size_t bytes_max) {
-  static std::atomic<unsigned> unfinished{0};  // of the whole process, as threads are; relaxed: no more than a number
+  static std::atomic<unsigned> unfinished{0};  // of the whole process; relaxed: only a number
   if (unfinished.load(std::memory_order_relaxed) >= kUnfinishedMax)
     return Error{"the files asked for earlier are still being read", EBUSY};
   const auto reading = std::make_shared<Reading>();

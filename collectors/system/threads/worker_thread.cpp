@@ -12,7 +12,7 @@
 namespace conntally {
 namespace {
 
-// Short of the 2 s within which the process ends, and long enough that a fault that stays costs nothing.
+// Less than the 2 s within which the process ends, and long enough that a lasting fault costs nothing.
 constexpr std::chrono::seconds kRestartPause{1};
 
 }  // namespace
@@ -22,7 +22,7 @@ Status Caught(const std::function<void()>& run) {
     run();
     return Ok();
   } catch (const std::bad_alloc&) {
-    return Error{"out of memory", ENOMEM};  // a text so short needs none
+    return Error{"out of memory", ENOMEM};  // so short a text allocates nothing
   } catch (const std::system_error& error) {
     return Error{error.what(), error.code().value()};
   } catch (const std::exception& error) {
@@ -32,7 +32,7 @@ Status Caught(const std::function<void()>& run) {
 
 void KeepRunning(const char* name, const std::function<void()>& run, const Failed& failed) {
   for (auto ran = Caught(run); !ran; ran = Caught(run)) {
-    // Telling of a want of memory may want memory, too: then it is told the next time.
+    // Reporting lack of memory may need memory too: then it is reported next time.
     static_cast<void>(Caught([&] {
       if (failed) return failed(ran.error());
       spdlog::error("{}: {}; trying again", name, ran.error().message);

@@ -24,7 +24,7 @@ std::string Rfc3339(AlertTime time) {
 
 AlertmanagerOutbox::Labels LabelsOf(const Alert& alert, const AlertmanagerOutbox::Labels& external) {
   AlertmanagerOutbox::Labels labels = external;
-  // By both names: Alertmanager's own, and that of our series.
+  // Under both names: Alertmanager's, and that of our series.
   labels["alertname"] = labels["alert"] = NameOf(alert.subject.kind);
   labels["severity"] = NameOf(alert.severity);
   if (!alert.subject.source.empty()) labels["source"] = alert.subject.source;
@@ -56,7 +56,7 @@ void AlertmanagerOutbox::Update(const AlertList& alerts, const Labels& external,
       found->second.labels = std::move(labels);
     }
     Entry& entry = found->second;
-    if (entry.ended) entry.ended.reset();  // it is back before its end was told
+    if (entry.ended) entry.ended.reset();  // it fires again before its end was sent
     entry.here = true;
     entry.inhibited = alert.inhibited;
     entry.fired = alert.fired;
@@ -77,7 +77,7 @@ void AlertmanagerOutbox::Update(const AlertList& alerts, const Labels& external,
   }
 }
 
-// The end that has waited the longest.
+// Gives up the end that has waited longest.
 void AlertmanagerOutbox::MakeRoom() {
   auto oldest = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
@@ -115,7 +115,7 @@ std::optional<AlertmanagerOutbox::Message> AlertmanagerOutbox::Compose(Moment no
     if (due == Due::kNo || (only_ends && due != Due::kEnded)) continue;
     if (message.keys.size() >= batch_max_) break;
     const AlertTime ends = due == Due::kEnded ? entry.ended_wall : now.wall + entry.valid_for;
-    // A clock that was set back must not make an alert end before it began: Alertmanager refuses that.
+    // After the clock was set back, an alert must not end before it began: Alertmanager refuses that.
     const AlertTime starts = std::min(entry.fired, ends - milliseconds(1));
     body.push_back({{"labels", entry.labels},
                     {"annotations", entry.annotations},
@@ -139,7 +139,7 @@ void AlertmanagerOutbox::Delivered(const Message& message, Moment now) {
     } else if (found->second.ended) {
       entries_.erase(found);
     } else {
-      found->second.told.reset();  // it fires again, and that is news
+      found->second.told.reset();  // it fires again: send at once
     }
   }
   pause_ = milliseconds(0);
@@ -151,7 +151,7 @@ void AlertmanagerOutbox::Failed(const Message& message, Refusal refusal, Moment 
   pause_ = std::clamp<milliseconds>(pause_ * 2, kPauseMin, kPauseMax);
   next_attempt_ = now.monotonic + pause_;
   if (refusal == Refusal::kNotReached) return;
-  // One bad alert must not keep the others from being heard.
+  // One bad alert must not block the others.
   if (message.keys.size() == 1) {
     const auto found = entries_.find(message.keys[0]);
     if (found != entries_.end()) {

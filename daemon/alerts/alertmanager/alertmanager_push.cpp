@@ -19,7 +19,7 @@ namespace {
 
 constexpr long kTimeoutMs = 10'000;
 constexpr long kConnectTimeoutMs = 5'000;
-constexpr std::size_t kAnswerBytesMax = 300;  // of a refusal, for the log
+constexpr std::size_t kAnswerBytesMax = 300;  // of a refusal's text, for the log
 
 AlertmanagerOutbox::Moment OutboxMoment() {
   return {std::chrono::steady_clock::now(),
@@ -67,7 +67,7 @@ struct AlertmanagerPush::Multi {
   CURLM* handle;
 };
 
-// One Alertmanager, and the request that is on its way to it, if one is.
+// One Alertmanager, and the current request to it, if any.
 struct AlertmanagerPush::Endpoint {
   explicit Endpoint(std::string its_url) : url(std::move(its_url)) {}
 
@@ -108,11 +108,11 @@ struct AlertmanagerPush::Endpoint {
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(message.body.size()));
-    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, message.body.data());  // which outlives the request
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, message.body.data());  // `message` outlives the request
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, kTimeoutMs);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);  // no waiting for a name's look-up at the end
+    curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a DNS look-up at the end
     curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, KeepBeginning);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer);
@@ -204,7 +204,7 @@ bool AlertmanagerPush::TakeUpdate() {
     alerts = alerts_;
     config_ = wanted_;
   }
-  // Who takes a severity out of the configuration has its alerts end.
+  // If a severity is removed from the configuration, its alerts end.
   std::erase_if(alerts, [&](const Alert& alert) { return !Pushed(config_, alert.severity); });
   std::erase_if(endpoints_, [&](const auto& entry) {
     if (std::find(config_.urls.begin(), config_.urls.end(), entry.first) != config_.urls.end()) return false;
@@ -281,7 +281,7 @@ void AlertmanagerPush::Run() {
   SayFarewell();
 }
 
-// What fires is still told of by the next process: no need to wait for a peer that takes it slowly.
+// The next process sends the firing alerts, so do not wait for a slow peer.
 void AlertmanagerPush::SayFarewell() {
   for (auto& [url, endpoint] : endpoints_) {
     const std::vector<bool>& ends = endpoint->message.ends;

@@ -79,7 +79,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   std::map<std::string, std::uint64_t> of_rules;
   for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
   if (lost > 0 && !of_rules.empty()) {
-    // The first packets after a rule has changed stay without one.
+    // The first packets after a change of rules have no known rule.
     if (const auto unnamed = of_rules.find(""); unnamed != of_rules.end()) unnamed->second /= kUnnamedWeighsLess;
     episode.rule = std::max_element(of_rules.begin(), of_rules.end(), [](const auto& one, const auto& other) {
                      return one.second < other.second;
@@ -197,7 +197,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     const auto lasts = rejecting_.contains(label)
                            ? kRejectedFor
                            : kDroppedFor + (label.empty() ? kRuleKnownWithin : std::chrono::seconds(0));
-    // The heaviest that began together, or one that is enough.
+    // The heaviest group that began together, or one source that is enough.
     double weight = 0, together = 0, rate = 0;
     std::size_t first = 0;
     SteadyTime last{};
@@ -211,7 +211,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
       if (alone && episode.last - episode.onset >= lasts) weight = std::max(weight, kTold);
       if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
     }
-    // Once told it stays while they fail, however they began.
+    // Once reported, it stays while they fail, whenever they began.
     if (is_told) weight = std::max(weight, all);
     if (weight < kTold * rules[AlertKind::kRegularSourcesDropped].clear_ratio) continue;
     told.insert(label);
@@ -242,7 +242,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   pasts_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
 }
 
-// By a rule of which regulars are told already it is one alert, which names the rule.
+// If the rule has an alert for its regulars already, that one alert covers both.
 void DropJudge::ReadOwn(const AlertEvidence& evidence, Readings& into) {
   std::map<std::string, std::vector<OwnDestinations::CutOff>> by_rule;
   for (auto& each : own_destinations_.Follow(evidence)) by_rule[each.rule].push_back(std::move(each));

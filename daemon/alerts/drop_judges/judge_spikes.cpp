@@ -7,7 +7,7 @@ namespace {
 
 double Sum(const std::vector<double>& rates) { return std::accumulate(rates.begin(), rates.end(), 0.0); }
 
-// A spike is seen over the last kNow, and that is part of the time that it must last.
+// A spike is measured over the last kNow, which counts as part of its `for`.
 AlertRule SoonerBy(AlertRule rule, std::chrono::milliseconds sooner) {
   for (auto& tier : rule.tiers) {
     if (tier) tier->for_at_least = std::max(tier->for_at_least - sooner, std::chrono::milliseconds(0));
@@ -54,7 +54,7 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
   ReadHost(rule, evidence, drops, usual, told_rate, into);
 }
 
-// What the rules' own spikes do not explain.
+// Drops that the rules' own spikes do not explain.
 void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, const DropJudge& drops, double usual,
                           double told_rate, Readings& into) {
   double of_few = 0;

@@ -36,7 +36,7 @@ std::vector<OwnDestinations::CutOff> OwnDestinations::Follow(const AlertEvidence
   struct Dropped {
     std::uint64_t packets = 0;  // in all
     SteadyTime last{};
-    const AlertEvidence::OwnDrop* most = nullptr;  // by one rule; one that is known before one that is not
+    const AlertEvidence::OwnDrop* most = nullptr;  // by one rule; a known rule comes before an unknown one
   };
   std::map<Key, Dropped> dropped;
   for (const auto& drop : evidence.own_drops) {

@@ -50,7 +50,7 @@ void AlertEngine::Resolve(Alert alert) {
   if (resolved_.size() > kResolvedMax) resolved_.pop_back();
 }
 
-// That one fires is told once it is known whether it has a place: Tell and Publish.
+// A firing alert is reported once it is known whether it has a place: see Tell and Publish.
 void AlertEngine::Move(Tracked& tracked, Severity severity, AlertState to) {
   Tier& tier = tracked.tier(severity);
   const AlertSubject& subject = tracked.reading.subject;
@@ -102,7 +102,7 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
     return;
   }
   if (tier.state == AlertState::kPending) {
-    // Of all the time that it is pending: peaks that come again and again never hold.
+    // Over all the time that it is pending: repeated peaks never hold.
     (clear ? tier.lapsed : tier.held) += step;
     if (clear && tier.lapsed > std::max<Duration>(kLapseMax, tier.for_at_least / 10))
       Move(tracked, severity, AlertState::kInactive);
@@ -117,8 +117,7 @@ const AlertRule& AlertEngine::RuleOf(const AlertRules& rules, const AlertReading
   return reading.rule ? *reading.rule : rules[reading.subject.kind];
 }
 
-// Gives what fires a place, those first that have shown the most of themselves, then the worst; the rest is told as
-// one.
+// Gives firing alerts their places: the best proven subjects first, then the worst; the others make one alert.
 void AlertEngine::Tell(const AlertRules& rules, const AlertReadings& readings, Duration step) {
   struct Untold {
     Tracked* tracked;

@@ -1,4 +1,4 @@
-// Who of those that readings tell of is followed.
+// Decides which subjects of the readings are followed.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -41,7 +41,7 @@ bool AlertEngine::MakeRoom(const AlertRules& rules, const AlertReading& newcomer
   return true;
 }
 
-// Those that nobody can make up first, then the worst, equals by subject.
+// Subjects that cannot be forged first, then the worst, ties by subject.
 void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newcomers) {
   const auto rank = [&](const AlertReading& reading) {
     return std::tuple(CanBeForged(reading.standing), -RuleOf(rules, reading).Badness(reading.value));
@@ -54,7 +54,7 @@ void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newco
   std::array<bool, kAlertKinds> full_for{};
   for (AlertReading& reading : newcomers) {
     const AlertKind kind = reading.subject.kind;
-    // Whom nobody gives way to, those that come after him do not get past either.
+    // If one newcomer finds no room, neither do those after it.
     bool& full = full_for[IndexOf(kind)];
     full = full || (tracked_of_kind_[IndexOf(kind)] >= kSubjectsMax && !MakeRoom(rules, reading));
     if (full) {
@@ -71,7 +71,7 @@ void AlertEngine::Admit(const AlertRules& rules, std::vector<AlertReading> newco
   refused_ = std::move(refused);
 }
 
-// The value of each subject that is followed, or comes to be; none of a kind that is blind.
+// The value of each subject that is, or is now, followed; none of a blind kind.
 std::map<AlertSubject, double> AlertEngine::TakeReadings(const AlertRules& rules, AlertReadings& readings) {
   std::map<AlertSubject, double> seen;
   std::vector<AlertReading> newcomers;

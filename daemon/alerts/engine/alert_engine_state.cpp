@@ -1,4 +1,4 @@
-// What of the engine outlives the process.
+// The part of AlertEngine that a restart keeps.
 #include <algorithm>
 
 #include "daemon/alerts/engine/alert_engine.h"
@@ -16,7 +16,7 @@ std::int64_t Count(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration_cast<milliseconds>(duration).count();
 }
 
-// At a whole character, or the file could not be read again.
+// Cuts at a character's end, or the file could not be read again.
 std::string Cut(const std::string& text) {
   std::size_t end = std::min(text.size(), kDescriptionBytesMax);
   while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
@@ -43,7 +43,7 @@ std::optional<AlertReading> ReadingFromJson(const Json& json) {
                       evidence == json.end() ? std::vector<AlertFact>{} : FactsFromJson(*evidence), *standing};
 }
 
-// Nullopt where the JSON has no list of that name.
+// nullptr if the JSON has no list of that name.
 const Json* ListIn(const Json& json, const char* name) {
   if (!json.is_object()) return nullptr;
   const auto found = json.find(name);
@@ -108,7 +108,7 @@ void AlertEngine::RestoreTracked(const Json& saved) {
     tier.threshold = NumberIn(each, "threshold").value_or(0);
     tier.for_at_least = DurationIn(each, "for");
     ToldPlaces& places = flag("firing") ? places_ : pending_places_;
-    const double times = tracked.reading.value / tier.threshold;  // infinity where it had none
+    const double times = tracked.reading.value / tier.threshold;  // infinity if it has no threshold
     tier.told = flag("told") && places.Take(tracked.reading.subject, *severity, tracked.reading.standing,
                                             std::max(times, 1 / times), now_.monotonic);
     tier.grace = kGrace;

@@ -55,7 +55,7 @@ std::optional<AlertSubject> SubjectFromJson(const Json& json) {
   return AlertSubject{*kind, *source, *rule};
 }
 
-// What is no number, infinity for one, becomes null in JSON: such a fact is left out.
+// Infinity and NaN become null in JSON: such a fact is omitted.
 Json FactsToJson(const std::vector<AlertFact>& facts) {
   Json json = Json::object();
   for (const AlertFact& fact : facts) std::visit([&](const auto& value) { json[fact.name] = value; }, fact.value);

@@ -18,7 +18,7 @@ void Regulars::Add(const std::vector<SourceFigures>& figures, SteadyTime now) {
   std::erase_if(sources_, [&](const auto& entry) { return now - entry.second.last_seen > kForgottenAfter; });
 }
 
-// An eighth at once, so that this is rare.
+// Drops an eighth at once, so that this is rare.
 void Regulars::MakeRoom() {
   std::vector<std::pair<SteadyTime, IpAddress>> oldest;
   for (const auto& [source, known] : sources_) oldest.emplace_back(known.last_seen, source);

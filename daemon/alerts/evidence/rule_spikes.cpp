@@ -7,7 +7,7 @@
 namespace conntally {
 namespace {
 
-// What tells one rule from all others.
+// Identifies a rule among all others.
 std::string IdentityOf(const Rule& rule, std::uint32_t occurrence) {
   std::string identity = NameOf(rule.family);
   for (const std::string& part : {rule.table, rule.chain, rule.text, std::to_string(occurrence)})
@@ -39,11 +39,11 @@ void RuleSpikes::Add(const RuleFigures& figures, SteadyTime now) {
   for (auto& [label, rule] : rules_) {
     if (rule.last_seen == now) Follow(rule, now);
   }
-  // A rule that a reload takes away for a moment keeps its past.
+  // A rule that a reload removes for a moment keeps its past.
   std::erase_if(rules_, [&](const auto& entry) { return now - entry.second.last_rose > kPast; });
 }
 
-// Rules of a changed ruleset go on as what they were.
+// Rules of a changed ruleset keep what is known of them.
 void RuleSpikes::TakeOver(OfBackend& known, const BackendFigures& figures) {
   std::unordered_map<std::string, Known> before;
   for (std::size_t i = 0; i < known.rules.size(); ++i) {
@@ -87,7 +87,7 @@ void RuleSpikes::Look(OfBackend& known, const BackendFigures& figures, SteadyTim
   }
 }
 
-// Those that count most first.
+// Rules that count most come first.
 void RuleSpikes::Admit(const Newcomers& newcomers, SteadyTime now) {
   std::vector<Newcomers::const_iterator> most;
   for (auto newcomer = newcomers.begin(); newcomer != newcomers.end(); ++newcomer) most.push_back(newcomer);
@@ -114,7 +114,7 @@ void RuleSpikes::Admit(const Newcomers& newcomers, SteadyTime now) {
     Followed& rule = rules_[label];
     rule.total = newcomer.rise;
     rule.last_seen = rule.last_rose = now;
-    // As if it had been followed while it was quiet.
+    // As if it had been followed while quiet.
     rule.bucket = {std::max(newcomer.quiet_since, now - kNow), 0};
     rule.recent = {rule.bucket};
     const auto buckets = static_cast<std::size_t>((rule.bucket.when - newcomer.quiet_since) / kBucket);
@@ -124,7 +124,7 @@ void RuleSpikes::Admit(const Newcomers& newcomers, SteadyTime now) {
 
 void RuleSpikes::Follow(Followed& rule, SteadyTime now) {
   rule.recent.push_back({now, rule.total});
-  // What leaves the present goes into the past; one sample that is kNow old or more stays, to count from.
+  // Samples move from the present to the past; one that is at least kNow old stays as the base.
   while (rule.recent.size() > 2 && now - rule.recent[1].when >= kNow) {
     rule.recent.pop_front();
     const Sample& past = rule.recent.front();

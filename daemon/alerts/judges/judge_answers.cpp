@@ -77,7 +77,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
       if (!restarts && AreFewer(made - failed, service.answers) && !Recovers(now, service.share + kRise))
         (important ? broken_ : minor).push_back({NameOfService(now), now, service.share, made / attempts});
       service.last_seen = evidence.now;
-      if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays what it was
+      if (evidence.now - *service.broke < Baseline::kUnusualMax) continue;  // its past stays unchanged
     }
     service.broke.reset();
     const double own_weight = service.last_seen == SteadyTime{} ? 1 : weight;
@@ -95,7 +95,7 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     broken_.insert(broken_.end(), minor.begin(), minor.end());
   std::erase_if(services_, [&](const auto& entry) { return evidence.now - entry.second.last_seen > kForgottenAfter; });
   if (services_.size() < kServicesMax) return;
-  // Room for those to come: what is asked least, and not now.
+  // Makes room: drops services that are rarely used, and not now.
   std::erase_if(services_, [&](const auto& entry) {
     return entry.second.last_seen != evidence.now && entry.second.part < kImportant &&
            entry.second.sources < kSourcesMin;

@@ -19,7 +19,7 @@ void LossJudge::Explain(const AlertEvidence& evidence, std::uint64_t insert_fail
 }
 
 // The kernel counts each entry that it could not insert as a drop as well (nf_conntrack_core.c, nf_ct_resolve_clash):
-// only what it dropped besides was for want of room.
+// only the other drops were for lack of room.
 void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
   const TableStatistics& table = *evidence.table;
   const Counters now{table.counter(TableCounter::kDrop), table.counter(TableCounter::kEarlyDrop),

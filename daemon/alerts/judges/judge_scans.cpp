@@ -15,7 +15,7 @@ struct Contacts {
   double dropped_rate = 0;
 };
 
-// An address that nobody on the internet has (RFC 1918, RFC 4193, link-local).
+// An address that no host on the Internet has (RFC 1918, RFC 4193, link-local).
 bool IsPrivate(const IpAddress& address) {
   const auto& bytes = address.bytes;
   if (address.family == Family::kIpv6) return (bytes[0] & 0xfe) == 0xfc || IsOfLinkAlone(address);
@@ -23,7 +23,7 @@ bool IsPrivate(const IpAddress& address) {
          (bytes[0] == 169 && bytes[1] == 254);
 }
 
-// One of ours: a scanner on the internet proves itself as well, by the ports that it finds open.
+// One of ours. Being proven is not enough: a scanner on the Internet is proven too, by the open ports that it finds.
 bool IsOurs(const SourceFigures& figures, Standing standing) {
   return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
 }

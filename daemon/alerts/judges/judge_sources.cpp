@@ -61,7 +61,7 @@ void SourceJudge::ReadChurn(const AlertRules& rules, const AlertEvidence& eviden
     found = followed_.emplace(source.name, Followed{}).first;
   }
   Followed& followed = found->second;
-  // Of those who were slow then, the past is that they were.
+  // Sources that were slow during the warm-up have that as their past.
   const bool warm = restored_ || evidence.now - *first_look_ >= kWarmUp;
   const double past = std::max(followed.rate.High(), least);
   const bool judged = warm || followed.rate.known();

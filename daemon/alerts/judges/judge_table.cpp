@@ -7,7 +7,7 @@ void TableJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Re
   if (!evidence.table) return;
   const TableStatistics& table = *evidence.table;
   const std::uint64_t limit = table.limit.value_or(0);
-  if (limit == 0) return;  // unbounded, or the kernel is too old to say
+  if (limit == 0) return;  // unlimited, or the kernel is too old to report it
   const double usage = static_cast<double>(table.entries) / static_cast<double>(limit);
   const std::vector<AlertFact> facts = {{"entries", static_cast<double>(table.entries)},
                                         {"limit", static_cast<double>(limit)},
@@ -26,7 +26,7 @@ void TableJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Re
                                 MostConnections(evidence)),
                     facts});
   }
-  // A table that is full is not predicted to be any more, but the prediction has not ended either.
+  // A full table is not predicted to fill any more, but the prediction has not ended either.
   const bool full = table.entries >= limit;
   if (((growing && fills) || full) && usage >= AlertRules::kPredictableUsage &&
       !rules[AlertKind::kConntrackTableFillPredicted].Quiet(evidence.seconds_until_full)) {
@@ -48,7 +48,7 @@ void TableJudge::Remember(const AlertEvidence& evidence) {
   while (evidence.now - remembered_.front().when > kGrowthWindow) remembered_.pop_front();
 }
 
-// A source that was not remembered then had few, or none.
+// A source that was not remembered then had few connections or none.
 std::string TableJudge::Drivers(const AlertEvidence& evidence) const {
   const Remembered& before = remembered_.front();
   std::vector<std::pair<std::int64_t, std::string>> grown;

@@ -2,7 +2,7 @@
 
 namespace conntally {
 
-// An overrun tells of itself at once, for a minute; what mends itself is only told when it does not for a while.
+// Lost events are reported at once; faults that may pass by themselves, only if they last a while.
 void TrustJudge::Read(const AlertEvidence& evidence, Readings& into) {
   std::map<std::string, std::string> wrong;
   if (!evidence.ready) {

@@ -43,7 +43,7 @@ AlertRules::AlertRules(const Config::Alerts& config) {
   rule(AlertKind::kConntrackTableFillPredicted) =
       Tiered(Seconds(within.warning), Seconds(within.critical), within.for_at_least);
   rule(AlertKind::kConntrackTableFillPredicted).worse_when_lower = true;
-  // One packet lost for want of room is one too many.
+  // One packet lost for lack of room is one too many.
   rule(AlertKind::kConntrackTableFull) = Only(Severity::kCritical, 1);
   rule(AlertKind::kConntrackInsertFailed) = Only(Severity::kWarning, kInsertFailedMin);
   rule(AlertKind::kSourceNearTableLimit) = Higher(config.source_table_share);

@@ -106,11 +106,11 @@ Prefix SourceDetails::GroupOf(const IpAddress& source) const {
   return {Masked(source, length), length};
 }
 
-// With mutex_ held. False when there is no room for one more.
+// Call it with mutex_ held. False if there is no room for another.
 bool SourceDetails::Want(const IpAddress& source, Clock::time_point now) {
   const auto found = wanted_.find(source);
   if (found == wanted_.end()) {
-    // Whose question is the oldest makes room.
+    // The source with the oldest question makes room.
     const auto oldest = std::ranges::min_element(wanted_, {}, [](const auto& wanted) { return wanted.second.until; });
     if (wanted_.size() >= kWantedMax && oldest->second.until > now + kWantedFor - kFreshFor) return false;
     if (wanted_.size() >= kWantedMax) wanted_.erase(oldest);
@@ -167,7 +167,7 @@ std::vector<IpAddress> SourceDetails::Due(Clock::time_point now) {
 void SourceDetails::Publish(SourceSurvey survey, const Status& status, Clock::time_point began) {
   const auto now = Clock::now();
   const std::lock_guard lock(mutex_);
-  // One that is new is looked at soon, others wait as long as is fair to the kernel.
+  // A new one is queried soon; others wait, to limit the load on the kernel.
   not_before_ = now + std::max<Clock::duration>((now - began) * kPause, std::chrono::milliseconds(250));
   if (!status && status.error().code == ECANCELED) return;
   const std::string failure = status ? "" : "cannot list connections: " + status.error().message;
@@ -199,7 +199,7 @@ void SourceDetails::Run(const std::stop_token& stop) {
       }
     }
     SourceSurvey survey(sources, grouping_);
-    FollowedNamespace network_namespace(network_namespace_path_);  // left while nobody asks, so that it can go
+    FollowedNamespace network_namespace(network_namespace_path_);  // left while nobody asks, so that it can be freed
     const auto entered = network_namespace.Follow();
     const Status status = entered ? SurveyKernel(sources, grouping_, stop, survey) : entered.error();
     Publish(std::move(survey), status, now);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kSourcesPerPiece = 128;
 
-// The packets are exact; `error` is how many more of the source may have been dropped before it was tracked.
+// The packets are exact; `error` is how many more the source may have lost before it was tracked.
 std::string DropsJson(const SourceDrops& drops) {
   if (drops.shares.empty()) return "[]";
   using Json = nlohmann::ordered_json;
@@ -47,11 +47,11 @@ std::string LimitsJson(const std::vector<SourceLimit>& limits) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// A source as a JSON object. `matching_rules` is a JSON array, or empty: not asked for.
+// A source as a JSON object. `matching_rules` is a JSON array, or empty: not requested.
 std::string SourceJson(const std::string& name, const KnownSource& source, const std::vector<SourceLimit>& limits,
                        const std::string& matching_rules, const TwoClocks& now) {
   const SourceFigures& figures = source.figures;
-  // Nothing else in it needs escaping: names are addresses.
+  // Nothing else needs escaping: names are addresses.
   return fmt::format(R"({{"source": "{}", "connections": {}, "unreplied": {}, "opened": {}, "closed": {}, )"
                      R"("new_rate": {:.3f}, "destination_ports": {}, "limits": {}, "drops": {}, )"
                      R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, "exported": {}, )"
@@ -63,7 +63,7 @@ std::string SourceJson(const std::string& name, const KnownSource& source, const
                      matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
 }
 
-// What an answer is written from.
+// The data of an answer.
 struct RankedSources {
   std::vector<KnownSource> sources;
   std::size_t total = 0;
@@ -71,7 +71,7 @@ struct RankedSources {
   TwoClocks now = TwoClocks::Now();
   std::string matching_rules;  // JSON; empty: not a single address
 
-  // The next rows from `next` on, with the answer's head and foot where they belong.
+  // The next rows from `next` on, with the answer's head and foot.
   std::string Piece(const Observer& observer, std::size_t& next) const;
 };
 

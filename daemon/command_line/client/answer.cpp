@@ -9,7 +9,7 @@ using Json = nlohmann::json;
 
 constexpr int kDepthMax = 32;
 constexpr std::size_t kValuesMax = 1'000'000;
-constexpr std::size_t kReasonBytesMax = 200;  // the parser quotes what it read last, however long that is
+constexpr std::size_t kReasonBytesMax = 200;  // the parser quotes the last token, which may be long
 
 struct OutOfBounds {
   const char* why;
@@ -22,7 +22,7 @@ Error StrangeAnswer(std::string_view why) {
 }
 
 Result<Json> ParseAnswer(const std::string& text) {
-  if (text.find('\0') != text.npos) return StrangeAnswer("it has a NUL");  // which the parser takes for its end
+  if (text.find('\0') != text.npos) return StrangeAnswer("it has a NUL");  // which the parser takes for the end
   std::size_t values = 0;
   const auto within_bounds = [&](int depth, Json::parse_event_t, const Json&) {
     if (depth > kDepthMax) throw OutOfBounds{"it is nested too deeply"};

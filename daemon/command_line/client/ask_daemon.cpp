@@ -22,7 +22,7 @@ constexpr std::size_t kPasswordBytesMax = 4096;
 
 std::size_t AppendAnswer(char* data, std::size_t size, std::size_t count, void* answer) {
   auto& text = *static_cast<std::string*>(answer);
-  if (text.size() + size * count > kAnswerBytesMax) return 0;  // curl takes that as an error
+  if (text.size() + size * count > kAnswerBytesMax) return 0;  // curl treats that as an error
   text.append(data, size * count);
   return size * count;
 }
@@ -31,8 +31,8 @@ int IsStopped(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0;
 }
 
-// Over TLS, as the web configuration of this host says, with the key that it names: no name has to be in its
-// certificate. Where the file cannot be read here the daemon itself says what is wanted.
+// Uses TLS if this host's web configuration does, and pins its key, so the certificate needs no matching name. If the
+// file is not readable, the daemon's answer says what it requires.
 void TakeWebConfig(const std::string& path, DaemonPeer& peer) {
   if (path.empty()) return;
   const auto loaded = LoadWebConfigFile(path);
@@ -46,7 +46,7 @@ void TakeWebConfig(const std::string& path, DaemonPeer& peer) {
   if (auto pin = http::PublicKeyPin(*pem)) peer.pin = *std::move(pin);
 }
 
-// What may be wrong, for people who see libcurl's words.
+// A hint at the cause, for libcurl's error.
 std::string HintFor(CURLcode code, long status, const DaemonPeer& peer) {
   constexpr long kUnauthorized = 401;
   if (status == kUnauthorized) {
@@ -71,7 +71,7 @@ std::string HintFor(CURLcode code, long status, const DaemonPeer& peer) {
   }
 }
 
-// The last line break of a file is not part of it.
+// Without the file's trailing newline.
 Result<std::string> PasswordOf(const ClientConfig::BasicAuth& basic) {
   if (basic.password_file.empty()) return basic.password;
   auto read = ReadRegularFile(basic.password_file, kPasswordBytesMax);
@@ -109,7 +109,7 @@ struct FreeList {
 };
 using List = std::unique_ptr<curl_slist, FreeList>;
 
-// By another name than the one that is asked for: the name is in the URL then, and the connection goes elsewhere.
+// For a certificate with another name: puts that name into the URL, and connects to the real address.
 std::string UrlByServerName(CURL* curl, const DaemonPeer& peer, List& connect_to) {
   const std::string& name = peer.client.tls.server_name;
   if (name.empty()) return peer.url;
@@ -147,11 +147,11 @@ std::optional<DaemonPeer> FindDaemon(const Config& config, const PeerFlags& flag
 std::string DaemonUrl(const std::string& listen_address, std::uint16_t bound_port, std::string_view scheme) {
   const std::string start = std::string(scheme) + "://";
   const auto parsed = ParseListenAddress(listen_address);
-  if (!parsed) return start + listen_address;  // the configuration has refused it before
+  if (!parsed) return start + listen_address;  // not reached: the configuration has refused it
   std::string host = parsed->host;
   const auto address = IpAddress::Parse(host);
   const bool every_address = host.empty() || (address && address->bytes == IpAddress{}.bytes);
-  // It takes IPv4 in any case, but IPv6 only where the kernel has it.
+  // It always accepts IPv4, but IPv6 only if the kernel has it.
   if (every_address) host = "127.0.0.1";
   if (const std::size_t zone = host.find('%'); zone != host.npos) host.replace(zone, 1, "%25");  // RFC 6874
   if (host.find(':') != host.npos) host = "[" + host + "]";

@@ -45,7 +45,7 @@ std::string NotUnderstood(std::string_view kind, std::string_view word, const st
 
 std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App* command) {
   auto leftovers = grammar.app.remaining(true);
-  // CLI11 hands back the mark that ends the flags, too.
+  // CLI11 also returns the "--" that ends the flags.
   std::erase(leftovers, "--");
   if (leftovers.empty()) return std::nullopt;
   const auto first_flag =
@@ -67,7 +67,7 @@ std::optional<PrintAndExit> FindLeftover(const Grammar& grammar, const CLI::App*
   return UsageError(NotUnderstood("command", leftovers.front(), commands));
 }
 
-// The daemon's flags fall through from every command, and not every command has a use for them.
+// The daemon's flags are accepted after every command, but not every command uses them.
 std::optional<PrintAndExit> FindForeignFlag(const Grammar& grammar, const CLI::App& command,
                                             const std::vector<const CLI::Option*>& allowed) {
   for (const CLI::Option* option : grammar.app.get_options()) {
@@ -84,7 +84,7 @@ auto ReadChoice(std::string_view flag, const std::string& word, const Choices& c
   return choice;
 }
 
-// `problem` is left empty when all is well; as it is in what follows.
+// `problem` stays empty on success, here and below.
 Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
   Overrides overrides;
   if (grammar.listen->count() > 0) {
@@ -123,7 +123,7 @@ ConfigFile ReadConfigFile(const Grammar& grammar, std::string& problem) {
   return {grammar.config_path, true};
 }
 
-// ip-netns(8) keeps named namespaces as files in one folder.
+// ip-netns(8) keeps named namespaces as files in one directory.
 std::optional<std::string> ReadNetnsPath(const Grammar& grammar, std::string& problem) {
   if (grammar.app.count("--netns") == 0) return std::nullopt;
   if (grammar.netns.find('/') != std::string::npos) return grammar.netns;
@@ -242,7 +242,7 @@ Command ReadRun(const Grammar& grammar) {
 }
 
 Command ParseWith(Grammar& grammar, std::span<const char* const> arguments) {
-  // CLI11 takes them from the back.
+  // CLI11 takes them in reverse order.
   std::vector<std::string> words;
   for (std::size_t i = arguments.size(); i > 1; --i) words.emplace_back(arguments[i - 1]);
   try {

@@ -10,7 +10,7 @@ namespace {
 struct Flag {
   std::string name;  // with its dashes
   std::string description;
-  std::string value;  // how its value is called; empty: it takes none
+  std::string value;  // name of its value; empty: it takes none
 };
 
 std::vector<Flag> FlagsOf(const CLI::App& app) {
@@ -33,7 +33,7 @@ std::string Names(const std::vector<Flag>& flags) {
   return names;
 }
 
-// As text between single quotes of _arguments, where a colon or a bracket would end the description.
+// Escapes text for single quotes in _arguments, where a colon or a bracket would end the description.
 std::string ZshText(const std::string& text) {
   std::string escaped;
   for (const char c : text) {

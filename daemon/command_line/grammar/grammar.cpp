@@ -27,7 +27,7 @@ Grammar::Grammar() {
   netns_option = app.add_option("--netns", netns, "Network namespace to watch: a name of `ip netns list`, or a path");
   netns_option->type_name("NAME-or-PATH");
   state = app.add_option("--state.directory", state_directory,
-                         "Where to keep alerts and baselines across restarts [$STATE_DIRECTORY, else nowhere]");
+                         "Directory that keeps alerts and baselines across restarts [$STATE_DIRECTORY, else none]");
   state->type_name("DIR");
 
   check_config = app.add_subcommand("check-config", "Check a configuration file: print `OK` or every fault");
@@ -44,7 +44,7 @@ Grammar::Grammar() {
   completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
   completion->add_option("SHELL", shell)->type_name("");
 
-  // The flags above may also follow a command; what is left over is ours to explain.
+  // The flags above may also follow a command; we explain leftover words ourselves.
   app.require_subcommand(0, 1);
   app.allow_extras();
   for (CLI::App* command : {check_config, status, top, diagnose, completion}) command->fallthrough()->allow_extras();
@@ -63,17 +63,16 @@ void Grammar::AddDiagnose() {
   diagnose->add_flag("--json", json, "As JSON");
   AddPeer(*diagnose);
   diagnose->footer(
-      "Exit code: 0 nothing found, 1 a finding, 2 could not look.\n"
-      "Also takes --netns, and --config, --web.listen-address and --web.config.file to find a running daemon, which it "
-      "asks.");
+      "Exit code: 0 if it found nothing, 1 if it found something, 2 if it could not look.\n"
+      "Also takes --netns; and --config, --web.listen-address and --web.config.file, to find and ask a running "
+      "daemon.");
 }
 
 void Grammar::AddPeer(CLI::App& command) {
-  command.add_option("--url", url, "The daemon to ask [where the configuration says that it listens]")
-      ->type_name("URL");
+  command.add_option("--url", url, "The daemon to ask [the listen address of the configuration]")->type_name("URL");
   command
       .add_option("--http.config.file", client_config_file,
-                  "Password, CA and certificate to ask it with: basic_auth and tls_config, as promtool has them")
+                  "Password, CA and certificate for it: basic_auth and tls_config, as in promtool's file")
       ->type_name("FILE");
   command.footer("Also takes --config, --web.listen-address and --web.config.file, to find the daemon.");
 }

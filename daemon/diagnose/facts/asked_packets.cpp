@@ -1,4 +1,4 @@
-// The packets that a question means, and those that were seen to fail.
+// The packets that match a question, and those that were seen to fail.
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kSeenMax = 4;     // of what was seen to fail: the rules are walked for each
-constexpr std::size_t kSpreadMin = 16;  // so many that fail, none of which is a fifth of all, are a scan or a flood
+constexpr std::size_t kSeenMax = 4;     // packets seen to fail: the rules are walked for each
+constexpr std::size_t kSpreadMin = 16;  // this many failing packets, none a fifth of all, are a scan or a flood
 
 bool IsLoopback(const IpAddress& address) {
   return address.family == Family::kIpv4 ? address.bytes[0] == IN_LOOPBACKNET : address == *IpAddress::Parse("::1");
@@ -119,7 +119,7 @@ std::vector<AskedPacket> RuleCase::SeenToFail() const {
   for (const auto& each : failing) most.push_back(each.second);
   std::stable_sort(most.begin(), most.end(),
                    [](const auto& one, const auto& other) { return one.first > other.first; });
-  // Spread thin it is a scan or a flood, which is told as such: one of its packets stands for nothing.
+  // Widely spread failures are a scan or a flood, which has its own finding: a single packet of it means nothing.
   const std::uint64_t all = std::accumulate(most.begin(), most.end(), std::uint64_t{0},
                                             [](std::uint64_t sum, const auto& each) { return sum + each.first; });
   if (most.size() > kSpreadMin && most.front().first * 5 < all) return {};

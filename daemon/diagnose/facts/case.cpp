@@ -149,11 +149,11 @@ bool IsOfAllNamespaces(const std::string& path) {
 
 Fix SetSysctl(const Case& facts, const std::string& path, const std::string& value, const std::string& risk) {
   std::string key = path;
-  // sysctl(8) takes a key with slashes as it is; one with dots reads better, where no link's name holds a dot.
+  // sysctl(8) accepts a key with slashes; dots read better, unless a link's name contains one.
   if (key.find('.') == key.npos) std::replace(key.begin(), key.end(), '/', '.');
   const auto old = facts.host.sysctls.find(path);
   Fix fix;
-  // A container's root names its links as it likes.
+  // Quoted, since a container's root chooses its links' names.
   fix.command = "sysctl -w " + ShellWord(key + '=' + value);
   fix.risk = risk;
   if (old != facts.host.sysctls.end()) fix.undo = "sysctl -w " + ShellWord(key + '=' + old->second);
@@ -167,7 +167,7 @@ Fix SetSysctl(const Case& facts, const std::string& path, const std::string& val
                     ? fmt::format("echo {} > /etc/sysctl.d/90-{}.conf", ShellWord(key + " = " + value),
                                   path.substr(path.rfind('/') + 1))
                     : "sysctl.d only covers the initial network namespace: put the command where this one is created";
-  // A file more would contradict the one that speaks of it.
+  // Another file would contradict the one that sets it.
   const SavedSysctl* kept = facts.host.saved_sysctls ? LastSaved(*facts.host.saved_sysctls, path) : nullptr;
   if (kept != nullptr && (facts.host.in_first_namespace || of_all)) {
     fix.persist = kept->value == value

@@ -12,15 +12,14 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kDestinationsMax = 8;
-// With data that nobody has acknowledged the kernel gives an established connection this long at most, whatever its
-// idle time is.
+// With unacknowledged data, the kernel limits an established connection's timeout to this.
 constexpr std::uint32_t kUnacknowledgedSeconds = 300;
 
 // By TcpState.
 constexpr std::array<const char*, kTcpStates> kTimeoutNames = {
     "", "syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack", "time_wait", "close", "syn_sent"};
 
-// What the kernel gives a connection after a packet, by protocol and state.
+// The timeout that the kernel sets after a packet, by protocol and state.
 class Timeouts {
  public:
   explicit Timeouts(const Sysctls& sysctls) {
@@ -100,7 +99,7 @@ double WorstRate(const RecentSeconds& recent) {
 
 using Pointers = std::vector<const Connection*>;
 
-// `first` to `last` are of one source, by destination port.
+// `first` to `last` belong to one source, ordered by destination port.
 SourceCensus CountSource(Pointers::const_iterator first, Pointers::const_iterator last, const Timeouts& timeouts) {
   SourceCensus source;
   source.source = (*first)->key.SourceAddress();

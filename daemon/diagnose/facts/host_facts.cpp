@@ -82,7 +82,7 @@ std::uint64_t InodeOf(const std::string& path) {
   return stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
-// A packet that arrives is refused with the same error as a source that no packet can have.
+// The kernel refuses an arriving packet by policy with the same error as one with an invalid source.
 Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   auto route = FindRoute(question);
   if (route && route->kind == Route::Kind::kFiltered && route->error == EINVAL &&
@@ -91,7 +91,7 @@ Result<Route> FindWay(const RouteQuestion& question, const HostFacts& facts) {
   return route;
 }
 
-// Whether a packet would not be routed from the one way to the other: both are none, or the same gateway's.
+// Whether a packet would not be routed between the two: neither has a route, or both have the same gateway.
 bool AreOneWay(const std::optional<Result<Route>>& one, const std::optional<Result<Route>>& other) {
   if (!one || !*one || !other || !*other) return false;
   const bool leads = (*one)->kind == Route::Kind::kForward, other_leads = (*other)->kind == Route::Kind::kForward;
@@ -99,8 +99,8 @@ bool AreOneWay(const std::optional<Result<Route>>& one, const std::optional<Resu
   return (*one)->gateway && (*one)->gateway == (*other)->gateway && (*one)->link == (*other)->link;
 }
 
-// The bridge that both ends may be behind: the only one without an address of this host's, where no route leads from
-// one end to the other.
+// The bridge that both ends may be behind: the only one without an address of this host, if no route leads from one end
+// to the other.
 const Link* BridgeBetween(const AskedRoutes& routes, const HostFacts& facts) {
   if (routes.source_is_local || routes.destination_is_local || !AreOneWay(routes.to_source, routes.to_destination) ||
       !facts.links || !facts.addresses)
@@ -134,13 +134,13 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
     RouteQuestion back{*question.source, answers_as_destination ? question.destination : std::nullopt};
     back.protocol = protocol, back.source_port = port;
     routes.to_source = FindRoute(back);
-    // Of which of its addresses it answers is known only now.
+    // Only now is it known from which of its addresses it answers.
     if (const auto& way = *routes.to_source; !back.source && way && way->preferred_source) {
       back.source = way->preferred_source;
       if (auto refused = FindRoute(back); refused && refused->kind == Route::Kind::kUnreachable)
         routes.to_source = std::move(refused);
     }
-    // Answers to it come by the link of the neighbour that has the address.
+    // Answers leave by the link of the neighbour that has the address.
     if (IsOfLinkAlone(*question.source) && !routes.source_is_local) {
       const auto neighbours = ReadNeighbours();
       for (const Neighbour& each : neighbours ? *neighbours : std::vector<Neighbour>{}) {
@@ -162,8 +162,8 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
     RouteQuestion on{*question.destination, same_family ? question.source : std::nullopt, routes.in_link};
     on.protocol = protocol, on.destination_port = port;
     routes.to_destination = FindWay(on, facts);
-    // Answers that are forwarded come by another link than those that this host sends, and rules may ask for it. (That
-    // it does not forward at all is another error, and told elsewhere.)
+    // Forwarded answers arrive by another link than those that this host sends, and policy routing may test that. (If
+    // it does not forward at all, another check reports that.)
     if (const auto& way = *routes.to_destination; same_family && !routes.destination_is_local && way &&
                                                   way->kind == Route::Kind::kForward && routes.in_link != 0) {
       RouteQuestion back{*question.source, question.destination, way->link};
@@ -241,7 +241,7 @@ bool HostFacts::Hangs(std::uint32_t queue) const {
 namespace {
 
 // A line for each queue: its number, the program's port, packets that wait, how they are copied (2 figures), dropped (2
-// figures), queued so far (nfnetlink_queue.c, seq_show). Without the module nobody listens.
+// figures), queued so far (nfnetlink_queue.c, seq_show). Without the module there is no listener.
 std::optional<ProgramQueues> ReadProgramQueues(const std::string& proc) {
   ProgramQueues queues;
   if (InodeOf(proc + "/thread-self/net/netfilter") == 0) return std::nullopt;
@@ -277,7 +277,7 @@ HostFacts GatherHostFacts(const Question& question, const FileRoots& roots) {
   facts.can_watch_packets = HasCapability(CAP_NET_RAW);
   facts.namespace_id = InodeOf(roots.proc + "/thread-self/ns/net");
   const std::uint64_t first_namespace = InodeOf(roots.proc + "/1/ns/net");
-  // Where process 1 does not show its own: settings that only the machine's first namespace has
+  // If process 1's namespace is not readable: this setting exists only in the machine's first namespace
   // (net/core/sysctl_net_core.c).
   facts.in_first_namespace = first_namespace != 0 ? first_namespace == facts.namespace_id
                                                   : ReadSysctl(roots.proc, "net/core/netdev_budget").has_value();

@@ -15,7 +15,7 @@ std::string Words(const std::optional<Prefix>& prefix, const char* head) {
   return fmt::format("{} {}/{} ", head, prefix->address.ToString(), prefix->length);
 }
 
-// What of the rule is not known of the packet holds: it is asked about where the kernel has refused already.
+// Conditions on unknown fields count as true: it is called only after the kernel has refused the packet.
 bool Takes(const RoutingRule& rule, const RouteQuestion& question, const std::string& in_link) {
   if (rule.family != question.destination.family || rule.asks_more) return false;
   const bool by_source = !rule.source || (question.source && rule.source->Contains(*question.source));

@@ -10,7 +10,7 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kLinksMax = 8;
-constexpr double kSecondsToDecide = 0.5;  // a queue's program, on one packet at least
+constexpr double kSecondsToDecide = 0.5;  // for a queue's program to decide on at least one packet
 
 bool SameRules(const FirewallReading& before, const FirewallReading& after, RuleBackend backend) {
   const auto then = before.backends.find(backend), now = after.backends.find(backend);
@@ -19,7 +19,7 @@ bool SameRules(const FirewallReading& before, const FirewallReading& after, Rule
 
 std::uint64_t Rise(const std::optional<RuleCounter>& then, const std::optional<RuleCounter>& now) {
   if (!then || !now) return 0;
-  return now->packets >= then->packets ? now->packets - then->packets : now->packets;  // one that fell was reset
+  return now->packets >= then->packets ? now->packets - then->packets : now->packets;  // a lower one was reset
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ Packet TakenBy(const Rule& rule) {
 std::vector<std::string> UnreadRules(const FirewallReading& rules, const HostFacts& host) {
   std::vector<std::string> unread;
   for (const auto& [backend, read] : rules.backends) {
-    // Whether the kernel has it at all is not known either to who may not ask.
+    // Without the capability it is unknown whether the kernel has the backend at all.
     if (!read.success && (read.present || read.lacks_capability || !host.can_administer_network))
       unread.emplace_back(NameOf(backend));
   }
@@ -87,7 +87,7 @@ std::optional<PacketInterface> RuleCase::WayOut(const Packet& packet) const {
   const auto& port = packet.destination_port;
   if (port && port->first == port->last) question.destination_port = static_cast<std::uint16_t>(port->first);
   auto route = inputs.find_route(question);
-  // What this host refuses to forward is followed all the same: that it does not is told elsewhere.
+  // Follows packets that this host does not forward too: another check reports that.
   const bool leads = route && (route->kind == Route::Kind::kForward || route->kind == Route::Kind::kLocal);
   if (!leads) route = inputs.find_route({*packet.destination});
   if (!route || (route->kind != Route::Kind::kForward && route->kind != Route::Kind::kLocal)) return std::nullopt;
@@ -186,7 +186,7 @@ std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) 
 }
 
 bool RuleCase::Forwards(Family family) const {
-  if (inputs.host.routes.bridged) return true;  // no switch of IP holds for a bridge
+  if (inputs.host.routes.bridged) return true;  // IP forwarding settings do not apply to a bridge
   const char* path = family == Family::kIpv4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
   return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
 }

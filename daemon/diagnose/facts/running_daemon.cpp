@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::chrono::milliseconds kTimeout{1000};
-// Whatever answers: of what it says this much is repeated.
+// Bounds on text repeated from the answer, which may be anything.
 constexpr std::size_t kTextBytesMax = 300;
 constexpr std::size_t kRowsMax = 50;
 

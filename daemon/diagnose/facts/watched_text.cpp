@@ -40,7 +40,7 @@ struct Tally {
   std::uint64_t unreachable = 0;
   std::uint64_t unanswered = 0;
   std::uint64_t repeated = 0;  // requests beyond the first
-  std::uint64_t went_on = 0;   // unanswered ones that were seen to leave this host again
+  std::uint64_t went_on = 0;   // unanswered ones that were seen leaving this host again
 };
 
 void Add(const WatchedPackets& watched, const WatchedFlow& flow, Tally& tally) {

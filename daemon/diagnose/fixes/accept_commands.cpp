@@ -1,4 +1,4 @@
-// The commands that let packets through: where they put a rule, and what they say.
+// The commands that accept packets: where they put the rule, and its text.
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
@@ -28,8 +28,8 @@ std::string Joined(const std::string& text, const std::string& verdict) {
   return text.empty() ? verdict : text + " " + verdict;
 }
 
-// nft deletes by handle alone, which a rule that is yet to be made has none of. It is found by a comment: others may
-// end in the same text, and nft lists masks, negations and sets otherwise than they were typed.
+// nft deletes only by handle, which a future rule does not have yet. So it is found by a comment: other rules may end
+// in the same text, and nft lists masks, negations and sets differently from how they were typed.
 std::string DeleteByComment(const std::string& chain, const std::string& comment) {
   return fmt::format("nft delete rule {0} handle $(nft -a list chain {0} | grep -m1 -F {1} | sed 's/.*# handle //')",
                      chain, ShellWord(comment + " # handle"));
@@ -71,7 +71,7 @@ RuleCondition IsSyn() {
 
 bool HasNftName(const RuleChain& chain) { return IsNftName(chain.table) && IsNftName(chain.name); }
 
-// The rule is about this source and nobody else: without it the source is as everybody is.
+// Whether the rule is only for this source: without it, the source is treated like all others.
 bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
   if (!source || !rule.map.empty()) return false;
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [&](const RuleCondition& each) {
@@ -82,8 +82,8 @@ bool IsAboutAlone(const Rule& rule, const std::optional<IpAddress>& source) {
 
 }  // namespace
 
-// A chain that a packet leaves by RETURN goes on to the policy from there, and one that it left by GOTO does not come
-// back: a rule at the end of the base chain would not be met.
+// A packet that leaves a base chain by RETURN goes to the policy at once, and one that left by GOTO does not return: it
+// would not reach a rule at the end of the base chain.
 Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, const Packet& packet) const {
   const RuleChain* chain = &base;
   for (std::size_t gotos = 0; gotos < kGotosMax; ++gotos) {
@@ -101,7 +101,7 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
       if (ends.verdict == Verdict::kReturn) return Spot{chain, ref};
       next = walker_.ChainNamed(chain->backend, chain->family, chain->table, ends.target);
       if (next == nullptr) return Error{"chain " + ends.target + " is not known"};
-      // What is put there is met by all that comes to the chain, by other rules and from other hooks, too.
+      // A rule there sees all packets of the chain, also those from other rules and hooks.
       if (walker_.graph(next->backend).EntrancesOf(*next).size() > 1)
         return Error{"more than one rule leads to chain " + next->name + ", where it would have to be let through"};
     }
@@ -167,7 +167,7 @@ Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet)
   const AskedBy asked_by = RefOf(*spot->chain) == stop.base ? AskedBy::kItsHook : AskedBy::kSeveral;
   const auto conditions = AcceptOfPacket(walker_.chain(stop.base).hook, RuleAt(*spot), packet, matcher_, asked_by);
   if (!conditions) return conditions.error();
-  // A policy's end that a rule leads to is no rule's work: what passes it has to be as narrow as without it.
+  // The policy decides, although a rule leads there: the new rule must be as narrow as without that rule.
   if (!stop.rule && spot->before) {
     if (const auto alone = AcceptOfPacket(walker_.chain(stop.base).hook, nullptr, packet, matcher_); !alone)
       return alone.error();
@@ -179,7 +179,7 @@ Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet)
 
 Result<Fix> FirewallCommands::AcceptAnswers(const Decision& stop, const Packet& packet) const {
   const RuleChain& base = walker_.chain(stop.base);
-  if (base.family == RuleFamily::kNetdev) return Accept(stop, packet);  // chains of devices know no connections' states
+  if (base.family == RuleFamily::kNetdev) return Accept(stop, packet);  // device chains have no connection state
   const auto spot = SpotOf(stop, packet);
   if (!spot) return spot.error();
   const auto conditions = AcceptOfAnswers(base.hook, RuleAt(*spot), packet, matcher_);
@@ -207,7 +207,7 @@ Result<Fix> FirewallCommands::AcceptBeyondLimit(const Decision& limit, const Pac
   if (!spot) return spot.error();
   Rule unlimited = walker_.rule(*limit.rule);
   unlimited.limits.clear();
-  // What is behind the rule was asked about such a packet, not about those of other states, flags or destinations.
+  // Later rules were checked only for such a packet, not for other states, flags or destinations.
   unlimited.conditions.push_back(StateOf(packet));
   if (packet.destination) unlimited.conditions.push_back(ToAddress(*packet.destination));
   if (packet.protocol == IPPROTO_TCP && packet.tcp_flags == kSyn) unlimited.conditions.push_back(IsSyn());
@@ -224,7 +224,7 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   discovery.protocol = IPPROTO_ICMPV6;
   const auto spot = SpotOf(stop, discovery);
   if (!spot) return spot.error();
-  // Solicitations come from the neighbour's address or from the one of the link, advertisements from either.
+  // Solicitations and advertisements come from the neighbour's address or from its link-local one.
   std::string sources = "fe80::/10";
   const bool by_nft = ToolOf(spot->chain->backend, spot->chain->family, spot->chain->table) == "nft";
   if (!CanNameLink(link) || (by_nft && !HasNftName(*spot->chain)))
@@ -280,7 +280,7 @@ void FirewallCommands::LetThrough(const Decision& stop, const Packet& packet, Fi
   if (rule != nullptr && IsAboutAlone(*rule, packet.source)) {
     auto gone = Delete(*stop.rule,
                        packet.source->ToString() + " goes on to the rules behind it, as everybody else does" + by_hand);
-    // Of all that the source may send nothing narrower is known, and what is behind the rule judges it then.
+    // If no protocol is known, nothing narrower is possible, and later rules then decide.
     if (gone) fixes.insert(packet.protocol ? fixes.end() : fixes.begin(), *std::move(gone));
   }
   if (fixes.empty()) {

@@ -48,7 +48,7 @@ bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol
 bool ComesBy(const std::string& hook) { return hook != "output" && hook != "postrouting" && hook != "egress"; }
 bool LeavesBy(const std::string& hook) { return hook != "prerouting" && hook != "input" && hook != "ingress"; }
 
-// The bits that any of the condition's values is compared by.
+// The bits that any of the condition's values compares.
 std::uint32_t MaskOf(const RuleCondition& condition) {
   std::uint32_t mask = 0;
   for (const NumberRange& one : condition.numbers) mask |= one.last;
@@ -71,7 +71,7 @@ class Narrowing {
                        [&](const RuleCondition& each) { return each.kind == kind; });
   }
 
-  // What is known of the packet, whatever the rule asks.
+  // Adds what is known of the packet, whatever the rule tests.
   void AddPacket(AskedBy asked_by) {
     if (packet_.source) Add(Of(Kind::kSource, *packet_.source));
     const bool all_come_here = hook_ == "input" && asked_by == AskedBy::kItsHook;
@@ -87,7 +87,7 @@ class Narrowing {
     if (IsOne(packet_.destination_port)) Add(Of(Kind::kDestinationPort, *packet_.destination_port));
   }
 
-  // What the packet is in that respect; false: not known.
+  // Adds the packet's own value for the condition; false: unknown.
   bool AddOwn(const RuleCondition& asked) {
     switch (asked.kind) {
       case Kind::kFamily: return AddNumber(asked.kind, std::optional(NumberOf(packet_.family)));
@@ -119,7 +119,7 @@ class Narrowing {
     return false;
   }
 
-  // The rule's own words, where the tools have them.
+  // Copies the rule's condition, if the tools can express it.
   bool Copy(const RuleCondition& asked) {
     const bool has_words = asked.kind == Kind::kProtocol || asked.kind == Kind::kSourcePort ||
                            asked.kind == Kind::kDestinationPort || asked.kind == Kind::kInInterface ||
@@ -205,17 +205,14 @@ const char* WordFor(Kind kind) {
   return "something";
 }
 
-enum class Prefer : std::uint8_t {
-  kPacket,
-  kRule
-};  // the packet's own value, or the rule's words, where both would do
+enum class Prefer : std::uint8_t { kPacket, kRule };  // prefer the packet's own value, or the rule's condition
 
 Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet, const ConditionMatcher& matcher,
                          Narrowing& narrowing) {
   if (!stops.limits.empty()) return Refuse("the rule has a limit, which a command cannot answer for one packet");
   const bool understood = stops.map.empty() ? stops.fully_understood : stops.map_understood;
   if (!understood) return Refuse("not all that the rule asks is known");
-  // A packet's own value stands for the condition only where it is sure to satisfy it.
+  // A packet's own value replaces the condition only if it certainly satisfies it.
   const auto by_packet = [&](const RuleCondition& asked) {
     return matcher.Condition(stops, asked, packet).match == Match::kYes && narrowing.AddOwn(asked);
   };
@@ -228,7 +225,7 @@ Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet,
       return Refuse(std::string("the rule matches ") + WordFor(asked.kind) +
                     ", which is unknown or no command can express");
   }
-  // With all that a verdict map's keys look at, the packet's own element is the one that is found.
+  // With all fields of a verdict map's key fixed, the look-up finds the packet's own element.
   const auto is_its_own = [&](const MappedVerdict& mapped) {
     return matcher.Key(stops, mapped, packet).match == Match::kYes;
   };
@@ -247,7 +244,7 @@ Status CounterConditions(const Rule& stops, Prefer prefer, const Packet& packet,
 
 Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, const Packet& packet,
                                   const ConditionMatcher& matcher, AskedBy asked_by) {
-  // Who sends is said by the address; of the output hook it is this host and nobody else.
+  // The address names the sender; at the output hook it is always this host.
   const bool own = hook == "output" && packet.destination && packet.destination_is_local == false;
   if (!packet.source && !own) return Refuse("it is not known whose traffic it is");
   const bool one_port = IsOne(packet.destination_port) || IsOne(packet.source_port);
@@ -279,7 +276,7 @@ Result<Conditions> AcceptOfAnswers(const std::string& hook, const Rule* stops, c
     if (auto answered = CounterConditions(rest, Prefer::kRule, packet, matcher, narrowing); !answered)
       return answered.error();
     if (narrowing.Has(Kind::kConntrackState)) return Refuse("the rule's map looks up the connection's state");
-    // A rule that asks for one of the states stops that one alone.
+    // A rule that tests one of the states stops only that one.
     for (const RuleCondition& state : stops->conditions) {
       if (state.kind != Kind::kConntrackState) continue;
       std::uint32_t bits = 0;

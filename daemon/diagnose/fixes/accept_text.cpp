@@ -1,4 +1,4 @@
-// How nft and iptables write the conditions of a rule that accepts.
+// The text of an accept rule's conditions for nft and iptables.
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -100,7 +100,7 @@ class Writer {
   }
 
  private:
-  // As people write them, and as iptables needs them: a protocol before its ports.
+  // The usual order, and the one that iptables needs: a protocol before its ports.
   static constexpr Kind kOrder[] = {Kind::kFamily,          Kind::kSource,   Kind::kDestination, Kind::kInInterface,
                                     Kind::kOutInterface,    Kind::kProtocol, Kind::kSourcePort,  Kind::kDestinationPort,
                                     Kind::kIcmpType,        Kind::kIcmpCode, Kind::kTcpFlags,    Kind::kConntrackState,
@@ -113,7 +113,7 @@ class Writer {
     const std::string no = each.negated ? "! " : "";
     const bool one = each.numbers.size() == 1;
     switch (each.kind) {
-      case Kind::kFamily: return true;  // the program's own
+      case Kind::kFamily: return true;  // implied by the program
       case Kind::kSource: return Add("-s " + each.addresses.at(0).first.ToString()), true;
       case Kind::kDestination: return Add("-d " + each.addresses.at(0).first.ToString()), true;
       case Kind::kInInterface: return AddInterface(no + "-i ", each);
@@ -125,7 +125,7 @@ class Writer {
       case Kind::kDestinationPort: return AddPorts(no, "dport", each);
       case Kind::kIcmpType: return AddIcmpType(no, each);
       case Kind::kIcmpCode:
-        return IsSingle(&each) && IsSingle(Find(conditions_, Kind::kIcmpType));  // said with the type
+        return IsSingle(&each) && IsSingle(Find(conditions_, Kind::kIcmpType));  // written with the type
       case Kind::kTcpFlags:
         return one &&
                (Add(no + "--tcp-flags " + FlagNames(each.numbers[0].last) + " " + FlagNames(each.numbers[0].first)),
@@ -212,7 +212,7 @@ class Writer {
     }
   }
 
-  // Addresses and ICMP's types say the family by themselves.
+  // Addresses and ICMP types imply the family.
   bool AddNftFamily() {
     if (!has(Kind::kSource) && !has(Kind::kDestination) && !has(Kind::kIcmpType))
       Add(family_ == Family::kIpv6 ? "meta nfproto ipv6" : "meta nfproto ipv4");
@@ -225,7 +225,7 @@ class Writer {
     return true;
   }
 
-  // Ports, ICMP's types and TCP's flags say the protocol by themselves.
+  // Ports, ICMP types and TCP flags imply the protocol.
   bool AddNftProtocol(const std::string& no, const RuleCondition& each) {
     const bool said =
         IsSingle(&each) && (((has(Kind::kSourcePort) || has(Kind::kDestinationPort)) && Transport() != "th") ||

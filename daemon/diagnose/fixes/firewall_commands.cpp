@@ -11,8 +11,7 @@
 namespace conntally::diagnose {
 namespace {
 
-// The words of a line as iptables-save writes it: some in double quotes, with backslashes before quotes and
-// backslashes.
+// The words of an iptables-save line: some in double quotes, with backslashes before quotes and backslashes.
 std::vector<std::string> WordsOf(std::string_view line) {
   std::vector<std::string> words;
   std::string word;
@@ -44,7 +43,7 @@ std::string ShellLine(std::string_view saved) {
 
 std::string NftChain(const Rule& rule) { return fmt::format("{} {} {}", NameOf(rule.family), rule.table, rule.chain); }
 
-// Whether the text of the rule says what the rule says, whoever chose the names in it.
+// Whether nft parses the rule's text as the same rule, whatever names it contains.
 bool NftReadsBack(const Rule& rule) {
   const bool asks_so = std::all_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& each) {
     return IsNftName(each.set) && std::all_of(each.interfaces.begin(), each.interfaces.end(), FitsNftString);
@@ -55,7 +54,7 @@ bool NftReadsBack(const Rule& rule) {
 }  // namespace
 
 FirewallTools FindFirewallTools(const std::string& root, OwnersServe owners) {
-  // Step by step, since links lead to absolute paths within the root.
+  // Step by step, since links have absolute paths within the root.
   std::filesystem::path path = "/usr/sbin/iptables";
   std::error_code error;
   for (int step = 0; step < 8; ++step) {
@@ -87,7 +86,7 @@ std::string ShellWord(std::string_view word) {
   return quoted + "'";
 }
 
-// One argument, which nft takes apart itself; bare where nothing in it means anything to a shell.
+// One argument, which nft parses itself; unquoted if it has no shell metacharacter.
 std::string NftCommand(const std::string& text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -143,7 +142,7 @@ std::string OwnerOf(const FirewallReading& snapshot, RuleBackend backend, RuleFa
   if (table == "docker-bridges") return "docker";
   if (table == "libvirt_network") return "libvirt";
   if (std::string owner = of_chain(chain); !owner.empty()) return owner;
-  // ufw's built-in chains and their policies are its own, too.
+  // ufw also owns the built-in chains and their policies.
   const auto one = snapshot.backends.find(backend);
   if (one == snapshot.backends.end() || !one->second.ruleset) return {};
   for (const RuleChain& other : one->second.ruleset->chains) {

@@ -7,7 +7,7 @@
 namespace conntally::diagnose {
 namespace {
 
-// One program and its words, in which nothing means more to a shell than single quotes.
+// Whether it is one program with arguments, without shell syntax except single quotes.
 bool IsPlainCommand(std::string_view command) {
   bool quoted = false;
   for (const char c : command) {
@@ -33,7 +33,7 @@ void RunInNamespace(const std::string& path, Report& report) {
   for (Finding& finding : report.findings) {
     for (Fix& fix : finding.fix) {
       if (fix.run_on == RunOn::kHost) continue;
-      // What is but a comment runs nowhere.
+      // A comment is not run.
       if (!fix.command.starts_with('#')) fix.command = InNamespace(path, fix.command);
       if (!fix.undo.empty() && !fix.undo.starts_with('#')) fix.undo = InNamespace(path, fix.undo);
       if (!fix.persist.empty()) fix.persist = "where the namespace " + path + " is made: " + fix.persist;

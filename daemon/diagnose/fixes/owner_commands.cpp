@@ -1,4 +1,4 @@
-// The commands that let packets through of the programs that own rules: ufw, firewalld, fail2ban.
+// The commands of programs that own rules (ufw, firewalld, fail2ban) to accept packets.
 #include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -23,8 +23,7 @@ std::string ZoneOf(std::string chain) {
   return "--zone=" + ShellWord(chain) + " ";
 }
 
-// Whether the owners' commands can say all that the rule is to ask: a source, a destination, a link, a protocol and a
-// port.
+// Whether the owners' commands can express all conditions: a source, a destination, a link, a protocol and a port.
 bool IsPlain(const std::vector<RuleCondition>& conditions) {
   return std::all_of(conditions.begin(), conditions.end(), [](const RuleCondition& each) {
     return !each.negated &&
@@ -58,10 +57,11 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
   if (!conditions || !IsPlain(*conditions) || !of_port) return {};
   const std::string protocol = *packet.protocol == IPPROTO_TCP ? "tcp" : "udp",
                     port = std::to_string(packet.destination_port->first);
-  // The owners' own rules come first, before denials of other destinations too: where a rule stops it, one is named.
+  // The owner's rules come first, also before denials of other destinations: so if a rule stops the packet, name its
+  // destination.
   const bool pinned = rule != nullptr || (packet.destination && packet.destination_is_local == false);
   if (pinned && !packet.destination) return {};
-  // What ufw itself asks before its users' rules no command of it changes.
+  // No ufw command changes ufw's own rules before the user's rules.
   const bool of_users = rule == nullptr || chain.find("-user-") != chain.npos;
   if (owner == "ufw" && of_users && (hook == "input" || hook == "forward")) {
     const bool by_link = packet.in && !packet.in->name.empty();
@@ -73,7 +73,7 @@ std::vector<Fix> FirewallCommands::ByOwner(const std::string& owner, const Decis
     return {{"ufw " + route + first + text, "opens the port for " + source, "ufw " + route + "delete " + text, ""}};
   }
   if (owner == "firewalld" && hook == "input") {
-    // A rich rule of a priority below 0 comes before the zone's denials.
+    // A rich rule with a priority below 0 comes before the zone's denials.
     const std::string before = chain.ends_with("_deny") ? " priority=\"-1\"" : "";
     const std::string to =
         pinned ? fmt::format(" destination address=\"{}\"", packet.destination->ToString()) : std::string();

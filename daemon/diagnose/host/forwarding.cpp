@@ -14,7 +14,7 @@ bool AskedIpv6(const Case& facts) {
   return address && address->family == Family::kIpv6;
 }
 
-// The switch that holds for what arrives by the link; of all links where it is not known.
+// The forwarding sysctl for packets that arrive by the link; for all links if the link is unknown.
 std::string SwitchPath(const Case& facts, bool ipv6, bool of_link) {
   const Link* link = of_link ? facts.host.LinkOf(facts.host.routes.in_link) : nullptr;
   if (link != nullptr) return fmt::format("net/ipv{}/conf/{}/forwarding", ipv6 ? 6 : 4, link->name);
@@ -122,7 +122,7 @@ void AddNoRoute(const Case& facts, const RouteQuestion& way, int error, bool bac
     report.findings.push_back(std::move(finding));
     return;
   }
-  // fib_props (net/ipv4/fib_semantics.c): only where there is no route at all the network is unreachable.
+  // fib_props (net/ipv4/fib_semantics.c): only without any route it is ENETUNREACH.
   finding.decide = error == ENETUNREACH
                        ? "by which gateway and link " + to.ToString() +
                              " is reached: then `ip route add`, and the network's configuration to keep it"
@@ -142,7 +142,7 @@ bool HasLinks(const Case& facts) {
                                          [](const Link& link) { return link.up && !link.loopback; });
 }
 
-// Which way the asked packet takes; false when it has been told that there is none.
+// Checks the route of the packet in question; false after reporting that there is none.
 bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
   if (!routes.to_destination || !facts.question.destination) return true;
@@ -151,7 +151,7 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     report.not_checked.push_back({"the route to " + facts.question.destination->ToString(), route.error().message});
     return true;
   }
-  // What is translated, marked or taken over before it is routed does not go where it was asked to go.
+  // A packet that is translated, marked or taken over before routing does not go to the destination asked about.
   const auto& marked = facts.outcome.marked_route;
   const RuleOutcome& outcome = facts.outcome;
   const auto marked_way = [&](Route::Kind kind) { return marked && marked->route.kind == kind; };
@@ -197,10 +197,10 @@ void CheckForwarding(const Case& facts, Report& report) {
         {"forwarding", "which addresses are this host's is not known: " + facts.host.addresses.error().message});
     return;
   }
-  if (report.Has(FindingId::kNoRoute) || routes.same_network) return;  // nothing of it is forwarded here
+  if (report.Has(FindingId::kNoRoute) || routes.same_network) return;  // this host does not forward it
   const bool ipv6 = AskedIpv6(facts);
   std::string path = SwitchPath(facts, ipv6, true);
-  // Without the link's own file, the whole host's.
+  // Without the link's own setting, that of the whole host.
   if (!facts.Sysctl(path)) path = SwitchPath(facts, ipv6, false);
   const auto value = facts.Sysctl(path);
   if (!value) {
@@ -210,10 +210,10 @@ void CheckForwarding(const Case& facts, Report& report) {
   report.checked.push_back(fmt::format("forwarding: /proc/sys/{} is {}", path, *value));
   const bool told = !CheckRoute(facts, *value != 0, path, report);
 
-  // No route back: with a reverse path filter the packet does not even get in, which is that check's to say.
+  // No route back: with a reverse path filter the packet does not even get in, which that check reports.
   if (!told && routes.to_source && *routes.to_source && (*routes.to_source)->kind == Route::Kind::kUnreachable) {
     const bool filtered = report.Has(FindingId::kRpFilter);
-    // A host without any link to others is asked about nobody in particular.
+    // A host without links to others has no routes anyway.
     if (!filtered && HasLinks(facts))
       AddNoRoute(facts, {*facts.question.source}, (*routes.to_source)->error, true, report);
   }

@@ -15,7 +15,7 @@ struct Helper {
   const char* name;
   std::uint8_t protocol;
   std::uint16_t port;
-  const char* related;  // what it opens
+  const char* related;  // the further connections that it opens
 };
 
 constexpr std::array<Helper, 8> kHelpers = {{
@@ -29,7 +29,7 @@ constexpr std::array<Helper, 8> kHelpers = {{
     {"amanda", IPPROTO_UDP, 10080, "its data connections"},
 }};
 
-// Whether anything is turned away or translated at all: without that nobody needs a helper.
+// Whether anything is blocked or translated at all: otherwise no helper is needed.
 bool FiltersTraffic(const FirewallReading& rules) {
   for (const auto& [backend, read] : rules.backends) {
     if (!read.present || !read.ruleset) continue;
@@ -69,7 +69,7 @@ InUse CountConnections(const ConnectionList& list, const Helper& helper) {
   InUse use;
   for (const Connection& connection : list.connections) {
     if (connection.key.protocol != helper.protocol || connection.key.destination_port != helper.port) continue;
-    if ((connection.status & IPS_SEEN_REPLY) == 0) continue;  // nobody is there to need it
+    if ((connection.status & IPS_SEEN_REPLY) == 0) continue;  // no server answers
     if (connection.has_helper) {
       ++use.with;
     } else {
@@ -106,7 +106,7 @@ void AddMissing(const Case& facts, const Helper& helper, const InUse& use, bool 
       "nf_conntrack_helper=1",
       helper.related);
   Fix fix;
-  // Of one connection that lacks it: a helper reads along for whom it is meant, and for nobody else.
+  // For one connection that lacks it: assigns the helper only to this server.
   const IpAddress server{use.one->destination, use.one->family};
   const std::string tool = server.family == Family::kIpv6 ? "ip6tables" : "iptables";
   const std::string chain = facts.host.IsLocal(use.one->SourceAddress()) ? "OUTPUT" : "PREROUTING";

@@ -28,14 +28,14 @@ std::string Place(const ListeningSocket& socket) {
   return fmt::format("{}{}{}:{}", bracketed ? "[" : "", socket.address.ToString(), bracketed ? "]" : "", socket.port);
 }
 
-// What the traffic would have to reach.
+// The socket that the traffic must reach.
 struct Wanted {
   std::uint8_t protocol = IPPROTO_TCP;
   std::uint16_t port = 0;
   std::optional<IpAddress> address;  // absent: one of this host's
   std::optional<Family> family;
-  bool from_here = false;  // loopback addresses are reached, too
-  std::uint32_t link = 0;  // by which it arrives; 0: not known
+  bool from_here = false;  // loopback addresses count too
+  std::uint32_t link = 0;  // by which it arrives; 0: unknown
 };
 
 bool Takes(const ListeningSocket& socket, const Wanted& wanted) {
@@ -120,7 +120,7 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
   report.findings.push_back(std::move(finding));
 }
 
-// Counted for the whole namespace: told where the asked datagrams were seen to have no answer.
+// The counter is for the whole namespace, so it is reported only if the datagrams in question were seen unanswered.
 void CheckDatagrams(const Case& facts, const Wanted& wanted, Report& report) {
   const std::uint64_t full = facts.Growth("Udp.RcvbufErrors") + facts.Growth("Udp6RcvbufErrors");
   if (full == 0) return;
@@ -141,7 +141,7 @@ void CheckDatagrams(const Case& facts, const Wanted& wanted, Report& report) {
   report.findings.push_back(std::move(finding));
 }
 
-// Each port of this host's serves one connection to a place: where all are in use, connect(2) fails (EADDRNOTAVAIL).
+// Each local port serves one connection to a destination: if all are in use, connect(2) fails (EADDRNOTAVAIL).
 void CheckOwnPorts(const Case& facts, Report& report) {
   const auto range = facts.host.sysctls.find("net/ipv4/ip_local_port_range");
   if (range == facts.host.sysctls.end() || !facts.question.destination || !facts.host.connections) return;
@@ -196,10 +196,10 @@ void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& 
   report.findings.push_back(std::move(finding));
 }
 
-// The answer of another host, that it is not ours to look into.
+// A refusal by another host, which cannot be examined from here.
 void CheckBehind(const Case& facts, Report& report) {
   if (!facts.watched) return;
-  // The filter of what is watched does not know the translated address: its resets are only seen to leave.
+  // The watch's filter does not know the translated address: its resets are only seen leaving.
   const auto& translated = facts.outcome.translated_to;
   std::uint64_t resets = 0;
   for (const WatchedFlow& flow : facts.watched->flows) {
@@ -229,7 +229,7 @@ void CheckBehind(const Case& facts, Report& report) {
   report.findings.push_back(std::move(finding));
 }
 
-// Which of this host's addresses refused what was seen, where nobody said which was meant.
+// The address of this host that refused the watched traffic, if the question names none.
 std::optional<IpAddress> RefusedAddress(const Case& facts) {
   std::optional<IpAddress> refused;
   if (!facts.watched) return refused;
@@ -272,7 +272,7 @@ void CheckListeners(const Case& facts, Report& report) {
   const ListeningSocket* taker = nullptr;
   for (const ListeningSocket& socket : *facts.host.listeners) {
     if (socket.protocol != protocol || socket.port != wanted.port) continue;
-    // A VRF's socket takes what comes by the links that are in it.
+    // A VRF's socket receives packets from the links in the VRF.
     const Link* bound = facts.host.LinkOf(socket.link);
     Wanted by_device = wanted;
     if (bound != nullptr && bound->kind == "vrf") by_device.link = 0;

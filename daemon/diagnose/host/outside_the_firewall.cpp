@@ -1,5 +1,4 @@
-// What drops packets outside of the rules of nftables and iptables, and what sends answers another way than packets
-// came.
+// Drops outside the rules of nftables and iptables, and answers that leave by another link than the packets came.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -18,8 +17,8 @@ bool Fails(const Case& facts) {
                      [&](const WatchedFlow& flow) { return facts.watched->IsUnanswered(flow); });
 }
 
-// What a link's queueing discipline, or a filter at it, drops is seen on the wire to arrive (tc ingress comes behind
-// the taps), or not to leave, and no rule counts it.
+// A packet that a link's queueing discipline or filter drops is still seen arriving (tc ingress is after the taps), or
+// is not seen leaving, and no rule counts it.
 void CheckTrafficControl(const Case& facts, Report& report) {
   for (const Link& link : *facts.host.links) {
     for (const char* where : {"ingress", "root"}) {
@@ -41,13 +40,13 @@ void CheckTrafficControl(const Case& facts, Report& report) {
   }
 }
 
-// Drops that the kernel counts by reason, and that no rule sees: linux/snmp.h, and for IPsec
+// Drops that the kernel counts by cause, and that no rule sees: linux/snmp.h, and for IPsec
 // Documentation/networking/xfrm/xfrm_proc.rst.
 struct CountedDrop {
   const char* counter;
   const char* by;
   const char* meaning;
-  const char* look;  // what a person looks at
+  const char* look;  // the command to examine it
 };
 constexpr const char* kPolicies = "`ip xfrm policy`, `ip -s xfrm state`";
 constexpr const char* kHops = "`traceroute` from the sender, and the routes back: does a packet come here twice?";
@@ -93,14 +92,14 @@ void CheckCountedDrops(const Case& facts, Report& report) {
   }
 }
 
-// Answers leave, and are asked for again: by a link that the packets do not come by. A firewall on that way knows
-// nothing of the connection, and hosts there may not even be on the way back.
+// Answers leave by another link than the packets come by, and requests are repeated. A firewall on that path does not
+// know the connection, or the path may not lead back at all.
 void CheckWayOfAnswers(const Case& facts, Report& report) {
   for (const WatchedFlow& flow : facts.watched->flows) {
     const bool in_vain = flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again > 0;
     const Link *came = facts.host.LinkOf(flow.in_link), *left = facts.host.LinkOf(flow.answered_by_link);
     if (!in_vain || came == nullptr || left == nullptr || came == left) continue;
-    if (came->kind == "vrf" || left->kind == "vrf") continue;  // which sees what its links see, and not all of it
+    if (came->kind == "vrf" || left->kind == "vrf") continue;  // a VRF sees only part of what its links see
     const std::string source = flow.source.ToString();
     Finding finding;
     finding.id = FindingId::kNoRoute;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kStrict = 1;
 
-// The larger of the link's own value and of that for all (Documentation/networking/ip-sysctl.rst).
+// The larger of the link's value and the value for all links (Documentation/networking/ip-sysctl.rst).
 std::int64_t FilterOf(const Case& facts, const std::string& link) {
   return std::max(facts.Sysctl("net/ipv4/conf/all/rp_filter").value_or(0),
                   facts.Sysctl("net/ipv4/conf/" + link + "/rp_filter").value_or(0));
@@ -49,7 +49,7 @@ struct Suspicion {
   }
 };
 
-// Whom the log names: "martian source 10.0.0.1 from 192.0.2.1, on dev eth0".
+// Whether the log's line is about the source: "martian source 10.0.0.1 from 192.0.2.1, on dev eth0".
 bool IsMartianOf(const KernelLogFacts::Line& line, const std::optional<IpAddress>& source) {
   return !source || line.text.find(" from " + source->ToString() + ",") != line.text.npos;
 }
@@ -83,7 +83,7 @@ void LookAtRoute(const Case& facts, const Filters& filters, Suspicion& suspicion
     suspicion.Raise(0.95, "the kernel's own decision for a packet of " + source + ": it is filtered");
   } else if (const Link* link = facts.host.LinkOf(back.link);
              link != nullptr && back.kind == Route::Kind::kForward && !filters.strict.empty()) {
-    // Nothing arrives by a link that leads nowhere.
+    // No packet arrives by such a link.
     if (link->kind == "dummy" || link->loopback || !link->carrier) {
       suspicion.Raise(0.7, fmt::format("the way back to {} is {}, by which nothing can arrive", source, link->name));
     }
@@ -111,7 +111,7 @@ void LookAtWire(const Case& facts, const Filters& filters, Suspicion& suspicion)
 void LookAtLog(const Case& facts, Suspicion& suspicion) {
   if (!facts.host.kernel_log) return;
   for (const auto& line : facts.host.kernel_log->martian_sources) {
-    // The log is the machine's, and other namespaces have links of the same names: a hint, unless there is more.
+    // The log is the whole machine's, and other namespaces may have links of the same names: only a hint by itself.
     if (suspicion.certainty == 0 || !IsMartianOf(line, facts.question.source)) continue;
     return suspicion.Raise(std::min(suspicion.certainty + 0.1, 0.97), "the kernel's log: \"" + line.text + "\"");
   }

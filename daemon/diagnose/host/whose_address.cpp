@@ -1,5 +1,5 @@
-// Whose address is it that was asked about: this host's, somebody's behind it, or nobody's? And does whoever has it
-// answer at all? What the rules say of a packet matters only where there is somebody to have it.
+// Whose is the address in question: this host's, a host's behind it, or nobody's? And does that host answer? The rules
+// matter only if some host has the address.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ void Add(const Case& facts, std::string title, double certainty, std::vector<std
   report.findings.push_back(std::move(finding));
 }
 
-// Links on which IPv6 is off, by their names.
+// Names of links on which IPv6 is off.
 std::vector<std::string> WithoutIpv6(const Case& facts) {
   std::vector<std::string> names;
   if (!facts.host.links) return names;
@@ -50,7 +50,7 @@ bool TellIpv6IsOff(const Case& facts, const IpAddress& asked, Report& report) {
   return true;
 }
 
-// Both are neighbours on one link: the packet does not pass this host, unless a bridge of it carries it.
+// Both are neighbours on one link: the packet does not pass this host, unless it crosses a bridge of this host.
 void TellOfOneNetwork(const Case& facts, const IpAddress& asked, Report& report) {
   const Link* link = facts.host.LinkOf(facts.host.routes.in_link);
   const Neighbour* neighbour = facts.host.NeighbourOf(asked);
@@ -75,7 +75,7 @@ void TellOfOneNetwork(const Case& facts, const IpAddress& asked, Report& report)
       "which host is to have the address: `ip address show` there, or keepalived's state", report);
 }
 
-// The next on the way is asked for, and does not answer; or the link to it carries nothing.
+// The next hop does not answer ARP or neighbour discovery, or its link has no carrier.
 bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& route, Report& report) {
   if (route.kind != Route::Kind::kForward) return false;
   const Link* link = facts.host.LinkOf(route.link);
@@ -91,7 +91,7 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
     return true;
   }
   if (neighbour == nullptr || !neighbour->failed || neighbour->link != route.link) return false;
-  // A rule that stops neighbour discovery, or the packets themselves, is told first: this may come of it.
+  // A rule that stops neighbour discovery, or the packets themselves, is reported first: it may be the cause of this.
   const bool stopped = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) {
     return each.rule.has_value() || each.policy.has_value();
   });
@@ -105,7 +105,7 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
   return true;
 }
 
-// Rules send the asked traffic to a host that has to be there, and to answer.
+// Rules send the traffic in question to another host, which must exist and answer.
 void CheckTranslatedTo(const Case& facts, const TranslatedTo& to, Report& report) {
   const std::size_t before = report.findings.size();
   if (to.route.kind == Route::Kind::kUnreachable) {

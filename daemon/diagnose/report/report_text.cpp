@@ -69,7 +69,7 @@ std::string Describe(const Question& question) {
 
 std::string TextOf(const Report& report, const Question& question) {
   std::string text = "conntally diagnose: " + Describe(question) + "\n\n";
-  // First of all: whoever reads a cause is to know what it was found without.
+  // First: a reader must know what could not be checked before reading a cause.
   std::string unseen;
   for (const Unchecked& each : report.not_checked) {
     if (each.weight == Weight::kEssential) unseen += Wrapped("  - ", ShownLine(each.what + ": " + each.why));

@@ -13,9 +13,9 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr int kMoreRulesMax = 4;  // that stop the same traffic, one behind the other
+constexpr int kMoreRulesMax = 4;  // that stop the same traffic, one after the other
 
-// A rule or a policy in whatever reading: indexes shift with each edit.
+// Identifies a rule or policy across readings: indexes shift with each edit.
 using Blamed = std::tuple<RuleBackend, RuleFamily, std::string, std::string, std::uint64_t, std::string>;
 Blamed BlamedOf(const PacketWalker& walker, const Decision& stop) {
   if (!stop.rule) {
@@ -36,7 +36,7 @@ class Trial {
  public:
   Trial(const RuleCase& rules, const Finding& finding) : rules_(rules), finding_(finding) {}
 
-  // The fix, with what it needs besides; an error says why it is none.
+  // The fix with any further rules that it needs; an error says why it does not work.
   Result<Fix> Try(Fix fix) {
     Apply(fix.edits);
     for (const Cure& cure : finding_.cures) {
@@ -44,7 +44,7 @@ class Trial {
       if (const Decision* stop = before.stop()) blamed_.push_back(BlamedOf(rules_.walker, *stop));
       for (const Decision& stop : before.stops) blamed_.push_back(BlamedOf(rules_.walker, stop));
     }
-    // Without a ban the rules behind it decide, as for everybody else.
+    // Without the ban, the later rules decide, as for all others.
     const bool lifts = !fix.edits.empty() && fix.edits.front().kind == RuleEdit::Kind::kDelete;
     for (int round = 0;; ++round) {
       const auto stopped = FindStopped();
@@ -77,7 +77,7 @@ class Trial {
     const Packet& packet = cure.packet.packet;
     const bool has_ports = packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP;
     const bool whole = packet.protocol && (!has_ports || packet.destination_port);
-    // That the other limits are reached, too, was not asked.
+    // Assume that other limits are not reached.
     const Decision* stop = walk.stop();
     const bool by_other_limit =
         cure.limits == Limits::kReached && stop != nullptr && stop->rule && !walker().rule(*stop->rule).limits.empty();
@@ -97,7 +97,7 @@ class Trial {
     return std::nullopt;
   }
 
-  // Lets pass what the next rule stops.
+  // Adds an accept for the packet that the next rule stops.
   Status Add(const Stopped& stopped, Fix& fix) {
     const Decision& stop = *stopped.walk.stop();
     const FirewallCommands commands = rules_.commands.On(walker());
@@ -188,7 +188,7 @@ class Trial {
     return others;
   }
 
-  // Traffic that passes now, and was stopped by what nobody blames; or any of another source than is asked about.
+  // Other traffic that would now pass: traffic that a rule other than the blamed one stopped, or of another source.
   std::optional<std::string> FindOther() const {
     for (const Cure& cure : finding_.cures) {
       for (const auto& [other, what] : OthersLike(cure.packet)) {
@@ -197,7 +197,7 @@ class Trial {
         if (stop == nullptr || rules_.Through(walker(), other, cure.limits).passes == Match::kNo) continue;
         const bool is_blamed =
             std::find(blamed_.begin(), blamed_.end(), BlamedOf(rules_.walker, *stop)) != blamed_.end();
-        // Behind source NAT no rule can tell clients apart by their addresses.
+        // Behind source NAT, no rule can distinguish clients by their addresses.
         const bool of_another = other.packet.source != cure.packet.packet.source && !before.source_nat;
         if (!is_blamed || of_another) return std::string("packets ") + what;
       }
@@ -207,7 +207,7 @@ class Trial {
 
   const RuleCase& rules_;
   const Finding& finding_;
-  std::unique_ptr<TriedRules> now_;  // with the edits; null: there are none yet
+  std::unique_ptr<TriedRules> now_;  // with the edits; null: none yet
   std::vector<Blamed> blamed_;
 };
 
@@ -219,7 +219,7 @@ void TryFixes(const RuleCase& rules, Report& report) {
     std::vector<Fix> kept;
     std::string why;
     for (Fix& fix : finding.fix) {
-      if (fix.edits.empty()) {  // an owner's own command, which no reading shows
+      if (fix.edits.empty()) {  // an owner's own command, which cannot be tried
         kept.push_back(std::move(fix));
         continue;
       }

@@ -47,7 +47,7 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   CheckSavedRules(rules, report);
   CheckLeftLogRules(rules, report);
   TellWhatIsNotWalked(rules, report);
-  // A rule that is known stops what it stops; that nothing does, a part of the rules does not tell.
+  // A known rule surely stops what it stops; but without all rules, it is not known that nothing stops the packet.
   outcome.unread = rules.unread;
   if (!rules.unread.empty()) {
     report.checked.resize(checked_before);

@@ -15,10 +15,10 @@ namespace {
 constexpr double kExhausted = 0.98;  // the kernel tries some ports at random, and gives up with a few still free
 constexpr std::size_t kNamed = 5;
 
-// What the question says of a use: that it is meant, that it may be, that it is not.
+// Whether the question is about a use: yes, perhaps, no.
 enum class Meant : std::uint8_t { kNo, kMaybe, kYes };
 
-// A connection of the asked source would be given a port of this use.
+// Whether a connection of the source would get a port of this use.
 bool MayBeGivenTo(const Case& facts, const PortUse& use, const IpAddress& source) {
   if (source.family != use.nat_address.family) return false;
   if (std::any_of(use.holders.begin(), use.holders.end(),
@@ -40,7 +40,7 @@ bool MayBeGivenTo(const Case& facts, const PortUse& use, const IpAddress& source
   return std::find(ranges.begin(), ranges.end(), use.ports) != ranges.end();
 }
 
-// The destination as it was asked for: as it goes, or as it was before it was translated.
+// Whether it is the destination in question, after or before translation.
 bool IsDestination(const Case& facts, const PortUse& use) {
   const Question& question = facts.question;
   const auto is_asked = [&](const Endpoint& end) {
@@ -76,7 +76,7 @@ std::string HoldersOf(const PortUse& use) {
   return names;
 }
 
-// The timeout that keeps ports of connections which nobody uses any more, where it is longer than most need.
+// The timeout that keeps the ports of idle connections, if it is longer than usually needed.
 std::string LongTimeout(const Case& facts, const PortUse& use) {
   struct Timeout {
     std::uint8_t protocol;
@@ -141,7 +141,7 @@ void CheckNatPorts(const Case& facts, Report& report) {
   const bool asked = facts.question.source || facts.question.destination || facts.question.destination_port;
   const bool growing = facts.Growth(TableCounter::kInsertFailed) > facts.Growth(TableCounter::kChainTooLong);
   for (const PortUse& use : facts.nat->uses) {
-    // What the kernel takes again is not lost, unless it fails to.
+    // Ports that the kernel reuses are available, unless insertions fail.
     const double usage = growing ? use.usage() : use.lasting_usage();
     if (!use.can_run_out() || usage < kExhausted || told == kNamed) continue;
     const Meant meant = IsMeant(facts, use);

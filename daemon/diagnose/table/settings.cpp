@@ -15,8 +15,8 @@ struct Default {
   std::string_view value;
 };
 
-// The kernel's own, where it does not depend on the machine (nf_conntrack_standalone.c, nf_conntrack_proto_*.c). What
-// is only for who watches (events, acct, timestamp, log_invalid) harms nobody by being lost.
+// The kernel's defaults that do not depend on the machine (nf_conntrack_standalone.c, nf_conntrack_proto_*.c). Losing
+// settings that only serve observation (events, acct, timestamp, log_invalid) does no harm.
 constexpr std::array<Default, 18> kDefaults = {{
     {"generic_timeout", "600"},
     {"icmp_timeout", "30"},
@@ -38,7 +38,7 @@ constexpr std::array<Default, 18> kDefaults = {{
     {"udp_timeout_stream", "120"},
 }};
 
-// Differences in white space are none.
+// Normalises white space.
 std::string Squeezed(std::string_view text) {
   std::string result;
   for (const char letter : text) {
@@ -53,7 +53,7 @@ struct Difference {
   std::string path;
   std::string now;
   std::string line;
-  const SavedSysctl* kept;  // the line of a file that says otherwise; nullptr: none says anything
+  const SavedSysctl* kept;  // the file's line with another value; nullptr: no file sets it
 };
 
 std::string Dotted(std::string path) {
@@ -61,7 +61,7 @@ std::string Dotted(std::string path) {
   return path;
 }
 
-// What will be otherwise after a boot: by a file that says so, or since no file says what is set.
+// Settings that a boot will change: a file has another value, or no file has the present one.
 std::vector<Difference> FindDifferences(const Case& facts, const std::vector<SavedSysctl>& saved) {
   std::vector<Difference> differences;
   const auto& table = facts.host.last.table ? facts.host.last.table : facts.host.first.table;
@@ -69,7 +69,7 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
     const bool of_conntrack = path.starts_with("net/netfilter/nf_conntrack_");
     const bool of_forwarding = path == "net/ipv4/ip_forward";
     if ((!of_conntrack && !of_forwarding) || path.ends_with("_count")) continue;
-    // sysctl.d speaks for the first namespace; but some values are one for all.
+    // sysctl.d applies to the first namespace; but some values are shared by all.
     const bool applies = facts.host.in_first_namespace || IsOfAllNamespaces(path);
     const SavedSysctl* kept = LastSaved(saved, path);
     if (kept != nullptr && applies) {
@@ -86,7 +86,7 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
     });
     bool unusual = usual != kDefaults.end() && usual->value != value;
     if (of_forwarding) unusual = facts.host.in_first_namespace && value == "1";
-    // As the kernel chooses it, the limit is 1, 2, 4 or 8 times the buckets; a larger one was set by somebody.
+    // By default the limit is 1, 2, 4 or 8 times the buckets; somebody has set a larger one.
     if (path.ends_with("nf_conntrack_max") && table && table->buckets && table->limit)
       unusual = *table->limit > *table->buckets * 8;
     if (unusual)
@@ -98,7 +98,7 @@ std::vector<Difference> FindDifferences(const Case& facts, const std::vector<Sav
   return differences;
 }
 
-// Such a value is the host's, and no namespace but the first may write it.
+// A shared value belongs to the host, and only the first namespace may write it.
 RunOn BelongsOn(const std::string& path) { return IsOfAllNamespaces(path) ? RunOn::kHost : RunOn::kNamespace; }
 
 bool IsOfModule(const std::string& path) { return path.starts_with("net/netfilter/nf_conntrack_"); }
@@ -122,7 +122,7 @@ std::vector<Fix> ApplyFile(const Difference& difference) {
   return fixes;
 }
 
-// No file speaks of it: what is set is kept.
+// No file sets it: keep the present value.
 Fix KeepValue(const Case& facts, const Difference& difference) {
   const std::string key = Dotted(difference.path);
   Fix fix;
@@ -200,7 +200,7 @@ void CheckTracking(const Case& facts, Report& report) {
                                     "some CPU for each connection while somebody listens"));
     report.findings.push_back(std::move(finding));
   }
-  // Without a rule that asks for it conntrack does not track, and that is no fault until somebody relies on it.
+  // Without a rule that uses it, conntrack does not track, which is a fault only if somebody relies on it.
   const bool somebody_counts =
       facts.daemon || std::any_of(facts.config.limits.begin(), facts.config.limits.end(),
                                   [](const Config::Limit& limit) { return limit.connections > 0; });

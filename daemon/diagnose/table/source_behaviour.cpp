@@ -9,7 +9,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kNamedMax = 3;  // sources that are told of, of one kind of behaviour
+constexpr std::size_t kNamedMax = 3;  // sources named per kind of behaviour
 
 Fix LimitSource(const Case& facts, const char* why, const IpAddress& source, const std::string& what,
                 const std::string& risk) {
@@ -18,7 +18,7 @@ Fix LimitSource(const Case& facts, const char* why, const IpAddress& source, con
       fmt::format("{} saddr {} {}", source.family == Family::kIpv4 ? "ip" : "ip6", source.ToString(), what), risk);
 }
 
-// Seen on the wire: for what is dropped or refused before it makes an entry.
+// Seen on the wire: for packets dropped or refused before they create an entry.
 struct WatchedSource {
   std::uint64_t flows = 0;
   std::uint64_t fruitless = 0;  // unanswered, reset or unreachable
@@ -96,7 +96,7 @@ struct Rate {
   std::string evidence;
 };
 
-// The highest that is known of each source, from wherever.
+// The highest known rate of each source, from any origin.
 std::vector<Rate> FastestSources(const Case& facts, const std::map<IpAddress, WatchedSource>& watched) {
   std::map<IpAddress, Rate> rates;
   const auto offer = [&](const IpAddress& source, double per_second, std::string evidence) {
@@ -135,7 +135,7 @@ void CheckChurn(const Case& facts, const std::map<IpAddress, WatchedSource>& wat
   std::size_t named = 0;
   for (const Rate& rate : FastestSources(facts, watched)) {
     if (rate.per_second < facts.config.alerts.source_new_rate.warning || named >= kNamedMax) break;
-    // A scan is fast, too, and says more.
+    // A scan is also fast, and its finding says more.
     const std::string name = rate.source.ToString();
     const bool is_scan = std::any_of(scans.findings.begin(), scans.findings.end(), [&](const Finding& finding) {
       return finding.id == FindingId::kPortScan && finding.source == rate.source;
@@ -169,7 +169,7 @@ void CheckLeaks(const Case& facts, Report& report) {
   const double usage = static_cast<double>(facts.census.connections) / static_cast<double>(limit);
   std::size_t named = 0;
   for (const SourceCensus& source : facts.census.sources) {
-    // Many of them, or a good part of the table; and what the source does is mostly that.
+    // Many idle connections, or a good part of the table, and most of the source's connections.
     const bool many = source.idle >= 1000 || (source.idle >= 100 && source.idle * 20 >= limit);
     if (!many || source.idle * 2 < source.connections || named >= kNamedMax) continue;
     Finding finding;

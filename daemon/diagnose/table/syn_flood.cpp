@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kHalfOpenLeast = 200;
 
-// One place that connections are begun with and not completed.
+// A destination with connections begun and not completed.
 struct Target {
   IpAddress address;
   std::uint16_t port = 0;
@@ -20,7 +20,7 @@ struct Target {
   std::string evidence;
 };
 
-// Of the table: what is half-open there, if that is much of all TCP and one place has most of it.
+// From the table: half-open connections, if they are much of all TCP and most go to one destination.
 std::optional<Target> TargetOfTable(const Case& facts) {
   const Census& census = facts.census;
   if (census.half_open < kHalfOpenLeast || census.half_open * 2 < census.tcp || census.half_open_destinations.empty())
@@ -34,7 +34,7 @@ std::optional<Target> TargetOfTable(const Case& facts) {
                   Grouped(first.half_open))};
 }
 
-// Of the wire: for what rules drop before it makes an entry, and what SYN cookies answer.
+// From the wire: for packets that rules drop before they create an entry, or that SYN cookies answer.
 std::optional<Target> TargetOfWire(const Case& facts) {
   if (!facts.watched) return std::nullopt;
   std::map<std::pair<IpAddress, std::uint16_t>, std::pair<std::uint64_t, std::set<IpAddress>>> places;
@@ -49,7 +49,7 @@ std::optional<Target> TargetOfWire(const Case& facts) {
   });
   if (most == places.end()) return std::nullopt;
   const auto& [attempts, sources] = most->second;
-  // Each from a source of its own is nobody's traffic.
+  // If nearly each attempt has its own source, they are forged.
   if (attempts < kHalfOpenLeast || sources.size() * 2 < attempts) return std::nullopt;
   return Target{
       most->first.first, most->first.second, attempts, sources.size(),

@@ -7,7 +7,7 @@
 namespace conntally::diagnose {
 namespace {
 
-// Enough to mean something: some a day come of nothing in particular.
+// Whether it is enough to mean something: a few a day are normal.
 bool IsMany(const Case& facts, std::uint64_t total, std::uint64_t least, double an_hour) {
   return total >= least && static_cast<double>(total) / facts.host.HoursCounted() >= an_hour;
 }
@@ -23,7 +23,7 @@ void CheckInsertFailed(const Case& facts, Report& report) {
   const std::uint64_t total = failed > chains ? failed - chains : 0;
   const bool growing = facts.Growth(TableCounter::kInsertFailed) > facts.Growth(TableCounter::kChainTooLong);
   if (!growing && !IsMany(facts, total, 10, 10)) return;
-  if (report.Has(FindingId::kNatPortsExhausted)) return;  // whose sign it is
+  if (report.Has(FindingId::kNatPortsExhausted)) return;  // it is the cause
   Finding finding;
   finding.id = FindingId::kInsertFailed;
   finding.title = "Connections clash when they enter the table: insert_failed";
@@ -71,7 +71,7 @@ void CheckInvalid(const Case& facts, Report& report) {
   const std::uint64_t total = facts.Total(TableCounter::kInvalid);
   const std::uint64_t growth = facts.Growth(TableCounter::kInvalid);
   if (growth < 3 && !IsMany(facts, total, 20, 15)) return;
-  // Where all that was asked about is seen to be answered, strays of others explain nothing.
+  // If all traffic in question is answered, stray packets of others explain nothing.
   const bool asked = facts.question.source || facts.question.destination || facts.question.destination_port;
   if (asked && facts.IsSeenToWork()) return;
   std::uint64_t dropped = 0;
@@ -81,7 +81,7 @@ void CheckInvalid(const Case& facts, Report& report) {
   finding.title = "Packets arrive that belong to no connection conntrack knows";
   const double by_rule = rule == nullptr ? 0 : dropped > 0 ? 0.2 : 0.05;
   finding.certainty = (growth >= 3 ? 0.45 : 0.25) + by_rule;
-  // Strays of the past are every host's: they explain nothing that is asked now.
+  // Every host has past stray packets: they explain no present question.
   if (growth < 3 && asked) finding.certainty = kHygieneMax;
   finding.when = growth >= 3 ? When::kNow : When::kPast;
   finding.evidence.push_back(DescribeCounter(facts, TableCounter::kInvalid, "invalid packets"));
@@ -110,7 +110,7 @@ void CheckBuckets(const Case& facts, Report& report) {
   const double now = static_cast<double>(table->entries) / static_cast<double>(*table->buckets);
   const std::uint64_t refused = facts.Total(TableCounter::kChainTooLong);
   const bool refusing = facts.Growth(TableCounter::kChainTooLong) > 0;
-  // Nothing comes of short chains: it has to be felt already, or be beyond what anybody wants.
+  // Short chains do no harm: report only if there are effects already, or chains are far too long.
   if (!refusing && refused < 10 && !(of_limit >= 16 && now >= 2) && of_limit < 32) return;
   Finding finding;
   finding.id = FindingId::kBucketsTooFew;

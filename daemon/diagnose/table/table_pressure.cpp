@@ -11,7 +11,7 @@ namespace {
 constexpr double kEntryBytes = 320;  // struct nf_conn with its extensions, as the slab rounds it
 constexpr std::chrono::minutes kBoot{10};
 constexpr std::chrono::minutes kRecently{10};
-constexpr double kPredictedSecondsLeast = 2;  // of observation, before a slope means anything
+constexpr double kPredictedSecondsLeast = 2;  // observation needed before a slope means anything
 constexpr const char* kNoPerSourceLimit =
     "some guides name net.netfilter.nf_conntrack_max_per_ip: mainline Linux has no such setting; per source, use "
     "connlimit or nft's ct count";
@@ -20,7 +20,7 @@ struct Pressure {
   std::uint64_t entries = 0;
   std::uint64_t limit = 0;
   double usage = 0;
-  std::uint64_t dropped = 0;         // packets, for want of room, since the namespace began
+  std::uint64_t dropped = 0;         // packets, for lack of room, since the namespace began
   std::uint64_t evicted = 0;         // connections, to make room
   std::uint64_t dropped_growth = 0;  // both, during the observation
   bool full_now = false;
@@ -28,7 +28,7 @@ struct Pressure {
   std::optional<double> seconds_until_full;
 };
 
-// Clashes count as dropped, too, and are no want of room (nf_conntrack_core.c, nf_ct_resolve_clash).
+// Clashes count as drops too, but are not for lack of room (nf_conntrack_core.c, nf_ct_resolve_clash).
 std::uint64_t WithoutClashes(std::uint64_t drops, std::uint64_t insert_failed, std::uint64_t chain_too_long) {
   const std::uint64_t clashes = insert_failed > chain_too_long ? insert_failed - chain_too_long : 0;
   return drops > clashes ? drops - clashes : 0;
@@ -40,7 +40,7 @@ std::optional<double> PredictFull(const Case& facts, std::uint64_t entries, std:
   if (seconds < kPredictedSecondsLeast || !facts.host.first.table || facts.host.first.table->entries >= entries)
     return std::nullopt;
   const auto grown = static_cast<double>(entries - facts.host.first.table->entries);
-  // Some connections more are no trend.
+  // A few more connections are not a trend.
   if (grown < std::max(20.0, static_cast<double>(limit) / 1000)) return std::nullopt;
   return static_cast<double>(limit - entries) / (grown / seconds);
 }
@@ -94,7 +94,7 @@ std::vector<std::string> DescribeFill(const Case& facts, const Pressure& pressur
 
 std::vector<Fix> WaysOut(const Case& facts, const Pressure& pressure) {
   std::vector<Fix> ways;
-  // What holds most of it is what to look at first.
+  // Look first at the source that holds most of it.
   if (!facts.census.sources.empty() && facts.census.ShareOf(1) >= 0.25) {
     const std::string source = facts.census.sources.front().source.ToString();
     const bool is_ipv6 = facts.census.sources.front().source.family == Family::kIpv6;
@@ -151,14 +151,14 @@ void AddFull(const Case& facts, const Pressure& pressure, bool only_at_boot, Rep
     if (has_time && !only_at_boot) {
       const bool recent = facts.host.uptime - facts.host.kernel_log->table_full.back().since_boot < kRecently;
       if (!recent) finding.certainty -= 0.1;
-      // A line of today may be of another namespace's table, and our losses of last week.
+      // Today's line may be about another namespace's table, while our losses are from last week.
       if (recent && facts.host.kernel_log->table_full_names_us) finding.certainty += 0.1;
     }
   }
   report.findings.push_back(std::move(finding));
 }
 
-// All that was lost was lost in the first minutes of uptime.
+// Whether all losses were in the first minutes of uptime.
 bool WasOnlyAtBoot(const Case& facts) {
   if (facts.host.uptime.count() > 0 && facts.host.uptime < kBoot) return true;
   if (!facts.host.kernel_log || facts.host.kernel_log->table_full.empty() || facts.host.kernel_log->lost > 0)
@@ -257,7 +257,7 @@ void CheckTablePressure(const Case& facts, Report& report) {
   const bool only_at_boot = was_full && WasOnlyAtBoot(facts);
   if (only_at_boot) AddBootBurst(facts, *pressure, report);
   AddFull(facts, *pressure, only_at_boot, report);
-  // That it was full once does not hide that it soon will be again.
+  // Also report that it will soon be full again.
   if (!pressure->full_now && !pressure->high_now) AddNearFull(facts, *pressure, report);
 }
 

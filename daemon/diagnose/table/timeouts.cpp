@@ -8,7 +8,7 @@ namespace conntally::diagnose {
 namespace {
 
 struct StateTimeout {
-  const char* state;   // as Census::states names them
+  const char* state;   // by its name in Census::states
   const char* name;    // the sysctl
   std::int64_t usual;  // the kernel's default, s (nf_conntrack_proto_tcp.c, _udp.c)
 };

@@ -16,7 +16,7 @@ constexpr unsigned kSlowCost = 14;
 
 std::vector<ConfigFault> AccessControl::Load(const std::string& path) {
   path_ = path;
-  // Looked at before they are read: what changes meanwhile is read again.
+  // Noted before reading: a change meanwhile causes another reading.
   for (FileState& file : files_) file = Look(file.path);
   if (path.empty()) {
     files_.clear();

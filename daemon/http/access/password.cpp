@@ -35,12 +35,11 @@ std::optional<Login> ParseBasicAuth(std::string_view authorization) {
 }
 
 bool MatchesBcrypt(const std::string& hash, const std::string& password) {
-  // To those who wrote the format the letter after the 2 makes no difference; to libcrypt it would. It is one letter,
-  // or none.
+  // Go ignores the letter after the 2; libcrypt does not. It is one letter or none.
   const std::string canonical = "$2y" + hash.substr(hash[2] == '$' ? 2 : 3);
   const auto data = std::make_unique<crypt_data>();
   const char* computed = crypt_r(password.c_str(), canonical.c_str(), data.get());
-  // It ends at a NUL, which must not make a longer password as good as its beginning.
+  // libcrypt stops at a NUL: a password with one must not match by its beginning.
   const bool is_whole = password.find('\0') == password.npos;
   if (computed == nullptr || std::string_view(computed).size() != kHashBytes || canonical.size() != kHashBytes)
     return false;

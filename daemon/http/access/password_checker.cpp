@@ -69,7 +69,7 @@ std::optional<PasswordChecker::Answer> PasswordChecker::Check(const Users& users
   return std::nullopt;
 }
 
-// The one after whose turn it was.
+// The one after the last turn.
 template <typename Waiting>
 typename std::map<std::string, Waiting>::iterator PasswordChecker::Turns<Waiting>::Next() {
   auto next = waiting.upper_bound(last);
@@ -98,7 +98,7 @@ int PasswordChecker::descriptor() const { return state_->answered_event.get(); }
 
 std::vector<std::pair<PasswordChecker::Asker, PasswordChecker::Answer>> PasswordChecker::TakeAnswers() {
   eventfd_t count = 0;
-  static_cast<void>(eventfd_read(state_->answered_event.get(), &count));  // none: nothing was answered
+  static_cast<void>(eventfd_read(state_->answered_event.get(), &count));  // fails if nothing was answered
   std::vector<std::pair<Digest, Answer>> answered;
   {
     const std::lock_guard lock(state_->mutex);
@@ -124,7 +124,7 @@ std::vector<PasswordChecker::Asker> PasswordChecker::GiveUp() {
 }
 
 void PasswordChecker::Run(State& state) {
-  // Refused in some sandboxes, where it competes as others do.
+  // Some sandboxes refuse it; then it runs at normal priority.
   static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLessUrgent));
   std::unique_lock lock(state.mutex);
   for (;;) {
@@ -169,7 +169,7 @@ PasswordChecker::Digest PasswordChecker::DigestOf(const Login& login, const std:
   return digest;
 }
 
-// Which one is a secret, but always the same, so that the time it takes tells nothing.
+// The choice is secret but constant per user name, so that the time reveals nothing.
 const std::string& PasswordChecker::HashOfNobody(const Users& users, const std::string& user) const {
   const Digest digest = DigestOf({user, ""}, "", false);
   return std::next(users.begin(), static_cast<std::ptrdiff_t>(digest[0] % users.size()))->second;

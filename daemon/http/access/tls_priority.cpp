@@ -9,7 +9,7 @@
 namespace conntally::http {
 namespace {
 
-// What is not listed is not spoken, whatever the distribution thinks of it.
+// Suites that are not listed are disabled, whatever the distribution's default.
 constexpr std::string_view kSuitesOf13 = ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AEAD";
 constexpr std::string_view kSuitesBefore13 =
     ":+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-CBC:+AES-256-CBC:+AEAD:+SHA1";
@@ -39,8 +39,8 @@ void AddOnce(std::string& text, std::string_view name) {
   if ((text + ":").find(word + ":") == text.npos) text += word;
 }
 
-// GnuTLS takes the parts of a suite apart, and any listed part goes with any other. The certificate's key decides the
-// exchange, so what that adds to a list is little.
+// GnuTLS lists the parts of a suite separately, and combines any parts. The certificate's key decides the key exchange,
+// so this adds little to the list.
 void AddParts(std::string& text, WebConfig::CipherSuite wanted) {
   std::array<unsigned char, 2> id{};
   gnutls_kx_algorithm_t exchange{};

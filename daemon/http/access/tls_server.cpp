@@ -24,7 +24,7 @@ struct FreeCertificate {
 using Certificate = std::unique_ptr<std::remove_pointer_t<gnutls_x509_crt_t>, FreeCertificate>;
 
 gnutls_datum_t DatumOf(const std::string& text) {
-  // GnuTLS reads it only.
+  // GnuTLS only reads it.
   return {reinterpret_cast<unsigned char*>(const_cast<char*>(text.data())), static_cast<unsigned>(text.size())};
 }
 
@@ -32,7 +32,7 @@ ConfigFault FaultAt(const config::Place& place, std::string message) {
   return {place.line, place.column, std::move(message)};
 }
 
-// The text of one of two keys, the file's before the other.
+// The text from one of two keys; the file takes precedence.
 std::variant<std::string, ConfigFault> ReadPem(const char* key, const WebConfig::Written& file,
                                                const WebConfig::Written& text) {
   if (file.text.empty()) return text.text;
@@ -52,7 +52,7 @@ Certificate ImportCertificate(const gnutls_datum_t& data, gnutls_x509_crt_fmt_t 
   return gnutls_x509_crt_import(imported, &data, format) == GNUTLS_E_SUCCESS ? std::move(certificate) : nullptr;
 }
 
-// As Go writes it.
+// In Go's form.
 std::string NameOf(int kind, const char* name, std::size_t size) {
   if (kind != GNUTLS_SAN_IPADDRESS) return {name, size};
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -106,7 +106,7 @@ std::optional<ConfigFault> TlsServer::LoadKeyPair(const WebConfig::Tls& tls) {
 std::optional<ConfigFault> TlsServer::LoadClientAuthorities(const WebConfig::Tls& tls) {
   const auto& used = Used(tls.client_ca_file, tls.client_ca);
   if (used.text.empty()) {
-    // As Go: then the authorities that this host trusts.
+    // Like Go: by default the CAs that this host trusts.
     if (client_auth_ >= WebConfig::ClientAuth::kVerifyIfGiven) {
       gnutls_certificate_set_x509_system_trust(credentials_.get());
     }
@@ -124,7 +124,7 @@ void TlsServer::Prepare(gnutls_session_t session) const {
   gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials_.get());
   gnutls_priority_set(session, of_13_.get());
   gnutls_handshake_set_post_client_hello_function(session, &OnClientHello);
-  // The place of a store of sessions, which there is none of: libmicrohttpd has the session's own pointer.
+  // Uses the pointer of the session cache, which we do not use: libmicrohttpd uses the session's own pointer.
   gnutls_db_set_ptr(session, const_cast<TlsServer*>(this));
   switch (client_auth_) {
     case WebConfig::ClientAuth::kNone: gnutls_certificate_server_set_request(session, GNUTLS_CERT_IGNORE); break;
@@ -142,7 +142,7 @@ void TlsServer::Prepare(gnutls_session_t session) const {
   gnutls_alpn_set_protocols(session, &datum, 1, 0);
 }
 
-// The version has been agreed upon, the suite not yet.
+// The version is negotiated, the suite not yet.
 int TlsServer::OnClientHello(gnutls_session_t session) {
   const auto& self = *static_cast<const TlsServer*>(gnutls_db_get_ptr(session));
   if (gnutls_protocol_get_version(session) == GNUTLS_TLS1_3) return GNUTLS_E_SUCCESS;

@@ -12,7 +12,7 @@ std::string_view Trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// Takes what stands before the next `separator` off the front of `rest`.
+// Removes the text before the next `separator` from the front of `rest`, and returns it.
 std::string_view TakeUntil(std::string_view& rest, char separator) {
   const std::string_view taken = rest.substr(0, rest.find(separator));
   rest.remove_prefix(std::min(rest.size(), taken.size() + 1));

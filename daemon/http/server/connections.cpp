@@ -12,8 +12,8 @@
 namespace conntally::http {
 namespace {
 
-// What the client has sent so far, as the kernel counts it, since libmicrohttpd does not tell of half a
-// request. 0 where it cannot be had.
+// The bytes received from the client, by the kernel's count, since libmicrohttpd does not report incomplete requests. 0
+// if unknown.
 std::uint64_t ReceivedBytes(int descriptor) {
   tcp_info info{};
   socklen_t size = sizeof(info);
@@ -91,12 +91,12 @@ void Connections::FinishAnswer(Connection& connection, Clock::time_point now) {
 
 void Connections::Shut(Connection& connection) {
   if (connection.phase == &answering_) {
-    // What it does not take shall not linger in the kernel either, so closing it sends a reset.
+    // Unsent bytes must not stay in the kernel either, so closing sends a reset.
     const linger at_once{1, 0};
     setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
   }
-  // libmicrohttpd sees it hang up and closes it; closing it here would let the number be reused under its
-  // feet.
+  // libmicrohttpd notices the shutdown and closes the socket; closing it here could reuse the descriptor while
+  // libmicrohttpd has it.
   shutdown(connection.descriptor, SHUT_RDWR);
   if (connection.body) connection.body->Drop();
   LeaveLane(connection);
@@ -115,7 +115,7 @@ bool Connections::EvictOneBut(const Connection* newcomer, Clock::time_point now)
 }
 
 bool Connections::EvictIdle() {
-  // One that has just asked again, as we do not know yet, is not idle.
+  // A connection with a new request that we have not seen yet is not idle.
   const auto idle = std::ranges::find_if(
       idle_, [](const Connection& each) { return ReceivedBytes(each.descriptor) == each.received_bytes; });
   if (idle == idle_.end()) return false;
@@ -156,7 +156,7 @@ void Connections::CutOverdue(Connection::List& phase, std::chrono::milliseconds 
   for (auto next = phase.begin(); next != phase.end();) {
     Connection& connection = *next++;
     if (now - connection.since < deadline) continue;
-    // An idle connection owes us nothing. Counted first: who sees the hang-up shall find it counted.
+    // An idle connection misses no deadline. Count before the shutdown, so that a client that sees it finds it counted.
     if (&phase != &idle_) Count(counters_.deadlines_missed);
     Shut(connection);
   }
@@ -172,8 +172,8 @@ void Connections::EnforceDeadlines(Clock::time_point now) {
     Count(counters_.deadlines_missed);
     Shut(answering_.front());
   }
-  // Those who came when nobody had been slow for long enough yet: else they could fill all room, and nobody
-  // would come any more for whom to make some.
+  // Also evicts for connections that came when none was slow enough yet. Otherwise these could fill all places, and no
+  // new one would come to make room for.
   while (crowded() && EvictOneBut(nullptr, now)) {
   }
 }

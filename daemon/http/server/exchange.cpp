@@ -14,11 +14,10 @@
 namespace conntally::http {
 namespace {
 
-// What goes to one client before the others have their turn. Each client that is being answered has such a buffer.
+// How much one client gets before the others have their turn. Each client being answered has such a buffer.
 constexpr std::size_t kTurnBytes = 16 * 1024;
 
-// So that no other site uses what we answer: not in a frame, not as its resource, not from a cache. Unless the handler
-// says otherwise.
+// Forbid other sites to use our answers in a frame, as a resource or from a cache, unless the handler says otherwise.
 constexpr std::array<std::pair<const char*, const char*>, 5> kOwnHeaders = {{
     {"X-Content-Type-Options", "nosniff"},
     {"X-Frame-Options", "DENY"},
@@ -32,11 +31,10 @@ struct DestroyResponse {
 };
 using ResponseHandle = std::unique_ptr<MHD_Response, DestroyResponse>;
 
-// What libmicrohttpd keeps to read a body with. It may outlive the connection it was for, hence the shared
-// body.
+// libmicrohttpd's handle for reading a body. It may outlive its connection, so the body is shared.
 struct BodyReader {
   std::shared_ptr<ReplyBody> body;
-  Connection& connection;  // only while libmicrohttpd reads, which it does for open connections only
+  Connection& connection;  // used only while libmicrohttpd reads, that is, while the connection is open
   Connections& connections;
 };
 
@@ -44,7 +42,7 @@ ssize_t ReadBody(void* context, std::uint64_t, char* into, std::size_t room) {
   auto& reader = *static_cast<BodyReader*>(context);
   const auto count = reader.body->Read({into, room});
   if (!count) return MHD_CONTENT_READER_END_WITH_ERROR;
-  // It asks for more when what it had has gone to the kernel, so the client is taking it.
+  // It requests more once the last bytes are in the kernel, so the client is reading.
   reader.connections.NoteProgress(reader.connection, Clock::now());
   return *count == 0 ? MHD_CONTENT_READER_END_OF_STREAM : static_cast<ssize_t>(*count);
 }
@@ -82,7 +80,7 @@ ResponseHandle MakeHandle(std::unique_ptr<BodyReader> reader) {
   const std::uint64_t size = reader->body->size();
   if (size == 0) return ResponseHandle(MHD_create_response_from_buffer(0, nullptr, MHD_RESPMEM_PERSISTENT));
   ResponseHandle handle(MHD_create_response_from_callback(size, kTurnBytes, &ReadBody, reader.get(), &FreeReader));
-  if (handle) static_cast<void>(reader.release());  // FreeReader has it now
+  if (handle) static_cast<void>(reader.release());  // FreeReader owns it now
   return handle;
 }
 
@@ -108,7 +106,7 @@ void Exchange::OnConnection(void* exchange, MHD_Connection* handle, void** conte
   if (tls != nullptr) self.PrepareTls(connection, static_cast<gnutls_session_t>(tls->tls_session));
 }
 
-// Where the configuration has just given up TLS, who was accepted before that is served as was meant then.
+// If the configuration has just disabled TLS, connections accepted before keep it.
 void Exchange::PrepareTls(Connection& connection, gnutls_session_t session) {
   if (connection.access->tls) {
     last_with_tls_ = connection.access;
@@ -136,7 +134,7 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
   if (!std::exchange(connection->request_seen, true)) {
     Count(self.counters_.requests);
     self.connections_.StartWait(*connection, Clock::now());
-    // Behind TLS or a password, another's name does not make us his site.
+    // With TLS or a password, DNS rebinding does not work.
     const bool is_protected = self.access_.current()->config.protects();
     RequestHead head{version, connection->target, {}, connection->by_loopback && !is_protected};
     MHD_get_connection_values_n(handle, MHD_HEADER_KIND, &AddField, &head);
@@ -144,8 +142,8 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
       *upload_bytes = 0;
       return self.Queue(handle, *connection, *self.RenderHere(std::move(*fault)), AfterIt::kClose);
     }
-    // Answered at the first call, libmicrohttpd takes it for a refusal to read on and closes the connection
-    // afterwards. That is meant for a request with a body only; it calls us again for the others.
+    // If we answer at the first call, libmicrohttpd closes the connection afterwards. We want that only for a request
+    // with a body; for others it calls us again.
     if (!has_body) return MHD_YES;
   }
   *upload_bytes = 0;
@@ -154,7 +152,7 @@ MHD_Result Exchange::OnRequest(void* exchange, MHD_Connection* handle, const cha
     MHD_suspend_connection(handle);
     return MHD_YES;
   }
-  // Held here, since a refusal may take its place.
+  // Kept here, since a refusal may replace it.
   auto rendering = std::exchange(connection->rendering, nullptr);
   if (!self.HasRoom(*connection, Clock::now())) rendering = self.RefuseForRoom();
   return self.Queue(handle, *connection, *rendering, AfterIt::kKeepOpen);
@@ -189,7 +187,7 @@ std::shared_ptr<const Rendering> Exchange::RefuseForRoom() {
   return RenderHere(std::move(refusal));
 }
 
-// The metrics always have room, since all who ask for them share them, and so has what was rendered here.
+// The metrics always have room, since all clients share them; so do answers rendered here.
 bool Exchange::HasRoom(const Connection& connection, Clock::time_point now) {
   if (!connections_.short_of_memory()) return true;
   answers_.ForgetAll();
@@ -235,7 +233,7 @@ MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const
   if (!reply) return MHD_NO;
   const auto add = [&reply](const char* name, const char* value) { MHD_add_response_header(reply.get(), name, value); };
   add(MHD_HTTP_HEADER_CONTENT_TYPE, rendering.content_type.c_str());
-  // What the administrator says of a header goes before what we think of it.
+  // The administrator's headers override ours.
   const auto access = access_.current();
   const auto& wanted = access->config.http.headers;
   for (const auto& [name, value] : kOwnHeaders) {
@@ -251,7 +249,7 @@ MHD_Result Exchange::Queue(MHD_Connection* handle, Connection& connection, const
     add(MHD_HTTP_HEADER_VARY, "Accept-Encoding");
     if (gzip_allowed) add(MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
   }
-  // Where room is short, nobody keeps his for a next request, or for hundreds that he sent at once.
+  // When room is short, no client keeps its connection for another request, or for hundreds of pipelined ones.
   if (after_it == AfterIt::kClose || connections_.crowded()) add(MHD_HTTP_HEADER_CONNECTION, "close");
   return MHD_queue_response(handle, static_cast<unsigned>(rendering.status), reply.get());
 }

@@ -8,7 +8,7 @@
 namespace conntally::http {
 namespace {
 
-// It wants to be told of a certificate before it speaks TLS; each session has its own (Exchange::OnConnection).
+// libmicrohttpd needs some certificate to start with TLS; each session sets its own (Exchange::OnConnection).
 int NoCertificate(gnutls_session_t, const gnutls_datum_t*, int, const gnutls_pk_algorithm_t*, int, gnutls_pcert_st**,
                   unsigned*, gnutls_privkey_t*) {
   return -1;
@@ -21,7 +21,7 @@ Status Protocols::Start(Kind kind) {
   if (protocol.daemon) return Ok();
   unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
   if (kind == kTls) flags |= MHD_USE_TLS;
-  // A list that has room for one more option.
+  // A list with room for one more option.
   std::vector<MHD_OptionItem> of_tls;
   if (kind == kTls) of_tls.push_back({MHD_OPTION_HTTPS_CERT_CALLBACK, 0, reinterpret_cast<void*>(&NoCertificate)});
   of_tls.push_back({MHD_OPTION_END, 0, nullptr});
@@ -31,7 +31,7 @@ Status Protocols::Start(Kind kind) {
       MHD_OPTION_NOTIFY_CONNECTION, &Exchange::OnConnection, &exchange_,  // accepted and closed
       MHD_OPTION_URI_LOG_CALLBACK, &Exchange::OnRequestLine, &exchange_,  // the raw target
       MHD_OPTION_NOTIFY_COMPLETED, &Exchange::OnFinished, &exchange_,     // response taken
-      // We keep to the limit. Its own count lags behind: those who are gone are in it until its round ends.
+      // We enforce the limit. libmicrohttpd's own count lags: it includes closed connections until its round ends.
       MHD_OPTION_CONNECTION_LIMIT, 2 * connections_max_,  //
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool_bytes_,    //
       MHD_OPTION_ARRAY, of_tls.data(), MHD_OPTION_END));

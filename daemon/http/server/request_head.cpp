@@ -81,7 +81,7 @@ std::optional<Response> FindFault(const RequestHead& head, const std::vector<std
   std::optional<std::string_view> authority;
   bool has_length = false, has_encoding = false;
   for (const auto& [name, value] : head.fields) {
-    // A space before the colon, which others may read as another name.
+    // Also a space before the colon, which other servers may read as another name.
     if (!IsToken(name)) return Malformed("a header's name is malformed");
     if (EqualIgnoringCase(name, "Host")) {
       if (authority) return Malformed("there are two Host headers");

@@ -34,7 +34,7 @@ namespace {
 constexpr std::size_t kPoolSpareBytes = 16 * 1024;
 constexpr unsigned kConnectionsLeast = 4;
 constexpr std::chrono::minutes kTellEvery{1};
-// Each whose client takes no gzip keeps an unpacker.
+// Each one for a client without gzip has a decompressor.
 constexpr unsigned kLongAnswersMax = 64;
 // Memory that has been let go of is given back to the kernel from here on; what a connection takes besides its body is
 // some 48 kB.
@@ -43,7 +43,7 @@ constexpr std::size_t kConnectionBytes = 48 * 1024;
 
 Options Fitted(Options options) {
   options.connections_max = std::max(kConnectionsLeast, FitDescriptorLimit(options.connections_max));
-  // Who was told to listen on a name is called so.
+  // The names in listen_addresses are allowed hosts.
   for (const std::string& address : options.listen_addresses) {
     if (const auto listen = ListenAddress::Parse(address)) options.allowed_hosts.push_back(listen->host);
   }
@@ -62,7 +62,7 @@ Connections::Limits LimitsFrom(const Options& options) {
           .held_bytes_max = options.held_bytes_max};
 }
 
-// How often deadlines are looked at while there are connections: late by a tenth at most.
+// How often deadlines are checked while there are connections: at most a tenth late.
 std::chrono::milliseconds TickFrom(const Options& options) {
   const auto shortest =
       std::min({options.header_deadline, options.response_deadline, options.progress_deadline, options.idle_deadline});
@@ -71,7 +71,7 @@ std::chrono::milliseconds TickFrom(const Options& options) {
 
 }  // namespace
 
-// The thread and everything it owns. What is declared later may use what is declared before it.
+// The thread and everything that it owns. Later members may use earlier ones.
 class Server::Loop {
  public:
   Loop(Options options, std::map<std::string, Route> routes)
@@ -110,19 +110,19 @@ class Server::Loop {
   Counters counters_;
   std::atomic<std::size_t> held_bytes_{0};
   Router router_;
-  Encoder encoder_;  // this thread's own
+  Encoder encoder_;  // only this thread uses it
   Connections connections_;
   Renderer renderer_;
   SharedAnswers answers_;
   Gate gate_;
   Exchange exchange_;
   Clock::time_point next_tick_{};
-  std::size_t most_memory_bytes_ = 0;  // in use since some was given back
+  std::size_t most_memory_bytes_ = 0;  // largest use since memory was returned
   FileDescriptor stop_;
   std::vector<ListenSocket> listening_;
   Clock::time_point accept_again_{};  // out of descriptors until then
-  Clock::time_point tell_again_{};    // that no connection can be accepted
-  Protocols protocols_;               // its end calls back into all of the above
+  Clock::time_point tell_again_{};    // next log line that no connection can be accepted
+  Protocols protocols_;               // its destructor calls back into all of the above
   std::thread thread_;
 };
 
@@ -159,7 +159,7 @@ Server::Loop::~Loop() {
 }
 
 void Server::Loop::Run() {
-  // Signals are the main thread's, and a client that hangs up is no reason to die of SIGPIPE.
+  // The main thread handles signals, and a client's hang-up must not raise SIGPIPE.
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
@@ -175,16 +175,16 @@ void Server::Loop::Run() {
     protocols_.Run();
     connections_.NoteRound(Clock::now() - woken);
     if (woken >= next_tick_) {
-      exchange_.Resume();  // should the renderer's event be lost, all who share its answer would wait for ever
+      exchange_.Resume();  // in case the renderer's event is lost: else all that share its answer would wait for ever
       Tick(woken);
     }
   }
-  // Here, so that the callbacks it makes run on the thread of all others.
+  // Here, so that its callbacks run on this thread, as all others do.
   exchange_.GiveUp();
   protocols_.Stop();
 }
 
-// The listening sockets are the last.
+// The listening sockets come last.
 std::vector<pollfd> Server::Loop::Waits() const {
   std::vector<pollfd> waits{
       {stop_.get(), POLLIN, 0}, {renderer_.descriptor(), POLLIN, 0}, {gate_.descriptor(), POLLIN, 0}};
@@ -211,9 +211,9 @@ bool Server::Loop::Accepting() const {
   return connections_.size() < options_.connections_max && Clock::now() >= accept_again_;
 }
 
-// We accept ourselves since libmicrohttpd takes but 10 a round: behind a thousand connections a scrape would
-// wait a hundred rounds, each with its share of slow answers. A quarter of all at a time, so that nobody is
-// evicted for those behind him before his request has been looked at.
+// We accept ourselves, since libmicrohttpd takes only 10 per round: behind a thousand connections a scrape would wait a
+// hundred rounds, each with slow answers. At most a quarter of all at a time, so that no connection is evicted for
+// later ones before its request was seen.
 void Server::Loop::Accept(int listening) {
   for (unsigned count = 0; count < options_.connections_max / 4 && Accepting() && AcceptOne(listening); ++count) {
   }
@@ -226,7 +226,7 @@ bool Server::Loop::AcceptOne(int listening) {
   const int accepted = accept4(listening, peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted >= 0) {
     MHD_Daemon* const daemon = protocols_.For(*options_.access->current());
-    // It calls Exchange::OnConnection, and closes the socket should it not want it.
+    // It calls Exchange::OnConnection, and closes the socket on refusal.
     if (daemon == nullptr) {
       close(accepted);
     } else if (MHD_add_connection(daemon, accepted, peer, size) == MHD_YES) {
@@ -236,7 +236,7 @@ bool Server::Loop::AcceptOne(int listening) {
     return true;
   }
   const int error = errno;
-  // accept(2): errors of the connection that was waiting come this way too.
+  // accept(2) also returns errors of the waiting connection.
   if (error == EINTR || error == ECONNABORTED || error == EPROTO) return true;
   if (error != EAGAIN && error != EWOULDBLOCK) {
     connections_.EvictOne(Clock::now());
@@ -250,7 +250,7 @@ bool Server::Loop::AcceptOne(int listening) {
 }
 
 std::chrono::milliseconds Server::Loop::Wait() const {
-  // With no connection nothing can be overdue, but we may have to try to accept again.
+  // Without connections nothing can be overdue, but we may have to retry accept.
   return protocols_.Wait(connections_.size() == 0 ? std::chrono::milliseconds(1000) : tick_);
 }
 

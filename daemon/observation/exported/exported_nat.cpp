@@ -5,7 +5,7 @@
 namespace conntally {
 
 void ExportedNat::Update(const NatFigures* figures, Clock::time_point now) {
-  constexpr double kMuch = 0.5;  // goes first
+  constexpr double kMuch = 0.5;  // such uses go first
   std::map<Key, Set::Candidate> ranked;
   std::map<Key, const PortUse*> uses;
   if (figures != nullptr) {

@@ -31,7 +31,7 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
   std::array<Ranking<Ranked>, 4> rankings{Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top),
                                           Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top)};
   std::array<double, 4> sums{};
-  // Who is exported, or a candidate, without a row, and may have one by now.
+  // Exported sources and candidates without a row, which may have one by now.
   std::map<IpAddress, SourceRow*> without_row;
   for (auto& [source, held] : exported_.held()) {
     if (held.kept.row == kNoSourceRow) without_row.emplace(source, &held.kept.row);

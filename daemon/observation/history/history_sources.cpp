@@ -31,7 +31,7 @@ class Greatest {
 
  private:
   const std::size_t count_;
-  std::vector<std::pair<Value, SourceRow>> heap_;  // its least in front
+  std::vector<std::pair<Value, SourceRow>> heap_;  // the least in front
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ CounterRates RecentRates::PerSecond() const {
   const auto& [to_when, to] = samples_.back();
   const double seconds = std::chrono::duration<double>(to_when - from_when).count();
   if (seconds <= 0) return {};
-  // A counter that fell begins anew, as a table that was not to be read for a while does.
+  // A lower counter has started again, as after a time in which the table was not readable.
   const auto rate = [&](std::uint64_t CounterSample::*counter) {
     return to.*counter < from.*counter ? 0.0 : static_cast<double>(to.*counter - from.*counter) / seconds;
   };

@@ -12,7 +12,7 @@ std::vector<CollectorTransitions::Line> CollectorTransitions::Update(const Colle
     if (auto line = status.success ? Works(name, told, now) : Fails(name, status.failure, told, now))
       lines.push_back(std::move(*line));
   }
-  // One that a reload put away.
+  // Collectors that a reload removed.
   std::erase_if(told_, [&](const auto& entry) { return !collectors.contains(entry.first); });
   return lines;
 }

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// What is absent, null or of another type is as nothing: an older daemon tells less.
+// Absent, null or of another type counts as empty: an older daemon reports less.
 std::string Text(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? Harmless(found->get_ref<const std::string&>()) : std::string();
@@ -42,7 +42,7 @@ const Json& Member(const Json& json, const char* key) {
   return found != json.end() ? *found : kNone;
 }
 
-// Seconds between two times as the daemon writes them.
+// Seconds between two times in the daemon's format.
 std::optional<double> SecondsBetween(const std::string& from, const std::string& to) {
   const auto parse = [](const std::string& text) -> std::optional<std::time_t> {
     std::tm utc{};
@@ -153,7 +153,7 @@ Series ReadSeries(const Json& json, const char* key) {
   return series;
 }
 
-// Parses the answer and checks that it is an object with this member, as every answer of conntally is.
+// Parses the answer and checks that it is an object with this member, like every answer of conntally.
 Taken Take(const std::string& answer, const char* member, const std::function<void(const Json&)>& take) {
   const auto json = ParseAnswer(answer);
   if (!json) return json.error();

@@ -130,7 +130,7 @@ Row AlertsRow(const Model& model) {
   if (!model.alerts_known) return row.Add("this daemon does not report alerts", Style::kDim);
   std::size_t firing = 0, pending = 0, facts = 0;
   for (const Alert& alert : model.alerts) {
-    const bool fact = alert.severity == "info";  // which alarms nobody
+    const bool fact = alert.severity == "info";  // which does not alarm
     firing += alert.state == "firing" && !fact;
     pending += alert.state == "pending" && !fact;
     facts += alert.state == "firing" && fact;
@@ -148,7 +148,7 @@ Row AlertsRow(const Model& model) {
   return row.Add(for_information, Style::kDim);
 }
 
-// Always there: how far to trust the rest.
+// Always shown: whether the figures can be trusted.
 Row TrustRow(const DaemonStatus& status) {
   Row row = Labelled("data");
   const bool exact = status.ready && status.synced;
@@ -158,7 +158,7 @@ Row TrustRow(const DaemonStatus& status) {
     row.Add((status.ready ? "STALE: " : "") + status.verdict, status.ready ? Style::kCritical : Style::kWarning);
   }
   for (const Collector& collector : status.collectors) {
-    if (collector.name == "conntrack" && !exact) continue;  // the verdict tells of it
+    if (collector.name == "conntrack" && !exact) continue;  // the verdict covers it
     if (!collector.works && !collector.off)
       row.Add("  " + collector.name + " FAILS: " + collector.failure, Style::kCritical);
   }
@@ -181,7 +181,7 @@ std::string Sparkline(const Series& series, std::size_t columns, bool unicode) {
   static constexpr std::array<const char*, 8> kBlocks = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   static constexpr std::array<const char*, 8> kAscii = {"_", ".", ":", "-", "=", "+", "*", "#"};
   if (columns == 0 || series.empty()) return {};
-  // Each column is the greatest of its samples: a peak must not vanish.
+  // Each column shows its greatest sample, so that no peak vanishes.
   const std::size_t shown = std::min(columns, series.size());
   double greatest = 0;
   for (const double value : series) greatest = std::isnan(value) ? greatest : std::max(greatest, value);

@@ -70,7 +70,7 @@ Frame HelpScreen() {
   return frame;
 }
 
-// The rows from `scroll` on, as far as there are any.
+// The rows from `scroll` on.
 Frame Scrolled(Frame frame, std::size_t scroll, std::size_t rows) {
   const std::size_t last = frame.size() > rows ? frame.size() - rows : 0;
   frame.erase(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(std::min(scroll, last)));
@@ -110,7 +110,7 @@ Frame NoAnswer(const Model& model, Size size, const Moment& moment) {
 }  // namespace
 
 std::size_t ListRows(Size size) {
-  constexpr std::size_t kOthers = kHeadRows + kFootRows + 1;  // and the list's heading
+  constexpr std::size_t kOthers = kHeadRows + kFootRows + 1;  // plus the list's heading
   return size.rows > kOthers ? size.rows - kOthers : 1;
 }
 

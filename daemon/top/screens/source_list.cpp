@@ -19,7 +19,7 @@ struct Cell {
 struct Column {
   std::string_view name;
   std::size_t width = 0;
-  int importance = 0;  // the least goes first where there is no room
+  int importance = 0;  // the least important is dropped first if there is no room
   std::optional<Sort> sort;
   std::function<Cell(const Source&)> cell;
 };

@@ -90,7 +90,7 @@ void AddKinds(const Model& model, const View& view, Frame& frame) {
 
 Frame SourceScreen(const Model& model, const View& view, Size size) {
   Frame frame;
-  // The list's row until the source's own answer is there.
+  // The list's row, until the source's own answer arrives.
   const auto listed = std::ranges::find(model.sources, view.opened, &Source::name);
   const bool own = model.opened_source == view.opened && model.opened;
   if (!own && listed == model.sources.end()) {

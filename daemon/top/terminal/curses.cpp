@@ -22,10 +22,10 @@ namespace {
 constexpr int kEscapeWaitMs = 50;
 constexpr int kEscape = 27;
 
-// Colour pairs: the foreground's own number, on the terminal's background.
+// Colour pairs: numbered like the foreground, on the terminal's background.
 constexpr short kPairs[] = {COLOR_RED, COLOR_GREEN, COLOR_YELLOW};
 
-// Some of the 16 colours that every terminal with colours has, which its owner has made readable.
+// Uses the 16 standard colours, which users adjust to be readable.
 std::pair<attr_t, short> AttributesOf(Style style) {
   switch (style) {
     case Style::kPlain: return {A_NORMAL, 0};
@@ -62,7 +62,7 @@ std::optional<Key> KeyOf(int code) {
   return Key{KeyCode::kCharacter, static_cast<char>(code)};
 }
 
-// What terminals send whose mode or name differs from what terminfo says, such as PuTTY as an xterm.
+// Keys of terminals whose mode or name does not match terminfo, such as PuTTY as xterm.
 void AddCommonKeys() {
   static constexpr std::pair<const char*, int> kSequences[] = {
       {"\x1b[A", KEY_UP},     {"\x1bOA", KEY_UP},     {"\x1b[B", KEY_DOWN}, {"\x1bOB", KEY_DOWN},
@@ -132,7 +132,7 @@ void Curses::DeleteScreen::operator()(::screen* deleted) const { delscreen(delet
 std::string Curses::Draw(const Frame& frame, Size size) {
   if (size != size_) {
     resize_term(static_cast<int>(size.rows), static_cast<int>(size.columns));
-    clearok(stdscr, TRUE);  // a terminal that has changed its size shows something unknown
+    clearok(stdscr, TRUE);  // after a resize the terminal's contents are unknown
     size_ = size;
   }
   werase(stdscr);
@@ -177,7 +177,7 @@ void Curses::TakeCode(int code, std::vector<Key>& keys) {
     return;
   }
   const int next = wgetch(stdscr);
-  if (next == '[' || next == 'O') {  // a key that nobody knows, up to ECMA-48's final byte
+  if (next == '[' || next == 'O') {  // an unknown key, up to ECMA-48's final byte
     for (int byte = wgetch(stdscr); byte != ERR && (byte < 0x40 || byte > 0x7e);) byte = wgetch(stdscr);
     return;
   }

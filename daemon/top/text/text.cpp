@@ -20,7 +20,7 @@ std::uint32_t Decode(std::string_view bytes) {
   }
 }
 
-// 0: not known to be harmless. Not wcwidth: it depends on the process's locale.
+// 0: not known to be harmless. Does not use wcwidth, which depends on the process's locale.
 std::size_t ColumnsOf(std::uint32_t character) {
   struct Block {
     std::uint32_t first, last;
@@ -39,7 +39,7 @@ std::size_t ColumnsOf(std::uint32_t character) {
   return 0;
 }
 
-// The first character of text that is not empty, as bytes; of broken UTF-8 one byte.
+// The bytes of the first character of non-empty text; one byte of invalid UTF-8.
 std::string_view FirstOf(std::string_view text) { return text.substr(0, std::max<std::size_t>(Utf8Length(text), 1)); }
 
 std::size_t ColumnsOf(std::string_view character) { return std::max<std::size_t>(ColumnsOf(Decode(character)), 1); }

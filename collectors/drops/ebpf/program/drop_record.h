@@ -1,17 +1,17 @@
-/* What the eBPF program and the daemon share: C, for both compilers. Every byte of a key is set, since the kernel
- * compares them all. */
+/* Shared by the eBPF program and the daemon: C, for both compilers. Every byte of a key is set, since the kernel
+ * compares all of them. */
 #pragma once
 
 enum {
   DROP_RECORDS_MAX = 65536,  /* keys in each of the two maps */
-  DROP_SOURCES_MAX = 16384,  /* and in each of the two that take who finds no room there, without his destination */
-  DROP_REASON_NUMBERS = 256, /* of the kernel's drop reasons, those that may be counted */
-  DROP_REASONS_MAX = 32,     /* that are */
+  DROP_SOURCES_MAX = 16384,  /* and in each of the two for sources without room there, without destination */
+  DROP_REASON_NUMBERS = 256, /* the kernel's reason numbers that may be counted */
+  DROP_REASONS_MAX = 32,     /* that are counted */
 };
 
 enum { /* drop_record_key.flags */
        DROP_HAS_ICMP_TYPE = 1,
-       DROP_HAS_ORIGINAL = 2,        /* original_*: else they are the packet's own */
+       DROP_HAS_ORIGINAL = 2,        /* original_* are set; else as the packet's own */
        DROP_WITHOUT_DESTINATION = 4, /* there was no room for it */
 };
 

@@ -1,5 +1,5 @@
-/* The kernel's structures as far as the eBPF program reads them; libbpf finds the fields' true places in the running
- * kernel's BTF when it loads the program (CO-RE). For the BPF compiler alone.
+/* The kernel's structures as far as the eBPF program reads them; libbpf relocates the fields by the running kernel's
+ * BTF when it loads the program (CO-RE). Only for the BPF compiler.
  *
  * Sources: include/linux/skbuff.h, include/net/{dst,route,ip6_fib,sock}.h, include/linux/netdevice.h,
  * include/net/netfilter/nf_conntrack_tuple.h, include/uapi/linux/netfilter/nf_conntrack_common.h.
@@ -50,7 +50,7 @@ enum {
   DST_METADATA = 0x0080,
   RTCF_LOCAL = 0x80000000U,
   RTF_LOCAL = 0x80000000U,
-  IPV6_HEADERS_MAX = 6, /* extension headers that are looked behind */
+  IPV6_HEADERS_MAX = 6, /* extension headers to skip at most */
   HOOK_PREROUTING = 1 << 0,
   HOOK_INPUT = 1 << 1,
   HOOK_FORWARD = 1 << 2,
@@ -70,7 +70,7 @@ enum {
   PROTOCOL_ICMPV6 = 58,
 };
 
-/* struct nf_conntrack_tuple, which the daemon has found to be of this size. */
+/* struct nf_conntrack_tuple; the daemon has checked that it has this size. */
 struct tuple {
   unsigned char source[16];
   __be16 source_port;

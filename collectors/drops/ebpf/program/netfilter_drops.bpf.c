@@ -1,8 +1,8 @@
-/* Counts the packets that netfilter drops, by who sent them and whom they were for, in one network namespace; and by
- * reason alone, what the kernel dropped for some other reasons.
+/* Counts the packets that netfilter drops in one network namespace, by source and destination; and packets that the
+ * kernel dropped for some other reasons, by reason only.
  *
- * Who sent a packet is what its connection's original direction says, where conntrack knows one: behind NAT, and of
- * replies, the packet's own addresses say something else. Rules see the packet's own, so these are kept as well.
+ * The source is that of the connection's original direction, if conntrack knows one: behind NAT, and for replies, the
+ * packet's own addresses differ. Rules see the packet's own addresses, so these are kept too.
  *
  * One build serves all kernels from 5.17 on, where drop reasons begin (kernel_structs.h).
  *
@@ -13,7 +13,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-/* After them: these want their types. */
+/* After the headers whose types these need. */
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -22,7 +22,7 @@
 #include "collectors/drops/ebpf/program/kernel_structs.h"
 #include "collectors/drops/ebpf/program/packet_read.h"
 
-char LICENSE[] SEC("license") = "GPL"; /* which bpf_probe_read_kernel asks for */
+char LICENSE[] SEC("license") = "GPL"; /* required by bpf_probe_read_kernel */
 
 const volatile struct drop_settings settings SEC(".rodata.settings") = {0};
 volatile struct connection_layout layout SEC(".data.layout") = {0};
@@ -45,8 +45,8 @@ struct source_records {
 struct source_records sources_a SEC(".maps");
 struct source_records sources_b SEC(".maps");
 
-/* The map that is written now. The kernel, when this slot is replaced, waits until no program uses the old map any more
- * (maybe_wait_bpf_programs): then it can be read and emptied, and not one increment is lost. */
+/* The map to write to. When this slot is replaced, the kernel waits until no program uses the old map any more
+ * (maybe_wait_bpf_programs): then it can be read and emptied without losing an increment. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
   __uint(max_entries, 1);
@@ -54,7 +54,7 @@ struct {
   __array(values, struct records);
 } current SEC(".maps") = {.values = {&records_a}};
 
-/* Likewise, of those without a destination. */
+/* The same for keys without a destination. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
   __uint(max_entries, 1);
@@ -76,12 +76,12 @@ struct {
   __type(value, struct drop_reasons);
 } reasons SEC(".maps");
 
-/* The kernel types the tracepoint's packet, so what hangs on it is read by plain loads, which cannot fault: a call of
- * bpf_probe_read_kernel costs ten times as much. It is left for what the kernel keeps as a number: route, connection,
+/* The verifier knows the type of the tracepoint's packet, so its fields are plain loads, which cannot fault; a call of
+ * bpf_probe_read_kernel costs ten times as much. That is used only for pointers kept as numbers: route, connection,
  * packet data. */
 static __always_inline struct dst_entry* routed(struct sk_buff* skb) {
   struct dst_entry* dst = (struct dst_entry*)(skb->_skb_refdst & ~(unsigned long)SKB_DST_NOREF);
-  if (dst && (BPF_CORE_READ(dst, flags) & DST_METADATA)) return 0; /* a tunnel's note, not a route */
+  if (dst && (BPF_CORE_READ(dst, flags) & DST_METADATA)) return 0; /* tunnel metadata, not a route */
   return dst;
 }
 
@@ -98,9 +98,8 @@ static __always_inline int is_local(struct dst_entry* dst, int family) {
   return (BPF_CORE_READ((struct rt6_info*)dst, rt6i_flags) & RTF_LOCAL) != 0;
 }
 
-/* What the packet's route and devices leave possible. A packet that came in has the index of its device; it has no
- * route before PREROUTING is passed (over loopback: the sender's); on its way out its device is the one it leaves by.
- */
+/* The hooks that the packet's route and devices leave possible. A received packet has the index of its device; it has
+ * no route before PREROUTING is passed (over loopback: the sender's); on the way out its device is the outgoing one. */
 static __always_inline void place(struct drop_record_key* key, struct sk_buff* skb, struct dst_entry* dst) {
   struct net_device* dev = skb->dev;
   const unsigned int came_in = (unsigned int)skb->skb_iif;
@@ -117,22 +116,22 @@ static __always_inline void place(struct drop_record_key* key, struct sk_buff* s
   } else if (is_local(dst, key->family)) {
     key->hooks = dev == way_out ? HOOK_PREROUTING | HOOK_INPUT | HOOK_DEVICE : HOOK_INPUT;
   } else if (ipv6_multicast && at == came_in) {
-    key->hooks = HOOK_INPUT; /* its route is not marked local; when forwarded it is with the device that it leaves by */
+    key->hooks = HOOK_INPUT; /* its route is not local; if forwarded, its device is the outgoing one */
   } else {
     key->out_interface = (unsigned int)BPF_CORE_READ(way_out, ifindex);
     key->hooks = at == came_in && dev != way_out ? HOOK_FORWARD : HOOK_FORWARD | HOOK_POSTROUTING | HOOK_DEVICE;
   }
 }
 
-/* What nft_ct.c and xt_conntrack.c make of a packet without a connection. Where conntrack has yet to see it, it may be
- * conntrack itself that drops it, which no rule about invalid packets did: then it is not known. */
+/* The state that nft_ct.c and xt_conntrack.c see for a packet without a connection. Before conntrack has seen it,
+ * conntrack itself may have dropped it, not a rule about invalid packets: then the state is unknown. */
 static __always_inline unsigned char state_without(const struct drop_record_key* key, unsigned int info) {
   if (info == IP_CT_UNTRACKED) return NF_CT_STATE_UNTRACKED;
   return key->hooks & (HOOK_PREROUTING | HOOK_OUTPUT) ? 0 : NF_CT_STATE_INVALID;
 }
 
-/* A packet of a connection whose addresses are its own needs no look at the tuple. An ICMP error is the connection's
- * that it tells of, and comes from anywhere. */
+/* A packet in the original direction without NAT has the tuple's addresses already. An ICMP error belongs to the
+ * connection that it is about, and may come from any host. */
 static __always_inline void follow_connection(struct drop_record_key* key, struct sk_buff* skb) {
   if (!bpf_core_field_exists(skb->_nfct) || !layout.known) return;
   const unsigned long both = skb->_nfct;
@@ -171,14 +170,14 @@ static __always_inline int add_to(void* slot, const struct drop_record_key* key)
   __u64* packets = bpf_map_lookup_elem(records, key);
   if (!packets) {
     if (bpf_map_update_elem(records, key, &one, BPF_NOEXIST) == 0) return 0;
-    packets = bpf_map_lookup_elem(records, key); /* another CPU was first, or there is no room */
+    packets = bpf_map_lookup_elem(records, key); /* another CPU was first, or no room */
     if (!packets) return -1;
   }
   __sync_fetch_and_add(packets, 1);
   return 0;
 }
 
-/* Who sends to ever other ports and addresses shall not take from others that they are counted. */
+/* A source that sends to ever new ports and addresses must not prevent the counting of others. */
 static __always_inline int count(struct drop_record_key* key) {
   if (add_to(&current, key) == 0) return 0;
   __builtin_memset(key->destination, 0, sizeof key->destination);

@@ -1,6 +1,6 @@
-/* What a packet's own headers say: addresses, protocol, port or ICMP type. For the BPF compiler alone.
+/* Reads a packet's headers: addresses, protocol, port or ICMP type. Only for the BPF compiler.
  *
- * Sources: RFC 791, RFC 8200. packet_header.cpp reads alike what a log rule hands over.
+ * Sources: RFC 791, RFC 8200. packet_header.cpp reads logged packets in the same way.
  */
 #pragma once
 
@@ -8,7 +8,7 @@ static __always_inline int has_ports(__u8 protocol) {
   return protocol == 6 || protocol == 17 || protocol == 132 || protocol == 33 || protocol == 136;
 }
 
-/* The header must lie within what is linear of the packet, which netfilter's own callers make sure of. */
+/* The header must be in the packet's linear part, which netfilter's callers ensure. */
 static __always_inline int read_at(void* to, unsigned int bytes, const unsigned char* head, unsigned int offset,
                                    unsigned int tail) {
   if (offset + bytes > tail) return -1;
@@ -35,7 +35,7 @@ static __always_inline void read_port(struct drop_record_key* key, const unsigne
 static __always_inline int parse_ipv4(struct drop_record_key* key, const unsigned char* head, unsigned int offset,
                                       unsigned int tail) {
   enum { HEADER = 20, PLAIN = 0x45 };
-  unsigned char ip[HEADER + 4]; /* the port, too, where there are no options: in one reading */
+  unsigned char ip[HEADER + 4]; /* with the port, if there are no options: one read */
   const int whole = read_at(ip, sizeof ip, head, offset, tail) == 0;
   if (!whole && read_at(ip, HEADER, head, offset, tail) != 0) return -1;
   if (ip[0] >> 4 != 4) return -1;
@@ -60,7 +60,7 @@ static __always_inline int parse_ipv6(struct drop_record_key* key, const unsigne
   key->family = 6;
   __builtin_memcpy(key->source, ip + 8, 16);
   __builtin_memcpy(key->destination, ip + 24, 16);
-  if (ip[24] == 0xff) key->hooks = HOOK_INPUT; /* to multicast: a note for place(), which sets them */
+  if (ip[24] == 0xff) key->hooks = HOOK_INPUT; /* multicast: a note for place(), which sets the hooks */
   __u8 next = ip[6];
   offset += sizeof ip;
 #pragma unroll

@@ -5,7 +5,7 @@
 namespace conntally {
 
 std::string CommentOf(Bytes userdata) {
-  // nft's own attributes: a byte of type (0: the comment), a byte of length, text with its NUL.
+  // nft's TLVs: a byte of type (0: the comment), a byte of length, text with a NUL.
   while (userdata.size() >= 2) {
     const auto type = std::to_integer<unsigned>(userdata[0]), length = std::to_integer<unsigned>(userdata[1]);
     userdata = userdata.subspan(2);

@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_condition.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -34,12 +34,12 @@ std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, 
   const Kind kind = *field.kind;
   if (kind == Kind::kInInterface || kind == Kind::kOutInterface) {
     if (!field.mask.empty()) return std::nullopt;
-    // A name with its NUL, or a beginning.
+    // A name with its NUL, or a prefix without.
     std::string name(AttributeText(value));
     if (name.size() == value.size() && value.size() < 16) name += '*';
     return RuleCondition{kind, negated, {}, {}, {name}, {}, false};
   }
-  // Of indexes only loopback's is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
+  // Only loopback's index is the same in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
   if ((kind == Kind::kInInterfaceIndex || kind == Kind::kOutInterfaceIndex) && field.mask.empty() &&
       NumberOf(value, false) == 1) {
     return RuleCondition{
@@ -54,7 +54,7 @@ std::optional<RuleCondition> EqualCondition(const NftField& field, Bytes value, 
     return RuleCondition{kind, negated, {}, {{NumberOf(value, false), mask}}, {}, {}, false};
   }
   if (kind == Kind::kConntrackState || kind == Kind::kConntrackStatus) {
-    // `ct state a,b` is (state & (a|b)) != 0; `ct state == a` compares all bits: there is one only.
+    // `ct state a,b` is (state & (a|b)) != 0; `ct state == a` compares all bits: only one is set.
     const std::uint32_t number = NumberOf(value, false);
     if (!field.mask.empty() && number == 0) {
       const std::uint32_t mask = NumberOf(field.mask, false);
@@ -80,7 +80,7 @@ std::optional<RuleCondition> OrderCondition(const NftField& field, Bytes value, 
   }
   using Octets = std::vector<std::byte>;
   Octets low(field.width, std::byte{0}), high(field.width, std::byte{0xff}), bound(value.begin(), value.end());
-  const auto step = [&](bool up) {  // to the next number, around where there is none: nft writes no such comparison
+  const auto step = [&](bool up) {  // to the next number, with wrap-around: nft writes no comparison that wraps
     for (std::size_t i = bound.size(); i-- > 0;) {
       bound[i] = static_cast<std::byte>(std::to_integer<unsigned>(bound[i]) + (up ? 1U : 255U));
       if (bound[i] != (up ? std::byte{0} : std::byte{0xff})) return;

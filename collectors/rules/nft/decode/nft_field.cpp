@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_field.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
@@ -12,8 +12,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 
-// A field of the packet that begins at `offset`; no kind: none that is known. `width` is the field's, `most` how much
-// is wanted of it.
+// The packet field at `offset`; without a kind if unknown. `width` is the field's width, `most` how much is needed.
 NftField FieldAt(std::uint32_t base, std::uint32_t offset, std::size_t most, const NftHeaders& headers) {
   const auto& [layer3, protocol] = headers;
   NftField field;
@@ -69,7 +68,7 @@ NftField PayloadField(const NftAttributes& a, const NftHeaders& headers) {
   const auto base = a.number(NFTA_PAYLOAD_BASE), offset = a.number(NFTA_PAYLOAD_OFFSET),
              length = a.number(NFTA_PAYLOAD_LEN);
   NftField field = FieldAt(base, offset, length, headers);
-  if (field.kind && length > field.width) {  // neighbours in one load, which nft does to save one
+  if (field.kind && length > field.width) {  // adjacent fields, which nft loads at once
     NftField whole;
     std::uint32_t at = 0;
     while (at < length) {

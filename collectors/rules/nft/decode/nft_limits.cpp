@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_limits.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ RuleLimit NftRateLimit(const NftAttributes& a, RuleLimit::Per per) {
 
 void NftQueue(const NftAttributes& a, Rule& rule) {
   rule.verdict = Verdict::kQueue;
-  if (!a.has(NFTA_QUEUE_NUM)) return;  // a map tells the queue
+  if (!a.has(NFTA_QUEUE_NUM)) return;  // a map gives the queue
   const std::uint32_t first = a.number(NFTA_QUEUE_NUM), total = std::max(a.number(NFTA_QUEUE_TOTAL), 1U);
   rule.queue = RuleQueue{{first, first + total - 1}, (a.number(NFTA_QUEUE_FLAGS) & NFT_QUEUE_FLAG_BYPASS) != 0};
 }

@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_nat.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 

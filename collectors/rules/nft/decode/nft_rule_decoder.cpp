@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_rule_decoder.h"
 
 #include <netinet/in.h>
-// After it: these clash with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
@@ -37,7 +37,7 @@ Rule NftRuleSteps::Decode() {
   if (value_maps_undecided_) NotUnderstood("a map of values");
   if (maps_) {
     rule_.map_understood = map_known_ && rule_.fully_understood;
-    rule_.fully_understood = false;  // which packets it takes is in the map
+    rule_.fully_understood = false;  // the map decides which packets it matches
   }
   return std::move(rule_);
 }
@@ -48,14 +48,14 @@ void NftRuleSteps::Step(const NftExpression& expression) {
   const NftAttributes a(expression.data);
   const std::string_view name = expression.name;
   step_ = name;
-  // These let every packet go on.
+  // These let every packet continue.
   constexpr std::array<std::string_view, 13> kPassing = {"meta",    "payload", "ct",    "bitwise", "immediate",
                                                          "counter", "objref",  "log",   "reject",  "notrack",
                                                          "last",    "match",   "target"};
-  // An xt match sees to it itself, and so do references to objects.
+  // xt matches and object references handle it themselves.
   if (std::find(kPassing.begin(), kPassing.end(), name) == kPassing.end()) rule_.counting_set.clear();
   if (name == "meta") return a.has(NFTA_META_SREG) ? SetMeta(a) : Load(a.number(NFTA_META_DREG), MetaField(a));
-  // Both may write instead: into the packet, or into its connection.
+  // Both may also write, to the packet or its connection.
   if (name == "payload") {
     NftField field = PayloadField(a, headers_);
     if (!a.has(NFTA_PAYLOAD_SREG)) return Load(a.number(NFTA_PAYLOAD_DREG), std::move(field));
@@ -106,7 +106,7 @@ void NftRuleSteps::Step(const NftExpression& expression) {
   }
   if (name == "tproxy") rule_.verdict = Verdict::kOther;  // and to where it sends the packet
   NotUnderstood();
-  registers_ = {};  // whichever it wrote: none is trusted any more
+  registers_ = {};  // it may have written any register: trust none
 }
 
 NftField* NftRuleSteps::At(std::uint32_t number) {

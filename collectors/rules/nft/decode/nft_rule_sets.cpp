@@ -1,7 +1,7 @@
 #include "collectors/rules/nft/decode/nft_rule_steps.h"
 
 #include <netinet/in.h>
-// After it: this clashes with it otherwise.
+// The linux headers must come after the system ones, with which they clash otherwise.
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
@@ -46,7 +46,7 @@ std::vector<NftField> NftRuleSteps::FieldsOfKey(std::uint32_t number, std::size_
     fields.push_back(field);
     const std::size_t slots = (field.width + kSlotBytes - 1) / kSlotBytes;
     slot += slots;
-    // One field alone is as long as it is; in a concatenation each fills its registers.
+    // A single field has its own length; in a concatenation each field fills whole registers.
     bytes += bytes == 0 && field.width == key_bytes ? field.width : slots * kSlotBytes;
     if (bytes > key_bytes) return {};
   }
@@ -138,7 +138,7 @@ void NftRuleSteps::DynamicSet(const NftAttributes& a) {
     const auto bits =
         field->mask.empty() ? std::optional<unsigned>(AddressBits(field->family)) : LeadingBits(field->mask);
     const auto set = sets_.find({message_.family, std::string(message_.table), name});
-    const bool alone = set == sets_.end() || set->second.key_bytes == field->width;  // and not one part of several
+    const bool alone = set == sets_.end() || set->second.key_bytes == field->width;  // not one part of a concatenation
     if (bits && alone) {
       update.by_source = *field->kind == Kind::kSource;
       update.by_destination = *field->kind == Kind::kDestination;

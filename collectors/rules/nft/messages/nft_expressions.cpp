@@ -34,7 +34,7 @@ std::optional<RuleCounter> DecodeNftCounter(Bytes attributes) {
   RuleCounter counter;
   const bool whole = ForEachAttribute(attributes, [&](const Attribute& attribute) {
     if (attribute.payload.size() != 8) return;
-    // NFTA_COUNTER_BYTES is 1 and NFTA_COUNTER_PACKETS 2, alike in chains and in objects.
+    // NFTA_COUNTER_BYTES is 1 and NFTA_COUNTER_PACKETS 2, the same in chains and objects.
     if (attribute.type == NFTA_COUNTER_BYTES) counter.bytes = LoadNetworkOrder<std::uint64_t>(attribute.payload);
     if (attribute.type == NFTA_COUNTER_PACKETS) counter.packets = LoadNetworkOrder<std::uint64_t>(attribute.payload);
   });

@@ -27,7 +27,7 @@ void ReadHook(Bytes nest, NftChain& chain) {
     if (attribute.type == NFTA_HOOK_HOOKNUM) chain.hook = AttributeNumber32(attribute.payload);
     if (attribute.type == NFTA_HOOK_PRIORITY)
       chain.priority = static_cast<std::int32_t>(AttributeNumber32(attribute.payload));
-    // The kernel tells one device by both, several by the list alone.
+    // The kernel reports one device by both attributes, several only by the list.
     if (attribute.type == NFTA_HOOK_DEV && chain.devices.empty()) chain.devices = {AttributeText(attribute.payload)};
     if (attribute.type != NFTA_HOOK_DEVS) return;
     chain.devices.clear();

@@ -30,7 +30,7 @@ std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elem
   for (const NftElement& element : elements) {
     if (!element.key.empty()) points.push_back({{element.key.begin(), element.key.end()}, &element});
   }
-  // Where one interval ends and the next begins, the end comes first.
+  // If one interval ends where the next begins, the end comes first.
   const auto is_end = [](const Point& point) { return (point.element->flags & NFT_SET_ELEM_INTERVAL_END) != 0; };
   std::sort(points.begin(), points.end(),
             [&](const Point& a, const Point& b) { return a.key != b.key ? a.key < b.key : is_end(a) && !is_end(b); });
@@ -42,7 +42,7 @@ std::vector<NftSetContent::Element> RangesOf(const std::vector<NftElement>& elem
     if (!element.key_end.empty()) range.last.assign(element.key_end.begin(), element.key_end.end());
     if (intervals && element.key_end.empty()) {
       if (i + 1 < points.size()) {
-        range.last = points[i + 1].key;  // the first key beyond it: one less
+        range.last = points[i + 1].key;  // the first key after it: subtract one
         for (std::size_t at = range.last.size(); at-- > 0;) {
           range.last[at] = static_cast<std::byte>(std::to_integer<unsigned>(range.last[at]) + 255U);
           if (range.last[at] != std::byte{0xff}) break;

@@ -82,7 +82,7 @@ Answer InterfaceIndex(const RuleCondition& condition, const std::optional<Packet
   return Known(AnyContains(condition.numbers, interface->index));
 }
 
-// `possible`: the bits of which one is set.
+// `possible`: exactly one of these bits is set.
 Answer State(const RuleCondition& condition, std::uint32_t possible) {
   std::uint32_t asked = 0;
   for (const NumberRange& range : condition.numbers) asked |= range.first;
@@ -91,7 +91,7 @@ Answer State(const RuleCondition& condition, std::uint32_t possible) {
   return Why::kState;
 }
 
-// Numbers that are a value and a mask.
+// For numbers that are a value and a mask.
 template <typename T>
 Answer Masked(const RuleCondition& condition, const std::optional<T>& number, Why unknown) {
   if (!number) return unknown;

@@ -10,7 +10,7 @@ bool IsWithin(const AddressRange& inner, const AddressRange& outer) {
   return outer.first <= inner.first && inner.last <= outer.last;
 }
 
-// What is known of an address that no element holds.
+// The answer for an address that no element contains.
 Match Absent(const IpAddress& address, const AddressSet& set) {
   return set.complete || address.family != set.address_family ? Match::kNo : Match::kMaybe;
 }
@@ -35,7 +35,7 @@ Match SetMembership::Of(const IpAddress& address) {
       (element.no_match ? exceptions : elements).push_back(element.addresses);
     sorted_ = {AddressRanges(std::move(elements)), AddressRanges(std::move(exceptions))};
   }
-  // Of nested elements the narrowest decides, which sorted ranges do not tell.
+  // Among nested elements the narrowest decides, which sorted ranges do not show.
   if (sorted_->exceptions.Contains(address)) return MembershipOf(address, set_);
   return sorted_->elements.Contains(address) ? Match::kYes : Absent(address, set_);
 }

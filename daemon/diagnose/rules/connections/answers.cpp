@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::uint8_t kAck = 16, kSynAck = 18;
 
-// What follows in the direction of the first one. Its destination is translated by conntrack itself, before all but the
-// raw tables.
+// The packets that follow the first one. Their destination is translated by conntrack itself, before all but the raw
+// tables.
 AskedPacket FollowingOf(const AskedPacket& asked, const Walk& walk) {
   AskedPacket following = asked;
   following.packet.destination = walk.packet.destination;
@@ -37,7 +37,7 @@ void AcceptEstablished(const RuleCase& rules, const Decision& stop, const Packet
   }
 }
 
-// Rules for established connections do not take what conntrack was told not to see.
+// Rules for established connections do not match untracked packets.
 void TellUntracked(const RuleCase& rules, const Walk& walk, const Decision& stop, const std::string& whose,
                    Finding& finding) {
   const Rule& untracks = rules.walker.rule(*walk.untracked_by);
@@ -81,7 +81,7 @@ void Tell(const RuleCase& rules, const Walk& walk, const Decision& stop, const A
   report.findings.push_back(std::move(finding));
 }
 
-// Rules with limits that ask for no state, on the way of established packets: they count them, and stop some.
+// Rules with limits but without a state, on the path of established packets: they count these too, and stop some.
 void TellLimited(const RuleCase& rules, const Walk& walk, Report& report) {
   for (const RuleRef ref : walk.limited) {
     const Rule& rule = rules.walker.rule(ref);
@@ -153,7 +153,7 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   packet = walk.packet;
   std::swap(packet.source, packet.destination);
   std::swap(packet.source_port, packet.destination_port);
-  packet.destination = asked.packet.source;  // conntrack has undone its translation
+  packet.destination = asked.packet.source;  // conntrack has reversed its translation
   if (packet.icmp_type == 8) packet.icmp_type = 0;
   if (packet.icmp_type == 128) packet.icmp_type = 129;
   packet.tcp_flags = kSynAck;

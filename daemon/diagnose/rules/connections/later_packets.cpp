@@ -18,7 +18,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kStalledMax = 4;  // that are walked
+constexpr std::size_t kStalledMax = 4;  // walked at most
 constexpr std::uint8_t kPushAck = 24;
 
 AskedPacket PacketOf(const RuleCase& rules, const StalledStream& stalled, std::uint32_t state) {
@@ -38,7 +38,7 @@ AskedPacket PacketOf(const RuleCase& rules, const StalledStream& stalled, std::u
   return asked;
 }
 
-// What conntrack makes of it: what is likeliest first.
+// The packet's possible conntrack states, the likeliest first.
 std::vector<std::uint32_t> StatesOf(const RuleCase& rules, const EntryOf& entry) {
   const bool takes_up = NumberOf(rules.inputs.host.sysctls, "net/netfilter/nf_conntrack_tcp_loose").value_or(1) != 0;
   if (entry.connection == nullptr)
@@ -113,7 +113,7 @@ void Tell(const RuleCase& rules, const StalledStream& stalled, std::set<RuleRef>
     finding.evidence.push_back(
         fmt::format("on the wire: data of {} came {} times and went no further, though the connection was accepted",
                     stalled.ends.source.ToString(), stalled.times));
-    // To let in whatever is in the midst of a connection is more than was asked.
+    // Accepting any packet in mid-connection would be more than the question asks.
     finding.fix.clear();
     finding.decide = fmt::format("who may pass {}", rules.Place(*stop.decision));
     finding.cause = Why(rules, entry, state, finding) + "; " + Symptom(rules, *stop.decision, walk.packet);

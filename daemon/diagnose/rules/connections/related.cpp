@@ -56,7 +56,7 @@ void Tell(const RuleCase& rules, const Walk& walk, const AskedPacket& asked, dou
   report.findings.push_back(std::move(finding));
 }
 
-// As it was seen to come here, and to go no further.
+// ICMP that was seen arriving here, and not leaving.
 void CheckSeen(const RuleCase& rules, Report& report) {
   for (const TooLong& said : rules.inputs.watched->too_long) {
     if (said.in_link == 0 || said.out_link != 0) continue;
@@ -65,7 +65,7 @@ void CheckSeen(const RuleCase& rules, Report& report) {
     packet.source = said.said_by;
     packet.destination = said.said_to;
     const EntryOf entry = FindEntry(rules.inputs.host, said.ends);
-    // Conntrack undoes its translation in what belongs to the connection, too.
+    // Conntrack reverses the translation in related packets too.
     if (entry.connection != nullptr && entry.translated && entry.original)
       packet.destination = entry.connection->key.SourceAddress();
     packet.source_is_local = false;
@@ -80,7 +80,7 @@ void CheckSeen(const RuleCase& rules, Report& report) {
   }
 }
 
-// What this host itself has to say where it forwards from a link to one that takes less.
+// The ICMP that this host itself sends when it forwards to a link with a smaller MTU.
 void CheckOwn(const RuleCase& rules, const AskedPacket& asked, const Walk& first, Report& report) {
   if (!first.forwarded || asked.bridged || !first.packet.in || !first.packet.out) return;
   const Link* in = rules.inputs.host.LinkOf(first.packet.in->index);
@@ -112,7 +112,7 @@ void CheckOwn(const RuleCase& rules, const AskedPacket& asked, const Walk& first
        report);
 }
 
-// From whatever router: told only of a rule that stops such, and has stopped some.
+// The ICMP of other routers: reported only for a rule that stops it, and has stopped packets.
 void CheckComing(const RuleCase& rules, const AskedPacket& asked, const Walk& first, Report& report) {
   AskedPacket coming = Icmp(asked.packet.family);
   Packet& packet = coming.packet;
@@ -136,7 +136,7 @@ void CheckComing(const RuleCase& rules, const AskedPacket& asked, const Walk& fi
        "not known: whether it was such ICMP that the rule stopped", report);
 }
 
-// All that was watched is accepted, and no stream of data stalls.
+// Whether all watched connections are accepted, and no stream stalls.
 bool IsSeenToWork(const WatchedPackets* watched) {
   if (watched == nullptr || watched->flows.empty() || !watched->stalled.empty()) return false;
   return std::all_of(watched->flows.begin(), watched->flows.end(),

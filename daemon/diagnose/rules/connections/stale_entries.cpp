@@ -14,7 +14,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kEntriesMax = 256;  // of the asked traffic, that are walked
+constexpr std::size_t kEntriesMax = 256;  // of the traffic in question, walked at most
 
 bool IsAsked(const Question& question, const Connection& connection) {
   const StreamEnds ends = EndsOf(connection.key);
@@ -48,9 +48,9 @@ AskedPacket FirstOf(const RuleCase& rules, const Connection& connection) {
   return asked;
 }
 
-// How the entry differs from what the rules would make now; empty: it does not, or that is not known.
+// How the entry differs from what the rules would create now; empty: it does not, or unknown.
 std::string DescribeDifference(const Connection& connection, const Walk& now) {
-  const StreamEnds then = EndsOf(connection.reply);  // who answers, and whom
+  const StreamEnds then = EndsOf(connection.reply);  // the reply's source and destination
   const Packet& packet = now.packet;
   const bool dnat = (connection.status & IPS_DST_NAT) != 0, snat = (connection.status & IPS_SRC_NAT) != 0;
   if (!now.destination_nat_open && packet.destination && packet.destination_port &&
@@ -87,7 +87,7 @@ std::string Command(const Connection& connection) {
 
 void CheckStaleEntries(const RuleCase& rules, Report& report) {
   const Question& question = rules.inputs.question;
-  // A TCP connection ends, and its next one asks the rules anew.
+  // A TCP connection ends, and the rules decide anew about the next one.
   if (!rules.narrowed() || question.protocol != IPPROTO_UDP || !rules.inputs.host.connections || !rules.unread.empty())
     return;
   std::size_t walked = 0;

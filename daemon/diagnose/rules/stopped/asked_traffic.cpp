@@ -1,4 +1,4 @@
-// The traffic that was asked about, through the rules: who stops it, and where it is sent.
+// Walks the traffic in question through the rules: which rule stops it, and where it is sent.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -11,15 +11,14 @@
 namespace conntally::diagnose {
 namespace {
 
-// What is stopped for all that is known; else what is stopped unless a rule before it happens to accept this very
-// source.
+// The decision that stops it as far as is known; else the one that stops it unless an earlier rule accepts this source.
 const Decision* Deciding(const Walk& walk) {
   if (const Decision* stop = walk.stop()) return stop;
   if (walk.stops.empty() || !walk.stops.back().takes_all_that_comes()) return nullptr;
   return &walk.stops.back();
 }
 
-// A rule that is about this very source, when nothing else of the traffic was said: it may ask for a port besides.
+// A rule about this source, if the question names nothing else; it may also test a port.
 const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const Packet& packet) {
   if (!packet.source) return nullptr;
   const ConditionMatcher matcher(rules.inputs.after);
@@ -39,8 +38,7 @@ const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const P
   return nullptr;
 }
 
-// Of packets that a question means as well, which of them pass for certain. What is open to IPv6 alone is closed to
-// most.
+// Which other packets of the question certainly pass. Traffic that only passes over IPv6 is closed to most clients.
 enum class Others : std::uint8_t { kNonePass, kOfOtherFamilyPass, kOfFamilyPass };
 
 Others OthersOf(const std::vector<AskedPacket>& asked, const std::vector<Walk>& walks, std::size_t at) {
@@ -53,22 +51,22 @@ Others OthersOf(const std::vector<AskedPacket>& asked, const std::vector<Walk>& 
   return others;
 }
 
-// What may be told of one packet that was asked about.
+// Reports what stops one packet of the question.
 void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, bool only_one, Others others,
              Report& report) {
   const Question& question = rules.inputs.question;
-  // Who asks for a port alone asks about all families and links; that a policy closes it for some of them is a
-  // firewall's work.
+  // A question about a port alone covers all families and links; a policy that closes it for some of them does its
+  // work.
   if (others == Others::kOfFamilyPass && !walk.stops.empty() && !walk.stops.back().rule) return;
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
   double scale = (forwarding_is_off ? 0.6 : 1) * (others == Others::kNonePass ? 1 : 0.6);
   if (!only_one && !question.source && !asked.leaves)
-    scale *= question.destination ? 0.7 : 0.95;  // nobody said where it comes from
+    scale *= question.destination ? 0.7 : 0.95;  // the source is not given
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
     const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
     if (!whole && !grows && MostLikelyPasses(rules, walk)) return;
-    // A policy that drops what nobody said much about is how a firewall should be.
+    // A policy that drops loosely specified traffic is normal for a firewall.
     const bool says_little = !question.destination_port && !question.protocol;
     if (says_little && !whole) {
       if (const Decision* named = NamingTheSource(rules, walk, asked.packet))
@@ -84,7 +82,7 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
     AddStopped(rules, walk, *named, asked, (grows ? 0.9 : 0.75) * scale, report);
     return;
   }
-  // Perhaps stopped, by rules that were not understood: they are suspects when they stop something right now.
+  // Possibly stopped by rules that are not understood: they are suspects if they stop something now.
   for (const Decision& stop : walk.stops) {
     const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
     if (growth > 0)
@@ -109,7 +107,7 @@ std::optional<MarkedRoute> MarkedRouteOf(const RuleCase& rules, const Walk& walk
   const RouteQuestion question{*packet.destination, packet.source, packet.in->index, *packet.mark};
   auto route = rules.inputs.find_route(question);
   if (!route) return {};
-  // A packet that arrives is refused with the same error as a source that no packet can have.
+  // The kernel refuses an arriving packet by policy with the same error as one with an invalid source.
   if (route->kind == Route::Kind::kFiltered && FindRefusal(rules.inputs.host, question))
     route->kind = Route::Kind::kUnreachable;
   return MarkedRoute{question, *route};

@@ -11,8 +11,7 @@
 namespace conntally::diagnose {
 namespace {
 
-// As it comes in from the asked source's side, or leaves for there. The address is that of a neighbour only where no
-// router stands between.
+// Discovery from, or to, the source's side. The source is the neighbour itself only if there is no router in between.
 AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std::uint8_t type) {
   AskedPacket asked;
   asked.leaves = leaves;
@@ -32,7 +31,7 @@ AskedPacket Discovery(const RuleCase& rules, const Link& link, bool leaves, std:
   return asked;
 }
 
-// Whose link address is looked for, or who looks: the source, or the router before it.
+// The neighbour in the exchange: the source, or the router before it.
 std::vector<IpAddress> Neighbours(const RuleCase& rules) {
   const auto& back = rules.inputs.host.routes.to_source;
   const IpAddress neighbour = back && *back && (*back)->gateway ? *(*back)->gateway : *rules.inputs.question.source;

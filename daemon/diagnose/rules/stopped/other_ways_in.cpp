@@ -15,7 +15,7 @@ bool AsksForTheWayBack(const Rule& rule) {
                      [](const RuleCondition& each) { return each.kind == RuleCondition::Kind::kReversePath; });
 }
 
-// Chains in which ARP packets go, and in which none may.
+// The direction of an ARP chain.
 const char* HookOf(const RuleChain& chain) { return chain.hook == "output" ? "leave" : "come in"; }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// Who writes the rule that stops something, and how he is told what he does not want.
+// The program that manages the stopping rule, and how to configure it.
 #include "daemon/diagnose/rules/stopped/stopped_traffic.h"
 
 namespace conntally::diagnose {
 namespace {
 
-// How the owner of rules is told, where no command of its own is offered.
+// How to configure the rules' owner, if no command of its own is offered.
 std::string InWordsOf(const std::string& owner, const Packet& packet) {
   const std::string source = packet.source ? packet.source->ToString() : "SOURCE";
   if (owner == "docker")

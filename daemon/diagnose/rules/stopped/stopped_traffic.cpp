@@ -13,7 +13,7 @@
 namespace conntally::diagnose {
 namespace {
 
-// Where one rule set lets a packet pass, another may still stop it, and the other way round.
+// If one backend accepts a packet, another may still stop it.
 std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& packet) {
   const RuleChain& base = rules.walker.chain(stop.base);
   std::string cause =
@@ -32,7 +32,7 @@ bool AsksForTheSource(const RuleCondition& condition) {
          std::any_of(condition.alternatives.begin(), condition.alternatives.end(), part_does);
 }
 
-// Whether the decision is about who asks: a ban, or a list of those who may.
+// Whether the decision depends on the source: a ban, or a list of permitted sources.
 bool IsAboutTheSource(const RuleCase& rules, const Decision& decision) {
   std::vector<RuleRef> refs = decision.jumps;
   if (decision.rule) refs.push_back(*decision.rule);
@@ -91,8 +91,7 @@ void TellQueue(const RuleCase& rules, const RuleQueue& queue, Finding& finding) 
 void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
                 double certainty, Report& report) {
   const bool late = stop.rule && walk.late_accept && walk.late_accept->rule && walk.late_accept->base == stop.base;
-  // Who is banned by address is stopped on purpose, before what is open to everybody: to let that come first would lift
-  // all bans.
+  // A ban by address on purpose comes before accepts for everybody: moving the accept first would lift all bans.
   const bool on_purpose =
       stop.rule && IsAboutTheSource(rules, stop) && !(late && IsAboutTheSource(rules, *walk.late_accept));
   if (on_purpose) {
@@ -197,7 +196,7 @@ Finding LateAccept(const RuleCase& rules, const Walk& walk, const Decision& stop
                       rules.Counted(stop)};
   TellOwner(rules, stop, walk.packet, finding);
   finding.cause = "the first rule that takes a packet decides; " + Symptom(rules, stop, walk.packet);
-  // To move the rule would let in all whom it accepts: that is for a person to want.
+  // Moving the rule would admit all sources that it accepts: a person must decide that.
   rules.commands.LetThrough(stop, walk.packet, finding);
   finding.decide = fmt::format(
       "whether all are to pass whom rule {} of chain {} accepts: then it belongs before rule {} of chain {}",

@@ -12,10 +12,10 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kToldMax = 5;              // rules, of those that stop the most
-constexpr std::uint64_t kPolicyGrowthMin = 3;    // stray multicast and the like come to every policy
-constexpr std::uint64_t kTidyingGrowthMin = 10;  // connections that end leave a stray packet or two
-constexpr std::uint64_t kManyPackets = 100;      // that a rule has stopped since it was made
+constexpr std::size_t kToldMax = 5;              // the rules that stop the most
+constexpr std::uint64_t kPolicyGrowthMin = 3;    // every policy sees stray multicast and the like
+constexpr std::uint64_t kTidyingGrowthMin = 10;  // ending connections leave a stray packet or two
+constexpr std::uint64_t kManyPackets = 100;      // that a rule has stopped since it was created
 
 bool Stops(const Rule& rule) {
   return (rule.verdict == Verdict::kDrop || rule.verdict == Verdict::kReject) && rule.jump_target.empty() &&
@@ -26,7 +26,7 @@ bool TakesEverything(const Rule& rule) {
   return rule.fully_understood && rule.conditions.empty() && rule.limits.empty();
 }
 
-// What only tidies up: packets that belong to nothing, and noise to everybody.
+// Rules that only tidy up: packets of no connection, and broadcast noise.
 bool IsHousekeeping(const Rule& rule) {
   return std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
     using Kind = RuleCondition::Kind;
@@ -36,7 +36,7 @@ bool IsHousekeeping(const Rule& rule) {
   });
 }
 
-// A blocklist: dropping is what it is for.
+// A blocklist: dropping is its purpose.
 bool IsBlocklist(const RuleCase& rules, const Rule& rule) {
   const bool by_set = std::any_of(rule.conditions.begin(), rule.conditions.end(), [](const RuleCondition& condition) {
     return condition.kind == RuleCondition::Kind::kSource && !condition.set.empty() && !condition.negated;
@@ -109,7 +109,7 @@ void CheckPolicies(const RuleCase& rules, Report& report) {
   }
 }
 
-// Accepts behind a rule that lets nothing get there.
+// Accepts after a rule that lets nothing reach them.
 void CheckShadowed(const RuleCase& rules, Report& report) {
   for (const auto& [backend, one] : rules.inputs.after.backends) {
     if (!one.ruleset) continue;

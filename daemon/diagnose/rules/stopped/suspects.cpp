@@ -1,4 +1,4 @@
-// Rules that stop something while the asked traffic fails, and of which nothing says that it is not this traffic.
+// Rules that stop something while the traffic in question fails, and that may match it.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kSuspectsMax = 3;
 
-// Any packet of the asked traffic: a later one, one that conntrack finds invalid, marked ...
+// Any packet of the traffic in question: a later one, an INVALID one, a marked one ... ...
 Packet AnyOf(const Packet& asked) {
   Packet any = asked;
   any.state = kStateInvalid | kStateEstablished | kStateRelated | kStateNew | kStateUntracked;
@@ -26,7 +26,7 @@ Packet AnyOf(const Packet& asked) {
   return any;
 }
 
-// Whether something is seen to fail, or nothing is seen to succeed.
+// Whether traffic was seen failing, or none was seen succeeding.
 bool MayFail(const RuleCase& rules) {
   const WatchedPackets* watched = rules.inputs.watched;
   if (watched == nullptr) return false;
@@ -67,7 +67,7 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
 double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth) {
   if (rules.inputs.watched == nullptr) return 0.5;
   const std::uint64_t failed = Failed(*rules.inputs.watched);
-  // As often as attempts fail: that is more than chance.
+  // About as many as failed attempts: more than chance.
   return failed > 0 && growth <= 2 * failed && failed <= 2 * growth ? 0.65 : 0.4;
 }
 

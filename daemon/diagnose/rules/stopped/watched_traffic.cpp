@@ -1,4 +1,4 @@
-// What was seen on the wire, held against the rules.
+// Compares traffic seen on the wire with the rules.
 #include <algorithm>
 
 #include "daemon/diagnose/rules/stopped/stop_findings.h"
@@ -17,7 +17,7 @@ bool SawAttempts(const RuleCase& rules) {
   return rules.inputs.watched != nullptr && !rules.inputs.watched->flows.empty();
 }
 
-// By rules that were not understood, stop nothing, and stand before what would stop the packet.
+// Packets taken by rules that are not understood, stop nothing, and come before the rule that would stop the packet.
 struct TakenBefore {
   bool uncounted = false;     // one of them has no counter
   std::uint64_t packets = 0;  // of the busiest
@@ -34,7 +34,7 @@ TakenBefore TakenBeforeOf(const RuleCase& rules, const Walk& walk) {
   return taken;
 }
 
-// It was on its way to a port of this host that nobody listens on: that it is stopped is nobody's trouble.
+// It was for a port of this host without a listener: stopping it harms nobody.
 bool NobodyListens(const RuleCase& rules, const Packet& packet, const Walk& walk) {
   const auto& listeners = rules.inputs.host.listeners;
   if (packet.destination_is_local != true || walk.destination_nat || !listeners || !packet.destination_port)
@@ -48,7 +48,7 @@ bool NobodyListens(const RuleCase& rules, const Packet& packet, const Walk& walk
 
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk) {
   return SawAttempts(rules) ? AllIsAccepted(rules, rules.inputs.watched->flows)
-                            : TakenBeforeOf(rules, walk).packets > 0;  // most likely such packets
+                            : TakenBeforeOf(rules, walk).packets > 0;  // most likely packets like this one
 }
 
 bool MayPassUncounted(const RuleCase& rules, const Walk& walk) {

@@ -1,4 +1,4 @@
-// Destination NAT to where the forward chain lets nothing through, or to 127.0.0.0/8.
+// Destination NAT whose packets the forward chain stops, or to 127.0.0.0/8.
 #include <spdlog/fmt/fmt.h>
 
 #include "daemon/diagnose/facts/case.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kTranslationsMax = 64;  // DNAT rules that are tried
 
-// A packet that the DNAT rule would take, from anybody outside.
+// A packet from outside that the DNAT rule would match.
 std::optional<AskedPacket> FromOutside(const RuleCase& rules, const Rule& rule) {
   AskedPacket asked;
   Packet& packet = asked.packet;
@@ -77,7 +77,8 @@ void CheckDestinations(const RuleCase& rules, Report& report) {
   }
 }
 
-// 127.0.0.0/8 is no address for what comes by a link, unless the link is told to route it (ip_route_input_slow).
+// Packets that arrive by a link cannot go to 127.0.0.0/8, unless route_localnet is set for the link
+// (ip_route_input_slow).
 void CheckLoopbackTarget(const RuleCase& rules, const AskedPacket& asked, Report& report) {
   const Walk walk = rules.Through(asked);
   const auto& to = walk.packet.destination;

@@ -1,4 +1,4 @@
-// Source NAT that is missing on the way out, or gives an address that is not this host's.
+// Missing source NAT on outgoing traffic, or source NAT to an address that this host does not have.
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <spdlog/fmt/fmt.h>
 
@@ -12,7 +12,7 @@
 namespace conntally::diagnose {
 namespace {
 
-constexpr std::size_t kNetworksMax = 64;  // behind this host, that are tried
+constexpr std::size_t kNetworksMax = 64;  // behind this host, tried at most
 
 IpAddress DestinationOf(const Connection& connection) { return {connection.key.destination, connection.key.family}; }
 
@@ -37,7 +37,7 @@ Unanswered Untranslated(const RuleCase& rules, const std::optional<IpAddress>& s
   return count;
 }
 
-// The rule that translates sources for somebody else, if there is one.
+// A rule that translates other sources, if there is one.
 std::optional<RuleRef> OtherSourceNat(const RuleCase& rules, Family family) {
   for (const auto& [backend, one] : rules.inputs.after.backends) {
     if (!one.ruleset) continue;
@@ -131,14 +131,14 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   const Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
   if (seen.answered > seen.unanswered) return;
   double certainty = 0;
-  // Sent back to the network that it came from: the server answers its neighbour by itself, from an address that was
-  // not asked.
+  // Hairpin: sent back to the network that it came from, so the server answers its neighbour directly, from another
+  // address.
   const bool hairpin =
       walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index && packet.in->index != 0;
   if (hairpin) {
     certainty = 0.92;
   } else if (!IsPrivate(*packet.destination)) {
-    // Behind a private network of its own it may well be routed: then nothing is wrong where nothing is seen to fail.
+    // If this host is in a private network itself, the network may be routed: without failures nothing is wrong.
     const auto own = rules.AddressOn(packet.out->index, packet.family);
     const bool near = rules.inputs.host.LinkTo(*packet.destination) != nullptr;
     if (((own && IsPrivate(*own)) || near) && seen.unanswered == 0) {
@@ -155,8 +155,8 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   if (certainty > 0) TellNoMasquerade(rules, walk, *packet.source, seen, certainty, report);
 }
 
-// Translated to an address that is not this host's, such as a pool that others route here, or route to nobody: told
-// where connections are seen to have no answer, and none to have one.
+// Translated to an address that this host does not have, such as a pool, which others may or may not route here:
+// reported only if connections get no answer, and none gets one.
 void CheckTranslatedSource(const RuleCase& rules, const AskedPacket& asked, Report& report) {
   const Walk walk = rules.Through(asked);
   const auto& as = walk.packet.source;
@@ -192,7 +192,7 @@ void CheckTranslatedSource(const RuleCase& rules, const AskedPacket& asked, Repo
 // Each private network behind this host, on its way to anybody: told only where connections are seen to have no answer.
 void CheckNetworksBehind(const RuleCase& rules, Report& report) {
   if (!rules.inputs.host.connections || !rules.Forwards(Family::kIpv4)) return;
-  std::map<IpAddress, IpAddress> tried;  // by network: the first source
+  std::map<IpAddress, IpAddress> tried;  // by network: its first source
   for (const Connection& connection : rules.inputs.host.connections->connections) {
     const IpAddress from = connection.key.SourceAddress(), to = DestinationOf(connection);
     if ((connection.status & (IPS_SRC_NAT | IPS_SEEN_REPLY)) != 0 || !IsPrivate(from) || IsPrivate(to)) continue;
@@ -220,7 +220,7 @@ void CheckNetworksBehind(const RuleCase& rules, Report& report) {
 }  // namespace
 
 void CheckSourceTranslation(const RuleCase& rules, Report& report) {
-  if (!rules.unread.empty()) return;  // that nothing translates is known of all rules only
+  if (!rules.unread.empty()) return;  // without all rules it is not known that nothing translates
   if (!rules.narrowed()) return CheckNetworksBehind(rules, report);
   for (const AskedPacket& asked : rules.Asked()) {
     if (!asked.leaves) CheckAskedSource(rules, asked, report);

@@ -1,4 +1,4 @@
-// LOG rules that somebody put there to see something, and forgot: they cost time for each packet, and fill the log.
+// LOG rules that somebody added for debugging and forgot: they cost time for each packet, and fill the log.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ bool SpeaksOfDebugging(const Rule& rule) {
   return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) { return text.find(word) != text.npos; });
 }
 
-// A rule behind it in the chain that stops the same packets: then it logs what is refused, which is usual.
+// A later rule in the chain stops the same packets: then it logs refused packets, which is usual.
 bool LogsWhatIsStopped(const Ruleset& ruleset, const RuleChain& chain, std::size_t at) {
   const auto same = [](const Rule& a, const Rule& b) {
     if (a.conditions.size() < b.conditions.size()) return false;
@@ -50,7 +50,7 @@ void Tell(const RuleCase& rules, RuleRef ref, const std::string& what, double ce
   if (const auto packets = rules.Packets(ref))
     finding.evidence.push_back(fmt::format("it has matched {} packets", Grouped(*packets)));
   finding.cause = "each packet that it takes costs a line of log and time; it refuses nothing";
-  // A rule that decides, too, is not to go for that.
+  // A rule that also decides must not be deleted for that.
   if (rule.verdict == Verdict::kLog || rule.verdict == Verdict::kContinue) {
     auto gone = rules.commands.Delete(ref, "that traffic is no longer logged");
     if (gone) {

@@ -15,7 +15,7 @@ namespace {
 
 using Kind = RuleCondition::Kind;
 constexpr std::size_t kRulesMax = 64;
-constexpr std::uint64_t kNearMin = 5;  // near a limit of two is nothing to tell
+constexpr std::uint64_t kNearMin = 5;  // being near a limit of two means nothing
 
 bool CountsConnections(const RuleLimit& limit) {
   return limit.kind == RuleLimit::Kind::kConnlimit || limit.kind == RuleLimit::Kind::kNftCtCount;
@@ -79,7 +79,7 @@ class LimitCheck {
   void Of(const std::vector<AskedPacket>& all) {
     for (const AskedPacket& asked : all) {
       const Walk below = rules_.Through(asked), reached = rules_.Through(asked, Limits::kReached);
-      if (below.passes == Match::kNo || reached.passes == Match::kYes) continue;  // the limits change nothing
+      if (below.passes == Match::kNo || reached.passes == Match::kYes) continue;  // the limits do not matter
       for (const RuleRef ref : reached.limited) {
         const Rule& rule = rules_.walker.rule(ref);
         if (!met_.insert(ref).second || !Decides(rule)) continue;
@@ -90,7 +90,7 @@ class LimitCheck {
     }
   }
 
-  // Limits upon logging refuse nobody.
+  // Limits on logging refuse nobody.
   static bool Decides(const Rule& rule) { return rule.verdict != Verdict::kLog && rule.verdict != Verdict::kContinue; }
 
   void Connections(RuleRef ref, const AskedPacket& asked, bool narrowed) {
@@ -127,7 +127,8 @@ class LimitCheck {
     }
   }
 
-  // The rule's counter shows what was beyond a rate; of one that accepts what is within, what stops the rest does.
+  // The rule's counter shows the packets beyond a rate; if the rule accepts within the rate, the counter of what stops
+  // the others does.
   void Rate(RuleRef ref, const Decision* stop, const AskedPacket& asked, bool narrowed) {
     const Rule& rule = rules_.walker.rule(ref);
     const auto rate = std::find_if(rule.limits.begin(), rule.limits.end(),
@@ -142,7 +143,7 @@ class LimitCheck {
     } else if (stop != nullptr) {
       growth = stop->rule ? rules_.Growth(*stop->rule) : rules_.PolicyGrowth(stop->base);
       packets = stop->rule ? rules_.Packets(*stop->rule).value_or(0) : rules_.PolicyPackets(stop->base).value_or(0);
-      // The rest of a policy's work is none of the limit's.
+      // A policy's other drops are not due to the limit.
       if (!stop->rule) packets = 0;
     }
     const bool told = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const Finding& each) {
@@ -153,9 +154,9 @@ class LimitCheck {
         above ? rules_.Packets(ref).has_value()
               : stop != nullptr &&
                     (stop->rule ? rules_.Packets(*stop->rule) : rules_.PolicyPackets(stop->base)).has_value();
-    // Nothing counts what is beyond it, but on the wire some of what the other rules let pass is seen to fail.
+    // Nothing counts packets beyond it, but some that the other rules accept are seen failing on the wire.
     if (!counts && narrowed) return Uncounted(ref, stop, asked);
-    // Who is at a limit of connections is known: what it stopped before was of others.
+    // The sources at a limit of connections are known: earlier stops were of others.
     const bool counted_apart = rate == rule.limits.end() && asked.packet.source;
     if (growth == 0 && (!narrowed || packets == 0 || counted_apart)) return;
     Finding finding = Begin(ref, growth > 0 ? (narrowed ? 0.93 : 0.75) : 0.5);
@@ -192,7 +193,7 @@ class LimitCheck {
     report_.findings.push_back(std::move(finding));
   }
 
-  // A first packet of the source that holds the most, as the rule takes it.
+  // A first packet, of the source that holds the most, that the rule matches.
   AskedPacket Holder(const Rule& rule, const IpAddress& source) const {
     AskedPacket asked;
     Packet& packet = asked.packet;
@@ -208,7 +209,7 @@ class LimitCheck {
     return asked;
   }
 
-  // Without the rule nobody would be limited. Who is meant passes it where all that is behind it lets him pass, too.
+  // Deleting the rule would end the limit for all. So exempt this source, if all later rules accept it too.
   void Exempt(RuleRef ref, const AskedPacket& asked, Finding& finding) const {
     const Rule& rule = rules_.walker.rule(ref);
     finding.decide = fmt::format("how much is enough: a higher limit in rule {} of chain {} holds for everybody",
@@ -235,7 +236,7 @@ class LimitCheck {
   }
 
   const RuleCase& rules_;
-  std::set<RuleRef> met_;  // on the way of what was asked, or seen
+  std::set<RuleRef> met_;  // on the path of the packets in question or seen
   Report& report_;
   const ConditionMatcher matcher_;
 };

@@ -37,7 +37,7 @@ bool IsOfProgram(const std::string& text) {
   return std::any_of(kMarks.begin(), kMarks.end(), [&](std::string_view mark) { return text.find(mark) != text.npos; });
 }
 
-// iptables-save's manner, whatever a hand left out of it.
+// A hand-written line in iptables-save's form.
 std::string Normalised(const std::string& text) {
   std::istringstream words(text);
   std::vector<std::string> all;
@@ -77,7 +77,7 @@ std::string Normalised(const std::string& text) {
 // By table and chain, normalised, in order.
 using Texts = std::map<std::pair<std::string, std::string>, std::vector<std::string>>;
 
-// nft's notation: its words in a set, without what is only punctuation, and services by number.
+// nft's notation, normalised: words without punctuation, services by number.
 std::string NormalisedNft(const std::string& text) {
   std::string spaced;
   for (const char c : text) spaced += c == '{' || c == '}' || c == ',' || c == '"' ? ' ' : c;
@@ -198,7 +198,7 @@ void CheckIptables(const RuleCase& rules, bool ipv6, Report& report) {
       in_force[{rule.table, rule.chain}].push_back(Normalised(rule.text));
     }
   }
-  // Nothing in force: it may be another namespace's file.
+  // No rules in force: the file may belong to another namespace.
   if (!any && !rules.inputs.host.in_first_namespace) return;
   for (const auto& [place, texts] : ParseSaveListing(*content)) {
     for (const std::string& text : texts) {
@@ -215,7 +215,7 @@ void CheckNft(const RuleCase& rules, Report& report) {
   const auto content = ReadFile(rules.inputs.root + path);
   const auto nft = rules.inputs.after.backends.find(RuleBackend::kNftables);
   if (!content || nft == rules.inputs.after.backends.end() || !nft->second.ruleset) return;
-  // Debian's own has chains and no rule: nobody keeps rules in it.
+  // Debian's default file has chains but no rules: it is not used.
   if (content->find("chain") == content->npos) return;
   const auto saved = ParseNftFile(*content);
   if (!saved) return;
@@ -230,7 +230,7 @@ void CheckNft(const RuleCase& rules, Report& report) {
   }
   if (in_force.empty() && !rules.inputs.host.in_first_namespace) return;
   const Difference difference = Compare(in_force, *saved);
-  // As many here as there are as likely the same rules in another notation.
+  // Equal numbers on both sides are probably the same rules in another notation.
   if (difference.unsaved.size() == difference.not_loaded.size()) return;
   Tell(difference, path, fmt::format("cp {0} {0}.old && (echo 'flush ruleset'; nft -s list ruleset) > {0}", path),
        report);

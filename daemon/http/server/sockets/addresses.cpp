@@ -14,7 +14,7 @@ constexpr std::size_t kNetworkBytes = 8;
 
 using AskForName = int (*)(int, sockaddr*, socklen_t*);
 
-// As IPv6, IPv4 mapped into it.
+// As IPv6; IPv4 is mapped.
 std::optional<in6_addr> AddressOf(int descriptor, AskForName ask) {
   sockaddr_storage name{};
   socklen_t size = sizeof(name);
@@ -51,7 +51,7 @@ std::string ClientOf(int descriptor) {
   return {bytes, IN6_IS_ADDR_V4MAPPED(&*peer) ? sizeof(in6_addr) : kNetworkBytes};
 }
 
-// `127.0.1.1 gw.example.com gw` is how Debian names a host. Nobody can rebind what its own file of hosts says.
+// Debian names a host by `127.0.1.1 gw.example.com gw`. DNS rebinding cannot change the hosts file.
 void AddLoopbackNames(std::vector<std::string>& names) {
   sethostent(0);
   while (const hostent* host = gethostent()) {

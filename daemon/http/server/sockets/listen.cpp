@@ -20,8 +20,8 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-// How much of a response the kernel may hold unsent for one client. Beyond it the rest stays with us, where
-// it is counted and its client's slowness is seen; what is in flight still grows with the path.
+// How much unsent response the kernel may hold per client. The rest stays with us, where it is counted and a slow
+// client is noticed; bytes in flight still grow with the path.
 constexpr int kUnsentBytesMax = 128 * 1024;
 
 Result<Addresses> Resolve(const ListenAddress& address, const std::string& doing) {
@@ -47,17 +47,17 @@ Result<std::uint16_t> BoundPort(int descriptor, const std::string& doing) {
   if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
     return Error::FromErrno(doing, errno);
   }
-  // sin_port and sin6_port are at one place.
+  // sin_port and sin6_port have the same offset.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
 }
 
-// Every address, whatever it is written like.
+// Whether the host means every address, in any notation.
 bool IsEveryAddress(const std::string& host) {
   in6_addr address{};
   return host.empty() || (inet_pton(AF_INET6, host.c_str(), &address) == 1 && IN6_IS_ADDR_UNSPECIFIED(&address));
 }
 
-// getaddrinfo(3) calls a zone that is not there an unknown name.
+// For a missing zone, getaddrinfo(3) only reports an unknown name.
 Status CheckZone(const ListenAddress& address, const std::string& doing) {
   const std::size_t percent = address.host.find('%');
   if (percent == address.host.npos) return Ok();
@@ -132,7 +132,7 @@ Result<ListenSocket> Listen(const std::string& address) {
     }
   }
   auto listening = ListenOn(chosen->ai_addr, chosen->ai_addrlen, doing);
-  // A kernel booted with ipv6.disable=1 still has every IPv4 address to offer.
+  // A kernel booted with ipv6.disable=1 can still listen on every IPv4 address.
   if (!listening && listening.error().code == EAFNOSUPPORT && IsEveryAddress(parsed->host)) {
     spdlog::info("IPv6 is off here: listening on every IPv4 address");
     sockaddr_in any{};
