@@ -1,6 +1,6 @@
-"""A real systemd in a container over a throw-away copy of this machine's root, in which real packages are installed and removed.
+"""A real systemd in a container over a throw-away copy of a root, in which real packages are installed and removed.
 
-The root is this machine's own, with a file system in memory laid over it: what is installed there goes with the container.
+The root is this machine's own or another one, with a file system in memory laid over it: what is installed there goes with the container.
 """
 
 import os
@@ -54,8 +54,9 @@ def repack(package, version, changed=None):
     return made
 
 
-def boot(script, files, timeout=300):
-    """Boots, runs `script` with `files` beside it in /report, and returns what it printed as KEY=VALUE, and all files that it left."""
+def boot(script, files, timeout=300, system="/"):
+    """Boots that system, runs `script` with `files` beside it in /report, and returns what it printed as KEY=VALUE, and all files that it
+    left."""
     if not shutil.which("systemd-nspawn"):
         raise Skip("needs systemd-nspawn, of the Debian package systemd-container")
     with tempfile.TemporaryDirectory(prefix="conntally-test-") as folder:
@@ -72,7 +73,7 @@ def boot(script, files, timeout=300):
                      "--keep-unit", "--console=pipe", f"--machine=conntally-test-{os.getpid()}", f"--bind={report}:/report"]
         container += [f"--bind-ro={report / unit}:/etc/systemd/system/{unit}" for unit in ("inside.target", "inside.service")]
         # nspawn takes no root folder itself: a mount of it, in a namespace that ends with the command.
-        done = run("unshare", "--mount", "sh", "-ec", 'mount --bind / "$0"; exec "$@"', root, *container, "--boot", "--",
+        done = run("unshare", "--mount", "sh", "-ec", 'mount --bind "$1" "$0"; shift; exec "$@"', root, system, *container, "--boot", "--",
                    "--unit=inside.target", timeout=timeout, check=False)
         if not (report / "report").exists():
             raise AssertionError(f"the container did not boot: exit {done.returncode}\n{done.stdout}{done.stderr}")

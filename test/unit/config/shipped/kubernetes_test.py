@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What is shipped for Kubernetes grants what the unit grants, names what there is, and counts by pod as promtool says."""
 
+import copy
 import re
 import unittest
 
+from kubernetes_schema import Types
 from shipped import *
 
 
@@ -22,6 +24,22 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual(confined["capabilities"]["drop"], ["ALL"])
         self.assertTrue(confined["readOnlyRootFilesystem"] and not confined["allowPrivilegeEscalation"])
         self.assertTrue(pod["hostNetwork"] and not pod["automountServiceAccountToken"])
+
+    def test_a_server_would_take_it(self):
+        types, daemonset = Types(), load("daemonset.yaml")
+        self.assertEqual(types.faults("V1DaemonSet", daemonset), [])
+        faulty = {"replicas is unknown": ("spec", "replicas", 1), "selector is missing": ("spec", "selector", None), "is no list": ("spec", "template", "spec", "tolerations", {}),
+                  "is no bool": ("spec", "template", "spec", "hostNetwork", "yes"), "is no str": ("metadata", "labels", "app", 1)}
+        for named, (*way, key, value) in faulty.items():
+            broken = copy.deepcopy(daemonset)
+            place = broken
+            for step in way:
+                place = place[step]
+            place[key] = value
+            if value is None:
+                del place[key]
+            found, = types.faults("V1DaemonSet", broken)
+            self.assertIn(named, found)
 
     def test_the_selectors_labels_and_ports_meet(self):
         daemonset, monitor = load("daemonset.yaml"), load("podmonitor.yaml")
