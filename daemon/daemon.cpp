@@ -98,6 +98,7 @@ class Daemon {
     if (!passed) return passed.error();
     if (!web_access_.Take(config_.web.config_file)) return Error{"the web configuration has faults"};
     const auto listen_addresses = *passed ? std::vector<std::string>{(*passed)->address} : config_.web.listen_addresses;
+    alerts_.Restore();
     auto server = http::Server::Start({.listen_addresses = listen_addresses,
                                        .inherited_socket = *passed ? (*passed)->descriptor : -1,
                                        .access = web_access_.control(),

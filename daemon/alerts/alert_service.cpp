@@ -50,15 +50,15 @@ void AlertService::Stop() {
     stopping_ = true;
   }
   woken_.notify_all();
-  if (thread_.joinable()) thread_.join();
-  if (restored_) Save();
+  if (thread_.joinable()) {
+    thread_.join();
+    Save();
+  }
   push_.Stop();
   state_.Stop();
 }
 
-// Only once, even if it fails: an unusable state must not be tried again and again.
 void AlertService::Restore() {
-  if (std::exchange(restored_, true)) return;
   saved_ = std::chrono::steady_clock::now();
   const auto taken_up = Caught([&] {
     auto state = state_.Load();
@@ -70,6 +70,10 @@ void AlertService::Restore() {
       spdlog::warn("state: some saved baselines were not restored: {}", left_out);
   });
   if (!taken_up) spdlog::warn("state: not all of it was restored: {}", taken_up.error().message);
+  auto figures = std::make_shared<AlertFigures>();
+  figures->alerts = engine_.alerts();
+  const std::lock_guard lock(mutex_);
+  figures_ = std::move(figures);
 }
 
 void AlertService::Save() {
@@ -100,7 +104,6 @@ void AlertService::Describe(CollectorReport& report) const {
 }
 
 void AlertService::Run() {
-  Restore();
   auto next = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!woken_.wait_until(lock, next, [this] { return stopping_; })) {

@@ -39,6 +39,8 @@ class AlertService {
         state_(std::move(kept.directory), std::move(kept.namespace_path)) {}
   ~AlertService() { Stop(); }
 
+  // Takes up what was saved, so that nobody who asks sees a moment without alerts. Once, before Start.
+  void Restore();
   void Start();
   void Stop();
 
@@ -56,7 +58,6 @@ class AlertService {
 
   void Run();
   void Look();
-  void Restore();
   void Save();
 
   const Gather gather_;
@@ -70,11 +71,10 @@ class AlertService {
 
   AlertmanagerPush push_;
 
-  // Only the thread uses these.
+  // Only the thread uses these, and Restore before it.
   AlertReader reader_;
   AlertEngine engine_;
   StateKeeper state_;
-  bool restored_ = false;
   bool changed_ = false;  // since it was last saved
   std::chrono::steady_clock::time_point saved_{};
 };

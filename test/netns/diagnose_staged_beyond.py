@@ -184,3 +184,76 @@ def traceroute_beside_what_works(stage):
     stage.meanwhile(traced)
     stage.arguments = THROUGH + WATCH
     return gateway
+
+
+@fault("no-route")
+def blackhole_of_a_whole_network(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    gateway.ip("route", "add", "blackhole", "10.0.0.2/31")
+    stage.arguments = THROUGH
+    stage.expected_texts = ["it covers more than was asked about"]
+    return gateway
+
+
+@fault("no-route")
+def two_blackholes_of_one_address(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    stage.listen(server, 80)
+    for kind, metric in (("blackhole", "5"), ("unreachable", "50")):
+        gateway.ip("route", "add", kind, "10.0.1.2/32", "metric", metric)
+    stage.arguments = THROUGH
+    stage.cure = opens(client, "10.0.1.2")
+    return gateway
+
+
+@fault("no-route")
+def prohibit_of_a_network_by_a_rule(stage):
+    gateway, client, server = stage.gateway(TRACK)
+    stage.listen(server, 80)
+    gateway.ip("rule", "add", "from", "10.0.0.0/24", "to", "10.0.1.0/24", "priority", "100", "prohibit")
+    stage.arguments = THROUGH
+    stage.expected_texts = ["from 10.0.0.2/32 to 10.0.1.2/32 priority 99 goto"]
+    stage.cure = opens(client, "10.0.1.2")
+    return gateway
+
+
+@fault("drop-rule")
+def drop_ahead_of_a_mark_that_routing_needs(stage):
+    gateway, client, server = stage.gateway("""table inet m { chain p { type filter hook prerouting priority mangle;
+        tcp dport 80 counter drop; iifname eth0 meta mark set 7; } }""")
+    stage.listen(server, 80)
+    stage.meanwhile(lambda: knocks(client, "10.0.1.2"))
+    stage.arguments = THROUGH + WATCH
+    stage.expected_texts = ["translate or mark"]
+    return gateway
+
+
+@fault("established-not-accepted")
+def policy_drops_answers_to_the_asked_and_others(stage):
+    host, client = stage.pair("table inet f { chain o { type filter hook output priority 0; policy drop; ct state invalid counter; oifname lo accept; } }")
+    stage.listen(host, 80)
+    stage.arguments = WEB
+    stage.expected_texts = ["ip daddr 10.0.0.2 ct state"]
+    stage.cure = opens(client)
+    return host
+
+
+@healthy
+def port_rewritten_without_conntrack(stage):
+    host, client = stage.pair("""table inet f { chain p { type filter hook prerouting priority raw; tcp dport 8088 tcp dport set 80; }
+        chain o { type filter hook output priority raw; tcp sport 80 ip daddr 10.0.0.2 tcp sport set 8088; }
+        chain i { type filter hook input priority 0; policy drop; tcp dport 80 accept; } }""")
+    stage.listen(host, 80)
+    stage.meanwhile(lambda: knocks(client, port=8088))
+    stage.arguments = ["--source", "10.0.0.2", "--dport", "8088"]
+    return host
+
+
+@healthy
+def routed_networks_without_conntrack(stage):
+    gateway, client, server = stage.gateway()
+    for namespace, inside, outside in ((gateway, "eth1", "198.51.100.1/24"), (server, "eth0", "198.51.100.2/24")):
+        namespace.ip("addr", "add", outside, "dev", inside)
+    stage.listen(server, 80)
+    stage.arguments = ["--source", "10.0.0.2", "--destination", "198.51.100.2", "--dport", "80"]
+    return gateway

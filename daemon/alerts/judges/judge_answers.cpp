@@ -69,7 +69,8 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
     const bool answered = service.answered >= kAnsweredMin && evidence.now - service.first_seen >= kServicePastMin &&
                           service.share <= kAnsweredOnce;
     if (answered) made_where_answered += made;
-    if (answered && share >= service.share + kRise && 2 * failed >= kAttemptsMin) {
+    const bool failing = answered && share >= service.share + kRise;
+    if (failing && (service.broke || 2 * failed >= kAttemptsMin)) {
       if (!service.broke) service.broke = evidence.now;
       const bool restarts = now.refused > now.unanswered && evidence.now - *service.broke < kRefusedFor;
       const bool important = made >= kAttemptsMin && ((service.part >= kImportant && made >= kImportant * attempts) ||
@@ -226,7 +227,7 @@ void AnswersJudge::ReadHalfOpen(const AlertRules& rules, const AlertEvidence& ev
 nlohmann::json AnswersJudge::Save() const {
   auto services = nlohmann::json::array();
   for (const auto& [key, service] : services_) {
-    if (service.answered < kAnsweredMin || (service.part < kImportant && service.sources < kSourcesMin)) continue;
+    if (service.answered < kAnsweredMin) continue;
     services.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered,
                         service.share, service.part, service.sources, service.answers});
   }

@@ -93,3 +93,16 @@ TEST_CASE("of what conntrack is told not to see, the rule that stops it sees UNT
   CHECK(walk.packet.state == kStateUntracked);
   CHECK(walk.untracked_by == RuleRef{RuleBackend::kNftables, 1});
 }
+
+TEST_CASE("what a rule writes into a packet is not known behind it") {
+  BuiltRule sets = Does(Verdict::kContinue, {ToPort(8088)});
+  sets.rule.rewrites = {Kind::kDestinationPort};
+  Firewall firewall;
+  firewall.Base("raw", "pre", "prerouting", -300, Verdict::kAccept, {sets});
+  firewall.Base("filter", "in", "input", 0, Verdict::kDrop, {Does(Verdict::kAccept, {ToPort(80)})});
+  const Walk rewritten = Of(firewall, Syn(8088));
+  CHECK(rewritten.passes == Match::kMaybe);
+  CHECK(rewritten.destination_nat_open);
+  CHECK(Of(firewall, Syn(81)).passes == Match::kNo);
+  CHECK(Of(firewall, Syn(80)).passes == Match::kYes);
+}

@@ -150,3 +150,15 @@ TEST_CASE("behind a rule that is not understood no command is offered, and which
   CHECK(finding.fix.empty());
   CHECK(finding.decide.find("bpf") != std::string::npos);
 }
+
+TEST_CASE("no command passes over what stands behind the rule, and is done to the packet without it") {
+  AskedRules asked;
+  BuiltRule marks = Does(Verdict::kContinue);
+  const bool does = GENERATE(true, false);
+  if (does) marks.rule.mark = MarkChange{true, 0, 7};
+  asked.firewall.Base("mangle", "pre", "prerouting", -150, Verdict::kAccept,
+                      {Does(Verdict::kDrop, {Tcp(), ToPort(80)}), marks});
+  const auto finding = asked.Ask("192.0.2.7", 80).Look().findings.at(0);
+  CHECK(finding.fix.empty() == does);
+  CHECK((finding.decide.find("translate or mark") != std::string::npos) == does);
+}
