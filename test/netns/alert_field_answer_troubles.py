@@ -95,7 +95,7 @@ async def a_service_of_the_host_dies(net):
     net.serve_tcp("host", 443)
 
 
-@trouble(Told(UNANSWERED, mentions=(HOST,)), long=True)
+@trouble(Told(UNANSWERED, mentions=("this host's own",)), long=True)
 async def the_upstream_of_a_forward_proxy_dies(net):
     await net.nft(TRACKED)
     net.serve_tcp("outside", 443)
