@@ -3,7 +3,7 @@ IPsec's policies."""
 
 import socket
 
-from diagnose_staged_ways import THROUGH, WATCH, WEB, iptables, knocks, other_way_back
+from diagnose_staged_ways import THROUGH, WATCH, WEB, iptables, knocks, opens, other_way_back
 from diagnosis import *
 from namespaces import veth, wait_until
 

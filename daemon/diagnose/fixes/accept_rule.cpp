@@ -77,6 +77,9 @@ class Narrowing {
     const bool all_come_here = hook_ == "input" && asked_by == AskedBy::kItsHook;
     if (packet_.destination && (packet_.destination_is_local == false || !all_come_here))
       Add(Of(Kind::kDestination, *packet_.destination));
+    // What is asked at another port or address is not to get in at this one.
+    if (packet_.status && (*packet_.status & kStatusDestinationNat) != 0)
+      Add(Of(Kind::kConntrackStatus, NumberRange{kStatusDestinationNat, kStatusDestinationNat}));
     if (ComesBy(hook_) && IsKnown(packet_.in)) Add(Of(Kind::kInInterface, *packet_.in));
     if (!packet_.protocol) return;
     AddProtocol();

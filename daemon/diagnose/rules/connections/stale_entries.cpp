@@ -70,6 +70,8 @@ std::string DescribeDifference(const Connection& connection, const Walk& now) {
     return fmt::format("it leaves with the address {}, and new ones with {}", then.destination.ToString(),
                        packet.source->ToString());
   }
+  // Translated to the address that it has, as this host's own by masquerading, it has no mark of it.
+  if (!snat && (!packet.source || *packet.source == then.destination)) return {};
   return snat ? fmt::format("it leaves with the address {}, and no rule translates its source now",
                             then.destination.ToString())
               : fmt::format("it leaves with its own address {}, and rules translate new ones",
