@@ -110,6 +110,8 @@ class SourceSweep {
     const std::uint64_t ipv6 = figures.source.family == Family::kIpv6 ? 1 : 0;
     ++attempts_.proven_sources;
     attempts_.proven_ipv6_sources += ipv6;
+    attempts_.proven_failed += lately.unanswered;
+    attempts_.proven_ipv6_failed += ipv6 * lately.unanswered;
     constexpr int kRecovered = 20;  // tenths of a second
     const bool recovers = lately.answered_age + kRecovered < lately.unanswered_age;
     if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0 || recovers) return;

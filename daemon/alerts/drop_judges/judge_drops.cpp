@@ -94,7 +94,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
       to_tcp += target.packets;
     }
   }
-  constexpr double kMissed = 3;  // connections that it would have opened
+  constexpr double kMissed = 6;  // connections that it would have opened
   const double silent = std::chrono::duration<double>(evidence.now - episode.last_opened).count();
   const bool nowhere = episode.opened_lately < 0.5 && silent >= std::min(kMissed * episode.opens_every, kLately);
   if (nowhere) to_services += to_tcp;

@@ -69,9 +69,11 @@ struct AlertEvidence {
     std::uint64_t proven_unanswered = 0;  // those of them that mostly got no answer
     std::uint64_t proven_ipv6_sources = 0;
     std::uint64_t proven_ipv6_unanswered = 0;
-    std::uint64_t own = 0;             // TCP attempts of this host's own addresses
-    std::uint64_t own_unanswered = 0;  // those of them that got no answer
-    std::uint64_t half_open = 0;       // connections of unproven sources
+    std::uint64_t proven_failed = 0;       // their attempts that got no answer
+    std::uint64_t proven_ipv6_failed = 0;  // likewise
+    std::uint64_t own = 0;                 // TCP attempts of this host's own addresses
+    std::uint64_t own_unanswered = 0;      // those of them that got no answer
+    std::uint64_t half_open = 0;           // connections of unproven sources
     std::uint64_t half_open_sources = 0;
     std::vector<Leader> unanswered_leaders = {};
     std::vector<Leader> half_open_leaders = {};

@@ -103,17 +103,19 @@ void AnswersJudge::FollowServices(const AlertEvidence& evidence) {
   });
 }
 
-// The usual share of failures, if the present one is far above it, and so is their number: where most are silent, as at
-// night, few that fail are many of those that are left.
+// The usual share of failures, if the present one is far above it, and so are the attempts that fail: where most are
+// silent, as at night, those that always fail are many of those that are left.
 std::optional<double> AnswersJudge::UsualOfUnusual(Population& past, SteadyTime now, std::uint64_t failed,
-                                                   std::uint64_t all, std::uint64_t least) {
+                                                   std::uint64_t all, std::uint64_t failed_attempts,
+                                                   std::uint64_t least) {
   if (all < least) return std::nullopt;
   const double share = static_cast<double>(failed) / static_cast<double>(all);
   const double usual = past.share.Median();
   const double many = static_cast<double>(least) + kTimesUsual * past.failed.High();
-  const bool unusual = past.share.known() && share >= usual + kRise && static_cast<double>(failed) >= many;
+  const bool unusual =
+      past.share.known() && share >= usual + kRise && failed >= least && static_cast<double>(failed_attempts) >= many;
   past.share.Add(now, share, unusual);
-  past.failed.Add(now, static_cast<double>(failed), unusual);
+  past.failed.Add(now, static_cast<double>(failed_attempts), unusual);
   return unusual ? std::optional(usual) : std::nullopt;
 }
 
@@ -126,8 +128,8 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
     return static_cast<double>(failed) / static_cast<double>(all);
   };
   double value = 0;
-  if (const auto usual =
-          UsualOfUnusual(all_, evidence.now, attempts.proven_unanswered, attempts.proven_sources, kProvenMin)) {
+  if (const auto usual = UsualOfUnusual(all_, evidence.now, attempts.proven_unanswered, attempts.proven_sources,
+                                        attempts.proven_failed, kProvenMin)) {
     value = share(attempts.proven_unanswered, attempts.proven_sources);
     if (attempts.proven_unanswered >= kManySources) value = std::max(value, rule.least_threshold());
     text = fmt::format("{} of the {} proven sources that recently tried to connect mostly got no answer; usual are {}.",
@@ -135,10 +137,12 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   }
   const std::uint64_t ipv4 = attempts.proven_sources - attempts.proven_ipv6_sources;
   const std::uint64_t ipv4_unanswered = attempts.proven_unanswered - attempts.proven_ipv6_unanswered;
-  for (const auto& [past, failed, all, name] :
-       {std::tuple(&ipv4_, ipv4_unanswered, ipv4, "IPv4"),
-        std::tuple(&ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, "IPv6")}) {
-    const auto usual = UsualOfUnusual(*past, evidence.now, failed, all, kProvenMin);
+  const std::uint64_t ipv4_failed = attempts.proven_failed - attempts.proven_ipv6_failed;
+  for (const auto& [past, failed, all, failed_attempts, name] :
+       {std::tuple(&ipv4_, ipv4_unanswered, ipv4, ipv4_failed, "IPv4"),
+        std::tuple(&ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, attempts.proven_ipv6_failed,
+                   "IPv6")}) {
+    const auto usual = UsualOfUnusual(*past, evidence.now, failed, all, failed_attempts, kProvenMin);
     if (!usual || !text.empty()) continue;
     value = std::min(share(failed, all), most);
     text =
@@ -147,7 +151,8 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
   }
   const auto answers = static_cast<double>(attempts.own - attempts.own_unanswered);
   const bool fewer = AreFewer(answers, own_answers_.Median());
-  const auto usual = UsualOfUnusual(own_, evidence.now, attempts.own_unanswered, attempts.own, kOwnMin);
+  const auto usual =
+      UsualOfUnusual(own_, evidence.now, attempts.own_unanswered, attempts.own, attempts.own_unanswered, kOwnMin);
   own_answers_.Add(evidence.now, answers, usual.has_value());
   if (usual && fewer) {
     const double failing = share(attempts.own_unanswered, attempts.own);

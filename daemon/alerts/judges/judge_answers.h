@@ -84,7 +84,7 @@ class AnswersJudge {
   // Some that try to connect, or attempts, and how many fail.
   struct Population {
     Baseline share;
-    Baseline failed;
+    Baseline failed;  // attempts
   };
   // What is saved, by name.
   template <typename Self>
@@ -99,7 +99,7 @@ class AnswersJudge {
   auto Pasts() { return PastsOf(*this); }
   auto Pasts() const { return PastsOf(*this); }
   static std::optional<double> UsualOfUnusual(Population& past, SteadyTime now, std::uint64_t failed, std::uint64_t all,
-                                              std::uint64_t least);
+                                              std::uint64_t failed_attempts, std::uint64_t least);
   double ReadShares(const AlertRule& rule, const AlertEvidence& evidence, std::string& text);
   void FollowServices(const AlertEvidence& evidence);
   void ReadHalfOpen(const AlertRules& rules, const AlertEvidence& evidence, Readings& into);

@@ -17,6 +17,8 @@ void Try(Host& host, std::uint64_t sources, std::uint64_t unanswered, std::chron
     host.evidence.answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
     host.evidence.attempts.proven_sources = sources;
     host.evidence.attempts.proven_unanswered = unanswered;
+    host.evidence.attempts.proven_failed = unanswered * 2;
+    host.evidence.attempts.proven_ipv6_failed = host.evidence.attempts.proven_ipv6_unanswered * 2;
     host.evidence.attempts.unanswered_leaders = {{"10.0.0.7", unanswered}};
     host.Run(1s);
   }
@@ -200,11 +202,18 @@ TEST_CASE("forty of a hundred regulars without an answer are told, four of ten a
 
 TEST_CASE("a night in which only they are left who fail all day is no trouble") {
   Host host;
-  for (int minute = 0; minute < 5; ++minute) {
-    Try(host, 12, 3, 10s);
-    Try(host, 12, 0, 50s);
-  }
-  Try(host, 3, 3, 120s);
+  host.Answers(443, 20, 0);
+  const auto run = [&](std::uint64_t sources, std::uint64_t unanswered, std::chrono::seconds duration) {
+    for (std::chrono::seconds second{0}; second < duration; ++second) {
+      host.evidence.answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
+      host.evidence.attempts.proven_sources = sources;
+      host.evidence.attempts.proven_unanswered = unanswered;
+      host.evidence.attempts.proven_failed = 8;
+      host.Run(1s);
+    }
+  };
+  run(12, 0, 300s);  // by day they also get answers
+  run(5, 4, 120s);
   CHECK(host.Firing().empty());
 }
 

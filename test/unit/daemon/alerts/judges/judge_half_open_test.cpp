@@ -18,6 +18,7 @@ void Try(Host& host, std::uint64_t sources, std::uint64_t unanswered, std::chron
     host.evidence.answers = std::make_shared<AnswerFigures>(*host.evidence.answers);
     host.evidence.attempts.proven_sources = sources;
     host.evidence.attempts.proven_unanswered = unanswered;
+    host.evidence.attempts.proven_failed = unanswered * 2;
     host.evidence.attempts.unanswered_leaders = {{"10.0.0.7", unanswered}};
     host.Run(1s);
   }
