@@ -244,7 +244,7 @@ def port_rewritten_without_conntrack(stage):
         chain o { type filter hook output priority raw; tcp sport 80 ip daddr 10.0.0.2 tcp sport set 8088; }
         chain i { type filter hook input priority 0; policy drop; tcp dport 80 accept; } }""")
     stage.listen(host, 80)
-    stage.meanwhile(lambda: knocks(client, port=8088))
+    knocks(client, port=8088)
     stage.arguments = ["--source", "10.0.0.2", "--dport", "8088"]
     return host
 

@@ -159,7 +159,9 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
                           !(*routes.to_source)->gateway;
     const Link* link = facts.LinkOf(routes.in_link);
     routes.bridged = routes.same_network && link != nullptr && link->kind == "bridge";
-    RouteQuestion on{*question.destination, same_family ? question.source : std::nullopt, routes.in_link};
+    // Without a link that it comes by, the kernel takes the source for one of this host's own.
+    const bool from = same_family && (routes.in_link != 0 || routes.source_is_local);
+    RouteQuestion on{*question.destination, from ? question.source : std::nullopt, routes.in_link};
     on.protocol = protocol, on.destination_port = port;
     routes.to_destination = FindWay(on, facts);
     // Forwarded answers arrive by another link than those that this host sends, and policy routing may test that. (If

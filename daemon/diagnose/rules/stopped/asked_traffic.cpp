@@ -65,7 +65,8 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   if (const Decision* stop = Deciding(walk)) {
     const bool whole = walk.passes == Match::kNo;
     const bool grows = (stop->rule ? rules.Growth(*stop->rule) : rules.PolicyGrowth(stop->base)) > 0;
-    if (!whole && !grows && MostLikelyPasses(rules, walk)) return;
+    const bool rewritten = walk.destination_nat_open || walk.source_nat_open;  // to what is not known
+    if (!whole && !grows && (rewritten || MostLikelyPasses(rules, walk))) return;
     // A policy that drops loosely specified traffic is normal for a firewall.
     const bool says_little = !question.destination_port && !question.protocol;
     if (says_little && !whole) {
