@@ -58,8 +58,8 @@ TEST_CASE("a link whose name means more than itself to nft or iptables stands in
           if (!asked) CHECK(fix->command.find("iifname") == std::string::npos);
         }
         CHECK_FALSE(commands.AcceptDiscovery(StopAt(backend), name, false, {}));
-        CHECK_FALSE(commands.Masquerade(*walker.ChainNamed(backend, RuleFamily::kIp, "filter", "INPUT"),
-                                        Address("192.0.2.7"), name, ""));
+        CHECK_FALSE(
+            commands.Masquerade(*walker.ChainNamed(backend, RuleFamily::kIp, "filter", "INPUT"), packet, name, ""));
       }
     }
   }
