@@ -40,7 +40,6 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
 }
 
 std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
-
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
@@ -263,7 +262,8 @@ Result<Conditions> AcceptOfPacket(const std::string& hook, const Rule* stops, co
 }
 
 Conditions OfLeaving(const Packet& packet, const std::string& out) {
-  Narrowing narrowing("postrouting", packet);
+  const std::string hook = "postrouting";
+  Narrowing narrowing(hook, packet);
   narrowing.AddPacket(AskedBy::kSeveral);
   narrowing.Add(Of(Kind::kOutInterface, PacketInterface{0, out}));
   return narrowing.Take();
