@@ -34,10 +34,15 @@ TEST_CASE("a gateway that forwards is none that does not") {
   REQUIRE(Ids(report) == Names{"forwarding-off"});
   CHECK(report.findings[0].fix[0].command == "sysctl -w net.ipv4.conf.eth0.forwarding=1");
   off.host.sysctls["net/ipv4/ip_forward"] = "0";
+  off.host.routes.out_link = 3;
   CHECK(off.Check(CheckForwarding).findings[0].fix[0].command ==
         "sysctl -w net.ipv4.conf.eth0.forwarding=1 && sysctl -w net.ipv4.conf.eth1.forwarding=1");
-  off.question.destination = Address("203.0.113.1");  // behind a gateway: by which link is not known
-  CHECK(off.Check(CheckForwarding).findings[0].fix[0].command == "sysctl -w net.ipv4.ip_forward=1");
+  off.question.destination = Address("203.0.113.1");
+  off.host.routes.out_link = 0;  // by which link is not known
+  off.host.sysctls["net/ipv4/conf/eth1/forwarding"] = "1";
+  const Fix whole = off.Check(CheckForwarding).findings[0].fix[0];
+  CHECK(whole.command == "sysctl -w net.ipv4.ip_forward=1");
+  CHECK(whole.undo == "sysctl -w net.ipv4.ip_forward=0 && sysctl -w net.ipv4.conf.eth1.forwarding=1");
 }
 
 TEST_CASE("a host forwards nothing to itself, and its own packets to others") {
