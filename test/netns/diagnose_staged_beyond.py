@@ -247,13 +247,3 @@ def port_rewritten_without_conntrack(stage):
     knocks(client, port=8088)
     stage.arguments = ["--source", "10.0.0.2", "--dport", "8088"]
     return host
-
-
-@healthy
-def routed_networks_without_conntrack(stage):
-    gateway, client, server = stage.gateway()
-    for namespace, inside, outside in ((gateway, "eth1", "198.51.100.1/24"), (server, "eth0", "198.51.100.2/24")):
-        namespace.ip("addr", "add", outside, "dev", inside)
-    stage.listen(server, 80)
-    stage.arguments = ["--source", "10.0.0.2", "--destination", "198.51.100.2", "--dport", "80"]
-    return gateway

@@ -140,8 +140,7 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   } else if (!IsPrivate(*packet.destination)) {
     // If this host is in a private network itself, the network may be routed: without failures nothing is wrong.
     const auto own = rules.AddressOn(packet.out->index, packet.family);
-    const bool near = rules.inputs.host.LinkTo(*packet.destination) != nullptr;
-    if (((own && IsPrivate(*own)) || near) && seen.unanswered == 0) {
+    if (own && IsPrivate(*own) && seen.unanswered == 0) {
       report.not_checked.push_back(
           {"whether others know the way back to " + packet.source->ToString(),
            fmt::format("nothing translates it on the way out by {}, and no connection is seen to fail",
