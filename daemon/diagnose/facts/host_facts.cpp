@@ -159,8 +159,7 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
                           !(*routes.to_source)->gateway;
     const Link* link = facts.LinkOf(routes.in_link);
     routes.bridged = routes.same_network && link != nullptr && link->kind == "bridge";
-    // Without a link that it comes by, the kernel takes the source for one of this host's own.
-    const bool from = same_family && (routes.in_link != 0 || routes.source_is_local);
+    const bool from = same_family && (routes.in_link != 0 || routes.source_is_local);  // else the kernel thinks it ours
     RouteQuestion on{*question.destination, from ? question.source : std::nullopt, routes.in_link};
     on.protocol = protocol, on.destination_port = port;
     routes.to_destination = FindWay(on, facts);
@@ -212,12 +211,12 @@ const Link* HostFacts::LinkOf(const std::string& name) const {
 
 const Link* HostFacts::LinkTo(const IpAddress& address) const {
   if (!addresses) return nullptr;
-  const auto same_network = [&](const LocalAddress& each) {
-    return each.address.family == address.family &&
-           Masked(each.address, each.prefix_length) == Masked(address, each.prefix_length);
-  };
-  const auto found = std::find_if(addresses->begin(), addresses->end(), same_network);
-  return found == addresses->end() ? nullptr : LinkOf(found->link);
+  for (const LocalAddress& each : *addresses) {
+    if (each.address.family == address.family &&
+        Masked(each.address, each.prefix_length) == Masked(address, each.prefix_length))
+      return LinkOf(each.link);
+  }
+  return nullptr;
 }
 
 const Neighbour* HostFacts::NeighbourOf(const IpAddress& address) const {
