@@ -221,8 +221,7 @@ const Link* HostFacts::LinkTo(const IpAddress& address) const {
 
 const Neighbour* HostFacts::NeighbourOf(const IpAddress& address) const {
   if (!neighbours) return nullptr;
-  const auto found = std::find_if(neighbours->begin(), neighbours->end(),
-                                  [&](const Neighbour& each) { return each.address == address; });
+  const auto found = std::ranges::find(*neighbours, address, &Neighbour::address);
   return found == neighbours->end() ? nullptr : &*found;
 }
 
