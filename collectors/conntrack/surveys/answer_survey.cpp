@@ -146,13 +146,11 @@ void AnswerSurvey::CountRefusals() {
 void AnswerSurvey::CountContact(const FlowKey& key, const Flow& flow, double age) {
   const bool tcp = flow.protocol == IPPROTO_TCP;
   const TcpState state = TcpStateOf(flow);
-  Outcome outcome = Outcome::kSucceeded;
-  if (tcp ? state == TcpState::kSynSent : !flow.replied) outcome = Outcome::kNoAnswer;
-  // What an RST closed after a SYN/ACK was answered; what it refused at once is no entry any more.
-  if (tcp && state == TcpState::kClose && !flow.replied) outcome = Outcome::kRefused;
   if (tcp && state == TcpState::kSynRecv) return;  // not decided
-  if (outcome != Outcome::kSucceeded) failing_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
-  NoteContact(key, outcome, SecondsBefore(age, tracked_));
+  // What an RST closed after a SYN/ACK was answered; what it refused at once is no entry any more.
+  const bool failed = tcp ? state == TcpState::kSynSent || (state == TcpState::kClose && !flow.replied) : !flow.replied;
+  if (failed) failing_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
+  NoteContact(key, failed ? Outcome::kFailed : Outcome::kSucceeded, SecondsBefore(age, tracked_));
 }
 
 void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked) {
@@ -160,7 +158,7 @@ void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime 
   const double age = SecondsSince(refused.opened_centiseconds, tracked);
   if (age > kContactAge) return;
   refused_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
-  NoteContact(key, Outcome::kRefused, refused.opened_centiseconds);
+  NoteContact(key, Outcome::kFailed, refused.opened_centiseconds);
   const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
   if (age > kAnswerWait || !services_.contains(service)) return;
   Refusals& refusals = refusals_[service];
@@ -207,7 +205,6 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
     }
     if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
     ++described.failed;
-    described.refused += contact.outcome == Outcome::kRefused;
     described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kRecentAge;
     destinations.set(contact.destination % destinations.size());
     ports.set(Mixed(contact.port) % ports.size());

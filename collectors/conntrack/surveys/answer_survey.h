@@ -62,9 +62,8 @@ struct AnswerFigures {
   };
   struct Candidate {
     IpAddress source;
-    std::uint32_t failed = 0;   // first contacts
-    std::uint32_t refused = 0;  // failed ones that an RST answered
-    std::uint32_t recent = 0;   // failed ones within kRecentAge
+    std::uint32_t failed = 0;  // first contacts
+    std::uint32_t recent = 0;  // failed ones within kRecentAge
     std::uint32_t succeeded = 0;
     std::uint32_t destinations = 0;  // distinct among the failed, estimated
     std::uint32_t ports = 0;
@@ -136,10 +135,10 @@ class AnswerSurvey {
     std::uint32_t count = 0;
     std::bitset<64> sources;
   };
-  enum class Outcome : std::uint8_t { kNoAnswer, kRefused, kSucceeded };
+  enum class Outcome : std::uint8_t { kFailed, kSucceeded };
   struct Contact {
     std::int32_t made_centiseconds = 0;
-    Outcome outcome = Outcome::kNoAnswer;
+    Outcome outcome = Outcome::kFailed;
     bool udp = false;
     std::uint16_t port = 0;
     std::uint64_t destination = 0;  // hashed

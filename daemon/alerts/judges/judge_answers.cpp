@@ -143,7 +143,7 @@ double AnswersJudge::ReadShares(const AlertRule& rule, const AlertEvidence& evid
         std::tuple(&ipv6_, attempts.proven_ipv6_unanswered, attempts.proven_ipv6_sources, attempts.proven_ipv6_failed,
                    "IPv6")}) {
     const auto usual = UsualOfUnusual(*past, evidence.now, failed, all, failed_attempts, kProvenMin);
-    if (!usual || !text.empty()) continue;
+    if (!usual || !rule.Quiet(value)) continue;
     value = std::min(share(failed, all), most);
     text =
         fmt::format("{} of the {} proven {} sources that recently tried to connect mostly got no answer; usual are {}.",

@@ -192,6 +192,17 @@ TEST_CASE("one family of addresses is no longer answered: a warning that names i
         std::string::npos);
 }
 
+TEST_CASE("one family of a small network is no longer answered, though too few of all for an alert") {
+  Host host;
+  host.evidence.attempts.proven_ipv6_sources = 15;
+  Try(host, 40, 0, 90s);
+  host.evidence.attempts.proven_ipv6_unanswered = 15;
+  Try(host, 40, 15, 35s);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered warning "});
+  CHECK(host.Find(AlertKind::kConnectionsUnanswered)->description.find("15 of the 15 proven IPv6") !=
+        std::string::npos);
+}
+
 TEST_CASE("forty of a hundred regulars without an answer are told, four of ten are not") {
   Host host;
   const std::uint64_t sources = GENERATE(100U, 10U);

@@ -13,7 +13,7 @@ using Strings = std::vector<std::string>;
 AlertEvidence::Failing& Failing(Host& host, const std::string& name, std::uint32_t failed, std::uint32_t succeeded) {
   AlertEvidence::Failing failing;
   failing.name = name;
-  failing.contacts = {*IpAddress::Parse(name), failed, 0, failed, succeeded, 3, failed};
+  failing.contacts = {*IpAddress::Parse(name), failed, failed, succeeded, 3, failed};
   failing.figures.source = *IpAddress::Parse(name);
   host.evidence.failing_sources.push_back(failing);
   return host.evidence.failing_sources.back();
