@@ -247,3 +247,40 @@ def port_rewritten_without_conntrack(stage):
     knocks(client, port=8088)
     stage.arguments = ["--source", "10.0.0.2", "--dport", "8088"]
     return host
+
+
+@healthy
+def own_questions_by_a_link_that_masquerades(stage):
+    gateway, client, server = stage.gateway()
+    iptables(gateway, "-t nat -A POSTROUTING -o eth1 -j MASQUERADE")
+    name_server = server.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    name_server.bind(("10.0.1.2", 53))
+    asks = gateway.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asks.connect(("10.0.1.2", 53))
+    asks.send(b"who")
+    name_server.sendto(b"me", name_server.recvfrom(9)[1])
+    asks.recv(9)
+    stage.callback(asks.close)
+    stage.callback(name_server.close)
+    stage.arguments = ["--source", "10.0.1.1", "--destination", "10.0.1.2", "--dport", "53", "--protocol", "udp"]
+    return gateway
+
+
+@fault("drop-rule")
+def protocol_and_port_side_by_side_in_a_set(stage):
+    host, client = stage.pair("table inet f { chain i { type filter hook input priority 0; meta l4proto . th dport { tcp . 80, tcp . 100-500 } counter drop; } }")
+    stage.listen(host, 80)
+    knocks(client)
+    stage.arguments = WEB
+    stage.cure = opens(client)
+    return host
+
+
+@healthy
+def a_value_of_a_tcp_option_and_udp(stage):
+    host, client = stage.pair("table inet f { chain i { type filter hook input priority 0; tcp option maxseg size > 1500 drop; udp dport 53 accept; } }")
+    name_server = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    name_server.bind(("10.0.0.1", 53))
+    stage.callback(name_server.close)
+    stage.arguments = ["--source", "10.0.0.2", "--dport", "53", "--protocol", "udp"]
+    return host

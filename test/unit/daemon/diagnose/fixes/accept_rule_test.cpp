@@ -292,3 +292,18 @@ TEST_CASE("a chain that several rules lead to takes no accept for the sake of on
   const FirewallReading snapshot = firewall.Now();
   CHECK(FixesFor(snapshot, {Verdict::kDrop, Match::kYes, {}, {kNft, 0}, std::nullopt, {}}, Syn(80)).empty());
 }
+
+TEST_CASE("what is translated to a port is let in as such, and not who asks for that port itself") {
+  const FirewallReading reading;
+  const PacketWalker walker(reading);
+  Packet packet;
+  packet.source = IpAddress::Parse("192.0.2.7");
+  packet.protocol = 6;
+  packet.destination_port = NumberRange{80, 80};
+  const bool translated = GENERATE(true, false);
+  if (translated) packet.status = kStatusDestinationNat;
+  const auto conditions = AcceptOfPacket("input", nullptr, packet, walker.matcher());
+  REQUIRE(conditions);
+  CHECK((AttributeText(*conditions, Family::kIpv4)->find("ct status dnat") != std::string::npos) == translated);
+  CHECK((IptablesText(*conditions, Family::kIpv4)->find("--ctstate DNAT") != std::string::npos) == translated);
+}

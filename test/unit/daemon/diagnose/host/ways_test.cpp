@@ -80,6 +80,13 @@ TEST_CASE("the reverse path filter is accused by evidence, not for being on") {
   (*counted.host.first.network)["TcpExt.IPReversePathFilter"] = 4;  // long ago, and few
   CHECK(counted.Check(CheckReversePath).findings.empty());
 
+  // The kernel takes the greater value of the link and of all.
+  counted.host.sysctls["net/ipv4/conf/all/rp_filter"] = "1";
+  (*counted.host.first.network)["TcpExt.IPReversePathFilter"] = 0;
+  const Report strict = counted.Check(CheckReversePath);
+  REQUIRE(Ids(strict) == Names{"rp-filter"});
+  CHECK(strict.findings[0].fix[0].command == "sysctl -w net.ipv4.conf.eth0.rp_filter=2");
+
   Staged no_way = staged;
   no_way.host.routes.to_source = Route{Route::Kind::kUnreachable, 0, {}, {}, ENETUNREACH};
   CHECK(Ids(no_way.Check(CheckReversePath)) == Names{"rp-filter"});

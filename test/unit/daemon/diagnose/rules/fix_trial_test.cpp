@@ -162,3 +162,14 @@ TEST_CASE("no command passes over what stands behind the rule, and is done to th
   CHECK(finding.fix.empty() == does);
   CHECK((finding.decide.find("translate or mark") != std::string::npos) == does);
 }
+
+TEST_CASE("no command is offered where an answer may be stopped by what is not understood") {
+  AskedRules asked;
+  asked.firewall.Base("filter", "INPUT", "input", 0, Verdict::kAccept, {Does(Verdict::kDrop, {Tcp(), ToPort(80)})});
+  BuiltRule odd = Does(Verdict::kDrop);
+  odd.rule.fully_understood = GENERATE(true, false);
+  if (odd.rule.fully_understood) odd.rule.conditions = {ToPort(80)};  // no answer is
+  odd.rule.not_understood = "bpf";
+  asked.firewall.Base("out", "output", "output", 0, Verdict::kAccept, {odd});
+  CHECK(asked.Ask("192.0.2.7", 80).Look().findings.at(0).fix.empty() != odd.rule.fully_understood);
+}
