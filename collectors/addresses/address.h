@@ -1,6 +1,7 @@
 // IP addresses and prefixes as values. Pure; any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -33,6 +34,13 @@ IpAddress Masked(const IpAddress& address, unsigned length);
 // Link-local: fe80::/10 (RFC 4291).
 constexpr bool IsOfLinkAlone(const IpAddress& address) {
   return address.family == Family::kIpv6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+// 127.0.0.0/8, ::1.
+constexpr bool IsLoopback(const IpAddress& address) {
+  if (address.family == Family::kIpv4) return address.bytes[0] == 127;
+  return address.bytes[15] == 1 &&
+         std::all_of(address.bytes.begin(), address.bytes.end() - 1, [](std::uint8_t byte) { return byte == 0; });
 }
 
 // Sources in the same prefix of these lengths are counted together.

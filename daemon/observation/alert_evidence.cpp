@@ -16,10 +16,6 @@ constexpr std::size_t kAttemptLeaders = 5;
 
 bool HasProved(const SourceFigures& figures) { return figures.proof == Proof::kProven || figures.regular_minutes > 0; }
 
-bool IsLoopback(const IpAddress& address) {
-  return address.family == Family::kIpv4 ? address.bytes[0] == 127 : address == IpAddress::Parse("::1").value();
-}
-
 // What a source has shown, as a number to rank by.
 double ShownBy(const SourceFigures& figures) {
   return figures.regular_minutes + (figures.proof == Proof::kProven ? 1 : 0);

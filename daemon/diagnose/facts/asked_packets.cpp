@@ -14,10 +14,6 @@ namespace {
 constexpr std::size_t kSeenMax = 4;     // packets seen to fail: the rules are walked for each
 constexpr std::size_t kSpreadMin = 16;  // this many failing packets, none a fifth of all, are a scan or a flood
 
-bool IsLoopback(const IpAddress& address) {
-  return address.family == Family::kIpv4 ? address.bytes[0] == IN_LOOPBACKNET : address == *IpAddress::Parse("::1");
-}
-
 }  // namespace
 
 AskedPacket RuleCase::Template(Family family) const {

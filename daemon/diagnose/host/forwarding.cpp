@@ -60,7 +60,7 @@ Fix Switch(const Case& facts, const std::string& path) {
       facts, whole, "1",
       ipv6 ? "every link forwards what the rules let through, and router advertisements are no longer accepted"
            : "every link forwards whatever the rules let through; be sure of the forward chain first");
-  // The kernel gives its value to every link, and the old one back to those that had another.
+  // The kernel writes its value to every link: the undo gives theirs back to those that had another.
   const std::string folder = ipv6 ? "net/ipv6/conf/" : "net/ipv4/conf/";
   for (const auto& [link, value] : facts.host.sysctls) {
     const bool own = link.starts_with(folder) && link.ends_with("/forwarding") && link != folder + "all/forwarding";

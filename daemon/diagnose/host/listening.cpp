@@ -16,13 +16,6 @@ bool IsAny(const IpAddress& address) {
   return std::all_of(address.bytes.begin(), address.bytes.end(), [](std::uint8_t byte) { return byte == 0; });
 }
 
-bool IsLoopback(const IpAddress& address) {
-  IpAddress one;
-  one.family = Family::kIpv6;
-  one.bytes[15] = 1;
-  return address.family == Family::kIpv4 ? address.bytes[0] == IN_LOOPBACKNET : address == one;
-}
-
 std::string Place(const ListeningSocket& socket) {
   const bool bracketed = socket.address.family == Family::kIpv6;
   return fmt::format("{}{}{}:{}", bracketed ? "[" : "", socket.address.ToString(), bracketed ? "]" : "", socket.port);
