@@ -141,6 +141,28 @@ TEST_CASE("what was destroyed is remembered for the pieces of a dump that may sh
   t.EndDumpAndSweep();
 }
 
+TEST_CASE(
+    "a tuple that opens again during a dump is counted by it, where there is room for it and where there is none") {
+  const std::size_t room = GENERATE(1U, 2U);
+  TrackedTally t(TrackedTally::Limits{.connections = room});
+  t.StartOnEmptyKernel();
+  const FlowKey other = Key("192.0.2.2", 53);
+  t.New(other, 7);
+  t.tracker.BeginDump(DumpReason::kInterval);
+  t.New(kFlow, 1);
+  t.Destroy(kFlow, 1);
+  const int pieces = GENERATE(0, 3);  // until the end is in the older half of what is remembered
+  for (int piece = 0; piece < pieces; ++piece) {
+    t.now.centiseconds += 300;
+    t.tracker.BeginPiece(t.now);
+  }
+  t.New(kFlow, 2);
+  t.Dumped(other, 7);
+  t.Dumped(kFlow, 2);
+  t.EndDumpAndSweep();
+  CHECK(t.Totals().ConnectionsSum() == 2);
+}
+
 TEST_CASE("an entry dumped twice is counted once") {
   TrackedTally t;
   t.tracker.BeginDump(DumpReason::kStart);
