@@ -133,11 +133,19 @@ def test_real_connections_are_told_as_netlink_tells_them():
                 after = events(by_bpf), events(by_netlink)
                 return [{kind: end[kind] - start[kind] for kind in end} for start, end in zip(before, after)]
 
-            wait_until(lambda: len({tuple(one.values()) for one in told()}) == 1, 10, "as many events by both ways")
-            print(f"  by both: {told()[0]}")
-            assert told()[0]["new"] >= 50 and told()[0]["destroy"] >= 50 and told()[0]["update"] >= 100
+            # The kernel skips the program where one run of it would interrupt another on the same CPU, and counts that.
+            def skipped():
+                return by_bpf.metrics().value("conntally_netlink_events_lost_total")
+
+            def as_many():
+                ours, theirs = told()
+                return all(ours[kind] <= theirs[kind] for kind in ours) and sum(ours.values()) + skipped() == sum(theirs.values())
+
+            wait_until(as_many, 10, lambda: f"as many events by both ways: {told()}, {skipped():.0f} skipped")
+            print(f"  {told()[0]}, {skipped():.0f} skipped")
+            assert skipped() < 20 and told()[1]["new"] >= 50 and told()[1]["destroy"] >= 50 and told()[1]["update"] >= 100
             ours, theirs = (daemon.metrics().value("conntally_connection_duration_seconds_count") for daemon in (by_bpf, by_netlink))
-            assert ours == theirs, (ours, theirs)
+            assert 0 <= theirs - ours <= skipped(), (ours, theirs)
 
 
 def test_other_namespaces_are_not_told_of():
