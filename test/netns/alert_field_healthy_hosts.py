@@ -153,7 +153,7 @@ async def dns_authoritative(net):
 async def load_balancer(net):
     net.serve_tcp("outside", 8080)
     backends = [server(i) for i in range(4)]
-    await together(net, web(net, 30, 400), (220, lambda: net.tcp("host", HOST, random.choice(backends), 8080)))
+    await together(net, web(net, 30, 400), (90, lambda: net.tcp("host", HOST, random.choice(backends), 8080)))
 
 
 async def forward_proxy(net):
@@ -516,7 +516,7 @@ async def late_packets(net):
 
 async def loopback_application(net):
     net.serve_tcp("host", 3306)
-    await together(net, web(net, 10), (230, lambda: net.tcp("host", "127.0.0.1", "127.0.0.1", 3306)))
+    await together(net, web(net, 10), (90, lambda: net.tcp("host", "127.0.0.1", "127.0.0.1", 3306)))
 
 
 async def firewall_reloads(net):
