@@ -11,6 +11,7 @@ from daemon import forget_logs
 from staged import print_table
 
 SECONDS = int(os.environ.get("CONNTALLY_FIELD_SECONDS", 600 if FULL else 100))
+TOGETHER = 24  # hosts: more are too much for two cores, and then connections fail in truth
 OPENED_LEAST = 2.5  # connections a second: a host on which nothing happens proves nothing
 
 
@@ -41,7 +42,8 @@ def test_no_healthy_host_wakes_anybody():
     hosts = healthy_hosts(SECONDS)
     if wanted := os.environ.get("CONNTALLY_FIELD_HOSTS"):
         hosts = [host for host in [*hosts, *noisy_hosts()] if host.name in wanted.split()]
-    nobody_is_woken(hosts)
+    for first in range(0, len(hosts), TOGETHER):
+        nobody_is_woken(hosts[first : first + TOGETHER])
 
 
 def test_no_host_where_much_fails_wakes_anybody():
