@@ -97,7 +97,9 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
   if (tier.grace > Duration{0}) return;
   tier.below = clear ? tier.below + step : Duration{0};
   if (tier.state == AlertState::kFiring) {
-    if (clear && tier.below >= (tier.again ? kClearAgainAfter : kClearAfter))
+    const bool hands_over =
+        severity == Severity::kCritical && tracked.tier(Severity::kWarning).state == AlertState::kFiring;
+    if (clear && tier.below >= (tier.again ? kClearAgainAfter : hands_over ? kHandsOverAfter : kClearAfter))
       Move(tracked, severity, AlertState::kResolved);
     return;
   }

@@ -3,9 +3,10 @@
 //
 // A tier is pending from the first reading past its threshold, and fires once this has held for `for`. It clears when
 // readings have been below threshold x clear_ratio, or absent, for kClearAfter; for kClearAgainAfter if it fired before
-// within the last kResolvedKept, so that a source that comes and goes does not page twice. Only observed time counts: a
-// pause of the daemon or of the machine counts as at most kStepMax. A kind that could not be evaluated (`blind`) keeps
-// its state.
+// within the last kResolvedKept, so that a source that comes and goes does not page twice. A critical tier waits for
+// its warning to clear as well, for up to kHandsOverAfter, so that the end of a trouble is not told as a lesser one.
+// Only observed time counts: a pause of the daemon or of the machine counts as at most kStepMax. A kind that could not
+// be evaluated (`blind`) keeps its state.
 //
 // The number of alerts is bounded, whatever traffic arrives: a few subjects of each kind and severity are named
 // (ToldPlaces), the others make one alert (CollectiveAlerts). A higher tier inhibits the lower ones of its subject, and
@@ -55,6 +56,7 @@ class AlertEngine {
   static constexpr std::chrono::seconds kClearAgainAfter{60};
   static constexpr std::chrono::seconds kGrace{60};
   static constexpr std::chrono::seconds kLapseMax{2};  // of a pending alert, or a tenth of its `for`: a reading or two
+  static constexpr std::chrono::seconds kHandsOverAfter{30};
   static constexpr std::chrono::minutes kResolvedKept{15};
   static constexpr std::chrono::seconds kCauseLasts{60};  // after its end; above kLossWindow
 

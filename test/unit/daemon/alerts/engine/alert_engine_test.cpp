@@ -81,8 +81,22 @@ TEST_CASE("the critical tier inhibits the warning, which comes back when only it
   simulation.LookFor(15s, {{"a", 0.97}});
   CHECK(simulation.States() == Strings{"critical firing"});
   CHECK(simulation.engine.alerts().size() == 2);
-  simulation.LookFor(10s, {{"a", 0.81}});
+  simulation.LookFor(29s, {{"a", 0.81}});
+  CHECK(simulation.States() == Strings{"critical firing"});
+  simulation.LookFor(2s, {{"a", 0.81}});
   CHECK(simulation.States() == Strings{"warning firing"});
+}
+
+TEST_CASE("the end of a critical trouble is not told as a lesser one") {
+  Simulation simulation;
+  simulation.LookFor(15s, {{"a", 0.97}});
+  for (const double lessening : {0.93, 0.91, 0.88, 0.86, 0.84, 0.83, 0.82, 0.81, 0.8, 0.79, 0.6, 0.4, 0.2, 0.0}) {
+    simulation.Look({{"a", lessening}});
+    CHECK(simulation.States() == Strings{"critical firing"});
+  }
+  simulation.LookFor(5s, {{"a", 0.0}});
+  CHECK(simulation.States().empty());
+  CHECK(simulation.Firing() == 0);
 }
 
 TEST_CASE("a warning that fires together with its critical tier is inhibited from the first") {
