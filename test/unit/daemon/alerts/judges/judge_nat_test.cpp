@@ -89,8 +89,10 @@ TEST_CASE("the last connections that found no port are no clashes, when the next
   Fail(host, 30);
   host.Run(1s);
   Look(host, 0);
-  host.Run(60s);
-  CHECK(host.Firing().empty());
+  for (int second = 0; second < 60; ++second) {
+    host.Run(1s);
+    CHECK(host.Firing().empty());
+  }
   Fail(host, 30);
   host.Run(1s);
   Look(host, 0);
