@@ -70,6 +70,7 @@ bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time
 void AnswerSurvey::Begin(TrackerTime tracked) {
   figures_ = std::make_shared<AnswerFigures>();
   tracked_ = tracked;
+  if (!started_) started_ = tracked;
   pace_.Begin();
   failing_ = SpaceSaving<char>(kFailingMax, hash_);
   if (SecondsSince(refused_since_.centiseconds, tracked) < kContactAge) return;
@@ -89,6 +90,10 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered, age);
   if (age <= kContactAge) CountContact(key, flow, age);
+}
+
+bool AnswerSurvey::Starts(TrackerTime tracked) const {
+  return !started_ || SecondsSince(started_->centiseconds, tracked) < kStart;
 }
 
 void AnswerSurvey::CountRow(const Flow& flow, bool unanswered, bool half_open, double age) {
@@ -133,6 +138,7 @@ void AnswerSurvey::CountRefusals() {
       OfService& service = services_[key];
       service.refused += static_cast<std::uint32_t>(std::lround(refusals.count * kWindow / seconds));
       service.sources |= refusals.sources;
+      service.used_centiseconds = tracked_.centiseconds;
     }
   };
   count(refusals_);
@@ -160,7 +166,8 @@ void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime 
   refused_.Add(grouping_.GroupOf(key.SourceAddress()), 1);
   NoteContact(key, Outcome::kFailed, refused.opened_centiseconds);
   const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
-  if (age > kAnswerWait || !services_.contains(service)) return;
+  const bool known = services_.contains(service) || (Starts(tracked) && refusals_.size() < kServicesKept);
+  if (age > kAnswerWait || !known) return;
   Refusals& refusals = refusals_[service];
   ++refusals.count;
   refusals.sources.set(Mixed(refused.source) % 64);
@@ -254,10 +261,18 @@ void AnswerSurvey::Publish() {
   std::sort(services.begin(), services.end(),
             [](const auto& a, const auto& b) { return a.attempts + a.refused > b.attempts + b.refused; });
   if (services.size() > kServicesKept) services.resize(kServicesKept);
-  // The most used services keep their places in the next survey, whatever a flood targets.
-  services_.clear();
+  // The most used services keep their places in the next survey, whatever a flood targets; then those used lately.
+  const auto before = std::exchange(services_, decltype(services_){0, Hash{hash_}});
+  const auto keep = [this](const ServiceKey& key, std::int32_t used_centiseconds) {
+    services_[key].used_centiseconds = used_centiseconds;
+  };
   for (const auto& service : services)
-    services_.emplace(ServiceKey{service.destination, service.port, service.protocol}, OfService{});
+    keep({service.destination, service.port, service.protocol}, tracked_.centiseconds);
+  for (const auto& [key, service] : before) {
+    if (services_.size() >= kServicesKept) break;
+    if (service.attempts + service.refused == 0 && SecondsSince(service.used_centiseconds, tracked_) < kServiceKept)
+      keep(key, service.used_centiseconds);
+  }
   for (auto& [source, contacts] : candidates_) figures_->candidates.push_back(Describe(source, contacts));
   ChooseCandidates();
   std::shared_ptr<const AnswerFigures> previous = std::move(figures_);

@@ -9,7 +9,8 @@
 // reply. By itself that means little, since much of UDP is never answered, but much for a service that used to answer.
 // A connection that an RST refuses within kAnswerWait is an attempt as well. The kernel deletes it at once, so
 // NoteRefused reports it. Refusals are counted for known services over kRefusedFor, and scaled to the time kAttemptAge
-// - kAnswerWait.
+// - kAnswerWait. A service that nobody asks stays known for kServiceKept. For kStart after the first survey every one
+// is known: a service that only refuses since before the start has no other attempts.
 //
 // A first contact is a destination and port that a source tried (Jung, Paxson, Berger, Balakrishnan 2004). Over TCP it
 // fails if it is not answered, or only by RST. Over UDP it fails only if the source tries kUdpPortsMin or more ports of
@@ -29,6 +30,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -89,6 +91,8 @@ class AnswerSurvey {
   static constexpr double kContactAge = 60;        // seconds
   static constexpr double kRecentAge = 45;         // seconds
   static constexpr double kRefusedFor = 10;        // seconds
+  static constexpr double kServiceKept = 600;      // seconds
+  static constexpr double kStart = 30;             // seconds
   static constexpr std::size_t kServicesMax = 2048;
   static constexpr std::size_t kServicesKept = 1024;
   static constexpr std::size_t kCandidatesMax = 32;
@@ -130,6 +134,7 @@ class AnswerSurvey {
     std::uint32_t recent = 0;
     std::uint32_t recent_unanswered = 0;
     std::bitset<64> sources;
+    std::int32_t used_centiseconds = 0;
   };
   struct Refusals {
     std::uint32_t count = 0;
@@ -155,6 +160,7 @@ class AnswerSurvey {
   void ChooseCandidates();
   AnswerFigures::Candidate Describe(const IpAddress& source, Contacts& contacts) const;
   void Publish();
+  bool Starts(TrackerTime tracked) const;
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;
@@ -164,6 +170,7 @@ class AnswerSurvey {
   // Only Step uses these.
   std::shared_ptr<AnswerFigures> figures_;  // of the current survey; null: none
   TrackerTime tracked_{};
+  std::optional<TrackerTime> started_;
   std::unordered_map<ServiceKey, OfService, Hash> services_{0, Hash{hash_}};
   std::unordered_map<IpAddress, Contacts, Hash> candidates_{0, Hash{hash_}};
   SpaceSaving<char> failing_;  // sources by failing connections, in the current survey

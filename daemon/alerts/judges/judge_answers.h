@@ -43,7 +43,7 @@ class AnswersJudge {
   static constexpr double kTimesUsual = 1.5;         // so many failures, besides the least
   static constexpr double kRise = 0.3;               // of the share, above its past
   static constexpr std::uint32_t kAttemptsMin = 8;
-  static constexpr std::chrono::seconds kRefusedFor{20};
+  static constexpr std::chrono::seconds kRefusedFor{15};
   static constexpr double kImportant = 0.1;
   static constexpr std::uint32_t kSourcesMin = 5;
   static constexpr std::size_t kManyServices = 5;

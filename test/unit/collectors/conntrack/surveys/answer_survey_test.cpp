@@ -219,6 +219,8 @@ TEST_CASE("what a known service refuses at once is counted over ten seconds, as 
   key.destination_port = 443;
   key.protocol = kTcp;
   const auto refuse = [&](int age) { s.survey.NoteRefused({key, s.now.centiseconds - age, s.next_row++}, s.now); };
+  s.Survey();
+  s.now.centiseconds += 3100;
   refuse(2);
   CHECK(s.Survey().services.empty());  // nobody knows it so far
   s.Add("10.0.0.1", 1, "192.0.2.1", 443, TcpState::kTimeWait, 10);
@@ -237,4 +239,39 @@ TEST_CASE("what a known service refuses at once is counted over ten seconds, as 
     s.Survey();
   }
   CHECK(s.last->services.empty());
+}
+
+TEST_CASE("a service stays known for ten minutes without attempts, and any that refuses at the start is known") {
+  Surveyed s;
+  FlowKey key;
+  key.destination = IpAddress::Parse("192.0.2.1")->bytes;
+  key.destination_port = 443;
+  key.protocol = kTcp;
+  const auto pass = [&](int seconds) {
+    s.now.centiseconds += seconds * 100;
+    s.Survey();
+    s.Survey();
+  };
+  const auto is_counted = [&] {
+    for (int second = 0; second < 12; ++second) {
+      s.survey.NoteRefused({key, s.now.centiseconds - 2, 1}, s.now);
+      s.now.centiseconds += 100;
+      s.Survey();
+    }
+    return s.last->services.size() == 1;
+  };
+  SECTION("before the first survey") {}
+  SECTION("soon after it") {
+    s.Survey();
+    s.now.centiseconds += 2900;
+  }
+  CHECK(is_counted());
+  pass(590);
+  CHECK(is_counted());
+  pass(590);
+  CHECK(is_counted());
+  pass(20);
+  pass(20);
+  pass(610);
+  CHECK_FALSE(is_counted());
 }
