@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-CHANGED_MAX = 40  # so that it takes about a minute
+CHANGED_MAX = 20  # so that it takes about a minute
 BUILD = ROOT / "build/release"
 
 
