@@ -1,9 +1,10 @@
 #include "collectors/system/proc_files.h"
 
 #include <charconv>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "collectors/system/folder.h"
 
 namespace conntally {
 namespace {
@@ -55,10 +56,10 @@ std::optional<std::uint64_t> ReadSysctlNumber(const std::string& proc, const std
 
 void ReadSysctls(const std::string& proc, const std::string& folder, const std::string& prefix,
                  std::map<std::string, std::string>& values) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(proc + "/sys/" + folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix) || entry.is_directory(error)) continue;
+  const auto names = NamesIn(proc + "/sys/" + folder);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(prefix)) continue;
     const std::string path = folder + "/" + name;
     if (auto value = ReadSysctl(proc, path)) values[path] = *std::move(value);
   }

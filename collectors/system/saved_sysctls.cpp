@@ -8,6 +8,8 @@
 #include <map>
 #include <string_view>
 
+#include "collectors/system/folder.h"
+
 namespace conntally {
 namespace {
 
@@ -62,12 +64,11 @@ Result<std::vector<SavedSysctl>> ReadSavedSysctls(const std::string& root) {
   std::map<std::string, std::string> files;  // by name, the order across directories
   for (const char* folder :
        {"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"}) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(root + folder, error)) {
-      if (entry.path().extension() == ".conf") files.emplace(entry.path().filename().string(), entry.path().string());
-    }
-    if (error && error != std::errc::no_such_file_or_directory) {
-      return Error{"cannot read " + root + folder + ": " + error.message(), error.value()};
+    const auto names = NamesIn(root + folder);
+    if (!names && names.error().code == ENOENT) continue;
+    if (!names) return names.error();
+    for (const std::string& name : *names) {
+      if (name.ends_with(".conf")) files.emplace(name, root + folder + "/" + name);
     }
   }
   std::vector<SavedSysctl> saved;

@@ -3,11 +3,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
+
+#include "collectors/system/folder.h"
 
 namespace conntally {
 namespace {
@@ -25,9 +26,8 @@ double BootTimeSeconds() {
 }
 
 std::uint64_t OpenFileCount() {
-  std::error_code error;
-  const std::filesystem::directory_iterator fds("/proc/self/fd", error);
-  return error ? 0 : static_cast<std::uint64_t>(std::distance(begin(fds), end(fds)));
+  const auto descriptors = NamesIn("/proc/self/fd");
+  return descriptors ? descriptors->size() : 0;
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "collectors/host/network_reader.h"
 #include "collectors/host/queue_drops.h"
 #include "collectors/system/capabilities.h"
+#include "collectors/system/folder.h"
 #include "collectors/system/proc_files.h"
 #include "daemon/diagnose/facts/refusal.h"
 
@@ -36,9 +36,10 @@ Sysctls ReadSettings(const std::string& proc) {
   }
   ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
   for (const std::string folder : {"net/ipv4/conf", "net/ipv6/conf"}) {
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(proc + "/sys/" + folder, error)) {
-      const std::string link = folder + "/" + entry.path().filename().string();
+    const auto links = NamesIn(proc + "/sys/" + folder);
+    if (!links) continue;
+    for (const std::string& of_link : *links) {
+      const std::string link = folder + "/" + of_link;
       for (const char* name : {"rp_filter", "forwarding", "log_martians", "route_localnet", "disable_ipv6"}) {
         if (auto value = ReadSysctl(proc, link + "/" + name)) settings[link + "/" + name] = *std::move(value);
       }
