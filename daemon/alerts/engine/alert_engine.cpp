@@ -202,6 +202,8 @@ std::vector<AlertTransition> AlertEngine::Update(const AlertRules& rules, AlertR
       const auto its = value == seen.end() ? std::nullopt : std::optional(value->second);
       for (const Severity severity : kWorstFirst)
         StepTier(tracked, severity, RuleOf(rules, tracked.reading), its, step);
+      // If its warning has just cleared, both end at once: an end that Alertmanager inhibits is never notified.
+      StepTier(tracked, Severity::kCritical, RuleOf(rules, tracked.reading), its, Duration{0});
     }
     const bool keep = tracked.active();
     if (!keep) --tracked_of_kind_[IndexOf(kind)];
