@@ -37,8 +37,7 @@ Sysctls ReadSettings(const std::string& proc) {
   ReadSysctls(proc, "net/netfilter", "nf_conntrack_", settings);
   for (const std::string folder : {"net/ipv4/conf", "net/ipv6/conf"}) {
     const auto links = NamesIn(proc + "/sys/" + folder);
-    if (!links) continue;
-    for (const std::string& of_link : *links) {
+    for (const std::string& of_link : links ? *links : std::vector<std::string>{}) {
       const std::string link = folder + "/" + of_link;
       for (const char* name : {"rp_filter", "forwarding", "log_martians", "route_localnet", "disable_ipv6"}) {
         if (auto value = ReadSysctl(proc, link + "/" + name)) settings[link + "/" + name] = *std::move(value);
