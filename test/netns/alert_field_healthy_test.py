@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Healthy hosts of many kinds under real traffic, with the default configuration and the shipped rules: neither judge may wake anybody.
-In short every other one; with CONNTALLY_FULL=1 all, ten minutes each. To look at some of them: CONNTALLY_FIELD_HOSTS="log_sink ipv6_web" CONNTALLY_FIELD_SECONDS=60."""
+In short every other one; with CONNTALLY_FULL=1 all, ten minutes each. To look at some of them:
+CONNTALLY_FIELD_HOSTS="log_sink ipv6_web" CONNTALLY_FIELD_SECONDS=60."""
 
 import collections
 

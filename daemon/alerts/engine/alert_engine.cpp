@@ -97,10 +97,10 @@ void AlertEngine::StepTier(Tracked& tracked, Severity severity, const AlertRule&
   if (tier.grace > Duration{0}) return;
   tier.below = clear ? tier.below + step : Duration{0};
   if (tier.state == AlertState::kFiring) {
-    const bool hands_over =
-        severity == Severity::kCritical && tracked.tier(Severity::kWarning).state == AlertState::kFiring;
-    if (clear && tier.below >= (tier.again ? kClearAgainAfter : hands_over ? kHandsOverAfter : kClearAfter))
-      Move(tracked, severity, AlertState::kResolved);
+    const Tier& warning = tracked.tier(Severity::kWarning);
+    const bool waits = severity == Severity::kCritical && warning.state == AlertState::kFiring && !warning.cleared() &&
+                       tier.below < tier.clears_after() + kWaitsForWarning;
+    if (tier.cleared() && !waits && !tracked.WorseFires(severity)) Move(tracked, severity, AlertState::kResolved);
     return;
   }
   if (tier.state == AlertState::kPending) {
@@ -202,8 +202,6 @@ std::vector<AlertTransition> AlertEngine::Update(const AlertRules& rules, AlertR
       const auto its = value == seen.end() ? std::nullopt : std::optional(value->second);
       for (const Severity severity : kWorstFirst)
         StepTier(tracked, severity, RuleOf(rules, tracked.reading), its, step);
-      // If its warning has just cleared, both end at once: an end that Alertmanager inhibits is never notified.
-      StepTier(tracked, Severity::kCritical, RuleOf(rules, tracked.reading), its, Duration{0});
     }
     const bool keep = tracked.active();
     if (!keep) --tracked_of_kind_[IndexOf(kind)];

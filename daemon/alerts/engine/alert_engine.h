@@ -4,7 +4,8 @@
 // A tier is pending from the first reading past its threshold, and fires once this has held for `for`. It clears when
 // readings have been below threshold x clear_ratio, or absent, for kClearAfter; for kClearAgainAfter if it fired before
 // within the last kResolvedKept, so that a source that comes and goes does not page twice. A critical tier waits for
-// its warning to clear as well, for up to kHandsOverAfter, so that the end of a trouble is not told as a lesser one.
+// its warning to clear as well, for up to kWaitsForWarning more, so that the end of a trouble is not told as a lesser
+// one; and a lower tier ends no sooner than the higher, since Alertmanager never notifies of an end that it inhibits.
 // Only observed time counts: a pause of the daemon or of the machine counts as at most kStepMax. A kind that could not
 // be evaluated (`blind`) keeps its state.
 //
@@ -56,7 +57,7 @@ class AlertEngine {
   static constexpr std::chrono::seconds kClearAgainAfter{60};
   static constexpr std::chrono::seconds kGrace{60};
   static constexpr std::chrono::seconds kLapseMax{2};  // of a pending alert, or a tenth of its `for`: a reading or two
-  static constexpr std::chrono::seconds kHandsOverAfter{30};
+  static constexpr std::chrono::seconds kWaitsForWarning{25};
   static constexpr std::chrono::minutes kResolvedKept{15};
   static constexpr std::chrono::seconds kCauseLasts{60};  // after its end; above kLossWindow
 
@@ -91,6 +92,8 @@ class AlertEngine {
     AlertTime fired{};
     double threshold = 0;
     std::chrono::milliseconds for_at_least{0};
+    std::chrono::seconds clears_after() const { return again ? kClearAgainAfter : kClearAfter; }
+    bool cleared() const { return below >= clears_after(); }
   };
   struct Tracked {
     AlertReading reading;  // the last one

@@ -101,6 +101,20 @@ TEST_CASE("the end of a critical trouble is not told as a lesser one") {
   CHECK(simulation.States().empty());
 }
 
+TEST_CASE("a warning ends no sooner than its critical tier, also where that fires again") {
+  Simulation simulation;
+  simulation.LookFor(15s, {{"a", 0.97}});
+  simulation.LookFor(40s, {{"a", 0.85}});
+  simulation.LookFor(15s, {{"a", 0.97}});
+  CHECK(simulation.States() == Strings{"critical firing"});
+  simulation.transitions.clear();
+  simulation.LookFor(59s, {{"a", 0.0}});
+  CHECK(simulation.States() == Strings{"critical firing"});
+  CHECK(simulation.Count(AlertState::kResolved) == 0);
+  simulation.LookFor(3s, {{"a", 0.0}});
+  CHECK(simulation.Count(AlertState::kResolved) == 2);
+}
+
 TEST_CASE("a warning that fires together with its critical tier is inhibited from the first") {
   Simulation simulation;
   simulation.LookFor(15s, {{"a", 1.0}});
