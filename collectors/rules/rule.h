@@ -69,6 +69,11 @@ struct MarkChange {
   std::uint32_t flip = 0;
 };
 
+// A conntrack zone that a rule puts the packet into before conntrack sees it.
+struct ZoneChange {
+  std::optional<std::uint16_t> zone;  // absent: from a look-up, or for one direction only
+};
+
 // `add @set { ip saddr ... }` in a rule, which makes the set's elements sources (or destinations).
 struct SetUpdate {
   std::string set;
@@ -109,6 +114,7 @@ struct Rule {
   std::optional<std::uint16_t> nflog_group;
   std::optional<NatTarget> nat;
   std::optional<MarkChange> mark;
+  std::optional<ZoneChange> zone = {};
   std::vector<RuleCondition::Kind> rewrites = {};  // addresses and ports that it sets, past conntrack (`ip daddr set`)
   std::optional<RuleQueue> queue;
   bool takes_over = false;  // synproxy, fwd: no later rule decides, and nothing is refused

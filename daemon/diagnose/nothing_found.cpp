@@ -1,3 +1,5 @@
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 
 #include "daemon/diagnose/facts/watched_text.h"
@@ -16,15 +18,19 @@ Finding NothingFound(const Case& facts, const Report& report) {
   Finding finding;
   finding.id = FindingId::kNothingFound;
   finding.title = "Nothing on this host explains why " + Describe(facts.question) + " would be refused or lost";
-  // A packet that arrived, was not answered and did not leave was lost here, for an unknown reason.
+  // What arrived and neither left nor was answered was lost here, for an unknown reason.
+  const auto any_unanswered = [&](const auto& lost) {
+    return facts.watched && std::ranges::any_of(facts.watched->flows, [&](const WatchedFlow& flow) {
+             return facts.watched->IsUnanswered(flow) && lost(flow);
+           });
+  };
   const bool lost_here =
-      facts.watched &&
-      std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [&](const WatchedFlow& flow) {
-        return facts.watched->IsUnanswered(flow) && flow.in_link != 0 && flow.out_link == 0;
-      });
-  finding.certainty = lost_here ? kLostHereMax : report.not_checked.empty() ? 0.9 : 0.6;
-  if (lost_here)
-    finding.title = "The cause is not found: packets of " + Describe(facts.question) + " come here and go no further";
+      any_unanswered([](const WatchedFlow& flow) { return flow.in_link != 0 && flow.out_link == 0; });
+  const bool answers_lost_here = any_unanswered([](const WatchedFlow& flow) { return flow.answer_arrived; });
+  finding.certainty = lost_here || answers_lost_here ? kLostHereMax : report.not_checked.empty() ? 0.9 : 0.6;
+  if (lost_here || answers_lost_here)
+    finding.title = fmt::format("The cause is not found: {} {} come here and go no further",
+                                lost_here ? "packets of" : "answers to", Describe(facts.question));
   TellWatched(facts, finding);
   // Adds what could not be checked and may still stop it.
   for (std::size_t i = 0; i < std::min(report.not_checked.size(), kNotKnownMost); ++i)

@@ -35,8 +35,12 @@ void LeaveOutWhatIsSeenToWork(const Case& facts, Report& report) {
   const bool seen = facts.IsSeenToWork();
   if (!seen && !facts.WorkedLately()) return;
   const auto left_out = std::erase_if(report.findings, [&](const Finding& each) {
-    return Blocks(each.id) && !each.stops_meanwhile && each.certainty > kHygieneMax &&
-           (seen || each.certainty <= kDoubtfulMost);
+    const bool leaves = Blocks(each.id) && !each.stops_meanwhile && each.certainty > kHygieneMax &&
+                        (seen || each.certainty <= kDoubtfulMost);
+    // What is within a limit passes, so that some passed says little.
+    if (leaves && !seen && each.id == FindingId::kSourceAtLimit)
+      report.not_checked.push_back({each.title, "some was answered within the last minute; --observe 10s tells"});
+    return leaves;
   });
   if (left_out > 0)
     report.checked.push_back(seen ? "what was seen on the wire: all of it was answered, whatever rules and routes say"

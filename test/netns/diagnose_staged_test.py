@@ -7,6 +7,7 @@ import subprocess
 
 import diagnose_staged_beyond
 import diagnose_staged_detours
+import diagnose_staged_doubts
 import diagnose_staged_flows
 import diagnose_staged_healthy
 import diagnose_staged_rules
@@ -16,7 +17,7 @@ from harness import *
 
 # Each lists its stages as it is imported.
 SUITES = (diagnose_staged_ways, diagnose_staged_flows, diagnose_staged_rules, diagnose_staged_beyond,
-          diagnose_staged_detours, diagnose_staged_healthy)
+          diagnose_staged_detours, diagnose_staged_doubts, diagnose_staged_healthy)
 
 
 def test_each_staged_cause_is_named_first_and_healthy_hosts_accuse_nobody():

@@ -124,7 +124,10 @@ void PacketLedger::TakeRequest(const Key& key, Way way, std::uint32_t link, std:
   WatchedFlow& flow = found->second;
   if (way == Way::kLeaving) {
     flow.out_link = link;
-    if (flow.in_link == 0) ++flow.requests;  // otherwise it is the arrived request, leaving again
+    if (flow.in_link == 0) {  // otherwise it is the arrived request, leaving again
+      ++flow.requests;
+      flow.asked_again += key.protocol == IPPROTO_TCP && flow.answer == WatchedFlow::Answer::kAccepted;
+    }
   } else {
     flow.in_link = link;
     ++flow.requests;
@@ -138,12 +141,17 @@ void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Wa
   const auto found = flows_.find(request);
   if (found == flows_.end()) return;
   WatchedFlow& flow = found->second;
+  // An answer that is to be forwarded may be dropped yet.
+  if (way == Way::kArriving && flow.in_link != 0) {
+    flow.answer_arrived = flow.answer_arrived || flow.answer == WatchedFlow::Answer::kNone;
+    return;
+  }
   // The first one: the links below a bridge or a VLAN see the answer again.
   if (way == Way::kLeaving && flow.answered_by_link == 0) flow.answered_by_link = link;
   // A reset after the handshake ends an accepted connection.
   if (flow.answer == WatchedFlow::Answer::kNone) {
     flow.answer = answer;
-    flow.answered_from_here = way == Way::kLeaving;
+    flow.answered_from_here = way == Way::kLeaving && !flow.answer_arrived;
     flow.icmp_type = packet.icmp_type;
     flow.icmp_code = packet.icmp_code;
     if (answer == WatchedFlow::Answer::kUnreachable) flow.answered_by = packet.sender;

@@ -38,13 +38,14 @@ struct WatchedFlow {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint8_t protocol = 0;
-  std::uint32_t in_link = 0;   // the request arrived by it; 0: this host sent it
-  std::uint32_t out_link = 0;  // the request left by it; 0: it did not leave
-  std::uint32_t requests = 0;  // the first one and its retransmissions
-  Answer answer = Answer::kNone;
+  std::uint32_t in_link = 0;           // the request arrived by it; 0: this host sent it
+  std::uint32_t out_link = 0;          // the request left by it; 0: it did not leave
+  std::uint32_t requests = 0;          // the first one and its retransmissions
+  Answer answer = Answer::kNone;       // as whoever asked got it: an answer to an arrived request must have left
+  bool answer_arrived = false;         // an answer to an arrived request came here, to be forwarded
   bool answered_from_here = false;     // the answer was seen leaving, but not arriving
   std::uint32_t answered_by_link = 0;  // the answer left by it; 0: it did not leave
-  std::uint32_t asked_again = 0;       // requests after the answer left: the answer was lost
+  std::uint32_t asked_again = 0;       // requests after the answer: it was lost
   std::uint8_t icmp_type = 0;          // of kUnreachable
   std::uint8_t icmp_code = 0;
   std::optional<IpAddress> answered_by;       // of kUnreachable: its sender

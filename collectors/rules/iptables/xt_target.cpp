@@ -20,8 +20,11 @@ void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& ru
   if (name == "TRACE") rule.traces = true;
   if (name == "NOTRACK") rule.untracks = true;
   if (name == "CT") {
-    const auto target = ReadXt<std::uint16_t>(info);
-    rule.untracks = target && (*target & XT_CT_NOTRACK) != 0;
+    const auto target = ReadXt<xt_ct_target_info>(info);  // later revisions begin like it
+    rule.untracks = target && (target->flags & XT_CT_NOTRACK) != 0;
+    constexpr std::uint16_t kNotOneZone = XT_CT_ZONE_DIR_ORIG | XT_CT_ZONE_DIR_REPL | XT_CT_ZONE_MARK;
+    if (target && target->zone != 0 && (target->flags & kNotOneZone) == 0) rule.zone = ZoneChange{target->zone};
+    if (target && (target->flags & kNotOneZone) != 0) rule.zone = ZoneChange{};
   }
   if (name == "CONNMARK") {
     const std::size_t mode_at = revision >= 2 ? 14 : 12;  // of struct xt_connmark_tginfo2 and 1

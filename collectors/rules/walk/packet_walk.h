@@ -84,10 +84,11 @@ struct Walk {
   std::optional<RuleRef> source_nat;
   bool source_nat_open = false;  // some rule may have changed the source
   std::optional<RuleRef> untracked_by;
-  bool forwarded = false;  // it went through the forward hook, or would have done
-  bool cut_short = false;  // too many steps
-  bool open = false;       // some rule that it may have met has an unknown effect
-  Packet packet;           // at the end: with the addresses and the state that the stopping rule saw
+  std::optional<RuleRef> zone_by;  // the last rule that set packet.zone
+  bool forwarded = false;          // it went through the forward hook, or would have done
+  bool cut_short = false;          // too many steps
+  bool open = false;               // some rule that it may have met has an unknown effect
+  Packet packet;                   // at the end: with the addresses and the state that the stopping rule saw
 
   // The decision that certainly stops the packet, else nullptr.
   const Decision* stop() const { return passes == Match::kNo && !stops.empty() ? &stops.back() : nullptr; }

@@ -120,6 +120,10 @@ void WalkRun::SideEffects(const Rule& rule, RuleRef ref, Match match) {
     mark = known ? std::optional((mark.value_or(0) & rule.mark->keep) ^ rule.mark->flip) : std::nullopt;
   }
   for (const RuleCondition::Kind field : rule.rewrites) Rewrite(field);
+  if (rule.zone && !tracked_) {
+    walk_.packet.zone = match == Match::kYes ? rule.zone->zone : std::nullopt;
+    walk_.zone_by = ref;
+  }
   if (!rule.untracks || match != Match::kYes || tracked_) return;
   untracked_ = true;
   walk_.untracked_by = ref;

@@ -124,5 +124,7 @@ struct FileRoots {
 // ReadCounters.
 HostFacts GatherHostFacts(const Question& question, const FileRoots& roots);
 Reading ReadCounters(const FileRoots& roots);
+// Asks the kernel; needs the host's links and addresses. In asked_routes.cpp.
+AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts);
 
 }  // namespace conntally::diagnose

@@ -39,8 +39,9 @@ struct Tally {
   std::uint64_t reset = 0;
   std::uint64_t unreachable = 0;
   std::uint64_t unanswered = 0;
-  std::uint64_t repeated = 0;  // requests beyond the first
-  std::uint64_t went_on = 0;   // unanswered ones that were seen leaving this host again
+  std::uint64_t repeated = 0;   // requests beyond the first
+  std::uint64_t went_on = 0;    // unanswered ones that were seen leaving this host again
+  std::uint64_t lost_back = 0;  // unanswered ones whose answer came here
 };
 
 void Add(const WatchedPackets& watched, const WatchedFlow& flow, Tally& tally) {
@@ -50,7 +51,8 @@ void Add(const WatchedPackets& watched, const WatchedFlow& flow, Tally& tally) {
   tally.reset += flow.answer == WatchedFlow::Answer::kReset;
   tally.unreachable += flow.answer == WatchedFlow::Answer::kUnreachable;
   tally.unanswered += watched.IsUnanswered(flow);
-  tally.went_on += watched.IsUnanswered(flow) && flow.out_link != 0;
+  tally.lost_back += watched.IsUnanswered(flow) && flow.answer_arrived;
+  tally.went_on += watched.IsUnanswered(flow) && flow.out_link != 0 && !flow.answer_arrived;
 }
 
 std::string Sentence(const Tally& tally) {
@@ -86,6 +88,9 @@ std::vector<std::string> DescribeWatched(const Case& facts) {
     lines.push_back(fmt::format(
         "{} of the unanswered requests left this host again: they are lost behind it, or not answered there",
         Grouped(all.went_on)));
+  if (all.lost_back > 0)
+    lines.push_back(fmt::format("the answers to {} of them came here and did not leave: this host drops them",
+                                Grouped(all.lost_back)));
   std::vector<std::pair<std::uint64_t, IpAddress>> ordered;
   for (const auto& [address, tally] : sources) ordered.emplace_back(tally.flows, address);
   std::sort(ordered.rbegin(), ordered.rend());

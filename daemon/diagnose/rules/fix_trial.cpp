@@ -44,14 +44,13 @@ class Trial {
       if (const Decision* stop = before.stop()) blamed_.push_back(BlamedOf(rules_.walker, *stop));
       for (const Decision& stop : before.stops) blamed_.push_back(BlamedOf(rules_.walker, stop));
     }
-    // Without the ban, the later rules decide, as for all others.
+    // Without the ban, the other rules decide, as for all others.
     const bool lifts = !fix.edits.empty() && fix.edits.front().kind == RuleEdit::Kind::kDelete;
     for (int round = 0;; ++round) {
       const auto stopped = FindStopped();
       if (!stopped) break;
-      if (lifts && stopped->walk.passes != Match::kNo) break;
-      if (lifts) return Error{"the rules behind it stop it, too"};
       if (stopped->walk.stop() == nullptr) return Error{WhyNotTold(stopped->walk)};
+      if (lifts) return Error{"the rules behind it stop it, too"};
       if (round == kMoreRulesMax) return Error{"too many rules stop it, one behind the other"};
       if (const auto added = Add(*stopped, fix); !added) return added.error();
     }

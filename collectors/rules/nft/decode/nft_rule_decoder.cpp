@@ -63,7 +63,12 @@ void NftRuleSteps::Step(const NftExpression& expression) {
     return;
   }
   if (name == "ct") {
-    if (!a.has(NFTA_CT_SREG)) Load(a.number(NFTA_CT_DREG), ConntrackField(a));
+    if (!a.has(NFTA_CT_SREG)) return Load(a.number(NFTA_CT_DREG), ConntrackField(a));
+    if (a.number(NFTA_CT_KEY) != NFT_CT_ZONE) return;
+    const NftField* from = At(a.number(NFTA_CT_SREG));
+    const bool constant = from != nullptr && from->value.size() == 2 && !a.has(NFTA_CT_DIRECTION);
+    rule_.zone = ZoneChange{};
+    if (constant) rule_.zone->zone = static_cast<std::uint16_t>(NumberOf(from->value, false));
     return;
   }
   if (name == "bitwise") return Bitwise(a);

@@ -38,6 +38,7 @@ struct Packet {
   std::uint32_t state = kStateNew;          // one bit
   std::optional<std::uint32_t> status = 0;  // of the connection: kStatusSourceNat, kStatusDestinationNat
   std::optional<std::uint32_t> mark = 0;
+  std::optional<std::uint16_t> zone = 0;  // of conntrack
   std::optional<PacketInterface> in;
   std::optional<PacketInterface> out;
   std::optional<bool> source_is_local;  // one of this host's addresses

@@ -124,6 +124,45 @@ void TellDoubt(const RuleCase& rules, const Walk& first, const Walk& walk, const
   }
 }
 
+std::string ZoneText(const RuleCase& rules, const Walk& walk) {
+  const std::string zone = fmt::format("zone {}", *walk.packet.zone);
+  return walk.zone_by ? zone + ", by " + rules.commands.Place(*walk.zone_by) : zone + ", since no rule sets another";
+}
+
+// Conntrack looks for the connection of an answer in the answer's own zone. In another one it begins nothing: a SYN/ACK
+// is INVALID there, and others are NEW, untranslated.
+bool TellOtherZone(const RuleCase& rules, const Walk& first, const Walk& answers, AskedPacket answer, double certainty,
+                   Report& report) {
+  if (!first.packet.zone || !answers.packet.zone) {
+    report.not_checked.push_back({"whether answers are tracked in the zone of their requests",
+                                  "a rule sets a zone that depends on more than was asked"});
+    return false;
+  }
+  if (*first.packet.zone == *answers.packet.zone) return false;
+  answer.packet.state = answer.packet.protocol == IPPROTO_TCP ? kStateInvalid : kStateNew;
+  const Walk alone = rules.Through(answer);
+  const Decision* stop = alone.stop();
+  if ((stop == nullptr && !first.source_nat && !first.destination_nat) || report.Has(FindingId::kInvalidPackets))
+    return true;
+  Finding finding;
+  finding.id = FindingId::kInvalidPackets;
+  finding.certainty = certainty;
+  finding.title = fmt::format("Conntrack looks for the answers in zone {}, and the connection is in zone {}",
+                              *answers.packet.zone, *first.packet.zone);
+  finding.evidence = {"requests are in " + ZoneText(rules, first), "answers are in " + ZoneText(rules, answers)};
+  if (stop != nullptr) {
+    finding.evidence.push_back("the answers are stopped by " + rules.Place(*stop));
+    finding.evidence.push_back(rules.Counted(*stop));
+  } else {
+    finding.evidence.push_back("the connection is translated, and in another zone nothing translates its answers back");
+  }
+  finding.cause =
+      "an answer that conntrack does not find in its zone is no answer of an established connection to any rule";
+  finding.decide = "which zone the connection belongs to: a rule of the same chain is to put its answers into that one";
+  report.findings.push_back(std::move(finding));
+  return true;
+}
+
 void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty, Report& report) {
   const Walk first = rules.Through(asked);
   if (first.passes == Match::kNo) return;
@@ -131,6 +170,7 @@ void CheckOne(const RuleCase& rules, const AskedPacket& asked, double certainty,
   if (!to_itself) {
     const AskedPacket answer = AnswerTo(asked, first);
     const Walk answers = rules.Through(answer);
+    if (TellOtherZone(rules, first, answers, answer, certainty, report)) return;
     if (const Decision* stop = answers.stop())
       return Tell(rules, answers, *stop, answer,
                   asked.leaves ? "the answers to this host's own connections" : "answers", certainty, report);
@@ -159,6 +199,7 @@ AskedPacket AnswerTo(const AskedPacket& asked, const Walk& walk) {
   packet.tcp_flags = kSynAck;
   packet.state = kStateEstablished;
   packet.mark = 0;
+  packet.zone = 0;
   packet.reverse_path = true;
   answer.bridged = asked.bridged;
   if (asked.bridged) {

@@ -13,6 +13,11 @@
 namespace conntally::diagnose {
 namespace {
 
+// A rule that is not known to match counts, and the one behind it, which would stop the packet for certain, does not.
+constexpr double kToldByCounters = 0.65;
+constexpr double kStoppedBefore = 0.5;
+constexpr double kMayBeStoppedBefore = 0.9;
+
 // If one backend accepts a packet, another may still stop it.
 std::string Cause(const RuleCase& rules, const Decision& stop, const Packet& packet) {
   const RuleChain& base = rules.walker.chain(stop.base);
@@ -60,6 +65,37 @@ void AddForwardedTranslation(const RuleCase& rules, const Walk& walk, const Deci
   report.findings.push_back(std::move(finding));
 }
 
+// Rules before `stop`, one of walk.stops, that may stop the packet first.
+std::vector<const Decision*> MayStopBefore(const Walk& walk, const Decision& stop) {
+  std::vector<const Decision*> before;
+  for (const Decision& each : walk.stops) {
+    if (&each == &stop) return before;
+    if (each.rule) before.push_back(&each);
+  }
+  return {};
+}
+
+// Of rules before `stop` that may stop the packet first, the one that did if counters tell: it counts, and `stop` does
+// not.
+const Decision* StopsFirst(const RuleCase& rules, const Walk& walk, const Decision& stop) {
+  const auto busiest = [&](const auto& packets) -> const Decision* {
+    const Decision* most = nullptr;
+    for (const Decision* each : MayStopBefore(walk, stop)) {
+      if (packets(*each) > (most == nullptr ? 0 : packets(*most))) most = each;
+    }
+    return packets(stop) == 0 ? most : nullptr;
+  };
+  const auto growth = [&](const Decision& each) {
+    return each.rule ? rules.Growth(*each.rule) : rules.PolicyGrowth(each.base);
+  };
+  const auto counted = [&](const Decision& each) {
+    return each.rule ? rules.Packets(*each.rule) : rules.PolicyPackets(each.base);
+  };
+  const auto total = [&](const Decision& each) { return counted(each).value_or(0); };
+  if (const Decision* now = busiest(growth)) return now;
+  return counted(stop) ? busiest(total) : nullptr;
+}
+
 void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
                   double certainty, Report& report) {
   for (const Finding& each : report.findings) {
@@ -68,6 +104,13 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
   Finding finding = StoppedBy(rules, stop, walk.packet, certainty);
   finding.title += ": " + Traffic(asked.packet);
   finding.cures = {{asked}};
+  constexpr std::size_t kNamedMost = 2;
+  const auto before = MayStopBefore(walk, stop);
+  for (std::size_t i = 0; i < std::min(before.size(), kNamedMost); ++i) {
+    finding.evidence.push_back(
+        fmt::format("not known: whether {} stops it first ({})", rules.Place(*before[i]),
+                    WordsOf(before[i]->by_itself, rules.walker.rule(*before[i]->rule).not_understood)));
+  }
   if (walk.path.size() > 1) finding.evidence.push_back("passed before: " + WayThrough(rules, walk));
   report.findings.push_back(std::move(finding));
 }
@@ -90,6 +133,12 @@ void TellQueue(const RuleCase& rules, const RuleQueue& queue, Finding& finding) 
 
 void AddStopped(const RuleCase& rules, const Walk& walk, const Decision& stop, const AskedPacket& asked,
                 double certainty, Report& report) {
+  if (const Decision* first = StopsFirst(rules, walk, stop)) {
+    AddPlainStop(rules, walk, *first, asked, std::min(certainty, kToldByCounters), report);
+    certainty = std::min(certainty, kStoppedBefore);
+  } else if (!MayStopBefore(walk, stop).empty()) {
+    certainty = std::min(certainty, kMayBeStoppedBefore);
+  }
   const bool late = stop.rule && walk.late_accept && walk.late_accept->rule && walk.late_accept->base == stop.base;
   // A ban by address on purpose comes before accepts for everybody: moving the accept first would lift all bans.
   const bool on_purpose =

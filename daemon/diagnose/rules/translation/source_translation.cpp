@@ -2,6 +2,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <map>
 
 #include "daemon/diagnose/facts/case.h"
@@ -20,6 +21,19 @@ struct Unanswered {
   std::size_t unanswered = 0;
   std::size_t answered = 0;
 };
+
+// Of what was watched between the two: requests that left without an answer, and those to which one came.
+Unanswered Watched(const RuleCase& rules, const Packet& packet) {
+  Unanswered count;
+  if (rules.inputs.watched == nullptr) return count;
+  for (const WatchedFlow& flow : rules.inputs.watched->flows) {
+    if (flow.source != packet.source || flow.destination != packet.destination) continue;
+    const bool came = flow.answer_arrived || (flow.answer != WatchedFlow::Answer::kNone && !flow.answered_from_here);
+    count.answered += came;
+    count.unanswered += !came && flow.out_link != 0 && rules.inputs.watched->IsUnanswered(flow);
+  }
+  return count;
+}
 
 // Connections from private addresses to public ones that pass untranslated.
 Unanswered Untranslated(const RuleCase& rules, const std::optional<IpAddress>& source,
@@ -97,6 +111,13 @@ void Masquerade(const RuleCase& rules, const Packet& packet, const IpAddress& so
                          fmt::format("{}-save > /etc/iptables/rules.v{}", tool, family == RuleFamily::kIp6 ? 6 : 4)});
 }
 
+// Hairpin: translated to a server in the network that the packet came from.
+bool IsSentBack(const Walk& walk) {
+  const Packet& packet = walk.packet;
+  return walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index &&
+         packet.in->index != 0;
+}
+
 void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& source, const Unanswered& seen,
                       double certainty, Report& report) {
   if (report.Has(FindingId::kNoMasquerade)) return;
@@ -114,9 +135,11 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& 
   }
   if (const auto other = OtherSourceNat(rules, walk.packet.family))
     finding.evidence.push_back("this one takes others: " + rules.commands.Place(*other));
-  finding.cause =
-      "packets leave with an address that nobody out there can answer to, so no answer ever comes back: connections "
-      "time out";
+  finding.cause = IsSentBack(walk)
+                      ? "the packets go back to the network that they came from, so the server answers its neighbour "
+                        "directly, from an address that was not asked: no connection comes about"
+                      : "packets leave with an address that nobody out there can answer to, so no answer ever comes "
+                        "back: connections time out";
   Masquerade(rules, walk.packet, source, finding);
   report.findings.push_back(std::move(finding));
 }
@@ -128,19 +151,21 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
       !packet.source || !packet.destination)
     return;
   if (!IsPrivate(*packet.source) || !rules.Forwards(packet.family) || !packet.out || !packet.mark) return;
-  const Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
-  if (seen.answered > seen.unanswered) return;
+  const Unanswered watched = Watched(rules, asked.packet);
+  Unanswered seen = Untranslated(rules, packet.source, asked.packet.destination);
+  if (watched.answered > 0 || seen.answered > seen.unanswered) return;
+  seen.unanswered = std::max(seen.unanswered, watched.unanswered);
   double certainty = 0;
-  // Hairpin: sent back to the network that it came from, so the server answers its neighbour directly, from another
-  // address.
-  const bool hairpin =
-      walk.destination_nat && packet.in && packet.out && packet.in->index == packet.out->index && packet.in->index != 0;
-  if (hairpin) {
-    certainty = 0.92;
+  if (IsSentBack(walk)) {
+    // A bridge whose packets meet IP rules brings the answer back through conntrack.
+    const bool comes_back =
+        packet.out->bridge && NumberOf(rules.inputs.host.sysctls, "net/bridge/bridge-nf-call-iptables") == 1;
+    certainty = comes_back && seen.unanswered == 0 ? 0 : 0.92;
   } else if (!IsPrivate(*packet.destination)) {
-    // If this host is in a private network itself, the network may be routed: without failures nothing is wrong.
+    // Others may know the way back to it, where no rule translates its like: without failures nothing is wrong.
     const auto own = rules.AddressOn(packet.out->index, packet.family);
-    if (own && IsPrivate(*own) && seen.unanswered == 0) {
+    const bool may_be_routed = (own && IsPrivate(*own)) || !OtherSourceNat(rules, packet.family);
+    if (may_be_routed && seen.unanswered == 0) {
       report.not_checked.push_back(
           {"whether others know the way back to " + packet.source->ToString(),
            fmt::format("nothing translates it on the way out by {}, and no connection is seen to fail",
@@ -148,7 +173,7 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
       return;
     }
     certainty = 0.93;
-  } else if (seen.unanswered > 0) {
+  } else if (seen.unanswered > 0 && !report.Has(FindingId::kInvalidPackets)) {
     certainty = OtherSourceNat(rules, packet.family) ? 0.75 : 0.6;
   }
   if (certainty > 0) TellNoMasquerade(rules, walk, *packet.source, seen, certainty, report);

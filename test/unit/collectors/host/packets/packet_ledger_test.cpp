@@ -96,6 +96,30 @@ TEST_CASE("a request that is forwarded is one, and is told to have gone on") {
   CHECK(Only(ledger).out_link == 8);
 }
 
+TEST_CASE("an answer that came to be forwarded is none before it left") {
+  const Packet asks = Ip(2, 1, 6, Tcp(5000, 80, kSyn)), answers = Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck));
+  PacketLedger ledger({});
+  ledger.Take(asks, Way::kArriving, 7, microseconds(10));
+  ledger.Take(asks, Way::kLeaving, 8, microseconds(11));
+  ledger.Take(answers, Way::kArriving, 8, microseconds(20));
+  CHECK(Only(ledger).answer == Answer::kNone);
+  CHECK(Only(ledger).answer_arrived);
+  ledger.Take(answers, Way::kLeaving, 7, microseconds(21));
+  CHECK(Only(ledger).answer == Answer::kAccepted);
+  CHECK_FALSE(Only(ledger).answered_from_here);
+}
+
+TEST_CASE("an answer to this host's own request needs no way on, and is lost if the host asks again") {
+  PacketLedger ledger({});
+  const Packet asks = Ip(2, 1, 6, Tcp(5000, 80, kSyn));
+  ledger.Take(asks, Way::kLeaving, 7, microseconds(10));
+  ledger.Take(Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck)), Way::kArriving, 7, microseconds(20));
+  CHECK(Only(ledger).answer == Answer::kAccepted);
+  CHECK(Only(ledger).asked_again == 0);
+  ledger.Take(asks, Way::kLeaving, 7, microseconds(30));
+  CHECK(Only(ledger).asked_again == 1);
+}
+
 TEST_CASE("a reset after the handshake does not undo it") {
   PacketLedger ledger({});
   ledger.Take(Ip(2, 1, 6, Tcp(5000, 80, kSyn)), Way::kArriving, 7, microseconds(10));

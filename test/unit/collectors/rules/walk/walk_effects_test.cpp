@@ -94,6 +94,19 @@ TEST_CASE("of what conntrack is told not to see, the rule that stops it sees UNT
   CHECK(walk.untracked_by == RuleRef{RuleBackend::kNftables, 1});
 }
 
+TEST_CASE("a packet is in the zone that a rule before conntrack sets, known or not") {
+  const auto zone_of = [](int priority, std::optional<std::uint16_t> zone) {
+    BuiltRule sets = Does(Verdict::kContinue, {ToPort(80)});
+    sets.rule.zone = ZoneChange{zone};
+    Firewall firewall;
+    firewall.Base("raw", "pre", "prerouting", priority, Verdict::kAccept, {sets});
+    return Of(firewall, Syn(80)).packet.zone;
+  };
+  CHECK(zone_of(-300, 7) == 7);
+  CHECK(zone_of(-300, std::nullopt) == std::nullopt);
+  CHECK(zone_of(-150, 7) == 0);  // conntrack has seen it
+}
+
 TEST_CASE("what a rule writes into a packet is not known behind it") {
   BuiltRule sets = Does(Verdict::kContinue, {ToPort(8088)});
   sets.rule.rewrites = {Kind::kDestinationPort};

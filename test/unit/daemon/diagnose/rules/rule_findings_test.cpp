@@ -177,6 +177,36 @@ TEST_CASE("what could not be evaluated is said, and accuses nobody") {
   CHECK(report.not_checked[0].why.find("string") != std::string::npos);
 }
 
+TEST_CASE("of a rule that may stop it and one behind it that would, counters tell which does") {
+  AskedRules asked;
+  BuiltRule odd = Does(Verdict::kDrop, {Tcp(), ToPort(80)}, "odd");
+  odd.rule.fully_understood = false;
+  odd.rule.not_understood = "bpf";
+  const BuiltRule ban = Does(Verdict::kDrop, {From("192.0.2.7", "192.0.2.7")}, "ban");
+  struct Case {
+    BuiltRule first, second;
+    const char* told;
+    double least, most;
+  };
+  for (const Case& each : {
+           Case{Counted(odd, 9, 3), Counted(ban, 0, 0), "Rule 1", 0.6, 0.7},   // now
+           Case{Counted(odd, 9, 0), Counted(ban, 0, 0), "Rule 1", 0.6, 0.7},   // so far
+           Case{Counted(odd, 9, 3), Counted(ban, 9, 3), "Rule 2", 0.75, 0.9},  // both do
+           Case{odd, ban, "Rule 2", 0.75, 0.9},                                // nothing tells
+           Case{Does(Verdict::kDrop, {ToPort(81)}), Counted(ban, 0, 0), "Rule 2", 0.95, 1},
+       }) {
+    AskedRules one;
+    one.firewall.Base("filter", "input", "input", 0, Verdict::kAccept, {each.first, each.second});
+    const auto report = one.Ask("192.0.2.7", 80).Look();
+    REQUIRE_FALSE(report.findings.empty());
+    const diagnose::Finding& first = *std::ranges::max_element(
+        report.findings, {}, [](const diagnose::Finding& finding) { return finding.certainty; });
+    CHECK(first.title.starts_with(each.told));
+    CHECK(first.certainty >= each.least);
+    CHECK(first.certainty <= each.most);
+  }
+}
+
 TEST_CASE("a LOG rule whose prefix speaks of debugging is told last") {
   AskedRules asked;
   BuiltRule log = Does(Verdict::kLog, {ToPort(80)});
