@@ -244,7 +244,7 @@ def _tell(function, expected):
         problems.append(f"said {said.ids} first, expected {wanted}")
     causes = [each for each in said.ids if each != "nothing-found" and each not in HYGIENE]
     if said.code != (1 if said.ids != ["nothing-found"] else 0) or (not expected and causes):
-        problems.append(f"exit code {said.code}")
+        problems.append(f"exit code {said.code} {said.errors}")
     certainties = [finding["certainty"] for finding in said.findings]
     if certainties != sorted(certainties, reverse=True):
         problems.append("findings are not in the order of their certainty")
