@@ -138,7 +138,7 @@ def a_table_for_the_source_refuses_what_nobody_sends(stage):
 
 @healthy
 def a_private_network_that_is_routed(stage):
-    gateway, client, server = public_server(stage)
+    gateway, client, server = public_server(stage, TRACK)
     works(client, PUBLIC)
     return gateway
 

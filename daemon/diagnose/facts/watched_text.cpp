@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "collectors/tally/protocol_names.h"
+
 namespace conntally::diagnose {
 namespace {
 
@@ -71,6 +73,8 @@ std::vector<std::string> DescribeWatched(const Case& facts) {
   if (!facts.watched) return lines;
   const WatchedPackets& watched = *facts.watched;
   const std::string during = "in " + Lasting(std::chrono::duration<double>(watched.lasted).count());
+  if (facts.question.protocol && !HasPorts(*facts.question.protocol))
+    return {"on the wire: only TCP and UDP are watched"};
   if (watched.flows.empty()) return {"on the wire, " + during + ": nothing of the kind arrived or left"};
   Tally all;
   std::map<IpAddress, Tally> sources;

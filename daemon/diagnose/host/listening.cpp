@@ -76,8 +76,8 @@ void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
                   WhatRulesDo(facts);
   facts.HoldAgainstRules(finding);
   Fix fix;
-  fix.command = fmt::format("ss -ln{}p  # is the service up, and in this namespace? systemctl --failed",
-                            wanted.protocol == IPPROTO_UDP ? "u" : "t");
+  fix.command = fmt::format("ss {}  # is the service up, and in this namespace? systemctl --failed",
+                            wanted.protocol == IPPROTO_UDP ? "-anup" : "-ltnp");  // -l leaves out connected UDP
   fix.risk = "none: it only looks";
   finding.fix.push_back(std::move(fix));
   report.findings.push_back(std::move(finding));

@@ -139,6 +139,8 @@ RuleOutcome CheckAskedTraffic(const RuleCase& rules, Report& report) {
       }
     }
     if (walk.passes != Match::kNo) outcome.marked_route = MarkedRouteOf(rules, walk);
+    if (walk.passes == Match::kYes && walk.destination_nat_open)
+      report.not_checked.push_back({"where it is translated to", "more than was asked decides it, or chance"});
     outcome.way_open = outcome.way_open || walk.open || !walk.packet.mark;
     TellOne(rules, one, walk, asked.size() == 1,
             says_who || walk.passes == Match::kYes ? Others::kNonePass : OthersOf(asked, walks, i), report);

@@ -104,6 +104,8 @@ void AddPlainStop(const RuleCase& rules, const Walk& walk, const Decision& stop,
   Finding finding = StoppedBy(rules, stop, walk.packet, certainty);
   finding.title += ": " + Traffic(asked.packet);
   finding.cures = {{asked}};
+  if (walk.destination_nat)
+    finding.evidence.push_back("translated before, by " + rules.commands.Place(*walk.destination_nat));
   constexpr std::size_t kNamedMost = 2;
   const auto before = MayStopBefore(walk, stop);
   for (std::size_t i = 0; i < std::min(before.size(), kNamedMost); ++i) {

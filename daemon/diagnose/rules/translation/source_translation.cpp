@@ -14,6 +14,7 @@ namespace conntally::diagnose {
 namespace {
 
 constexpr std::size_t kNetworksMax = 64;  // behind this host, tried at most
+constexpr double kNothingSeen = 0.5;      // conntrack tracks nothing that would show whether answers come
 
 IpAddress DestinationOf(const Connection& connection) { return {connection.key.destination, connection.key.family}; }
 
@@ -133,6 +134,8 @@ void TellNoMasquerade(const RuleCase& rules, const Walk& walk, const IpAddress& 
     finding.evidence.push_back(fmt::format("{} such connections went out untranslated and have no answer, {} have one",
                                            seen.unanswered, seen.answered));
   }
+  if (certainty == kNothingSeen)
+    finding.evidence.push_back("not known: whether others know the way back; --observe 10s shows if answers come");
   if (const auto other = OtherSourceNat(rules, walk.packet.family))
     finding.evidence.push_back("this one takes others: " + rules.commands.Place(*other));
   finding.cause = IsSentBack(walk)
@@ -162,17 +165,20 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
         packet.out->bridge && NumberOf(rules.inputs.host.sysctls, "net/bridge/bridge-nf-call-iptables") == 1;
     certainty = comes_back && seen.unanswered == 0 ? 0 : 0.92;
   } else if (!IsPrivate(*packet.destination)) {
-    // Others may know the way back to it, where no rule translates its like: without failures nothing is wrong.
+    // Others may know the way back to it, where no rule translates its like: then failures tell, if they can be seen.
+    const auto& connections = rules.inputs.host.connections;
+    const bool seen_at_all = rules.inputs.watched != nullptr || (connections && !connections->connections.empty());
     const auto own = rules.AddressOn(packet.out->index, packet.family);
-    const bool may_be_routed = (own && IsPrivate(*own)) || !OtherSourceNat(rules, packet.family);
-    if (may_be_routed && seen.unanswered == 0) {
+    const bool own_is_private = own && IsPrivate(*own);
+    const bool may_be_routed = own_is_private || !OtherSourceNat(rules, packet.family);
+    if (may_be_routed && seen.unanswered == 0 && (own_is_private || seen_at_all)) {
       report.not_checked.push_back(
           {"whether others know the way back to " + packet.source->ToString(),
            fmt::format("nothing translates it on the way out by {}, and no connection is seen to fail",
                        packet.out->name)});
       return;
     }
-    certainty = 0.93;
+    certainty = may_be_routed && seen.unanswered == 0 ? kNothingSeen : 0.93;
   } else if (seen.unanswered > 0 && !report.Has(FindingId::kInvalidPackets)) {
     certainty = OtherSourceNat(rules, packet.family) ? 0.75 : 0.6;
   }

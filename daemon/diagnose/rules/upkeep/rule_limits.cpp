@@ -112,7 +112,11 @@ class LimitCheck {
       const bool near = worst->second >= kNearMin &&
                         static_cast<double>(worst->second) >= 0.8 * static_cast<double>(limit.connections);
       if (!at && !near) continue;
-      const std::string who = limit.per == RuleLimit::Per::kSource ? worst->first.ToString() : "all sources together";
+      const unsigned prefix = worst->first.family == Family::kIpv4 ? limit.ipv4_prefix : limit.ipv6_prefix;
+      const bool one = prefix == AddressBits(worst->first.family);
+      const std::string who = limit.per != RuleLimit::Per::kSource ? "all sources together"
+                              : one                                ? worst->first.ToString()
+                                    : fmt::format("{}/{}", worst->first.ToString(), prefix);
       const double surely = narrowed && asked.packet.source ? 0.97 : rules_.Growth(ref) > 0 ? 0.9 : 0.75;
       Finding finding = Begin(ref, at ? surely : surely * 0.5);
       finding.title = fmt::format("{} {} the limit of {} connections that rule {} of chain {} sets", who,
