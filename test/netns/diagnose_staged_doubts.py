@@ -173,28 +173,25 @@ def nobody_knows_the_way_back_and_the_table_shows_it(stage):
 HAIRPIN = "table ip n { chain p { type nat hook prerouting priority -100; ip daddr 192.0.2.1 tcp dport 80 dnat to 10.0.0.3; } }"
 
 
-@fault("no-masquerade")
-def a_server_in_the_clients_own_network_answers_it_directly(stage):
-    host, client, server = bridged(stage, HAIRPIN, 0)
+def hairpin(stage, through_ip_rules):
+    """A client of a bridge asks for the host's public address, and is translated to its neighbour."""
+    host, client, server = bridged(stage, HAIRPIN, through_ip_rules)
     host.ip("addr", "add", "192.0.2.1/32", "dev", "lo")
     host.sysctl("net.ipv4.ip_forward", 1)
-    bridge_address(stage, host, client)
+    client.ip("route", "add", "192.0.2.1/32", "via", "10.0.0.1")
+    stage.arguments = ["--source", "10.0.0.2", "--destination", "192.0.2.1", "--dport", "80"]
+    return host, client
+
+
+@fault("no-masquerade")
+def a_server_in_the_clients_own_network_answers_it_directly(stage):
+    host, client = hairpin(stage, through_ip_rules=0)
     stage.expected_texts = ["answers its neighbour directly"]
     return host
 
 
 @healthy
 def a_bridge_brings_the_neighbours_answer_back_through_conntrack(stage):
-    host, client, server = bridged(stage, HAIRPIN, 1)
-    host.ip("addr", "add", "192.0.2.1/32", "dev", "lo")
-    host.sysctl("net.ipv4.ip_forward", 1)
-    bridge_address(stage, host, client)
+    host, client = hairpin(stage, through_ip_rules=1)
     works(client, "192.0.2.1")
     return host
-
-
-def bridge_address(stage, host, client):
-    client.ip("route", "add", "192.0.2.1/32", "via", "10.0.0.1")
-    for link in ("all", "default"):
-        host.sysctl(f"net.ipv4.conf.{link}.send_redirects", 0)
-    stage.arguments = ["--source", "10.0.0.2", "--destination", "192.0.2.1", "--dport", "80"]

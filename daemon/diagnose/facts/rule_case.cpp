@@ -113,11 +113,7 @@ WalkRouting RuleCase::Routing() const {
 Walk RuleCase::Through(const PacketWalker& rules, const AskedPacket& asked, Limits limits) const {
   WalkRouting routing = Routing();
   routing.limits = limits;
-  if (asked.bridged) {
-    const char* path = asked.packet.family == Family::kIpv4 ? "net/bridge/bridge-nf-call-iptables"
-                                                            : "net/bridge/bridge-nf-call-ip6tables";
-    return rules.Bridged(asked.packet, routing, NumberOf(inputs.host.sysctls, path).value_or(0) != 0);
-  }
+  if (asked.bridged) return rules.Bridged(asked.packet, routing, BridgedMeetIpRules(asked.packet.family));
   return asked.leaves ? rules.Leaves(asked.packet, routing) : rules.Arrives(asked.packet, routing);
 }
 
@@ -183,6 +179,12 @@ std::optional<IpAddress> RuleCase::AddressOn(std::uint32_t link, Family family) 
     if (!found) found = each.address;
   }
   return found;
+}
+
+bool RuleCase::BridgedMeetIpRules(Family family) const {
+  const char* path =
+      family == Family::kIpv4 ? "net/bridge/bridge-nf-call-iptables" : "net/bridge/bridge-nf-call-ip6tables";
+  return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
 }
 
 bool RuleCase::Forwards(Family family) const {

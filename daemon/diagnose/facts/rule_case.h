@@ -61,6 +61,8 @@ class RuleCase {
   std::vector<const Link*> OuterLinks() const;
   std::optional<IpAddress> AddressOn(std::uint32_t link, Family family) const;
   bool Forwards(Family family) const;
+  // Whether packets that a bridge passes on meet IP rules, and conntrack.
+  bool BridgedMeetIpRules(Family family) const;
   // The base chain that leads to the rule's chain; may be that chain itself.
   std::optional<ChainRef> BaseOf(const Rule& rule) const;
 

@@ -161,8 +161,7 @@ void CheckAskedSource(const RuleCase& rules, const AskedPacket& asked, Report& r
   double certainty = 0;
   if (IsSentBack(walk)) {
     // A bridge whose packets meet IP rules brings the answer back through conntrack.
-    const bool comes_back =
-        packet.out->bridge && NumberOf(rules.inputs.host.sysctls, "net/bridge/bridge-nf-call-iptables") == 1;
+    const bool comes_back = packet.out->bridge && rules.BridgedMeetIpRules(packet.family);
     certainty = comes_back && seen.unanswered == 0 ? 0 : 0.92;
   } else if (!IsPrivate(*packet.destination)) {
     // Others may know the way back to it, where no rule translates its like: then failures tell, if they can be seen.

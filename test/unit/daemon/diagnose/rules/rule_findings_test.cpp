@@ -178,7 +178,6 @@ TEST_CASE("what could not be evaluated is said, and accuses nobody") {
 }
 
 TEST_CASE("of a rule that may stop it and one behind it that would, counters tell which does") {
-  AskedRules asked;
   BuiltRule odd = Does(Verdict::kDrop, {Tcp(), ToPort(80)}, "odd");
   odd.rule.fully_understood = false;
   odd.rule.not_understood = "bpf";
