@@ -23,6 +23,7 @@ SourceTable::SourceTable(std::uint32_t rows_max, std::uint32_t newcomers_max, Ke
   }
   chunks_ = std::make_unique<std::atomic<Row*>[]>(rows_max / kRowsPerChunk + 1);
   failures_ = std::make_unique<std::atomic<Failures*>[]>(rows_max / kRowsPerChunk + 1);
+  touched_ = std::make_unique<std::array<std::atomic<std::uint64_t>, 2>[]>(rows_max / kRowsPerChunk + 1);
 }
 
 SourceTable::~SourceTable() {
@@ -99,7 +100,14 @@ bool SourceTable::IsLeaving(SourceRow row) const {
 
 void SourceTable::Release(SourceRow row) { At(row).references.fetch_sub(1, std::memory_order_acq_rel); }
 
+void SourceTable::Touch(SourceRow row, std::size_t lane) {
+  std::atomic<std::uint64_t>& touched = touched_[row / kRowsPerChunk][lane];
+  const std::uint64_t block = std::uint64_t{1} << (row % kRowsPerChunk / kRowsPerBlock);
+  if ((touched.load(std::memory_order_relaxed) & block) == 0) touched.fetch_or(block, std::memory_order_relaxed);
+}
+
 void SourceTable::Add(SourceRow index, std::size_t lane, const SourceDelta& delta) {
+  Touch(index, lane);
   Row& row = At(index);
   const std::uint64_t held = PackSums(delta.connections, delta.unreplied);
   const std::uint64_t passed = std::uint64_t{delta.opened} << 32 | delta.closed;
@@ -122,11 +130,12 @@ void SourceTable::AddFailed(SourceRow row, std::size_t lane, std::uint32_t faile
   failures->lanes[row % kRowsPerChunk][lane].fetch_add(failed, std::memory_order_relaxed);
 }
 
-void SourceTable::NoteProof(SourceRow index, Proof proof) {
+void SourceTable::NoteProof(SourceRow index, std::size_t lane, Proof proof) {
   if (proof == Proof::kUnanswered) return;
   const std::uint32_t bit = proof == Proof::kProven ? kProven : kAnswered;
   std::atomic<std::uint32_t>& references = At(index).references;
   if ((references.load(std::memory_order_relaxed) & bit) == 0) references.fetch_or(bit, std::memory_order_relaxed);
+  Touch(index, lane);
 }
 
 SourceRow SourceTable::Allocate(std::uint64_t hash, Claim claim) {

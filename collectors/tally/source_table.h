@@ -29,21 +29,27 @@
 // counts their connections as unattributed, so that a visible source is complete.
 //
 // Proof. `references` also holds two bits, which writers set while the row's line is in the cache anyway: a TCP
-// connection was established; a connection of another protocol was answered. The reader takes them once a second. They
-// belong to no lane: they say that it happened, not when. A new source's row starts without them.
+// connection was established; a connection of another protocol was answered. The reader takes them when it takes the
+// row's lane. They belong to no lane: they say that it happened, not when. A new source's row starts without them.
+//
+// Touched rows. Most sources are silent most of the time, so the reader folds only blocks of rows in which a writer did
+// something since the last flip: beside each chunk every lane has a word with a bit for each block. A writer sets the
+// bit of its lane in the batch in which it changes the row, and only if it is not set yet.
 //
 // Failures. They are rare, and the row has no room for them: an array beside each chunk holds them, allocated at the
 // chunk's first failure. The reader looks for them only where `closed` changed.
 //
 // Memory order: key and family are written before the linking release and read after an acquire of the head or a
-// `next`; the reader's visit reads them after an acquire of `references`. Lane counters are relaxed: the epoch orders
-// them. `references` is acq_rel where life and death are decided.
+// `next`; the reader's visit reads them after an acquire of `references`. Lane counters and the bits of touched blocks
+// are relaxed: the epoch orders them. `references` is acq_rel where life and death are decided.
 //
 // Threads: Acquire, Release, Add within a batch of any registered writer. Everything under "Reader" under one lock.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -114,7 +120,9 @@ class SourceTable {
   std::int64_t light_connections() const { return light_connections_.load(std::memory_order_relaxed); }
   void Release(SourceRow row);
   void Add(SourceRow row, std::size_t lane, const SourceDelta& delta);
-  void NoteProof(SourceRow row, Proof proof);
+  void NoteProof(SourceRow row, std::size_t lane, Proof proof);
+  // Has the reader look at the row. Add and NoteProof do; whoever acquires a row must, lest it is never reclaimed.
+  void Touch(SourceRow row, std::size_t lane);
 
   // Reader.
 
@@ -122,6 +130,20 @@ class SourceTable {
   std::uint32_t row_count() const;
   // nullopt for a row that is free or dead.
   std::optional<IpAddress> LiveSource(SourceRow row) const;
+  // Calls visit(first row, row after the last) for each block that was touched in a frozen lane. A block is touched
+  // until its visit has returned.
+  template <typename Visitor>
+  void TakeTouched(std::size_t frozen_lane, Visitor&& visit) {
+    for (std::uint32_t chunk = 0; chunk * kRowsPerChunk < row_count(); ++chunk) {
+      std::atomic<std::uint64_t>& touched = touched_[chunk][frozen_lane];
+      for (auto left = touched.load(std::memory_order_relaxed); left != 0; left &= left - 1) {
+        const SourceRow first =
+            chunk * kRowsPerChunk + static_cast<std::uint32_t>(std::countr_zero(left)) * kRowsPerBlock;
+        visit(first, std::min(first + kRowsPerBlock, row_count()));
+        touched.store(left & (left - 1), std::memory_order_relaxed);
+      }
+    }
+  }
   // Takes a frozen lane's contents and zeroes it.
   SourceDelta TakeLane(SourceRow row, std::size_t frozen_lane);
   // The strongest proof noted for the source since the last call.
@@ -145,6 +167,7 @@ class SourceTable {
 
   static constexpr unsigned kShards = 16;
   static constexpr std::uint32_t kRowsPerChunk = 4096;
+  static constexpr std::uint32_t kRowsPerBlock = kRowsPerChunk / 64;
 
   Row& At(SourceRow row) const;
   Shard& ShardOf(std::uint64_t hash) const;
@@ -163,6 +186,7 @@ class SourceTable {
   std::unique_ptr<Shard[]> shards_;
   std::unique_ptr<std::atomic<Row*>[]> chunks_;
   std::unique_ptr<std::atomic<Failures*>[]> failures_;  // by chunk; null: none so far
+  std::unique_ptr<std::array<std::atomic<std::uint64_t>, 2>[]> touched_;  // by chunk and lane: a bit for each block
   std::atomic<std::uint32_t> fresh_{0};
   // All three relaxed: they only count, and order nothing.
   std::atomic<std::uint32_t> taken_{0};  // rows that are not free

@@ -40,28 +40,26 @@ Tally::View Tally::Take(Time now) {
 void Tally::Fold(std::size_t frozen_lane, Time now) {
   ledger_.resize(sources_.row_count());  // first, since it may throw: the lane is then folded when it is frozen next
   for (const auto& writer : writers_) writer->totals_.TakeLane(frozen_lane, totals_);
-  for (SourceRow row = 0; row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
+  sources_.TakeTouched(frozen_lane, [&](SourceRow first, SourceRow end) {
+    for (SourceRow row = first; row < end && row < ledger_.size(); ++row) FoldRow(row, frozen_lane, now);
+  });
+  RevealGathered();
 }
 
 void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, Time now) {
   Ledger& ledger = ledger_[row];
   if (ledger.standing == Standing::kNone) {
     if (!sources_.LiveSource(row)) return;
+    const bool gathers = sources_.IsGathering(row);
+    if (gathers) gathering_.push_back(row);
     ledger = Ledger{};
-    ledger.standing = sources_.IsGathering(row) ? Standing::kGathering : Standing::kShown;
+    ledger.standing = gathers ? Standing::kGathering : Standing::kShown;
     ledger.first_seen = ledger.last_seen = SecondsOf(now);
   }
+  if (const Proof shown = sources_.TakeProof(row); shown > ledger.shown) ledger.shown = shown;
   const SourceDelta delta = sources_.TakeLane(row, frozen_lane);
-  if (ledger.standing != Standing::kShown) {
-    totals_.unattributed_connections += delta.connections;
-    if (ledger.standing == Standing::kGathered) {
-      ledger.standing = Standing::kShown;
-      totals_.unattributed_connections -= ledger.connections + delta.connections;
-    } else if (ledger.standing == Standing::kGathering && !sources_.IsGathering(row)) {
-      ledger.standing = Standing::kGathered;
-    }
-  }
   if (delta.IsZero()) return;
+  if (ledger.standing != Standing::kShown) totals_.unattributed_connections += delta.connections;
   ledger.connections += delta.connections;
   ledger.unreplied += delta.unreplied;
   totals_.unreplied += delta.unreplied;
@@ -72,6 +70,20 @@ void Tally::FoldRow(SourceRow row, std::size_t frozen_lane, Time now) {
   ledger.last_seen = SecondsOf(now);
 }
 
+// A row is shown one fold after it was seen to be revealed: see Standing.
+void Tally::RevealGathered() {
+  std::erase_if(gathering_, [&](SourceRow row) {
+    Ledger& ledger = ledger_[row];
+    if (ledger.standing == Standing::kGathered) {
+      ledger.standing = Standing::kShown;
+      totals_.unattributed_connections -= ledger.connections;
+      return true;
+    }
+    if (!sources_.IsGathering(row)) ledger.standing = Standing::kGathered;
+    return false;
+  });
+}
+
 void Tally::Advance(View&, Time now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention) {
   if (elapsed.count() <= 0) return;
   const auto minute = [this] { return static_cast<unsigned>(uptime_.count() / 60); };
@@ -80,6 +92,10 @@ void Tally::Advance(View&, Time now, std::chrono::duration<double> elapsed, std:
   const unsigned minutes_passed = minute() - minute_before;
   const auto seconds = static_cast<float>(elapsed.count());
   const auto weight = static_cast<float>(-std::expm1(-elapsed / std::chrono::duration<double>(kRateWindow)));
+  Places places{};
+  std::uint32_t idle_strangers = 0;
+  // At once if other sources need their rows.
+  const auto brief = std::min(idle_retention, totals_.unattributed_connections > 0 ? 0s : kCrowdRetention);
   for (SourceRow row = 0; row < ledger_.size(); ++row) {
     Ledger& ledger = ledger_[row];
     if (ledger.standing == Standing::kNone) continue;
@@ -87,39 +103,30 @@ void Tally::Advance(View&, Time now, std::chrono::duration<double> elapsed, std:
     ledger.opened_at_last_advance = static_cast<std::uint32_t>(ledger.opened);
     ledger.new_rate += (static_cast<float>(opened) / seconds - ledger.new_rate) * weight;
     if (ledger.new_rate < kRateFloor) ledger.new_rate = 0;
-    AdvanceProof(ledger, sources_.TakeProof(row), minutes_passed);
+    AdvanceProof(ledger, minutes_passed);
+    const bool leaves = ledger.standing == Standing::kLeaving;
+    if (ledger.standing != Standing::kShown && !leaves) continue;
+    const bool stranger =
+        ledger.proof != Proof::kProven && ledger.regular_minutes() < SourceFigures::kRegularMinutesMin;
+    if (Forgets(row, now, leaves ? 0s : stranger && crowded_ ? brief : idle_retention) || leaves) continue;
+    if (ledger.connections == 0 && stranger) ++idle_strangers;
+    ++places[PlaceOf(ledger)];
   }
-  MakeRoom(now, idle_retention);
+  crowded_ = idle_strangers > crowd_max_;
+  Displace(sources_.crowding(), places);
+}
+
+bool Tally::Forgets(SourceRow row, Time now, std::chrono::seconds retention) {
+  Ledger& ledger = ledger_[row];
+  // Only at zero connections: then the lanes of a row without references are empty too.
+  if (ledger.connections != 0 || now - TimeOf(ledger.last_seen) < retention || !sources_.Retire(row)) return false;
+  ledger.standing = Standing::kNone;
+  return true;
 }
 
 std::size_t Tally::PlaceOf(const Ledger& ledger) {
   const auto weight = static_cast<std::size_t>(std::clamp<std::int64_t>(ledger.connections, 0, kWeights - 1));
   return weight + (ledger.proof == Proof::kProven ? kWeights : 0);
-}
-
-void Tally::MakeRoom(Time now, std::chrono::seconds idle_retention) {
-  Places places{};
-  std::uint32_t idle_strangers = 0;
-  // At once if other sources need their rows.
-  const auto brief = std::min(idle_retention, totals_.unattributed_connections > 0 ? 0s : kCrowdRetention);
-  for (SourceRow row = 0; row < ledger_.size(); ++row) {
-    Ledger& ledger = ledger_[row];
-    if (ledger.standing != Standing::kShown && ledger.standing != Standing::kLeaving) continue;
-    const bool stranger =
-        ledger.proof != Proof::kProven && ledger.regular_minutes() < SourceFigures::kRegularMinutesMin;
-    const auto retention = ledger.standing == Standing::kLeaving ? 0s : stranger && crowded_ ? brief : idle_retention;
-    // Only at zero connections: then the lanes of a row without references are empty too.
-    if (ledger.connections == 0 && now - TimeOf(ledger.last_seen) >= retention && sources_.Retire(row)) {
-      ledger.standing = Standing::kNone;
-      continue;
-    }
-    if (ledger.standing == Standing::kLeaving) continue;
-    if (ledger.connections == 0 && stranger) ++idle_strangers;
-    ++places[PlaceOf(ledger)];
-  }
-  crowded_ = idle_strangers > crowd_max_;
-
-  Displace(sources_.crowding(), places);
 }
 
 // Never a proven source with a connection: if all are such, the last comers have no row.
@@ -141,9 +148,11 @@ void Tally::Displace(std::uint32_t wanted, const Places& places) {
   }
 }
 
-void Tally::AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const {
+void Tally::AdvanceProof(Ledger& ledger, unsigned minutes_passed) const {
+  Proof shown = ledger.shown;
+  ledger.shown = Proof::kUnanswered;
   const bool holds_replied = ledger.connections > ledger.unreplied;
-  if (holds_replied) shown = std::max(shown, ledger.proof);
+  if (holds_replied) shown = std::max<Proof>(shown, ledger.proof);
   const auto now = static_cast<std::uint32_t>(uptime_.count());
   if (shown == Proof::kProven) ledger.proven_at = now;
   if (shown >= Proof::kAnswered) ledger.answered_at = now;

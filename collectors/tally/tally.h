@@ -117,7 +117,8 @@ class Tally {
     std::uint32_t answered_at = 0;
     std::uint16_t minutes = 0;  // in which it was proven or answered; bit 0 is the present minute
     Standing standing = Standing::kNone;
-    Proof proof = Proof::kUnanswered;
+    Proof proof : 4 = Proof::kUnanswered;
+    Proof shown : 4 = Proof::kUnanswered;  // since the last Advance
 
     std::uint8_t regular_minutes() const { return static_cast<std::uint8_t>(std::popcount(minutes)); }
   };
@@ -125,14 +126,15 @@ class Tally {
 
   void Fold(std::size_t frozen_lane, Time now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, Time now);
+  void RevealGathered();
   // The number of sources by the order in which they make room: unproven ones first, and of each class the lighter
   // first.
   static constexpr std::size_t kWeights = 1024;
   using Places = std::array<std::uint32_t, 2 * kWeights>;
   static std::size_t PlaceOf(const Ledger& ledger);
   void Displace(std::uint32_t wanted, const Places& places);
-  void MakeRoom(Time now, std::chrono::seconds idle_retention);
-  void AdvanceProof(Ledger& ledger, Proof shown, unsigned minutes_passed) const;
+  bool Forgets(SourceRow row, Time now, std::chrono::seconds retention);
+  void AdvanceProof(Ledger& ledger, unsigned minutes_passed) const;
 
   EpochDomain epochs_;
   SourceTable sources_;
@@ -140,6 +142,7 @@ class Tally {
   std::vector<std::unique_ptr<TallyWriter>> writers_;
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
+  std::vector<SourceRow> gathering_;  // rows that gather or have gathered, and are not shown yet
   bool crowded_ = false;  // many idle, unproven sources
   const std::uint32_t crowd_max_;
   std::chrono::duration<double> uptime_{1};  // the sum of Advance's `elapsed`, so that clock steps do not count
@@ -158,13 +161,15 @@ class TallyWriter {
 
     SourceRow Acquire(const IpAddress& source, std::uint64_t hash, Claim claim = Claim::kNewcomer,
                       std::vector<SourceRow>* gathering = nullptr) {
-      return writer_.sources_.Acquire(source, hash, claim, gathering);
+      const SourceRow row = writer_.sources_.Acquire(source, hash, claim, gathering);
+      if (row != kNoSourceRow) writer_.sources_.Touch(row, pin_.lane());
+      return row;
     }
     void Reveal(SourceRow row) { writer_.sources_.Reveal(row); }
     void Release(SourceRow row) { writer_.sources_.Release(row); }
     void AddSource(SourceRow row, const SourceDelta& delta) { writer_.sources_.Add(row, pin_.lane(), delta); }
     // Notes a new proof of the source.
-    void NoteProof(SourceRow row, Proof proof) { writer_.sources_.NoteProof(row, proof); }
+    void NoteProof(SourceRow row, Proof proof) { writer_.sources_.NoteProof(row, pin_.lane(), proof); }
     void AddConnections(FlowStateIndex state, int change) { totals().AddConnections(pin_.lane(), state, change); }
     void AddOpened(std::uint8_t protocol) { totals().AddOpened(pin_.lane(), protocol); }
     void AddClosed(std::uint8_t protocol) { totals().AddClosed(pin_.lane(), protocol); }
