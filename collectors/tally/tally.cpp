@@ -168,22 +168,25 @@ void Tally::AdvanceProof(Ledger& ledger, unsigned minutes_passed) const {
 }
 
 const TotalFigures& Tally::View::totals() const { return tally_->totals_; }
-SourceRow Tally::View::row_count() const { return static_cast<SourceRow>(tally_->ledger_.size()); }
 std::optional<SourceFigures> Tally::View::Source(SourceRow row) const {
   const Ledger& ledger = tally_->ledger_[row];
   if (ledger.standing != Standing::kShown) return std::nullopt;
-  return SourceFigures{.source = *tally_->sources_.LiveSource(row),
-                       .connections = ledger.connections,
-                       .unreplied = ledger.unreplied,
-                       .destination_ports = ledger.destination_ports,
-                       .opened = ledger.opened,
-                       .closed = ledger.closed,
-                       .new_rate = ledger.new_rate,
-                       .failed = ledger.failed,
-                       .proof = ledger.proof,
-                       .regular_minutes = ledger.regular_minutes(),
-                       .first_seen = TimeOf(ledger.first_seen),
-                       .last_seen = TimeOf(ledger.last_seen)};
+  return Tally::Source(*tally_, row, ledger).figures();
+}
+
+SourceFigures Tally::Source::figures() const {
+  return {.source = address(),
+          .connections = ledger_.connections,
+          .unreplied = ledger_.unreplied,
+          .destination_ports = ledger_.destination_ports,
+          .opened = ledger_.opened,
+          .closed = ledger_.closed,
+          .new_rate = ledger_.new_rate,
+          .failed = ledger_.failed,
+          .proof = ledger_.proof,
+          .regular_minutes = ledger_.regular_minutes(),
+          .first_seen = TimeOf(ledger_.first_seen),
+          .last_seen = TimeOf(ledger_.last_seen)};
 }
 
 }  // namespace conntally

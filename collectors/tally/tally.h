@@ -60,20 +60,18 @@ class Tally {
   // Call it at start-up, at most EpochDomain::kWritersMax times. The writer lives as long as the tally.
   TallyWriter& AddWriter();
 
+  class Source;
+
   // All tallies at one moment. While it lives, no other view can be taken; writers continue.
   class View {
    public:
     const TotalFigures& totals() const;
-    // Rows 0 .. row_count() - 1; those without a live source are skipped by ForEachSource.
-    SourceRow row_count() const;
     // nullopt if the row has no source in this view.
     std::optional<SourceFigures> Source(SourceRow row) const;
+    template <typename Visitor>  // void(const Tally::Source&)
+    void ForEach(Visitor&& visit) const;
     template <typename Visitor>  // void(SourceRow, const SourceFigures&)
-    void ForEachSource(Visitor&& visit) const {
-      for (SourceRow row = 0; row < row_count(); ++row) {
-        if (const auto figures = Source(row)) visit(row, *figures);
-      }
-    }
+    void ForEachSource(Visitor&& visit) const;
 
    private:
     friend class Tally;
@@ -147,6 +145,40 @@ class Tally {
   const std::uint32_t crowd_max_;
   std::chrono::duration<double> uptime_{1};  // the sum of Advance's `elapsed`, so that clock steps do not count
 };
+
+// One source in a view, for passes over all of them: what is cheap to look at first.
+class Tally::Source {
+ public:
+  SourceRow row() const { return row_; }
+  std::int64_t connections() const { return ledger_.connections; }
+  std::int64_t unreplied() const { return ledger_.unreplied; }
+  double new_rate() const { return ledger_.new_rate; }
+  Proof proof() const { return ledger_.proof; }
+  std::uint8_t regular_minutes() const { return ledger_.regular_minutes(); }
+  // These read the row, too.
+  IpAddress address() const { return *tally_.sources_.LiveSource(row_); }
+  SourceFigures figures() const;
+
+ private:
+  friend class View;
+  Source(const Tally& tally, SourceRow row, const Ledger& ledger) : tally_(tally), row_(row), ledger_(ledger) {}
+  const Tally& tally_;
+  SourceRow row_;
+  const Ledger& ledger_;
+};
+
+template <typename Visitor>
+void Tally::View::ForEach(Visitor&& visit) const {
+  for (SourceRow row = 0; row < tally_->ledger_.size(); ++row) {
+    const Ledger& ledger = tally_->ledger_[row];
+    if (ledger.standing == Standing::kShown) visit(Tally::Source(*tally_, row, ledger));
+  }
+}
+
+template <typename Visitor>
+void Tally::View::ForEachSource(Visitor&& visit) const {
+  ForEach([&](const Tally::Source& source) { visit(source.row(), source.figures()); });
+}
 
 // Counts on behalf of one thread.
 class TallyWriter {

@@ -14,11 +14,9 @@ namespace {
 constexpr double kDropRateMin = 0.02;
 constexpr std::size_t kAttemptLeaders = 5;
 
-bool HasProved(const SourceFigures& figures) { return figures.proof == Proof::kProven || figures.regular_minutes > 0; }
-
-// What a source has shown, as a number to rank by.
-double ShownBy(const SourceFigures& figures) {
-  return figures.regular_minutes + (figures.proof == Proof::kProven ? 1 : 0);
+// What a source has shown, as a number to rank by; 0: nothing.
+double ShownBy(const Tally::Source& source) {
+  return source.regular_minutes() + (source.proof() == Proof::kProven ? 1 : 0);
 }
 
 using FiguresRanking = Ranking<SourceFigures>;
@@ -40,21 +38,26 @@ class SourceSweep {
     for (const auto& candidate : answers_->candidates) candidates_.emplace(candidate.source, SourceFigures{});
   }
 
-  void Visit(SourceRow row, const SourceFigures& figures) {
-    if (std::any_of(exclude_.begin(), exclude_.end(),
-                    [&](const Prefix& prefix) { return prefix.Contains(figures.source); }))
+  void Visit(const Tally::Source& source) {
+    const AnswerFigures::OfSource* const lately =
+        answers_ != nullptr && source.row() < answers_->rows.size() && answers_->rows[source.row()].attempts > 0
+            ? &answers_->rows[source.row()]
+            : nullptr;
+    const auto connections = static_cast<double>(source.connections());
+    const double shown = ShownBy(source);
+    if (lately == nullptr && dropped_.empty() && candidates_.empty() && !regulars_.MayRank(shown) &&
+        !by_connections_.MayRank(connections) && !by_new_rate_.MayRank(source.new_rate()))
       return;
-    const auto copy = [&] { return figures; };
-    if (HasProved(figures)) regulars_.Enter(ShownBy(figures), figures.source, copy);
-    if (const auto found = dropped_.empty() ? dropped_.end() : dropped_.find(figures.source); found != dropped_.end())
-      found->second = figures;
-    if (const auto found = candidates_.empty() ? candidates_.end() : candidates_.find(figures.source);
-        found != candidates_.end())
-      found->second = figures;
-    if (answers_ != nullptr && row < answers_->rows.size()) CountAttempts(answers_->rows[row], figures);
-    if (figures.connections <= 0 && figures.new_rate <= 0) return;
-    by_connections_.Enter(static_cast<double>(figures.connections), figures.source, copy);
-    by_new_rate_.Enter(figures.new_rate, figures.source, copy);
+    const IpAddress address = source.address();
+    if (std::any_of(exclude_.begin(), exclude_.end(), [&](const Prefix& prefix) { return prefix.Contains(address); }))
+      return;
+    const auto figures = [&] { return source.figures(); };
+    regulars_.Enter(shown, address, figures);
+    if (const auto found = dropped_.find(address); found != dropped_.end()) found->second = figures();
+    if (const auto found = candidates_.find(address); found != candidates_.end()) found->second = figures();
+    if (lately != nullptr) CountAttempts(*lately, address, shown > 0);
+    by_connections_.Enter(connections, address, figures);
+    by_new_rate_.Enter(source.new_rate(), address, figures);
   }
 
   // The leaders; into `to_look_up` as many with the most connections as have their limits looked up.
@@ -89,21 +92,20 @@ class SourceSweep {
   const SourceFigures& Candidate(const IpAddress& source) const { return candidates_.at(source); }
 
  private:
-  void CountAttempts(const AnswerFigures::OfSource& lately, const SourceFigures& figures) {
+  void CountAttempts(const AnswerFigures::OfSource& lately, const IpAddress& source, bool has_proved) {
     const auto none = [] { return '\0'; };
-    if (own_.contains(figures.source) && !IsLoopback(figures.source)) {
+    if (own_.contains(source) && !IsLoopback(source)) {
       attempts_.own += lately.attempts;
       attempts_.own_unanswered += lately.unanswered;
     }
-    if (!HasProved(figures)) {
+    if (!has_proved) {
       if (lately.half_open == 0) return;
       attempts_.half_open += lately.half_open;
       ++attempts_.half_open_sources;
-      half_open_.Enter(lately.half_open, figures.source, none);
+      half_open_.Enter(lately.half_open, source, none);
       return;
     }
-    if (lately.attempts == 0) return;
-    const std::uint64_t ipv6 = figures.source.family == Family::kIpv6 ? 1 : 0;
+    const std::uint64_t ipv6 = source.family == Family::kIpv6 ? 1 : 0;
     ++attempts_.proven_sources;
     attempts_.proven_ipv6_sources += ipv6;
     attempts_.proven_failed += lately.unanswered;
@@ -113,7 +115,7 @@ class SourceSweep {
     if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0 || recovers) return;
     ++attempts_.proven_unanswered;
     attempts_.proven_ipv6_unanswered += ipv6;
-    unanswered_.Enter(lately.unanswered, figures.source, none);
+    unanswered_.Enter(lately.unanswered, source, none);
   }
 
   const std::vector<Prefix>& exclude_;
@@ -186,7 +188,7 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
                     regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get(), dropped);
   {
     const Tally::View view = tally_.Take(Clock::now());
-    view.ForEachSource([&](SourceRow row, const SourceFigures& figures) { sweep.Visit(row, figures); });
+    view.ForEach([&](const Tally::Source& source) { sweep.Visit(source); });
     const auto& opened = view.totals().opened;
     evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});
   }

@@ -66,16 +66,13 @@ void Observer::DescribeTallies(Snapshot& snapshot) {
   snapshot.destinations = exported_destinations_.Divide(snapshot.other_connections);
   // One source may hold all connections without a row.
   snapshot.unexported_source_connections_max = snapshot.totals.unattributed_connections;
-  view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
-    if (figures.connections > 0) {
-      ++snapshot.sources;
-      if (exported_.Holds(row)) return;
-      ++snapshot.other_sources;
-      if (!exported_.IsExcluded(figures.source)) {
-        snapshot.unexported_source_connections_max =
-            std::max(snapshot.unexported_source_connections_max, figures.connections);
-      }
-    }
+  view.ForEach([&](const Tally::Source& source) {
+    if (source.connections() <= 0) return;
+    ++snapshot.sources;
+    if (exported_.Holds(source.row())) return;
+    ++snapshot.other_sources;
+    if (source.connections() > snapshot.unexported_source_connections_max && !exported_.IsExcluded(source.address()))
+      snapshot.unexported_source_connections_max = source.connections();
   });
   for (const ExportedSources::Exported& exported : exported_.exported()) ExportSource(view, exported, snapshot);
   snapshot.nat = nat_.figures();

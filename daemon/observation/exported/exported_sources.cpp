@@ -37,20 +37,25 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
     if (held.kept.row == kNoSourceRow) without_row.emplace(source, &held.kept.row);
   }
   for (auto& [source, candidate] : candidates) without_row.emplace(source, &candidate.row);
-  view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
+  view.ForEach([&](const Tally::Source& source) {
     if (!without_row.empty()) {
-      if (const auto found = without_row.find(figures.source); found != without_row.end()) *found->second = row;
+      if (const auto found = without_row.find(source.address()); found != without_row.end())
+        *found->second = source.row();
     }
-    if (figures.connections == 0 && figures.new_rate == 0) return;
-    const bool proven = figures.proof == Proof::kProven;
-    const auto connections = static_cast<double>(figures.connections);
-    const std::array<double, 4> values{connections, figures.new_rate, static_cast<double>(figures.unreplied),
+    const bool proven = source.proof() == Proof::kProven;
+    const auto connections = static_cast<double>(source.connections());
+    const std::array<double, 4> values{connections, source.new_rate(), static_cast<double>(source.unreplied()),
                                        proven ? connections : 0};
-    const bool excluded = IsExcluded(figures.source);
+    bool may_rank = false;
     for (std::size_t i = 0; i < values.size(); ++i) {
       sums[i] += values[i];
-      if (!excluded) rankings[i].Enter(values[i], figures.source, [&] { return Ranked{row, proven}; });
+      may_rank = may_rank || rankings[i].MayRank(values[i]);
     }
+    if (!may_rank) return;
+    const IpAddress address = source.address();
+    if (IsExcluded(address)) return;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      rankings[i].Enter(values[i], address, [&] { return Ranked{source.row(), proven}; });
   });
   for (std::size_t i = 0; i < rankings.size(); ++i) {
     for (const auto& entry : rankings[i].Take()) {

@@ -25,11 +25,13 @@ class Ranking {
 
   explicit Ranking(std::size_t top) : top_(top) {}
 
+  // Whether an entry of this value may rank; if not, its source need not be looked up.
+  bool MayRank(double value) const { return value > 0 && top_ > 0 && !(least_ && value < least_->first); }
+
   // `make` creates the payload of an entry that ranks.
   template <typename Make>
   void Enter(double value, const IpAddress& source, Make&& make) {
-    if (value <= 0 || top_ == 0) return;
-    if (least_ && (value < least_->first || (value == least_->first && !(source < least_->second)))) return;
+    if (!MayRank(value) || (least_ && value == least_->first && !(source < least_->second))) return;
     entries_.push_back({value, source, make()});
     if (entries_.size() >= 2 * top_) Cut();
   }

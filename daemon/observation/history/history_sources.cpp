@@ -54,11 +54,11 @@ std::vector<SourceSample> SourcesThatStandOut(const Tally::View& view, std::vect
     sample.connections = figures.connections;
     sample.new_rate = figures.new_rate;
   };
-  view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
-    if (figures.connections > 0) ++sources;
-    by_connections.Add(figures.connections, row);
-    by_new_rate.Add(figures.new_rate, row);
-    if (!dropped.empty() && found.contains(figures.source)) take(figures);
+  view.ForEach([&](const Tally::Source& source) {
+    if (source.connections() > 0) ++sources;
+    by_connections.Add(source.connections(), source.row());
+    by_new_rate.Add(source.new_rate(), source.row());
+    if (!dropped.empty() && found.contains(source.address())) take(source.figures());
   });
   for (const auto& [value, row] : by_connections.all()) take(*view.Source(row));
   for (const auto& [value, row] : by_new_rate.all()) take(*view.Source(row));
