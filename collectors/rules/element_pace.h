@@ -1,6 +1,8 @@
 // How often the elements of sets are read: the kernel takes a second to list 100,000, and most figures do not need
 // them. In the long run, reading takes at most one part in kShare of a core. Time saved within kSaved may be used at
-// once, so that small sets, whose counts start at their first reading, need not wait. One owner.
+// once, so that small sets, whose counts start at their first reading, need not wait. Nor do they for one slow reading:
+// a thread's CPU time contains what a hypervisor or an interrupt took, so that only what two readings in a row took is
+// believed. One owner.
 #pragma once
 
 #include <algorithm>
@@ -17,9 +19,9 @@ class ElementPace {
   static constexpr std::chrono::seconds kSaved{10};
 
   bool Due(Time now) const { return now >= next_; }
-  // The CPU time of the last reading. The first one is free, since it may never have to be repeated.
+  // The CPU time of the reading that ended. The first one is free, since it may never have to be repeated.
   void Spent(std::chrono::nanoseconds cpu, Time now) {
-    if (!std::exchange(first_, false)) next_ = std::max(next_, now - kSaved) + (kShare - 1) * cpu;
+    next_ = std::max(next_, now - kSaved) + (kShare - 1) * std::min(cpu, std::exchange(last_, cpu));
   }
   void BeginAnew() { *this = ElementPace(); }
 
@@ -32,7 +34,7 @@ class ElementPace {
 
  private:
   Time next_{};
-  bool first_ = true;
+  std::chrono::nanoseconds last_{};
 };
 
 }  // namespace conntally
