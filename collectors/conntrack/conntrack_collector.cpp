@@ -142,6 +142,7 @@ Result<ConntrackCollector::SessionEnd> ConntrackCollector::RunSession(Reconciler
     }
     reconciler.set_interval(ComparisonInterval(*stream));
     if (const auto stepped = reconciler.Step(now, Now(), drained); !stepped) return stepped.error();
+    NoteComparison(reconciler);
     if (const auto proved = Prove(stream, reconciler); !proved) return proved.error();
     if (!health_.subscribed.load(std::memory_order_relaxed) && reconciler.comparisons() != comparisons) {
       health_.set_failure("");
@@ -272,12 +273,13 @@ void ConntrackCollector::PublishTables() {
   health_.refused_turned_away.store(tracker_.refused_turned_away(), std::memory_order_relaxed);
 }
 
+std::int32_t ConntrackCollector::Centiseconds(Clock::time_point when) const {
+  return std::chrono::duration_cast<std::chrono::duration<std::int32_t, std::centi>>(when - started_).count();
+}
+
 TrackerTime ConntrackCollector::Now() const {
-  using std::chrono::duration_cast;
-  using Centiseconds = std::chrono::duration<std::int32_t, std::centi>;
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  return {duration_cast<Centiseconds>(Clock::now() - started_).count(),
-          duration_cast<std::chrono::nanoseconds>(wall).count()};
+  return {Centiseconds(Clock::now()), std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()};
 }
 
 }  // namespace conntally

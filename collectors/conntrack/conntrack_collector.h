@@ -90,10 +90,12 @@ class ConntrackCollector : public Collector {
   // Both return true while there is more to do at once.
   bool Survey(Clock::time_point now, bool idle);
   bool Attribute();
+  void NoteComparison(const Reconciler& reconciler);
   bool Wait(const EventStream& stream, const Reconciler& reconciler, GatherPace& pace);
   void Fail(const Error& error);
   void PublishTables();
   void ReadKernelSettings();
+  std::int32_t Centiseconds(Clock::time_point when) const;
   TrackerTime Now() const;
   bool WaitForStop(std::chrono::nanoseconds timeout, int also_fd = -1);
 
@@ -107,6 +109,7 @@ class ConntrackCollector : public Collector {
   EventSourceChoice source_;
   EventProof proof_;
   std::uint64_t proved_at_ = 0;  // comparisons
+  std::uint64_t noted_at_ = 0;   // likewise
   unsigned proofs_ = 0;          // since the stream was opened
   std::vector<FlowTracker::Prepared> prepared_;
   std::atomic<std::int64_t> reconcile_interval_ms_;

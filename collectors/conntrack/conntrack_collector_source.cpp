@@ -74,6 +74,14 @@ Status ConntrackCollector::Prove(std::unique_ptr<EventStream>& stream, Reconcile
   return Ok();
 }
 
+void ConntrackCollector::NoteComparison(const Reconciler& reconciler) {
+  if (reconciler.comparisons() == noted_at_) return;
+  noted_at_ = reconciler.comparisons();
+  constexpr std::uint64_t kDefault = 30;  // seconds; nf_conntrack_proto_udp.c
+  const std::uint64_t timeout = ReadSysctlNumber("/proc", "net/netfilter/nf_conntrack_udp_timeout").value_or(kDefault);
+  answers_.NoteCompared(Centiseconds(reconciler.began()), static_cast<double>(timeout));
+}
+
 // nf_conntrack_max and nf_conntrack_events may change at any time.
 void ConntrackCollector::ReadKernelSettings() {
   health_.memory_bytes.store(tracker_.memory_bytes(), std::memory_order_relaxed);

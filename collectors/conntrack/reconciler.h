@@ -34,6 +34,8 @@ class Reconciler {
 
   // Completed comparisons.
   std::uint64_t comparisons() const { return comparisons_; }
+  // When the current or last one began.
+  Clock::time_point began() const { return began_; }
 
   bool active() const { return phase_ != Phase::kIdle; }
   // When to call Step next, if not active.

@@ -4,7 +4,11 @@
 
 namespace conntally {
 DropTally::DropTally(const Options& options, KeyedHash hash)
-    : options_(options), table_(options.tracked_max, hash), logged_(0, LikenessHash{hash}), recent_(hash) {}
+    : options_(options),
+      hash_(hash),
+      table_(options.tracked_max, hash),
+      logged_(0, LikenessHash{hash}),
+      recent_(hash) {}
 
 std::size_t DropTally::LikenessHash::operator()(const Likeness& likeness) const {
   std::array<std::uint8_t, 36> bytes{};

@@ -76,6 +76,7 @@ struct SourceDrops {
   std::chrono::steady_clock::time_point last_dropped{};  // when the kernel dropped it, not when its rule was found
   std::vector<DropTarget> targets = {};  // recent ones, the most packets first; none for a single packet
   double distinct_ports = 0;             // recent ones, estimated
+  double distinct_pairs = 0;             // likewise, of a destination and a port, where the destination is known
 };
 
 class DropTally {
@@ -210,6 +211,7 @@ class DropTally {
   SourceDrops Describe(const Table::Entry& entry, std::chrono::steady_clock::time_point now) const;
 
   const Options options_;
+  const KeyedHash hash_;
   mutable std::mutex mutex_;
   bool ebpf_counts_ = false;
   std::shared_ptr<const NetworkGroups> groups_;  // null: none

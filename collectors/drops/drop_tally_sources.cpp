@@ -39,7 +39,9 @@ void DropTally::CountSource(const DropKey& key, Time dropped, DropVia via, RuleN
   breakdown.recent_at = now;
   if (key.protocol != 0 && (packets > 1 || breakdown.last_dropped != Time{})) {
     if (!breakdown.targets) breakdown.targets = std::make_unique<DropTargets>();
-    breakdown.targets->Add(key.protocol, ends.destination_port, packets, dropped);
+    const bool one = ends.destination && !IsToMany(*ends.destination);
+    breakdown.targets->Add(key.protocol, ends.destination_port,
+                           one ? hash_(std::as_bytes(std::span(ends.destination->bytes))) : 0, packets, dropped);
   }
   breakdown.last_dropped = std::max(breakdown.last_dropped, dropped);
 }
@@ -52,6 +54,7 @@ SourceDrops DropTally::Describe(const Table::Entry& entry, std::chrono::steady_c
   if (breakdown.targets) {
     drops.targets = breakdown.targets->Most(now);
     drops.distinct_ports = breakdown.targets->DistinctPorts(now);
+    drops.distinct_pairs = breakdown.targets->DistinctPairs(now);
   }
   drops.rate = Faded(breakdown.recent, now - breakdown.recent_at) / static_cast<double>(kRateWindow.count());
   breakdown.shares.ForEach([&](RuleName rule, DropVia via, std::uint64_t packets) {

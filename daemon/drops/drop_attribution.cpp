@@ -140,9 +140,12 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
   }
   if (candidates.empty()) return {.may_follow = true, .none_can = true};
   const Candidate& first = candidates.front();
-  const bool certain = first.match.match == Match::kYes;
-  if (candidates.size() > 1 || first.rule == nullptr || !(certain || (first.rose && IsUnderstood(first.match.why))))
-    return {};
+  if (candidates.size() > 1 || first.rule == nullptr) return {};
+  // No other rule can have dropped it. Conntrack itself may have: not what is established, and not in forward.
+  const bool only_rules = key.state == kStateEstablished || key.hooks == HookSet(HookSet::kForward);
+  const Why why = first.match.why;
+  const bool likely = IsUnderstood(why) ? first.rose.has_value() || only_rules : why == Why::kUndecoded && only_rules;
+  if (first.match.match != Match::kYes && !likely) return {};
   if (first.rose && *first.rose < packets) return {.may_follow = true};
   return {.rule = first.rule->text, .hook = first.hook};
 }

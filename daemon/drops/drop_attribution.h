@@ -6,7 +6,8 @@
 // meanwhile. A verdict map is a candidate by the elements that the packet may have matched. A source counts as a member
 // of a set if it was in the set before and after. The answer is a rule only if it is the only candidate left, all its
 // conditions are understood, none is known to fail, and its counter rose by at least as many packets. A rule without a
-// counter must instead match for certain. Otherwise there is no answer: it never guesses.
+// counter must instead match for certain. Where nothing but rules drops (in forward, and what is established), neither
+// is needed of the only one that is left. Otherwise there is no answer: it never guesses.
 #pragma once
 
 #include <cstdint>

@@ -29,10 +29,6 @@ std::uint32_t Mixed(std::uint32_t value) {
 }
 
 // On the tracker's clock, which wraps.
-std::int32_t SecondsBefore(double seconds, TrackerTime now) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(now.centiseconds) -
-                                   static_cast<std::uint32_t>(seconds * 100));
-}
 bool Later(std::int32_t one, std::int32_t other) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(one) - static_cast<std::uint32_t>(other)) > 0;
 }
@@ -89,7 +85,13 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   if (tcp && attempt) CountRow(flow, unanswered, half_open, age);
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered, age);
+  if (IsStream(flow)) return NoteContact(key, Outcome::kSucceeded, tracked_.centiseconds);
   if (age <= kContactAge) CountContact(key, flow, age);
+}
+
+bool AnswerSurvey::IsStream(const Flow& flow) const {
+  return flow.protocol == IPPROTO_UDP && !flow.replied && flow.opening_known && older_goes_on_ &&
+         Later(*older_goes_on_, flow.opened_centiseconds);
 }
 
 bool AnswerSurvey::Starts(TrackerTime tracked) const {
@@ -195,10 +197,21 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   std::erase_if(contacts, [&](const auto& contact) {
     return SecondsSince(contact.second.made_centiseconds, tracked_) > kContactAge;
   });
-  std::unordered_map<std::uint64_t, std::size_t> udp_ports;  // by destination
-  for (const auto& [hash, contact] : contacts)
-    if (contact.udp && contact.outcome != Outcome::kSucceeded)
-      ++udp_ports.try_emplace(contact.destination, 0).first->second;
+  struct UdpPorts {
+    std::size_t failed = 0;
+    std::size_t succeeded = 0;
+    bool scanned() const { return failed >= kUdpPortsMin && succeeded * kStreamPart < failed; }
+  };
+  std::unordered_map<std::uint64_t, UdpPorts> udp;  // by destination
+  for (const auto& [hash, contact] : contacts) {
+    if (!contact.udp) continue;
+    UdpPorts& ports = udp[contact.destination];
+    if (contact.outcome == Outcome::kSucceeded) {
+      ++ports.succeeded;
+    } else if (contact.port < kTracePortMin) {
+      ++ports.failed;
+    }
+  }
   AnswerFigures::Candidate described;
   described.source = source;
   std::unordered_map<std::uint16_t, std::pair<std::uint32_t, std::uint32_t>> tcp_ports;  // failed, succeeded
@@ -210,7 +223,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
       ++described.succeeded;
       continue;
     }
-    if (contact.udp && udp_ports.at(contact.destination) < kUdpPortsMin) continue;
+    if (contact.udp && (contact.port >= kTracePortMin || !udp.at(contact.destination).scanned())) continue;
     ++described.failed;
     described.recent += SecondsSince(contact.made_centiseconds, tracked_) <= kRecentAge;
     destinations.set(contact.destination % destinations.size());

@@ -14,8 +14,10 @@
 //
 // A first contact is a destination and port that a source tried (Jung, Paxson, Berger, Balakrishnan 2004). Over TCP it
 // fails if it is not answered, or only by RST. Over UDP it fails only if the source tries kUdpPortsMin or more ports of
-// one destination without a reply, as a scanner does. A contact that succeeded once does not fail later. It is
-// forgotten after kContactAge.
+// one destination without a reply, as a scanner does, and not if they are ports of traceroute's (kTracePortMin and up),
+// or if one in kStreamPart of the ports is sent a stream, such as a recorded call. A stream is a UDP connection that is
+// in the kernel's table longer after its opening than the timeout for unanswered ones, so its source sent more packets
+// later. A contact that succeeded once does not fail later. It is forgotten after kContactAge.
 //
 // Bounds: kServicesMax services (the most used stay known), kCandidatesMax sources with kContactsMax contacts each,
 // eight bytes per row. Half-open attempts are TCP without a completed handshake. The kernel keeps them for a minute or
@@ -98,6 +100,8 @@ class AnswerSurvey {
   static constexpr std::size_t kCandidatesMax = 32;
   static constexpr std::size_t kContactsMax = 4096;
   static constexpr std::size_t kUdpPortsMin = 50;
+  static constexpr std::uint16_t kTracePortMin = 33'000;
+  static constexpr std::size_t kStreamPart = 10;
 
   AnswerSurvey(SourceGrouping grouping, KeyedHash hash)
       : grouping_(grouping), hash_(hash), failing_(kFailingMax, hash), refused_(kFailingMax, hash) {}
@@ -108,6 +112,12 @@ class AnswerSurvey {
   // Reports a TCP connection that ended without an answer. Call it between steps.
   void NoteRefused(const FlowTracker::Refused& refused, TrackerTime tracked);
 
+  // The kernel's table was compared as it was at `began` or later, so what is left was in it then, and not timed out:
+  // an unanswered UDP entry does `udp_timeout` seconds after its last packet.
+  void NoteCompared(std::int32_t began_centiseconds, double udp_timeout) {
+    older_goes_on_ = SecondsBefore(udp_timeout + kTimeoutMargin, {began_centiseconds});
+  }
+
   // True while there is more to do at once.
   bool Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now);
 
@@ -115,6 +125,7 @@ class AnswerSurvey {
   static constexpr int kRestFactor = 50;
   static constexpr std::uint32_t kFailingMax = 256;
   static constexpr std::uint64_t kFailingMin = 20;  // connections, to be a candidate
+  static constexpr double kTimeoutMargin = 2;       // seconds
 
   struct ServiceKey {
     IpAddress destination;
@@ -150,6 +161,12 @@ class AnswerSurvey {
   };
   using Contacts = std::unordered_map<std::uint64_t, Contact>;  // by the hash of destination, port and protocol
 
+  // On the tracker's clock, which wraps.
+  static std::int32_t SecondsBefore(double seconds, TrackerTime now) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(now.centiseconds) -
+                                     static_cast<std::uint32_t>(seconds * 100));
+  }
+
   void Begin(TrackerTime tracked);
   void Count(const FlowKey& key, const Flow& flow);
   void CountRow(const Flow& flow, bool unanswered, bool half_open, double age);
@@ -161,6 +178,7 @@ class AnswerSurvey {
   AnswerFigures::Candidate Describe(const IpAddress& source, Contacts& contacts) const;
   void Publish();
   bool Starts(TrackerTime tracked) const;
+  bool IsStream(const Flow& flow) const;
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;
@@ -171,6 +189,7 @@ class AnswerSurvey {
   std::shared_ptr<AnswerFigures> figures_;  // of the current survey; null: none
   TrackerTime tracked_{};
   std::optional<TrackerTime> started_;
+  std::optional<std::int32_t> older_goes_on_;  // an unanswered UDP connection that opened before goes on
   std::unordered_map<ServiceKey, OfService, Hash> services_{0, Hash{hash_}};
   std::unordered_map<IpAddress, Contacts, Hash> candidates_{0, Hash{hash_}};
   SpaceSaving<char> failing_;  // sources by failing connections, in the current survey

@@ -1,6 +1,7 @@
 #include "daemon/alerts/drop_judges/judge_drops.h"
 
 #include <cmath>
+#include <utility>
 
 #include "daemon/alerts/judges/judge_nat.h"
 
@@ -22,23 +23,25 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
   const double elapsed =
       last_look_ == SteadyTime{} ? 0 : std::chrono::duration<double>(evidence.now - last_look_).count();
   last_look_ = evidence.now;
-  pasts_.Look(evidence.now);
+  habits_.Look(evidence.now);
   news_.clear();
   FollowServices(evidence);
   FollowRules(evidence);
   regulars_.Add(evidence.regulars, evidence.now);
   by_rule_.clear();
   rates_.clear();
+  std::vector<ByRules> by_source;
   for (const auto& source : evidence.dropped) {
-    FollowEpisode(evidence, source, elapsed);
-    ReadSource(rules, evidence, source, into);
+    by_source.push_back(FollowRates(evidence, source));
+    FollowEpisode(evidence, source, by_source.back(), elapsed);
   }
+  FollowHabits(evidence.now);
+  for (std::size_t i = 0; i < by_source.size(); ++i) ReadSource(rules, evidence.dropped[i], by_source[i], into);
   for (auto& [label, drops] : by_rule_) {
     const auto most = drops.most.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, drops.most.size()));
     std::partial_sort(drops.most.begin(), most, drops.most.end(), std::greater{});
     drops.most.erase(most, drops.most.end());
   }
-  std::erase_if(episodes_, [&](const auto& entry) { return evidence.now - entry.second.last > kOver; });
   if (evidence.nat && NatJudge::AnyExhausted(*evidence.nat)) ports_exhausted_until_ = evidence.now + kOver;
   ReadRegulars(rules, into);
   ReadOwn(evidence, into);
@@ -49,8 +52,31 @@ void DropJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
       std::erase_if(drop_rates_, [&](const auto& entry) { return entry.second.last_seen != evidence.now; });
 }
 
+DropJudge::ByRules DropJudge::FollowRates(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source) {
+  ByRules by_rules;
+  for (const DropShare& share : source.drops.shares) {
+    ByRule& of_rule = by_rules[RuleLabel(share.rule)];
+    of_rule.packets += share.packets;
+    of_rule.vias += (of_rule.vias.empty() ? "" : ", ") + std::string(NameOf(share.via));
+  }
+  if (source.drops.forgotten != 0) by_rules[""].packets -= source.drops.forgotten;
+  for (auto& [label, of_rule] : by_rules) {
+    DropRate& followed = drop_rates_[{source.name, label}];
+    followed.rate.Add(evidence.now, of_rule.packets);
+    followed.last_seen = evidence.now;
+    of_rule.rate = followed.rate.PerSecond(evidence.now);
+    if (of_rule.rate <= 0) continue;
+    RuleDrops& drops = by_rule_[label];
+    drops.rate += of_rule.rate;
+    drops.most.push_back(of_rule.rate);
+    ++drops.sources;
+    rates_[source.name] += of_rule.rate;
+  }
+  return by_rules;
+}
+
 void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source,
-                              double elapsed) {
+                              const ByRules& by_rules, double elapsed) {
   const SourceDrops& drops = source.drops;
   const bool dated = drops.last_dropped != SteadyTime{};
   auto found = episodes_.find(source.name);
@@ -76,13 +102,14 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.opened_lately = episode.opened_lately * fades + static_cast<double>(opened);
   if (opened > 0) episode.last_opened = evidence.now;
 
-  std::map<std::string, std::uint64_t> of_rules;
-  for (const DropShare& share : drops.shares) of_rules[RuleLabel(share.rule)] += share.packets;
-  if (lost > 0 && !of_rules.empty()) {
-    // The first packets after a change of rules have no known rule.
-    if (const auto unnamed = of_rules.find(""); unnamed != of_rules.end()) unnamed->second /= kUnnamedWeighsLess;
-    episode.rule = std::max_element(of_rules.begin(), of_rules.end(), [](const auto& one, const auto& other) {
-                     return one.second < other.second;
+  if (lost > 0 && !by_rules.empty()) {
+    // Of late; the first packets after a change of rules have no known rule.
+    const auto weight = [](const auto& entry) {
+      const double less = entry.first.empty() ? kUnnamedWeighsLess : 1;
+      return std::pair(entry.second.rate / less, static_cast<double>(entry.second.packets) / less);
+    };
+    episode.rule = std::max_element(by_rules.begin(), by_rules.end(), [&](const auto& one, const auto& other) {
+                     return weight(one) < weight(other);
                    })->first;
   }
   double of_all = 0, to_services = 0, to_tcp = 0;
@@ -101,46 +128,40 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
+  const bool failed = episode.fails;
   episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
-  if (!episode.fails) {
-    episode.news.reset();
-  } else if (episode.minutes >= kRegularMinutes) {
-    const Baseline& past = pasts_.Of(episode.rule);
-    if (!episode.news) episode.news = past.known() && past.High() < kUsuallyNone;
-    if (*episode.news) news_.insert(episode.rule);
+  if (failed && !episode.fails && episode.opened_lately >= 1 && !std::exchange(episode.recovered, true))
+    habits_.NoteRecovered(episode.rule, episode.weight());
+}
+
+void DropJudge::FollowHabits(SteadyTime now) {
+  std::erase_if(episodes_, [&](const auto& entry) { return now - entry.second.last > kOver; });
+  std::map<std::string, double> lost;
+  for (const auto& [name, episode] : episodes_) {
+    if (episode.minutes > 0) lost[episode.rule] += episode.lost_rate();
+  }
+  habits_.set_lost(std::move(lost));
+  for (auto& [name, episode] : episodes_) {
+    if (!episode.fails) {
+      episode.news.reset();
+    } else if (episode.minutes >= kRegularMinutes) {
+      if (!episode.news) episode.news = habits_.IsNew(episode.rule, episode.lost_rate());
+      if (*episode.news) news_.insert(episode.rule);
+    }
   }
 }
 
-void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidence,
-                           const AlertEvidence::DroppedSource& source, Readings& into) {
+void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence::DroppedSource& source, const ByRules& by_rules,
+                           Readings& into) {
   const AlertRule& of_kind = rules[AlertKind::kSourceMatchesDropRule];
   const auto episode = episodes_.find(source.name);
   const bool regular_fails = episode != episodes_.end() && episode->second.news.value_or(false);
   const Standing standing = episode != episodes_.end() && episode->second.minutes >= kRegularMinutes
                                 ? Standing::kRegular
                                 : StandingOf(source.figures);
-  std::map<std::string, std::uint64_t> by_rule;
-  std::map<std::string, std::string> vias;
-  for (const DropShare& share : source.drops.shares) {
-    std::string label = RuleLabel(share.rule);
-    by_rule[label] += share.packets;
-    std::string& via = vias[label];
-    via += (via.empty() ? "" : ", ") + std::string(NameOf(share.via));
-  }
-  if (source.drops.forgotten != 0) by_rule[""] -= source.drops.forgotten;
-  for (const auto& [label, packets] : by_rule) {
-    DropRate& followed = drop_rates_[{source.name, label}];
-    followed.rate.Add(evidence.now, packets);
-    followed.last_seen = evidence.now;
-    const double rate = followed.rate.PerSecond(evidence.now);
-    if (rate > 0) {
-      RuleDrops& of_rule = by_rule_[label];
-      of_rule.rate += rate;
-      of_rule.most.push_back(rate);
-      ++of_rule.sources;
-      rates_[source.name] += rate;
-    }
+  for (const auto& [label, of_rule] : by_rules) {
+    const double rate = of_rule.rate;
     if (label.empty() && ports_exhausted()) continue;
     const bool fails =
         regular_fails && (!rejecting_.contains(label) || episode->second.last - episode->second.onset >= kRejectedFor);
@@ -155,23 +176,22 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence& evidenc
     if (!source.drops.targets.empty() && source.drops.targets[0].port != 0)
       target = fmt::format(" Most go to {} port {}.", source.drops.targets[0].protocol == 6 ? "TCP" : "UDP",
                            source.drops.targets[0].port);
-    into.push_back({{AlertKind::kSourceMatchesDropRule, source.name, label},
-                    rate,
-                    fmt::format("{:.1f} packets a second of {} ({}) are dropped or rejected by {}; {} so far.{}", rate,
-                                source.name,
-                                standing == Standing::kRegular  ? "a regular"
-                                : standing == Standing::kProven ? "a source that was connected here"
-                                                                : "a stranger",
-                                label.empty() ? "a rule that is not known" : "the rule " + label, packets, target),
-                    {{"packets", static_cast<double>(packets)},
-                     {"via", vias[label]},
-                     {"distinct_ports", source.drops.distinct_ports}},
-                    standing,
-                    rule});
+    into.push_back(
+        {{AlertKind::kSourceMatchesDropRule, source.name, label},
+         rate,
+         fmt::format("{:.1f} packets a second of {} ({}) are dropped or rejected by {}; {} so far.{}", rate,
+                     source.name,
+                     standing == Standing::kRegular  ? "a regular"
+                     : standing == Standing::kProven ? "a source that was connected here"
+                                                     : "a stranger",
+                     label.empty() ? "a rule that is not known" : "the rule " + label, of_rule.packets, target),
+         {{"packets", static_cast<double>(of_rule.packets)},
+          {"via", of_rule.vias},
+          {"distinct_ports", source.drops.distinct_ports}},
+         standing,
+         rule});
   }
 }
-
-double DropJudge::WeightOf(const Episode& episode) { return episode.minutes >= kRegularMinutes ? 1 : 0.5; }
 
 void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   std::map<std::string, std::vector<std::pair<std::string, const Episode*>>> failing;  // by rule
@@ -183,10 +203,13 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   std::map<std::string, double> weights;
   for (auto& [label, sources] : failing) {
     double& all = weights[label];
-    for (const auto& [name, episode] : sources) all += WeightOf(*episode);
-    const Baseline& past = pasts_.Of(label);
+    double lost = 0;
+    for (const auto& [name, episode] : sources) {
+      all += episode->weight();
+      lost += episode->lost_rate();
+    }
     const bool is_told = told_.contains(label);
-    const bool many = past.known() && all >= kTold + kTimesUsual * past.High();
+    const bool many = habits_.IsUnusual(label, all, lost);
     const bool lone = std::any_of(sources.begin(), sources.end(), [](const auto& source) {
       return source.second->news.value_or(false) && source.second->minutes >= kLongMinutes;
     });
@@ -203,10 +226,10 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     SteadyTime last{};
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const Episode& episode = *sources[i].second;
-      together += WeightOf(episode);
+      together += episode.weight();
       last = std::max(last, episode.last);
       while (episode.onset - sources[first].second->onset > kOnsetTogether)
-        together -= WeightOf(*sources[first++].second);
+        together -= sources[first++].second->weight();
       const bool alone = episode.minutes >= kLongMinutes && episode.known_service;
       if (alone && episode.last - episode.onset >= lasts) weight = std::max(weight, kTold);
       if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
@@ -239,7 +262,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
           {"rate", rate}}});
   }
   told_ = std::move(told);
-  pasts_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
+  habits_.Follow(weights, [this](const std::string& label) { return told_.contains(label) || news_.contains(label); });
 }
 
 // If the rule has an alert for its regulars already, that one alert covers both.

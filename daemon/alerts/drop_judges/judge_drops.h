@@ -17,16 +17,13 @@
 // does its work). They must have failed for kDroppedFor, or kRejectedFor if the rule rejects: a rollout refuses its
 // regulars for 40 s.
 //
-// It must also be unusual: a rule that stops regulars all day does its work (advertisers that a gateway blocks, a limit
-// on new connections, guests that may not reach the office). So each rule's weight is compared with its own past, which
-// it must exceed by kTold and by the factor kTimesUsual. If a rule has stopped regulars before, a single one does not
-// count. A rule that drops what exceeds a limit is never critical. A rule's past begins with the daemon, or with the
-// rule; until it is known, nothing is reported.
+// It must also be unusual for the rule (rule_habits.h). If a rule has stopped regulars before, a single one does not
+// count. A rule that drops what exceeds a limit is never critical.
 //
 // It also reports the host's own regular destinations that a rule cuts off (own_destinations.h).
 //
-// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, RulePasts::kMax rules'
-// past. Threads: one owner.
+// Bounded: kEpisodesMax sources, kDropRatesMax pairs of a source and a rule, kServicesMax ports, and what RuleHabits
+// keeps. Threads: one owner.
 #pragma once
 
 #include <deque>
@@ -37,10 +34,10 @@
 #include <vector>
 
 #include "daemon/alerts/drop_judges/own_destinations.h"
+#include "daemon/alerts/drop_judges/rule_habits.h"
 #include "daemon/alerts/evidence/judge.h"
 #include "daemon/alerts/evidence/rate_windows.h"
 #include "daemon/alerts/evidence/regulars.h"
-#include "daemon/alerts/evidence/rule_pasts.h"
 
 namespace conntally {
 
@@ -65,7 +62,7 @@ class DropJudge {
   std::string Restore(const nlohmann::json& saved);
   std::size_t bytes() const;
   std::uint64_t turned_away() const {
-    return drop_rates_forgotten_ + own_destinations_.turned_away() + pasts_.turned_away();
+    return drop_rates_forgotten_ + own_destinations_.turned_away() + habits_.turned_away();
   }
 
  private:
@@ -73,15 +70,13 @@ class DropJudge {
   static_assert(kDropRatesMax > AlertEvidence::kDroppedMax * (RuleShares::kNamesMax + 1));
   static constexpr std::size_t kEpisodesMax = 4096;
   static constexpr std::size_t kServicesMax = 1024;
-  static constexpr double kTimesUsual = 3;
-  static constexpr double kUsuallyNone = 0.5;  // weight
   static constexpr std::uint8_t kLongMinutes = 10;
   static constexpr double kTold = 3;  // weight at which it is reported
   static constexpr std::chrono::minutes kStrangerFor{3};
   static constexpr std::chrono::seconds kOnsetTogether{25};
   static constexpr std::chrono::seconds kDroppedFor{18};
   static constexpr std::chrono::seconds kRejectedFor{42};
-  static constexpr std::uint64_t kUnnamedWeighsLess = 10;      // when choosing the rule that drops a source
+  static constexpr double kUnnamedWeighsLess = 10;             // when choosing the rule that drops a source
   static constexpr std::chrono::seconds kRuleKnownWithin{15};  // until then the rule of a drop may still become known
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
   static constexpr double kLately = 30;  // seconds; time constant of lost_lately and opened_lately
@@ -108,16 +103,29 @@ class DropJudge {
     std::string rule;  // that drops most of its packets
     bool fails = false;
     std::optional<bool> news;  // while it fails: whether the rule does not usually stop regulars
+    bool recovered = false;    // it failed, and got through again
+
+    double weight() const { return minutes >= kRegularMinutes ? 1 : 0.5; }
+    double lost_rate() const { return lost_lately / kLately; }
   };
+  // Of one source's dropped packets.
+  struct ByRule {
+    std::uint64_t packets = 0;
+    double rate = 0;
+    std::string vias;
+  };
+  using ByRules = std::map<std::string, ByRule>;  // by label
 
   void FollowServices(const AlertEvidence& evidence);
   void FollowRules(const AlertEvidence& evidence);
-  void FollowEpisode(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source, double elapsed);
-  void ReadSource(const AlertRules& rules, const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source,
+  ByRules FollowRates(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source);
+  void FollowEpisode(const AlertEvidence& evidence, const AlertEvidence::DroppedSource& source, const ByRules& by_rules,
+                     double elapsed);
+  void FollowHabits(SteadyTime now);
+  void ReadSource(const AlertRules& rules, const AlertEvidence::DroppedSource& source, const ByRules& by_rules,
                   Readings& into);
   void ReadRegulars(const AlertRules& rules, Readings& into);
   void ReadOwn(const AlertEvidence& evidence, Readings& into);
-  static double WeightOf(const Episode& episode);
 
   std::map<std::pair<std::string, std::string>, DropRate> drop_rates_;
   std::uint64_t drop_rates_forgotten_ = 0;  // evicted early
@@ -128,7 +136,7 @@ class DropJudge {
   std::map<std::string, Episode> episodes_;                                // by source
   std::map<std::string, double> rates_;                                    // of the sources, at this evaluation
   std::set<std::string> told_;                                             // rules reported
-  RulePasts pasts_;                  // weight of the regulars that each rule stops
+  RuleHabits habits_;
   std::set<std::string> news_;       // rules for which a single regular is unusual
   std::set<std::string> rejecting_;  // labels of rules that reject
   std::set<std::string> invalid_;    // labels of rules that drop INVALID packets

@@ -49,7 +49,7 @@ void DropJudge::FollowRules(const AlertEvidence& evidence) {
   for (const auto& [backend, figures] : evidence.rules->backends) {
     if (!figures.snapshot.ruleset) continue;
     for (const Rule& rule : figures.snapshot.ruleset->rules) {
-      if (first) pasts_.AddFirstRule(RuleLabel(rule.text));
+      if (first) habits_.AddFirstRule(RuleLabel(rule.text));
       if (rule.verdict == Verdict::kReject) rejecting_.insert(RuleLabel(rule.text));
       if (OfInvalid(rule)) invalid_.insert(RuleLabel(rule.text));
       if (IsLimited(rule)) limiting_.insert(RuleLabel(rule.text));
@@ -60,7 +60,7 @@ void DropJudge::FollowRules(const AlertEvidence& evidence) {
 nlohmann::json DropJudge::Save() const {
   auto services = nlohmann::json::array();
   for (const auto& [service, last] : services_) services.push_back({service.first, service.second});
-  return {{"regulars", regulars_.Save()}, {"services", services}, {"rules", pasts_.Save()}};
+  return {{"regulars", regulars_.Save()}, {"services", services}, {"habits", habits_.Save()}};
 }
 
 std::string DropJudge::Restore(const nlohmann::json& saved) {
@@ -73,18 +73,18 @@ std::string DropJudge::Restore(const nlohmann::json& saved) {
       return "a port that answered is not readable";
     known[{each[0].get<std::uint8_t>(), each[1].get<std::uint16_t>()}] = {};
   }
-  RulePasts pasts;
-  if (saved.contains("rules") && !pasts.Restore(saved["rules"])) return "what rules did is no such list";
+  RuleHabits habits;
+  if (saved.contains("habits") && !habits.Restore(saved["habits"])) return "what rules did is no such list";
   if (std::string why = regulars_.Restore(saved.value("regulars", nlohmann::json::object())); !why.empty()) return why;
   services_ = std::move(known);
-  pasts_ = std::move(pasts);
+  habits_ = std::move(habits);
   just_restored_ = true;
   return {};
 }
 
 std::size_t DropJudge::bytes() const {
   return regulars_.bytes() + drop_rates_.size() * 300 + episodes_.size() * (sizeof(Episode) + 128) +
-         services_.size() * 64 + own_destinations_.bytes() + pasts_.bytes();
+         services_.size() * 64 + own_destinations_.bytes() + habits_.bytes();
 }
 
 }  // namespace conntally

@@ -24,6 +24,7 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
   dropped_to_many_.Add(evidence.now, evidence.dropped_to_many);
   const AlertRule rule = SoonerBy(rules[AlertKind::kDropRuleSpike], RuleSpikes::kNow);
   const double usual = std::max(kUsual, kUsualOfTraffic * opened_.PerSecond(evidence.now));
+  const double growth = FollowGrowth(evidence);
   double told_rate = 0;
   if (evidence.rules) {
     if (evidence.rules != last_rules_) spikes_.Add(*evidence.rules, evidence.now);
@@ -33,7 +34,7 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
       const bool sources_known = found != drops.by_rule().end();
       const double of_few = sources_known ? Sum(found->second.most) : 0;
       const double counted = std::max(spike.rate - of_few - dropped_to_many_.PerSecond(evidence.now), 0.0);
-      const double times = counted / std::max(spike.past_rate, usual);
+      const double times = counted / std::max(spike.past_rate * growth, usual);
       if ((sources_known && found->second.sources < kSourcesMin) || rule.Quiet(times)) continue;
       told_rate += spike.rate;
       const std::string sources =
@@ -51,12 +52,19 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
            rule});
     }
   }
-  ReadHost(rule, evidence, drops, usual, told_rate, into);
+  ReadHost(rule, evidence, drops, {usual, growth, told_rate}, into);
+}
+
+double SpikeJudge::FollowGrowth(const AlertEvidence& evidence) {
+  if (!evidence.answers) return 1;
+  const auto active = static_cast<double>(evidence.attempts.proven_sources);
+  active_past_.Add(evidence.now, active, false);
+  return active_past_.known() ? std::max(active / std::max(active_past_.Median(), 1.0), 1.0) : 1;
 }
 
 // Drops that the rules' own spikes do not explain.
-void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, const DropJudge& drops, double usual,
-                          double told_rate, Readings& into) {
+void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, const DropJudge& drops,
+                          const Usual& usual, Readings& into) {
   double of_few = 0;
   std::size_t sources = 0;
   const std::pair<const std::string, DropJudge::RuleDrops>* most = nullptr;
@@ -67,10 +75,10 @@ void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, 
   }
   const double rate = dropped_.PerSecond(evidence.now);
   const double left = std::max(rate - of_few, 0.0);
-  const double times = left / std::max(dropped_past_.Median(), usual);
+  const double times = left / std::max(dropped_past_.Median() * usual.growth, usual.least);
   const bool spikes = dropped_past_.known() && sources >= kSourcesMin && !rule.Quiet(times);
   dropped_past_.Add(evidence.now, left, spikes);
-  if (!spikes || told_rate >= rate / 2) return;
+  if (!spikes || usual.told_rate >= rate / 2) return;
   const std::string label = most->second.rate >= rate / 2 ? most->first : "";
   if (label.empty() && drops.ports_exhausted()) return;
   if (std::any_of(into.begin(), into.end(), [&](const AlertReading& reading) {
@@ -90,7 +98,8 @@ void SpikeJudge::ReadHost(const AlertRule& rule, const AlertEvidence& evidence, 
 }
 
 std::string SpikeJudge::Restore(const nlohmann::json& saved) {
-  if (!saved.is_object() || !dropped_past_.Restore(saved.value("dropped", nlohmann::json::array())))
+  if (!saved.is_object() || !dropped_past_.Restore(saved.value("dropped", nlohmann::json::array())) ||
+      !active_past_.Restore(saved.value("active", nlohmann::json::array())))
     return "the past of what is dropped is not readable";
   return {};
 }

@@ -5,8 +5,10 @@
 // source that keeps sending is not a change of the host (SourceMatchesDropRule reports it). The rest is compared with
 // the past. The usual rate is at least kUsual, and at least kUsualOfTraffic of the connections opened here: fifteen
 // packets per second after a ban are not a spike; hundreds per second from a thousand sources are, whoever they are.
+// Nor is it a spike if more sources are active and each loses as much as before: the usual rate grows with the proven
+// sources that tried to connect recently. Forged ones are never proven.
 //
-// Pure except for its memory: that of RuleSpikes, and two rates. Threads: one owner.
+// Pure except for its memory: that of RuleSpikes, and some rates. Threads: one owner.
 #pragma once
 
 #include <memory>
@@ -28,14 +30,20 @@ class SpikeJudge {
   // After `drops` has read the same evidence.
   void Read(const AlertRules& rules, const AlertEvidence& evidence, const DropJudge& drops, Readings& into);
 
-  nlohmann::json Save() const { return {{"dropped", dropped_past_.Save()}}; }
+  nlohmann::json Save() const { return {{"dropped", dropped_past_.Save()}, {"active", active_past_.Save()}}; }
   std::string Restore(const nlohmann::json& saved);
-  std::size_t bytes() const { return dropped_past_.bytes() + spikes_.bytes(); }
+  std::size_t bytes() const { return dropped_past_.bytes() + active_past_.bytes() + spikes_.bytes(); }
   std::uint64_t turned_away() const { return spikes_.rules_turned_away(); }
 
  private:
-  void ReadHost(const AlertRule& rule, const AlertEvidence& evidence, const DropJudge& drops, double usual,
-                double told_rate, Readings& into);
+  struct Usual {
+    double least = 0;      // rate
+    double growth = 1;     // of the sources that are active
+    double told_rate = 0;  // of the rules that are reported
+  };
+  double FollowGrowth(const AlertEvidence& evidence);
+  void ReadHost(const AlertRule& rule, const AlertEvidence& evidence, const DropJudge& drops, const Usual& usual,
+                Readings& into);
 
   RuleSpikes spikes_;
   std::shared_ptr<const RuleFigures> last_rules_;
@@ -43,6 +51,7 @@ class SpikeJudge {
   BatchedRate dropped_;          // without those to many
   BatchedRate dropped_to_many_;  // to broadcast and multicast addresses
   Baseline dropped_past_;
+  Baseline active_past_;  // proven sources that tried to connect recently
 };
 
 }  // namespace conntally

@@ -11,7 +11,8 @@ namespace {
 struct Contacts {
   const SourceFigures* figures = nullptr;
   AnswerFigures::Candidate lately;
-  double dropped_ports = 0;
+  double dropped = 0;  // distinct ports, or pairs of a destination and a port
+  bool pairs = false;
   double dropped_rate = 0;
 };
 
@@ -50,13 +51,18 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     if (dropped.own || over || dropped.drops.distinct_ports < 1) continue;
     Contacts& of_source = contacts[dropped.name];
     if (of_source.figures == nullptr) of_source.figures = &dropped.figures;
-    of_source.dropped_ports = std::round(dropped.drops.distinct_ports);
+    of_source.pairs = dropped.drops.distinct_pairs > dropped.drops.distinct_ports &&
+                      IsOurs(dropped.figures, StandingOf(dropped.figures));
+    of_source.dropped = std::round(of_source.pairs ? dropped.drops.distinct_pairs : dropped.drops.distinct_ports);
     of_source.dropped_rate = dropped.drops.rate;
   }
   const AlertRule& of_kind = rules[AlertKind::kSourceScanning];
   for (const auto& [name, of_source] : contacts) {
-    double failed = of_source.lately.failed + of_source.dropped_ports;
+    double failed = of_source.lately.failed + of_source.dropped;
     std::uint32_t succeeded = of_source.lately.succeeded;
+    // How many of these were answered is known only for those with most failures.
+    if (of_source.pairs)
+      succeeded = std::max(succeeded, static_cast<std::uint32_t>(std::min(of_source.figures->new_rate * 60, 1e9)));
     std::string where;
     const double at_port = of_source.lately.failed_at_port;
     if (Walk(failed, succeeded) < std::log(kOneWrong) &&
@@ -72,9 +78,9 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     if (of_source.lately.failed > 0)
       how += fmt::format(" Those that were not answered, or refused, went to about {} ports of {} destinations.",
                          of_source.lately.ports, of_source.lately.destinations);
-    if (of_source.dropped_ports > 0)
-      how += fmt::format(" Packets to about {:.0f} ports were dropped or rejected, {:.1f} a second.",
-                         of_source.dropped_ports, of_source.dropped_rate);
+    if (of_source.dropped > 0)
+      how += fmt::format(" Packets to about {:.0f} {} were dropped or rejected, {:.1f} a second.", of_source.dropped,
+                         of_source.pairs ? "destinations and ports" : "ports", of_source.dropped_rate);
     into.push_back(
         {{AlertKind::kSourceScanning, name, {}},
          failed,
@@ -83,7 +89,7 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
                      name, where, failed, succeeded, how),
          {{"failed_contacts", failed},
           {"succeeded_contacts", static_cast<double>(succeeded)},
-          {"dropped_ports", of_source.dropped_ports},
+          {"dropped_ports", of_source.dropped},
           {"ports", static_cast<double>(of_source.lately.ports)},
           {"destinations", static_cast<double>(of_source.lately.destinations)}},
          standing,

@@ -99,6 +99,26 @@ TEST_CASE("a rule with something that is not understood is not named, though it 
   CHECK_FALSE(jumps.Of(Key("10.0.0.1", 22)));
 }
 
+TEST_CASE("where nothing but rules drops, the only one that is left is named, counted and understood or not") {
+  const auto counter = GENERATE(std::optional<std::uint64_t>(5), std::optional<std::uint64_t>());
+  const bool of_length = GENERATE(true, false);
+  const auto add = [&](Firewall& firewall) {
+    Rule rule = Rule_("one drop", Verdict::kDrop, {Number(Kind::kMark, 7)});
+    rule.fully_understood = !of_length;
+    firewall.Add(rule, counter);
+  };
+  Firewall forward("forward"), input("input");
+  add(forward);
+  add(input);
+  CHECK(forward.Of(Key("10.0.0.1", 22, HookSet::kForward)) == "one drop");
+  DropKey key = Key("10.0.0.1", 22);
+  CHECK(input.Of(key).has_value() == (counter.has_value() && !of_length));
+  key.state = 2;
+  CHECK(input.Of(key) == "one drop");
+  forward.Add(Rule_("dport 22 drop", Verdict::kDrop, {Port(22)}), std::nullopt);
+  CHECK_FALSE(forward.Of(Key("10.0.0.1", 22, HookSet::kForward)));
+}
+
 TEST_CASE("what is accepted before is not dropped after, and a policy may be what dropped it") {
   Firewall accepts("input");
   accepts.Add(Rule_("accept", Verdict::kAccept, {Port(22)}), 5);

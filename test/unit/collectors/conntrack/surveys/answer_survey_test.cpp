@@ -198,6 +198,29 @@ TEST_CASE("one-way UDP to one service is no scan, UDP to many ports of one desti
   CHECK(s.Candidate("198.51.100.9")->failed == 200);
 }
 
+TEST_CASE("ports that are sent a stream, and those of traceroute, are no scan") {
+  Surveyed s;
+  std::uint16_t first = 1000;
+  std::uint32_t failed = 0;
+  SECTION("a traceroute's") { first = 33'434; }
+  SECTION("recorded calls, which the kernel's table held for longer than a single packet") {
+    s.survey.NoteCompared(s.now.centiseconds - 500, 30);
+  }
+  SECTION("single packets, which were not yet timed out in it") {
+    s.survey.NoteCompared(s.now.centiseconds - 500, 60);
+    failed = 100;
+  }
+  SECTION("single packets, which came after it was read") {
+    s.survey.NoteCompared(s.now.centiseconds - 5000, 30);
+    failed = 100;
+  }
+  for (std::uint16_t port = first; port < first + 100; ++port)
+    s.Add("10.0.0.9", 1, "192.0.2.7", port, TcpState::kNone, port % 4 == 0 ? 45 : 12, kUdp);
+  s.Survey();
+  s.Survey();
+  CHECK(s.Candidate("10.0.0.9")->failed == failed);
+}
+
 TEST_CASE("a service that is asked much keeps its place, whatever a flood of others asks for") {
   Surveyed s;
   for (int i = 0; i < 50; ++i) s.Add("10.0.0.2", 2, "192.0.2.1", 443, TcpState::kEstablished, 10);

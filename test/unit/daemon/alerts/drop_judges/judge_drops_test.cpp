@@ -203,6 +203,46 @@ TEST_CASE("what a rule does to regulars all day is its work, and what is far mor
   CHECK(host.Firing() == Strings{"RegularSourcesDropped critical "});
 }
 
+TEST_CASE("machines whose people go home report to a blocked maker as before: nothing changed at the rule") {
+  Served host(40, 4, 0s);
+  host.Lose(1, 20, 0.2, 240s, "ip daddr @trackers drop", kPort, 1);
+  SECTION("they go home") {
+    host.Lose(1, 20, 0.2, 240s, "ip daddr @trackers drop");
+    CHECK(host.Firing().empty());
+  }
+  SECTION("the rule now stops them") {
+    host.Lose(1, 20, 0.8, 60s, "ip daddr @trackers drop");
+    CHECK(host.Firing() == Strings{"RegularSourcesDropped critical "});
+  }
+}
+
+TEST_CASE("sources that come and go at a rule, as guests whose login expires, are its work") {
+  Served host(40, 4, 90s);
+  for (int guest = 1; guest <= 24; guest += 2) {  // of each two, one is soon back
+    host.Lose(guest, guest + 1, 2, 8s, "not logged in drop");
+    for (auto& source : host.evidence.dropped)
+      if (source.name == Client(guest)) source.figures.opened += 100;
+    host.Lose(guest + 1, guest + 1, 2, 8s, "not logged in drop");
+  }
+  CHECK(host.Find(AlertKind::kRegularSourcesDropped, "", "not logged in drop") == nullptr);
+}
+
+TEST_CASE("a source that long lost packets to one rule, and now loses all to another, is the other's") {
+  Served host(40, 4, 0s);
+  host.Lose(1, 8, 1, 240s, "ip daddr @trackers drop", kPort, 5);
+  std::uint64_t lost = 1;
+  for (int second = 0; second < 40; ++second, lost += 2) {
+    for (auto& source : host.evidence.dropped) {
+      source.drops.packets += 2;
+      source.drops.last_dropped = host.evidence.now;
+      source.drops.shares.resize(1);
+      source.drops.shares.push_back({"wrong drop", DropVia::kEbpf, lost});
+    }
+    host.Run(1s);
+  }
+  CHECK(host.Find(AlertKind::kRegularSourcesDropped, "", "wrong drop") != nullptr);
+}
+
 TEST_CASE("one client that waits 40 s for a service which rejects it is healthy as well") {
   Served host(40);
   host.Reject("reject");

@@ -102,6 +102,32 @@ TEST_CASE("a service that dies and is refused by RST is told within a minute, an
   }
 }
 
+TEST_CASE("a network whose services are each asked too rarely to judge is told as one") {
+  Host host;
+  const auto ask = [&](std::uint32_t dead, std::chrono::seconds duration) {
+    for (std::chrono::seconds second{0}; second < duration; ++second) {
+      auto answers = std::make_shared<AnswerFigures>();
+      for (unsigned i = 1; i <= 120; ++i) {
+        const bool far = i > 60;
+        const std::string address = fmt::format("{}.{}", far ? "203.0.113" : "198.51.100", i);
+        answers->services.push_back({*IpAddress::Parse(address), 443, 6, far ? 2U : 3U, far ? dead : 0, 0, 2});
+      }
+      host.evidence.answers = answers;
+      host.Run(1s);
+    }
+  };
+  ask(0, 90s);
+  ask(2, 45s);
+  CHECK(host.Firing() == Strings{"ConnectionsUnanswered warning "});
+  CHECK(host.Find(AlertKind::kConnectionsUnanswered)
+            ->description.find("the network 203.0.113.0/24 over TCP (120 of 120") != std::string::npos);
+  auto saved = host.reader.Save();
+  saved["age_seconds"] = 5;
+  CHECK(host.reader.Restore(saved).empty());
+  ask(0, 10s);
+  CHECK(host.Firing().empty());
+}
+
 TEST_CASE("a port that was always closed to many is no trouble") {
   Host host;
   Refuse(host, 200, 200, 300s);

@@ -65,6 +65,24 @@ TEST_CASE("a scan whose packets are dropped is one by its ports") {
   CHECK(host.Find(AlertKind::kSourceScanning, "198.51.100.9") == nullptr);
 }
 
+TEST_CASE(
+    "one of ours that sweeps for a service behind a rule scans by its destinations, unless it also gets through") {
+  Host host;
+  const auto [minutes, new_rate] =
+      GENERATE(std::pair<int, double>(4, 0.1), std::pair<int, double>(4, 1.5), std::pair<int, double>(0, 0.1));
+  for (std::uint64_t packets = 400; packets < 800; packets += 10) {
+    SourceDrops& drops = host.Dropped("10.0.1.9", "reject", 445, packets);
+    drops.distinct_ports = 1;
+    drops.distinct_pairs = 240;
+    host.evidence.dropped[0].figures.regular_minutes = static_cast<std::uint8_t>(minutes);
+    host.evidence.dropped[0].figures.new_rate = new_rate;
+    host.Run(1s);
+  }
+  const auto firing = host.Firing();
+  const bool told = std::find(firing.begin(), firing.end(), "SourceScanning warning 10.0.1.9") != firing.end();
+  CHECK(told == (minutes > 0 && new_rate < 1));
+}
+
 TEST_CASE("whoever is answered every fifth time is no scanner: peers, probers, crawlers") {
   Host host;
   Failing(host, "192.0.2.7", 800, 200).figures.regular_minutes = 15;
