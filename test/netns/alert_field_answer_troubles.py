@@ -133,6 +133,18 @@ async def a_wrong_route_cuts_off_forty_of_a_hundred(net):
     await net.run("ip", "route", "del", "blackhole", "20.0.2.0/24")
 
 
+@trouble(Told(UNANSWERED, mentions=("the network 21.0.4.0/24 over TCP",)), gateway=True, long=True)
+async def a_network_of_sixty_small_sites_dies(net):
+    await net.nft(TRACKED + MASQUERADE)
+    net.serve_tcp("outside", 443)
+    sites = {False: [server(i) for i in range(60)], True: [server(768 + i) for i in range(60)]}
+    net.spawn(net.pace(12, lambda: net.tcp("inside", member(random.randrange(70)), random.choice(sites[random.random() < 0.35]), 443, patience=6)))
+    yield
+    await net.nft(SILENT.format("ip daddr 21.0.4.0/24"), where="outside")
+    yield
+    await net.nft(SPEAK, where="outside")
+
+
 @trouble(Told(UNANSWERED, mentions=("refused by RST", "more")), long=True)
 async def thirty_small_services_refuse_at_once(net):
     await net.nft(TRACKED)

@@ -1,6 +1,7 @@
 """Healthy hosts where much fails all day, or for a while, and means nothing. In the long form, beside those of alert_field_healthy_hosts.py."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import socket
@@ -14,6 +15,14 @@ DNAT = """table ip nat {
   chain prerouting { type nat hook prerouting priority -100; tcp dport 443 dnat to 10.0.1.1:8443; }
   chain postrouting { type nat hook postrouting priority 100; oifname "wan" masquerade; }
 }
+"""
+
+FORWARD = """table inet filter {{
+  set trackers {{ type ipv4_addr; flags interval; elements = {{ 21.0.2.0/24 }}; }}
+  set allowed {{ type ipv4_addr; flags timeout; }}
+  chain forward {{ type filter hook forward priority 0; policy accept; ct state established,related accept; {}; }}
+}}
+table ip nat {{ chain postrouting {{ type nat hook postrouting priority 100; oifname "wan" masquerade; }}; }}
 """
 
 
@@ -144,6 +153,96 @@ async def home_at_night(net):
                    (0.4, lambda: net.tcp("inside", some(member, 5), server(1030), 443, patience=4)), (3, lambda: net.ask("inside", member(7), server(1), 53)))
 
 
+async def office_goes_home(net):
+    """Twenty people browse until evening; their machines report to a blocked maker as before."""
+    net.serve_tcp("outside", 443)
+    evening = 0.5 * net.seconds
+    here = lambda: 20 if net.elapsed() < evening else max(2, int(20 - (net.elapsed() - evening) / 3))
+    machines = itertools.cycle(random.sample(range(20), 20))
+    for i in range(20):
+        net.spawn(net.tcp("inside", member(i), server(31), 443, hold=1000, every=10))
+    await together(net, (lambda now: 0.9 * here() if here() > 2 else 0.3, lambda: net.tcp("inside", some(member, here()), some(server, 30), 443, hold=1)),
+                   (0.4, lambda: net.tcp("inside", member(next(machines)), some(server, 20, 300), 443, patience=17)))
+
+
+async def captive_portal(net):
+    """Logins expire one after another. Most guests are soon back; some telephones stay in a pocket."""
+    net.serve_tcp("outside", 443)
+
+    async def guest(i, wait):
+        await asyncio.sleep(wait)
+        me = member(i)
+        while True:
+            lasts = random.randrange(110, 260)
+            await net.nft(f"add element inet filter allowed {{ {me} timeout {lasts}s }}")
+            ends = net.elapsed() + lasts
+            while net.elapsed() < ends:
+                net.spawn(net.tcp("inside", me, some(server, 30), 443, hold=random.choice((0, 1, 5)), patience=4))
+                await asyncio.sleep(random.expovariate(0.5))
+            ends = net.elapsed() + (random.uniform(5, 15) if random.random() < 0.75 else random.uniform(40, 120))
+            while net.elapsed() < ends:
+                net.spawn(net.tcp("inside", me, some(server, 30), 443, patience=4))
+                await asyncio.sleep(random.uniform(3, 9))
+
+    for i in range(40):
+        net.spawn(guest(i, random.uniform(0, 10) if i < 25 else random.uniform(10, 0.8 * net.seconds)))
+    await net.until(net.seconds)
+
+
+async def recorded_calls(net):
+    """An exchange sends each call to a recorder: two streams, each to a port of its own, and nothing comes back. Somebody traces a route by UDP."""
+    net.serve_tcp("outside", 443)
+    for port in range(20_000, 20_400, 2):
+        net.serve_udp("outside", port, server(0), answers=lambda source: False)
+    ports = itertools.cycle(range(20_000, 20_400, 2))
+    net.spawn(net.tcp("inside", member(0), server(0), 443, hold=10_000, every=5))
+
+    async def call():
+        streams = [net.flow("inside", member(0), server(0), next(ports)) for _ in range(2)]
+        for _ in range(45):
+            for each in streams:
+                net.send(each)
+            await asyncio.sleep(1)
+        for each in streams:
+            each.close()
+
+    async def trace():
+        await net.until(0.5 * net.seconds)
+        with net.socket("inside", socket.SOCK_DGRAM, member(3)) as sender:
+            for port in range(33_000, 34_200):
+                with contextlib.suppress(OSError):
+                    sender.sendto(b"x", (server(77), port))
+                await asyncio.sleep(0.1)
+
+    net.spawn(trace())
+    await together(net, (1.1, call), (0.4, lambda: net.tcp("inside", member(3), some(server, 20, 10), 443)),
+                   (3, lambda: net.tcp("inside", some(member, 20, 10), some(server, 20, 10), 443, hold=1)))
+
+
+async def refused_laptops_arrive(net):
+    """More and more laptops look for shares of another network, which a rule rejects: each as often as ever."""
+    net.serve_tcp("outside", 443)
+    raw, began = net.raw("inside"), 0.4 * net.seconds
+    here = lambda: int(8 + min(max(net.elapsed() - began, 0) / 90, 1) * 115)
+
+    async def look():
+        source, to, port = some(member, here()), some(server, 3, 500), random.choice((445, 445, 139, 9100))
+        for wait in (0, 0.5, 0.5):
+            await asyncio.sleep(wait)
+            raw.tcp(source, random.randrange(49_152, 65_535), to, port)
+
+    await together(net, (lambda now: 0.13 * here(), look),
+                   (lambda now: 0.3 + 0.07 * here(), lambda: net.tcp("inside", some(member, here()), some(server, 30), 443, hold=1)))
+
+
+async def idle_guests(net):
+    """Guests look for televisions, which isolation drops. A lecture begins: they do little else."""
+    net.serve_tcp("outside", 443)
+    idle = lambda: 0.45 * net.seconds < net.elapsed() < 0.85 * net.seconds
+    await together(net, (1.5, lambda: net.tcp("inside", some(member, 50), some(server, 250, 512), random.choice((8009, 7000)), patience=4)),
+                   (lambda now: 1 if idle() else 12, lambda: net.tcp("inside", some(member, 50), some(server, 40), 443, hold=random.choice((0, 1, 5)))))
+
+
 def noisy_hosts():
     return [
         Host("wireguard_noise", wireguard_noise, default_deny(WEB, accepted(51_820, protocol="udp"))),
@@ -155,4 +254,9 @@ def noisy_hosts():
         Host("autoscaler_scales_in", autoscaler_scales_in),
         Host("container_recreated", container_recreated, DNAT, gateway=True),
         Host("home_at_night", home_at_night, gateway=True),
+        Host("office_goes_home", office_goes_home, FORWARD.format("ip daddr @trackers counter drop"), gateway=True),
+        Host("captive_portal", captive_portal, FORWARD.format('ip saddr @allowed accept; iifname "lan" counter drop'), gateway=True),
+        Host("recorded_calls", recorded_calls, FORWARD.format("tcp dport 25 drop"), gateway=True),
+        Host("refused_laptops_arrive", refused_laptops_arrive, FORWARD.format("tcp dport { 139, 445, 9100 } counter reject"), gateway=True),
+        Host("idle_guests", idle_guests, FORWARD.format("ip daddr 21.0.3.0/24 counter drop"), gateway=True),
     ]

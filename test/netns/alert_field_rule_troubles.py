@@ -180,3 +180,15 @@ async def one_source_floods_a_drop_rule_for_minutes(net):
     on.append(True)
     yield
     on.clear()
+
+
+@trouble(Told("RegularSourcesDropped", rule="meta length > 1000 drop"), also=("DropRuleSpike", "SourceMatchesDropRule"), gateway=True, long=True)
+async def big_packets_of_the_established_are_dropped(net):
+    """Handshakes succeed. By a condition that the daemon does not decode, and without a counter."""
+    await net.nft(GATEWAY_RULES % "tcp dport 443 accept")
+    net.serve_tcp("outside", 443, answer=b"x" * 1300)
+    net.spawn(visits(net, [member(i) for i in range(40)], 8, to=[server(i) for i in range(20)], where="inside", patience=6))
+    yield
+    delete = await _insert(net, "ct state established meta length > 1000 drop", chain="forward")
+    yield
+    await net.run(*delete)

@@ -266,6 +266,19 @@ async def a_busy_client_scans_beside_its_work(net):
     scan.clear()
 
 
+@trouble(Told("SourceScanning", source=member(7)), also=("SourceMatchesDropRule",), gateway=True, long=True)
+async def one_of_ours_sweeps_for_shares_behind_a_rule(net):
+    await net.nft("table inet filter { chain forward { type filter hook forward priority 0; ct state established accept; tcp dport 445 reject; }; }")
+    net.serve_tcp("outside", 443)
+    net.spawn(visits(net, [member(i) for i in range(30)], 6, to=[server(i) for i in range(20)], where="inside"))
+    hosts, sweep = itertools.cycle(range(1280, 1520)), []
+    net.spawn(net.pace(lambda _: 10 if sweep else 0, lambda: net.tcp("inside", member(7), server(next(hosts)), 445, patience=1)))
+    yield
+    sweep.append(True)
+    yield
+    sweep.clear()
+
+
 @trouble(Told("HalfOpenFlood"), also=("SourceScanning",), long=True)
 async def ten_forged_sources_flood_by_syns(net):
     await _serve(net, TRACKED, 40, 6)

@@ -199,8 +199,8 @@ WANTED = os.environ.get("CONNTALLY_TROUBLES", "")  # for work on a few of them: 
 def test_every_trouble_is_told_once_by_its_name():
     troubles = [each for each in TROUBLES if (FULL or not each.long) and re.search(WANTED, each.name)]
     if FULL:
-        problems = [problem for first in range(0, len(troubles), 24)
-                    for problem in _judged(troubles[first : first + 24], warm_up=300, seconds=200, tail=150)]
+        problems = [problem for first in range(0, len(troubles), 25)
+                    for problem in _judged(troubles[first : first + 25], warm_up=300, seconds=200, tail=150)]
     else:
         problems = _judged(troubles, warm_up=60, seconds=75, tail=50)
     assert not problems, "\n  ".join([f"{len(problems)} problems", *problems])
