@@ -185,7 +185,7 @@ class SourceTable {
   std::uint32_t bucket_mask_ = 0;  // within a shard
   std::unique_ptr<Shard[]> shards_;
   std::unique_ptr<std::atomic<Row*>[]> chunks_;
-  std::unique_ptr<std::atomic<Failures*>[]> failures_;  // by chunk; null: none so far
+  std::unique_ptr<std::atomic<Failures*>[]> failures_;                    // by chunk; null: none so far
   std::unique_ptr<std::array<std::atomic<std::uint64_t>, 2>[]> touched_;  // by chunk and lane: a bit for each block
   std::atomic<std::uint32_t> fresh_{0};
   // All three relaxed: they only count, and order nothing.

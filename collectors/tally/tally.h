@@ -141,7 +141,7 @@ class Tally {
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
   std::vector<SourceRow> gathering_;  // rows that gather or have gathered, and are not shown yet
-  bool crowded_ = false;  // many idle, unproven sources
+  bool crowded_ = false;              // many idle, unproven sources
   const std::uint32_t crowd_max_;
   std::chrono::duration<double> uptime_{1};  // the sum of Advance's `elapsed`, so that clock steps do not count
 };

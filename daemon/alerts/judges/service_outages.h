@@ -22,7 +22,7 @@
 #include <tuple>
 #include <vector>
 
-#include "collectors/conntrack/surveys/answer_survey.h"
+#include "daemon/alerts/evidence/evidence.h"
 #include "daemon/alerts/evidence/rate_windows.h"
 
 namespace conntally {

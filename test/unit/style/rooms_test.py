@@ -61,7 +61,7 @@ MAY_INCLUDE = {
     "daemon/state": "collectors/system collectors/system/threads",
     "daemon/alerts/kinds": "config",
     "daemon/alerts/evidence": "COLLECTORS daemon/limits daemon/alerts/kinds",
-    "daemon/alerts/judges": "collectors/tally collectors/nat daemon/alerts/kinds daemon/alerts/evidence",
+    "daemon/alerts/judges": "collectors/addresses collectors/tally collectors/nat daemon/alerts/kinds daemon/alerts/evidence",
     "daemon/alerts/drop_judges": "daemon/alerts/kinds daemon/alerts/evidence daemon/alerts/judges",
     "daemon/alerts/engine": "daemon/alerts/kinds",
     "daemon/alerts/alertmanager": "collectors/system collectors/system/threads config daemon/alerts/kinds",
