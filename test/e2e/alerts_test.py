@@ -110,6 +110,7 @@ def test_reject_and_drop_rules_are_named_with_the_source_that_they_hit():
             assert told == {"10.0.0.7", "10.0.0.8"}, webhook.all()
 
 
+@long_form
 def test_a_table_that_fills_is_predicted_then_nearly_full_then_full():
     limit, seconds = 60_000, 60
     rate = limit / seconds
@@ -199,6 +200,7 @@ def test_a_reload_takes_over_thresholds_and_alertmanagers():
         webhook.wait_for(NEAR, "resolved", 20, source="10.0.0.1")
 
 
+@long_form
 def test_a_hundred_thousand_forged_sources_hide_no_real_offender_and_fill_no_mailbox():
     sources, offender = 100_000, "10.9.9.9"
     # Each of them is past its limit, of a single connection.

@@ -79,6 +79,7 @@ def test_a_source_nears_its_limit_and_leaves():
         assert webhook.names() == {near}, webhook.all()
 
 
+@long_form
 def test_strangers_that_are_dropped_and_rejected_are_facts_with_their_rule_and_wake_nobody():
     matches = "SourceMatchesDropRule"
     with all_of_it() as (client, host, daemon, prometheus, webhook):

@@ -37,7 +37,7 @@ NOISE = 3  # machines are shared and noisy: a timed claim fails only this many t
 ENTRIES_MOST = 262_144
 
 __all__ = """BINARY CT_LOAD Daemon FULL KernelTable Metrics Namespace NotThere ROOT SLOWNESS Skip check_invariants claim count
-ct_load differences json limit_of_entries machine_sysctls main os pathlib run scraped_all_along shutil signal sys time veth
+ct_load differences json limit_of_entries long_form machine_sysctls main os pathlib run scraped_all_along shutil signal sys time veth
 wait_until""".split()
 
 
@@ -100,6 +100,12 @@ def _interrupt(number, _):
     raise _Interrupted(f"{'out of time' if number == signal.SIGALRM else signal.Signals(number).name}")
 
 
+def long_form(test):
+    """In the long form alone, or by its name."""
+    test.is_long = True
+    return test
+
+
 def main():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     sys.stdout.reconfigure(line_buffering=True)
@@ -111,7 +117,8 @@ def main():
     wanted = sys.argv[1:]
     if unknown := [name for name in wanted if name not in scope]:
         sys.exit(f"no such test: {' '.join(unknown)}")
-    tests = [value for name, value in scope.items() if name.startswith("test_") and (not wanted or name in wanted)]
+    in_short = [name for name, value in scope.items() if name.startswith("test_") and (FULL or not hasattr(value, "is_long"))]
+    tests = [scope[name] for name in wanted or in_short]
     failed = 0
     try:
         with alone_on_this_machine():

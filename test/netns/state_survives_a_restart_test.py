@@ -35,6 +35,7 @@ def since(daemon):
     return alert["fired"]
 
 
+@long_form
 def test_a_restart_neither_loses_nor_doubles_what_fires():
     with contextlib.ExitStack() as stack, Namespace() as namespace:
         folder = folder_of(stack)
