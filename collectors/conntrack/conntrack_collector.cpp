@@ -191,7 +191,7 @@ Status ConntrackCollector::TakeLosses(EventStream& stream, Reconciler& reconcile
   if (*losses == 0) return Ok();
   health_.events_lost.fetch_add(*losses, std::memory_order_relaxed);
   if (health_.synced.load(std::memory_order_relaxed)) {
-    spdlog::warn("conntrack: {} events lost, the receive buffer was full: comparing with the kernel's table", *losses);
+    spdlog::warn("conntrack: {} events lost because the buffer was full: comparing with the kernel's table", *losses);
     loss_told_ = true;
   }
   reconciler.NoteLoss();

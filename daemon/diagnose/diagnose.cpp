@@ -63,7 +63,8 @@ bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Repo
   if (!host.addresses) missing("this host's addresses", host.addresses.error().message, true);
   if (!host.kernel_log) missing("the kernel's log", host.kernel_log.error().message, false);
   if (host.connections && host.connections->left_out > 0) {
-    missing("some connections", std::to_string(host.connections->left_out) + " were left out for want of room", false);
+    missing("some connections",
+            std::to_string(host.connections->left_out) + " were left out: there was no room for more", false);
   }
   for (const auto& [backend, read] : rules.backends) {
     if (!read.success && !read.failure.empty())

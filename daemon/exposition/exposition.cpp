@@ -112,7 +112,7 @@ void AddSources(List& list, const Snapshot& snapshot) {
              "Sources with at least one connection; a lower bound while conntally_unattributed_connections is not 0.")
       .Add(snapshot.sources);
   list.Gauge("conntally_unattributed_connections",
-             "Connections that are in the totals and, for want of room, counted for no source of their own.")
+             "Connections that are in the totals, but counted for no source because there was no room for more.")
       .Add(snapshot.totals.unattributed_connections);
 
   const auto each = [&](List::Family family, auto&& value_of) {
@@ -190,8 +190,9 @@ void AddTrust(List& list, const Snapshot& snapshot) {
       .Add(trust.events[0], {{"event", "new"}})
       .Add(trust.events[1], {{"event", "update"}})
       .Add(trust.events[2], {{"event", "destroy"}});
-  list.Counter("conntally_netlink_events_lost_total",
-               "Conntrack events lost because the receive buffer was full, counted by the kernel one by one.")
+  list.Counter(
+          "conntally_netlink_events_lost_total",
+          "Conntrack events lost because the receive buffer, or the ring of BPF events, was full; counted one by one.")
       .Add(trust.events_lost);
   list.Counter("conntally_netlink_overruns_total", "Deprecated: the same as conntally_netlink_events_lost_total.")
       .Add(trust.events_lost);

@@ -46,8 +46,8 @@ void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
   if (lost > 0) {
     into.push_back({{AlertKind::kConntrackTableFull, {}, {}},
                     static_cast<double>(lost),
-                    fmt::format("{} {} packets were dropped and {} entries evicted for want of room; the kernel's log "
-                                "told of it {} times. {} of {} entries now.{}",
+                    fmt::format("{} {} packets were dropped and {} entries evicted because the table was full; the "
+                                "kernel logged this {} times. The table has {} of {} entries now.{}",
                                 since, dropped, early_drops_.sum(), full_messages_.sum(), table.entries,
                                 table.limit.value_or(0), MostConnections(evidence)),
                     {{"entries", static_cast<double>(table.entries)},
@@ -59,7 +59,7 @@ void LossJudge::Read(const AlertEvidence& evidence, Readings& into) {
   if (const std::uint64_t clashes = clashes_.sum(); clashes > 0) {
     into.push_back({{AlertKind::kConntrackInsertFailed, {}, {}},
                     static_cast<double>(clashes),
-                    fmt::format("{} {} entries could not be inserted, since others like them were there already; the "
+                    fmt::format("{} {} entries could not be inserted because entries of the same tuple existed; the "
                                 "table has {} of {} entries.",
                                 since, clashes, table.entries, table.limit.value_or(0)),
                     {{"insert_failed", static_cast<double>(clashes)}}});

@@ -21,7 +21,7 @@ void TrustJudge::Read(const AlertEvidence& evidence, Readings& into) {
   }
   events_lost_.Add(evidence.now, evidence.events_lost);
   if (const std::uint64_t lost = events_lost_.sum(); lost > 0) {
-    tell(fmt::format("{} events were lost in the last {} s, since the receive buffer was full", lost,
+    tell(fmt::format("{} events were lost in the last {} s because the receive buffer was full", lost,
                      AlertRules::kLossWindow.count()));
   }
   if (count > 0)

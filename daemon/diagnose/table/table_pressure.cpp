@@ -201,8 +201,7 @@ void AddNearFull(const Case& facts, const Pressure& pressure, Report& report) {
   finding.certainty = std::max(
       high ? 0.4 + 0.3 * std::min(1.0, (pressure.usage - alerts.table_usage.warning) / 0.25) : 0.0, soon ? 0.55 : 0.0);
   finding.evidence = DescribeFill(facts, pressure);
-  finding.cause =
-      std::string("nothing is lost for want of room yet; once it is full, new connections are. ") + kNoPerSourceLimit;
+  finding.cause = std::string("nothing is lost yet; once the table is full, new connections are. ") + kNoPerSourceLimit;
   finding.fix = WaysOut(facts, pressure);
   report.findings.push_back(std::move(finding));
 }
@@ -250,7 +249,7 @@ void CheckTablePressure(const Case& facts, Report& report) {
   const auto pressure = Measure(facts);
   if (!pressure) return;
   report.checked.push_back(fmt::format(
-      "the conntrack table: {} of {} entries, {} packets dropped and {} connections evicted for want of room",
+      "the conntrack table: {} of {} entries, {} packets dropped and {} connections evicted because it was full",
       Grouped(pressure->entries), Grouped(pressure->limit), Grouped(pressure->dropped), Grouped(pressure->evicted)));
   const bool was_full = pressure->dropped + pressure->evicted > 0;
   if (!pressure->full_now && !was_full) return AddNearFull(facts, *pressure, report);

@@ -97,7 +97,7 @@ TEST_CASE("an update of an old connection that has no room before the first dump
   CHECK(t.Totals().opened[kUdp] == 0);
 }
 
-TEST_CASE("what only a dump counted, for want of room, is gone when it ends") {
+TEST_CASE("what only a dump counted, since there was no room, is gone when it ends") {
   TrackedTally t({.connections = 1});
   t.tracker.BeginDump(DumpReason::kStart);
   for (std::uint16_t port = 1; port <= 3; ++port) t.Dumped(Port(port), port);
