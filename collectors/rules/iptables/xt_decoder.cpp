@@ -194,7 +194,7 @@ bool Ipset(std::uint32_t revision, Bytes info, Rule& rule) {
   return understood;
 }
 
-bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
+bool DecodeMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family, Rule& rule) {
   if (name == "tcp") return Tcp(info, rule);
   if (name == "udp" || name == "udplite") return Udp(info, rule);
   if (name == "icmp" || name == "icmp6") return Icmp(info, rule);
@@ -222,7 +222,7 @@ bool Match(std::string_view name, std::uint32_t revision, Bytes info, std::optio
 void DecodeXtMatch(std::string_view name, std::uint32_t revision, Bytes info, std::optional<Family> family,
                    Rule& rule) {
   if (name != "comment") rule.counting_set.clear();
-  if (!Match(name, revision, info, family, rule)) NotUnderstood(rule, name);
+  if (!DecodeMatch(name, revision, info, family, rule)) NotUnderstood(rule, name);
 }
 
 void NotUnderstood(Rule& rule, std::string_view what) {

@@ -1,5 +1,5 @@
 """Which room may include which: the one-way flow, held. Who adds an arrow adds it here, where a reader sees it. And that the sources of a
-room can be compiled as one file, as `quickstart run` does."""
+wing can be compiled as one file, as `quickstart run` does."""
 
 import collections
 import pathlib
@@ -140,15 +140,20 @@ def defined_for_itself(text):
         yield from (f"{around}::{name}" for name in names)
 
 
+def wing_of(path):
+    """What a unity build compiles as one file: see conntally_room in CMakeLists.txt."""
+    return re.match(r"config|daemon/diagnose.*|[^/]+/[^/]+|.*", str(path.parent.relative_to(ROOT)))[0]
+
+
 def clashes():
     """Neither overloads nor aliases clash. Of what a header declares, the compiler tells."""
     found = collections.defaultdict(list)
     for folder in "collectors", "config", "daemon":
         for path in sorted((ROOT / folder).rglob("*.cpp")):
             for name in set(defined_for_itself(path.read_text())):
-                found[path.parent, name].append(path.name)
-    return [f"{room.relative_to(ROOT)}: {' and '.join(files)} each define {name}, and are compiled as one: say which is which, or share it"
-            for (room, name), files in found.items() if len(files) > 1]
+                found[wing_of(path), name].append(path.name)
+    return [f"{wing}: {' and '.join(files)} each define {name}, and are compiled as one: say which is which, or share it"
+            for (wing, name), files in found.items() if len(files) > 1]
 
 
 def main():

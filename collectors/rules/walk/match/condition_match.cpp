@@ -99,7 +99,7 @@ Answer Masked(const RuleCondition& condition, const std::optional<T>& number, Wh
                            [&](const NumberRange& one) { return (*number & one.last) == one.first; }));
 }
 
-Answer Status(const RuleCondition& condition, const std::optional<std::uint32_t>& status) {
+Answer ConntrackStatus(const RuleCondition& condition, const std::optional<std::uint32_t>& status) {
   constexpr std::uint32_t kKnown = kStatusSourceNat | kStatusDestinationNat;
   const bool known = std::all_of(condition.numbers.begin(), condition.numbers.end(),
                                  [](const NumberRange& range) { return (range.first & ~kKnown) == 0; });
@@ -205,7 +205,7 @@ Answer ConditionMatcher::Holds(const Rule& rule, const RuleCondition& condition,
     case Kind::kInInterfaceIndex: return InterfaceIndex(condition, packet.in, Why::kWayIn);
     case Kind::kOutInterfaceIndex: return InterfaceIndex(condition, packet.out, Why::kWayOut);
     case Kind::kConntrackState: return State(condition, packet.state);
-    case Kind::kConntrackStatus: return Status(condition, packet.status);
+    case Kind::kConntrackStatus: return ConntrackStatus(condition, packet.status);
     case Kind::kIcmpType: return icmp ? Number(condition, packet.icmp_type, Why::kIcmpType) : Match::kNo;
     case Kind::kIcmpCode: return icmp ? Number(condition, packet.icmp_code, Why::kIcmpCode) : Match::kNo;
     case Kind::kTcpFlags: return tcp ? Masked(condition, packet.tcp_flags, Why::kTcpFlags) : Match::kNo;
