@@ -71,7 +71,7 @@ class DropJudge {
   static constexpr std::size_t kEpisodesMax = 4096;
   static constexpr std::size_t kServicesMax = 1024;
   static constexpr std::uint8_t kLongMinutes = 10;
-  static constexpr double kTold = 3;  // weight at which it is reported
+  static constexpr double kTold = RuleHabits::kTold;
   static constexpr std::chrono::minutes kStrangerFor{3};
   static constexpr std::chrono::seconds kOnsetTogether{25};
   static constexpr std::chrono::seconds kDroppedFor{18};

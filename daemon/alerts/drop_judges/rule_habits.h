@@ -2,8 +2,8 @@
 // regulars all day does its work (advertisers that a gateway blocks, a limit on new connections, guests that may not
 // reach the office). Three figures of it:
 //
-// - The weight of the regulars that it stops (judge_drops.h). To be unusual, it must exceed its past by the factor
-//   kTimesUsual.
+// - The weight of the regulars that it stops (judge_drops.h). To be unusual, it must exceed its past by kTold, and by
+//   the factor kTimesUsual.
 // - The packets a second that regulars lose by it, whether they fail or not. If these are no more than usual, nothing
 //   has changed at the rule: its sources only open fewer connections now, as when people go home and their machines
 //   still report to a blocked maker.
@@ -12,7 +12,8 @@
 //
 // A rule's past begins with the daemon, or with the rule (rule_pasts.h); until it is known, nothing is unusual.
 //
-// Bounded: RulePasts::kMax rules for each figure. Threads: one owner.
+// Bounded: RulePasts::kMax rules for each past; the last figure is of rules that stopped a regular in the last minutes.
+// Threads: one owner.
 #pragma once
 
 #include <chrono>
@@ -27,6 +28,7 @@ namespace conntally {
 class RuleHabits {
  public:
   static constexpr std::chrono::minutes kRecoveredFor{5};
+  static constexpr double kTold = 3;  // weight at which it is reported, of a rule that usually stops none
 
   // Call it first in each evaluation.
   void Look(SteadyTime now);
@@ -52,7 +54,6 @@ class RuleHabits {
   std::size_t bytes() const;
 
  private:
-  static constexpr double kTold = 3;  // weight
   static constexpr double kTimesUsual = 3;
   static constexpr double kUsuallyNone = 0.5;  // weight
   // What is lost must exceed the usual by this factor, and by this part of what the failing sources lose.
