@@ -98,7 +98,10 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   const std::uint64_t opened = source.figures.opened > episode.opened ? source.figures.opened - episode.opened : 0;
   episode.packets = drops.packets;
   episode.opened = source.figures.opened;
-  if (lost > 0) episode.last = std::max(episode.last, dated ? drops.last_dropped : evidence.now);
+  if (lost > 0) {
+    episode.last = std::max(episode.last, dated ? drops.last_dropped : evidence.now);
+    episode.cut_off = episode.cut_off && episode.last_opened <= episode.onset;
+  }
   episode.opened_lately = episode.opened_lately * fades + static_cast<double>(opened);
   if (opened > 0) episode.last_opened = evidence.now;
 
@@ -123,15 +126,20 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   }
   constexpr double kMissed = 6;  // connections that it would have opened
   const double silent = std::chrono::duration<double>(evidence.now - episode.last_opened).count();
+  const double tried = of_all > 0 ? (to_services + to_tcp) / of_all : 1;
   const bool nowhere = episode.opened_lately < 0.5 && silent >= std::min(kMissed * episode.opens_every, kLately);
   if (nowhere) to_services += to_tcp;
   const double part = of_all > 0 ? to_services / of_all : 1;
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
-  const bool failed = episode.fails;
+  episode.tried_lately = episode.tried_lately * fades + static_cast<double>(lost) * tried;
   episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
-  if (failed && !episode.fails && episode.opened_lately >= 1 && !std::exchange(episode.recovered, true))
+  episode.failed = episode.failed || episode.fails;
+  const bool stopped =
+      episode.failed || (episode.cut_off && episode.minutes > 0 && episode.last - episode.onset >= kCutOffFor);
+  if (stopped && episode.last_opened > episode.last && evidence.now - episode.last >= kThrough &&
+      !std::exchange(episode.recovered, true))
     habits_.NoteRecovered(episode.rule, episode.weight());
 }
 
@@ -139,14 +147,14 @@ void DropJudge::FollowHabits(SteadyTime now) {
   std::erase_if(episodes_, [&](const auto& entry) { return now - entry.second.last > kOver; });
   std::map<std::string, double> lost;
   for (const auto& [name, episode] : episodes_) {
-    if (episode.minutes > 0) lost[episode.rule] += episode.lost_rate();
+    if (episode.minutes > 0) lost[episode.rule] += episode.tried_rate();
   }
   habits_.set_lost(std::move(lost));
   for (auto& [name, episode] : episodes_) {
     if (!episode.fails) {
       episode.news.reset();
     } else if (episode.minutes >= kRegularMinutes) {
-      if (!episode.news) episode.news = habits_.IsNew(episode.rule, episode.lost_rate());
+      if (!episode.news) episode.news = habits_.IsNew(episode.rule, episode.tried_rate());
       if (*episode.news) news_.insert(episode.rule);
     }
   }
@@ -206,7 +214,7 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     double lost = 0;
     for (const auto& [name, episode] : sources) {
       all += episode->weight();
-      lost += episode->lost_rate();
+      lost += episode->tried_rate();
     }
     const bool is_told = told_.contains(label);
     const bool many = habits_.IsUnusual(label, all, lost);

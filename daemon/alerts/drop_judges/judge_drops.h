@@ -79,8 +79,10 @@ class DropJudge {
   static constexpr double kUnnamedWeighsLess = 10;             // when choosing the rule that drops a source
   static constexpr std::chrono::seconds kRuleKnownWithin{15};  // until then the rule of a drop may still become known
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
-  static constexpr double kLately = 30;  // seconds; time constant of lost_lately and opened_lately
-  static constexpr double kLostMin = 2;  // packets, lately
+  static constexpr std::chrono::seconds kCutOffFor{3};
+  static constexpr std::chrono::seconds kThrough{15};  // without one, while it opens connections: it gets through
+  static constexpr double kLately = 30;                // seconds; time constant of what was lost and opened lately
+  static constexpr double kLostMin = 2;                // packets, lately
   static constexpr double kLostToOpened = 0.5;
   static constexpr std::chrono::minutes kServiceForgottenAfter{60};
 
@@ -96,6 +98,7 @@ class DropJudge {
     std::uint64_t packets = 0;
     std::uint64_t opened = 0;
     double lost_lately = 0;    // packets to services
+    double tried_lately = 0;   // those, and all of TCP
     double opened_lately = 0;  // connections
     double opens_every = 0;    // seconds, before the onset; at most kLately
     SteadyTime last_opened;
@@ -103,10 +106,12 @@ class DropJudge {
     std::string rule;  // that drops most of its packets
     bool fails = false;
     std::optional<bool> news;  // while it fails: whether the rule does not usually stop regulars
-    bool recovered = false;    // it failed, and got through again
+    bool failed = false;       // so far
+    bool recovered = false;    // it failed, or was cut off, and gets through again
+    bool cut_off = true;       // it opened nothing between its first and its last loss
 
     double weight() const { return minutes >= kRegularMinutes ? 1 : 0.5; }
-    double lost_rate() const { return lost_lately / kLately; }
+    double tried_rate() const { return tried_lately / kLately; }
   };
   // Of one source's dropped packets.
   struct ByRule {

@@ -27,9 +27,8 @@ double RuleHabits::Recovered(const std::string& label) const {
 bool RuleHabits::LosesMore(const std::string& label, double lost) {
   const auto now = lost_.find(label);
   const Baseline& past = losses_.Of(label);
-  const double usual = past.High();
-  return past.known() && now != lost_.end() && now->second >= kMoreLost * usual &&
-         now->second - usual >= kPartOfLost * lost;
+  const double most = past.High() + (past.High() - past.Median());  // by chance
+  return past.known() && now != lost_.end() && now->second - most >= kPartOfLost * lost;
 }
 
 bool RuleHabits::IsUnusual(const std::string& label, double weight, double lost) {

@@ -4,11 +4,11 @@
 //
 // - The weight of the regulars that it stops (judge_drops.h). To be unusual, it must exceed its past by kTold, and by
 //   the factor kTimesUsual.
-// - The packets a second that regulars lose by it, whether they fail or not. If these are no more than usual, nothing
-//   has changed at the rule: its sources only open fewer connections now, as when people go home and their machines
-//   still report to a blocked maker.
-// - The regulars that it stopped and that then got through again, by weight, over about kRecoveredFor. Sources that
-//   come and go at a rule, such as guests whose login expires, are its work.
+// - The packets a second that regulars lose by it, to services or by TCP, whether they fail or not. If these are no
+//   more than usual, nothing has changed at the rule: its sources only open fewer connections now, as when people go
+//   home and their machines still report to a blocked maker.
+// - The regulars that it stopped for some seconds and that then got through again, by weight, over about kRecoveredFor.
+//   Sources that come and go at a rule, such as guests whose login expires, are its work.
 //
 // A rule's past begins with the daemon, or with the rule (rule_pasts.h); until it is known, nothing is unusual.
 //
@@ -34,7 +34,7 @@ class RuleHabits {
   void Look(SteadyTime now);
   void AddFirstRule(const std::string& label);
 
-  // A regular that failed because of the rule gets through again.
+  // A regular that the rule stopped gets through again.
   void NoteRecovered(const std::string& label, double weight) { recovered_[label] += weight; }
   // What regulars lose now by each rule, in packets a second.
   void set_lost(std::map<std::string, double> lost) { lost_ = std::move(lost); }
@@ -56,9 +56,7 @@ class RuleHabits {
  private:
   static constexpr double kTimesUsual = 3;
   static constexpr double kUsuallyNone = 0.5;  // weight
-  // What is lost must exceed the usual by this factor, and by this part of what the failing sources lose.
-  static constexpr double kMoreLost = 1.3;
-  static constexpr double kPartOfLost = 0.5;
+  static constexpr double kPartOfLost = 0.5;   // by which more must be lost than usual, of what the failing lose
 
   bool LosesMore(const std::string& label, double lost);
   double Recovered(const std::string& label) const;
