@@ -75,6 +75,7 @@ Packet PacketOf(const DropKey& key, const DropInterfaces& interfaces) {
 DropAttributor::DropAttributor(const FirewallReading& before, const FirewallReading& after)
     : before_(before), after_(after), walker_(after, &before) {
   for (const auto& [backend, now] : after_.backends) {
+    all_read_ = all_read_ && !now.lacks_capability && (now.success || !now.present);
     if (!now.present || !now.ruleset || now.ruleset->chains.empty()) continue;
     const auto then = before_.backends.find(backend);
     same_rules_ = same_rules_ && now.success && then != before_.backends.end() && then->second.present &&
@@ -142,7 +143,7 @@ DropAttribution DropAttributor::Of(const DropKey& key, const DropInterfaces& int
   const Candidate& first = candidates.front();
   if (candidates.size() > 1 || first.rule == nullptr) return {};
   // No other rule can have dropped it. Conntrack itself may have: not what is established, and not in forward.
-  const bool only_rules = key.state == kStateEstablished || key.hooks == HookSet(HookSet::kForward);
+  const bool only_rules = all_read_ && (key.state == kStateEstablished || key.hooks == HookSet(HookSet::kForward));
   const Why why = first.match.why;
   const bool likely = IsUnderstood(why) ? first.rose.has_value() || only_rules : why == Why::kUndecoded && only_rules;
   if (first.match.match != Match::kYes && !likely) return {};

@@ -6,8 +6,8 @@
 // meanwhile. A verdict map is a candidate by the elements that the packet may have matched. A source counts as a member
 // of a set if it was in the set before and after. The answer is a rule only if it is the only candidate left, all its
 // conditions are understood, none is known to fail, and its counter rose by at least as many packets. A rule without a
-// counter must instead match for certain. Where nothing but rules drops (in forward, and what is established), neither
-// is needed of the only one that is left. Otherwise there is no answer: it never guesses.
+// counter must instead match for certain. Where nothing but rules drops (in forward, and what is established), and all
+// are read, neither is needed of the only one that is left. Otherwise there is no answer: it never guesses.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +66,7 @@ class DropAttributor {
   const FirewallReading& after_;
   const PacketWalker walker_;
   bool same_rules_ = true;
+  bool all_read_ = true;     // of the backends that are there
   std::vector<Base> bases_;  // by priority
 };
 

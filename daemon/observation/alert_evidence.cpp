@@ -55,7 +55,7 @@ class SourceSweep {
     regulars_.Enter(shown, address, figures);
     if (const auto found = dropped_.find(address); found != dropped_.end()) found->second = figures();
     if (const auto found = candidates_.find(address); found != candidates_.end()) found->second = figures();
-    if (lately != nullptr) CountAttempts(*lately, address, shown > 0);
+    if (lately != nullptr) CountAttempts(*lately, source, address);
     by_connections_.Enter(connections, address, figures);
     by_new_rate_.Enter(source.new_rate(), address, figures);
   }
@@ -92,13 +92,13 @@ class SourceSweep {
   const SourceFigures& Candidate(const IpAddress& source) const { return candidates_.at(source); }
 
  private:
-  void CountAttempts(const AnswerFigures::OfSource& lately, const IpAddress& source, bool has_proved) {
+  void CountAttempts(const AnswerFigures::OfSource& lately, const Tally::Source& of, const IpAddress& source) {
     const auto none = [] { return '\0'; };
     if (own_.contains(source) && !IsLoopback(source)) {
       attempts_.own += lately.attempts;
       attempts_.own_unanswered += lately.unanswered;
     }
-    if (!has_proved) {
+    if (ShownBy(of) <= 0) {
       if (lately.half_open == 0) return;
       attempts_.half_open += lately.half_open;
       ++attempts_.half_open_sources;
@@ -107,6 +107,7 @@ class SourceSweep {
     }
     const std::uint64_t ipv6 = source.family == Family::kIpv6 ? 1 : 0;
     ++attempts_.proven_sources;
+    attempts_.connected_sources += of.proof() == Proof::kProven;
     attempts_.proven_ipv6_sources += ipv6;
     attempts_.proven_failed += lately.unanswered;
     attempts_.proven_ipv6_failed += ipv6 * lately.unanswered;

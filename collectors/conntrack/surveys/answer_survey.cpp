@@ -85,7 +85,7 @@ void AnswerSurvey::Count(const FlowKey& key, const Flow& flow) {
   if (tcp && attempt) CountRow(flow, unanswered, half_open, age);
   if (!IsTcpOrUdp(flow.protocol)) return;
   if (attempt) CountService(key, flow, unanswered, age);
-  if (IsStream(flow)) return NoteContact(key, Outcome::kSucceeded, tracked_.centiseconds);
+  if (IsStream(flow)) return NoteContact(key, Outcome::kStream, tracked_.centiseconds);
   if (age <= kContactAge) CountContact(key, flow, age);
 }
 
@@ -189,7 +189,7 @@ void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t
     return;
   }
   Contact& contact = known->second;
-  if (outcome == Outcome::kSucceeded) contact.outcome = outcome;
+  contact.outcome = std::max(contact.outcome, outcome);
   if (Later(made_centiseconds, contact.made_centiseconds)) contact.made_centiseconds = made_centiseconds;
 }
 
@@ -199,15 +199,15 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   });
   struct UdpPorts {
     std::size_t failed = 0;
-    std::size_t succeeded = 0;
-    bool scanned() const { return failed >= kUdpPortsMin && succeeded * kStreamPart < failed; }
+    std::size_t others = 0;  // that a stream goes to, or that answer
+    bool scanned() const { return failed >= kUdpPortsMin && others * kStreamPart < failed; }
   };
   std::unordered_map<std::uint64_t, UdpPorts> udp;  // by destination
   for (const auto& [hash, contact] : contacts) {
     if (!contact.udp) continue;
     UdpPorts& ports = udp[contact.destination];
-    if (contact.outcome == Outcome::kSucceeded) {
-      ++ports.succeeded;
+    if (contact.outcome != Outcome::kFailed) {
+      ++ports.others;
     } else if (contact.port < kTracePortMin) {
       ++ports.failed;
     }
@@ -217,6 +217,7 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   std::unordered_map<std::uint16_t, std::pair<std::uint32_t, std::uint32_t>> tcp_ports;  // failed, succeeded
   std::bitset<1024> destinations, ports;
   for (const auto& [hash, contact] : contacts) {
+    if (contact.outcome == Outcome::kStream) continue;
     const bool succeeded = contact.outcome == Outcome::kSucceeded;
     if (!contact.udp) ++(succeeded ? tcp_ports[contact.port].second : tcp_ports[contact.port].first);
     if (succeeded) {
@@ -239,9 +240,15 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   return described;
 }
 
-// Chooses the candidates of the survey that ended; an earlier candidate stays while it has contacts.
+bool AnswerSurvey::IsIdle(const Contacts& contacts) {
+  return std::all_of(contacts.begin(), contacts.end(),
+                     [](const auto& contact) { return contact.second.outcome == Outcome::kStream; });
+}
+
+// Chooses the candidates of the survey that ended; an earlier candidate stays while it has contacts that are no
+// streams.
 void AnswerSurvey::ChooseCandidates() {
-  std::erase_if(candidates_, [](const auto& candidate) { return candidate.second.empty(); });
+  std::erase_if(candidates_, [](const auto& candidate) { return IsIdle(candidate.second); });
   std::vector<std::pair<std::uint64_t, IpAddress>> most;
   const auto consider = [&](const auto& entry) {
     if (entry.certain() >= kFailingMin && !candidates_.contains(entry.source))

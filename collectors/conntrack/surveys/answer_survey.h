@@ -151,7 +151,8 @@ class AnswerSurvey {
     std::uint32_t count = 0;
     std::bitset<64> sources;
   };
-  enum class Outcome : std::uint8_t { kFailed, kSucceeded };
+  // kStream: nothing answers, and the source goes on sending.
+  enum class Outcome : std::uint8_t { kFailed, kStream, kSucceeded };
   struct Contact {
     std::int32_t made_centiseconds = 0;
     Outcome outcome = Outcome::kFailed;
@@ -179,6 +180,7 @@ class AnswerSurvey {
   void Publish();
   bool Starts(TrackerTime tracked) const;
   bool IsStream(const Flow& flow) const;
+  static bool IsIdle(const Contacts& contacts);
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;

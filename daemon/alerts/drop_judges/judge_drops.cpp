@@ -111,9 +111,14 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
       const double less = entry.first.empty() ? kUnnamedWeighsLess : 1;
       return std::pair(entry.second.rate / less, static_cast<double>(entry.second.packets) / less);
     };
-    episode.rule = std::max_element(by_rules.begin(), by_rules.end(), [&](const auto& one, const auto& other) {
-                     return weight(one) < weight(other);
-                   })->first;
+    const auto most = std::max_element(by_rules.begin(), by_rules.end(),
+                                       [&](const auto& one, const auto& other) { return weight(one) < weight(other); });
+    const auto present = by_rules.find(episode.rule);
+    if (present == by_rules.end() || present->first.empty() ||
+        weight(*most).first > kTimesTheOther * weight(*present).first) {
+      if (episode.rule != most->first) episode.news.reset();
+      episode.rule = most->first;
+    }
   }
   double of_all = 0, to_services = 0, to_tcp = 0;
   for (const DropTarget& target : drops.targets) {
@@ -133,12 +138,16 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
   episode.tried_lately = episode.tried_lately * fades + static_cast<double>(lost) * tried;
-  episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) &&
+  const bool through = episode.last_opened > episode.last && evidence.now - episode.last >= kThrough;
+  episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) && !through &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
+  if (episode.fails && episode.failing_since == SteadyTime{}) episode.failing_since = evidence.now;
+  if (!episode.fails) episode.failing_since = {};
   episode.failed = episode.failed || episode.fails;
+  episode.told = episode.told || (episode.fails && told_.contains(episode.rule));
   const bool stopped =
       episode.failed || (episode.cut_off && episode.minutes > 0 && episode.last - episode.onset >= kCutOffFor);
-  if (stopped && episode.last_opened > episode.last && evidence.now - episode.last >= kThrough &&
+  if (stopped && through && !episode.told && source.figures.proof == Proof::kProven &&
       !std::exchange(episode.recovered, true))
     habits_.NoteRecovered(episode.rule, episode.weight());
 }
@@ -154,7 +163,9 @@ void DropJudge::FollowHabits(SteadyTime now) {
     if (!episode.fails) {
       episode.news.reset();
     } else if (episode.minutes >= kRegularMinutes) {
-      if (!episode.news) episode.news = habits_.IsNew(episode.rule, episode.tried_rate());
+      // Again for a while, since what it loses lately has to grow first.
+      if (!episode.news || (!*episode.news && now - episode.failing_since <= kNewsWithin))
+        episode.news = habits_.IsNew(episode.rule, episode.tried_rate());
       if (*episode.news) news_.insert(episode.rule);
     }
   }

@@ -5,11 +5,12 @@
 // warning, then critical; if the rule rejects, only after kRejectedFor.
 //
 // A regular source fails if the packets that it loses are for a service that answers here (or for any TCP port, if the
-// source opens no connections any more), and are more than half as many as the connections that it still opens. So
-// these are not failures: a printer's broadcasts, an occasional packet to a forbidden port, packets in conntrack state
-// INVALID, and packets forged with a regular's address while the regular itself gets through. One deception remains
-// possible: an attacker who knows the addresses of several regulars that are silent now, and a rule that drops packets
-// to their service, can make them look dropped while he sends and they stay silent. They lose nothing by it.
+// source opens no connections any more), and are more than half as many as the connections that it still opens. It no
+// longer fails once it has opened connections and lost nothing for kThrough. So these are not failures: a printer's
+// broadcasts, an occasional packet to a forbidden port, packets in conntrack state INVALID, and packets forged with a
+// regular's address while the regular itself gets through. One deception remains possible: an attacker who knows the
+// addresses of several regulars that are silent now, and a rule that drops packets to their service, can make them look
+// dropped while he sends and they stay silent. They lose nothing by it.
 //
 // RegularSourcesDropped reports the regulars that fail because of one rule, or of no known rule, by weight: a source
 // seen in kRegularMinutes or more counts 1, one that was only proven counts half, and one seen in kLongMinutes or more
@@ -79,6 +80,9 @@ class DropJudge {
   static constexpr double kUnnamedWeighsLess = 10;             // when choosing the rule that drops a source
   static constexpr std::chrono::seconds kRuleKnownWithin{15};  // until then the rule of a drop may still become known
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
+  static constexpr double kTriedMost = 2;                      // packets per second
+  static constexpr double kTimesTheOther = 1.5;  // a source's rule is another once that drops so much more of it
+  static constexpr std::chrono::seconds kNewsWithin{20};
   static constexpr std::chrono::seconds kCutOffFor{3};
   static constexpr std::chrono::seconds kThrough{15};  // without one, while it opens connections: it gets through
   static constexpr double kLately = 30;                // seconds; time constant of what was lost and opened lately
@@ -106,12 +110,15 @@ class DropJudge {
     std::string rule;  // that drops most of its packets
     bool fails = false;
     std::optional<bool> news;  // while it fails: whether the rule does not usually stop regulars
-    bool failed = false;       // so far
-    bool recovered = false;    // it failed, or was cut off, and gets through again
-    bool cut_off = true;       // it opened nothing between its first and its last loss
+    SteadyTime failing_since{};
+    bool failed = false;     // so far
+    bool told = false;       // so far: its rule was reported
+    bool recovered = false;  // it failed, or was cut off, and gets through again
+    bool cut_off = true;     // it opened nothing between its first and its last loss
 
     double weight() const { return minutes >= kRegularMinutes ? 1 : 0.5; }
-    double tried_rate() const { return tried_lately / kLately; }
+    // Bounded, so that one source does not make what it loses the rule's usual work.
+    double tried_rate() const { return std::min(tried_lately / kLately, kTriedMost); }
   };
   // Of one source's dropped packets.
   struct ByRule {

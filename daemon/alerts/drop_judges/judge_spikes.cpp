@@ -57,9 +57,9 @@ void SpikeJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, co
 
 double SpikeJudge::FollowGrowth(const AlertEvidence& evidence) {
   if (!evidence.answers) return 1;
-  const auto active = static_cast<double>(evidence.attempts.proven_sources);
+  const auto active = static_cast<double>(evidence.attempts.connected_sources);
   active_past_.Add(evidence.now, active, false);
-  return active_past_.known() ? std::max(active / std::max(active_past_.Median(), 1.0), 1.0) : 1;
+  return active_past_.known() ? std::clamp(active / std::max(active_past_.Median(), 1.0), 1.0, kGrowthMost) : 1;
 }
 
 // Drops that the rules' own spikes do not explain.

@@ -4,9 +4,9 @@
 // Both leave out packets to broadcast and multicast addresses, and the kMost sources with the highest rates: a banned
 // source that keeps sending is not a change of the host (SourceMatchesDropRule reports it). The rest is compared with
 // the past. The usual rate is at least kUsual, and at least kUsualOfTraffic of the connections opened here: fifteen
-// packets per second after a ban are not a spike; hundreds per second from a thousand sources are, whoever they are.
-// Nor is it a spike if more sources are active and each loses as much as before: the usual rate grows with the proven
-// sources that tried to connect recently. Forged ones are never proven.
+// packets per second after a ban are not a spike; hundreds per second from a thousand strangers are.
+// Nor is it a spike if more sources are active and each loses as much as before: the usual rate grows with the sources
+// that tried to connect recently and have completed a TCP handshake, which cannot be forged, up to kGrowthMost.
 //
 // Pure except for its memory: that of RuleSpikes, and some rates. Threads: one owner.
 #pragma once
@@ -26,6 +26,7 @@ class SpikeJudge {
   static constexpr double kUsual = 3;  // packets per second
   static constexpr double kUsualOfTraffic = 0.02;
   static constexpr std::size_t kSourcesMin = 20;
+  static constexpr double kGrowthMost = 20;
 
   // After `drops` has read the same evidence.
   void Read(const AlertRules& rules, const AlertEvidence& evidence, const DropJudge& drops, Readings& into);

@@ -33,7 +33,8 @@ bool RuleHabits::LosesMore(const std::string& label, double lost) {
 
 bool RuleHabits::IsUnusual(const std::string& label, double weight, double lost) {
   const Baseline& past = weights_.Of(label);
-  return past.known() && weight >= kTold + kTimesUsual * past.High() + Recovered(label) && LosesMore(label, lost);
+  return past.known() && weight >= kTold + kTimesUsual * past.High() + kTimesRecovered * Recovered(label) &&
+         LosesMore(label, lost);
 }
 
 bool RuleHabits::IsNew(const std::string& label, double lost) {

@@ -16,6 +16,7 @@
 // Threads: one owner.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -35,7 +36,10 @@ class RuleHabits {
   void AddFirstRule(const std::string& label);
 
   // A regular that the rule stopped gets through again.
-  void NoteRecovered(const std::string& label, double weight) { recovered_[label] += weight; }
+  void NoteRecovered(const std::string& label, double weight) {
+    double& recovered = recovered_[label];
+    recovered = std::min(recovered + weight, kRecoveredMost);
+  }
   // What regulars lose now by each rule, in packets a second.
   void set_lost(std::map<std::string, double> lost) { lost_ = std::move(lost); }
 
@@ -56,7 +60,9 @@ class RuleHabits {
  private:
   static constexpr double kTimesUsual = 3;
   static constexpr double kUsuallyNone = 0.5;  // weight
-  static constexpr double kPartOfLost = 0.5;   // by which more must be lost than usual, of what the failing lose
+  static constexpr double kTimesRecovered = 2;
+  static constexpr double kRecoveredMost = 10;  // weight
+  static constexpr double kPartOfLost = 0.5;    // by which more must be lost than usual, of what the failing lose
 
   bool LosesMore(const std::string& label, double lost);
   double Recovered(const std::string& label) const;

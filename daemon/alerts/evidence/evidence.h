@@ -66,6 +66,7 @@ struct AlertEvidence {
       std::uint64_t count = 0;
     };
     std::uint64_t proven_sources = 0;     // that tried to connect recently
+    std::uint64_t connected_sources = 0;  // of them those that completed a TCP handshake, which cannot be forged
     std::uint64_t proven_unanswered = 0;  // those of them that mostly got no answer
     std::uint64_t proven_ipv6_sources = 0;
     std::uint64_t proven_ipv6_unanswered = 0;

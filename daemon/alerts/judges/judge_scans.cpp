@@ -1,7 +1,10 @@
 #include "daemon/alerts/judges/judge_scans.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "daemon/alerts/evidence/rate_windows.h"
 
@@ -11,9 +14,18 @@ namespace {
 struct Contacts {
   const SourceFigures* figures = nullptr;
   AnswerFigures::Candidate lately;
-  double dropped = 0;  // distinct ports, or pairs of a destination and a port
-  bool pairs = false;
+  double dropped_ports = 0;
+  double dropped_pairs = 0;  // of a destination and a port; of ours
   double dropped_rate = 0;
+};
+
+// What failed and what succeeded, of all contacts or of some.
+struct Outcome {
+  double failed = 0;
+  double succeeded = 0;
+  std::string where = "";
+
+  bool scans() const { return ScanJudge::Walk(failed, succeeded) >= std::log(ScanJudge::kOneWrong); }
 };
 
 // An address that no host on the Internet has (RFC 1918, RFC 4193, link-local).
@@ -27,6 +39,24 @@ bool IsPrivate(const IpAddress& address) {
 // One of ours. Being proven is not enough: a scanner on the Internet is proven too, by the open ports that it finds.
 bool IsOurs(const SourceFigures& figures, Standing standing) {
   return standing >= Standing::kRegular || (standing == Standing::kProven && IsPrivate(figures.source));
+}
+
+// The first by which the source scans; nullopt: none.
+std::optional<Outcome> ScanOf(const Contacts& contacts, const AlertRule& rule) {
+  const auto& lately = contacts.lately;
+  std::vector<Outcome> outcomes = {{lately.failed + contacts.dropped_ports, static_cast<double>(lately.succeeded)}};
+  if (lately.succeeded_at_port <= ScanJudge::kScannerSucceeds * lately.failed_at_port)
+    outcomes.push_back({static_cast<double>(lately.failed_at_port), static_cast<double>(lately.succeeded_at_port),
+                        fmt::format(" at TCP port {}", lately.port)});
+  // What was answered is counted only of those with most failures that are no drops.
+  const auto answered = static_cast<double>(contacts.figures->connections - contacts.figures->unreplied);
+  if (contacts.dropped_pairs > contacts.dropped_ports)
+    outcomes.push_back(
+        {contacts.dropped_pairs, std::max(answered, contacts.figures->new_rate * 60 - lately.failed), " behind rules"});
+  const auto scan = std::find_if(outcomes.begin(), outcomes.end(), [&](const Outcome& outcome) {
+    return outcome.scans() && !rule.Quiet(outcome.failed);
+  });
+  return scan == outcomes.end() ? std::nullopt : std::optional(*scan);
 }
 
 }  // namespace
@@ -51,45 +81,37 @@ void ScanJudge::Read(const AlertRules& rules, const AlertEvidence& evidence, Rea
     if (dropped.own || over || dropped.drops.distinct_ports < 1) continue;
     Contacts& of_source = contacts[dropped.name];
     if (of_source.figures == nullptr) of_source.figures = &dropped.figures;
-    of_source.pairs = dropped.drops.distinct_pairs > dropped.drops.distinct_ports &&
-                      IsOurs(dropped.figures, StandingOf(dropped.figures));
-    of_source.dropped = std::round(of_source.pairs ? dropped.drops.distinct_pairs : dropped.drops.distinct_ports);
+    of_source.dropped_ports = std::round(dropped.drops.distinct_ports);
+    if (IsOurs(dropped.figures, StandingOf(dropped.figures)))
+      of_source.dropped_pairs = std::round(dropped.drops.distinct_pairs);
     of_source.dropped_rate = dropped.drops.rate;
   }
   const AlertRule& of_kind = rules[AlertKind::kSourceScanning];
   for (const auto& [name, of_source] : contacts) {
-    double failed = of_source.lately.failed + of_source.dropped;
-    std::uint32_t succeeded = of_source.lately.succeeded;
-    // How many of these were answered is known only for those with most failures.
-    if (of_source.pairs)
-      succeeded = std::max(succeeded, static_cast<std::uint32_t>(std::min(of_source.figures->new_rate * 60, 1e9)));
-    std::string where;
-    const double at_port = of_source.lately.failed_at_port;
-    if (Walk(failed, succeeded) < std::log(kOneWrong) &&
-        of_source.lately.succeeded_at_port <= kScannerSucceeds * at_port) {
-      failed = at_port;
-      succeeded = of_source.lately.succeeded_at_port;
-      where = fmt::format(" at TCP port {}", of_source.lately.port);
-    }
     const Standing standing = StandingOf(*of_source.figures);
     const AlertRule rule = IsOurs(*of_source.figures, standing) ? of_kind : of_kind.Milder();
-    if (rule.Quiet(failed) || Walk(failed, succeeded) < std::log(kOneWrong)) continue;
+    const auto scan = ScanOf(of_source, rule);
+    if (!scan) continue;
     std::string how;
     if (of_source.lately.failed > 0)
       how += fmt::format(" Those that were not answered, or refused, went to about {} ports of {} destinations.",
                          of_source.lately.ports, of_source.lately.destinations);
-    if (of_source.dropped > 0)
-      how += fmt::format(" Packets to about {:.0f} {} were dropped or rejected, {:.1f} a second.", of_source.dropped,
-                         of_source.pairs ? "destinations and ports" : "ports", of_source.dropped_rate);
+    if (of_source.dropped_ports > 0)
+      how += fmt::format(" Packets to about {:.0f} ports{} were dropped or rejected, {:.1f} a second.",
+                         of_source.dropped_ports,
+                         of_source.dropped_pairs > of_source.dropped_ports
+                             ? fmt::format(" ({:.0f} with their destinations)", of_source.dropped_pairs)
+                             : "",
+                         of_source.dropped_rate);
     into.push_back(
         {{AlertKind::kSourceScanning, name, {}},
-         failed,
+         scan->failed,
          fmt::format("Of the destinations and ports that {} reached for in the last minute{}, {:.0f} failed and "
-                     "{} answered.{}",
-                     name, where, failed, succeeded, how),
-         {{"failed_contacts", failed},
-          {"succeeded_contacts", static_cast<double>(succeeded)},
-          {"dropped_ports", of_source.dropped},
+                     "{:.0f} answered.{}",
+                     name, scan->where, scan->failed, std::max(scan->succeeded, 0.0), how),
+         {{"failed_contacts", scan->failed},
+          {"succeeded_contacts", std::max(scan->succeeded, 0.0)},
+          {"dropped_ports", of_source.dropped_ports},
           {"ports", static_cast<double>(of_source.lately.ports)},
           {"destinations", static_cast<double>(of_source.lately.destinations)}},
          standing,

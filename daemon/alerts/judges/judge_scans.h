@@ -6,8 +6,9 @@
 // packets was dropped for kOver. A scan is also over when fewer than one in kRecentPart of its failed contacts are
 // recent (also 45 s). That is longer than source_scan's `for`, so even a scan of one second is reported. Of a source of
 // ours, each destination of a port counts, so a dropped sweep for one service is a scan as well; the connections that
-// it opens meanwhile count as succeeded. A source whose contacts mostly succeed may scan for one service beside: the
-// TCP port whose contacts failed most is judged by itself, if no more than kScannerSucceeds of them succeeded.
+// it opens meanwhile, or holds answered, count as succeeded. A source whose contacts mostly succeed may scan for one
+// service beside: the TCP port whose contacts failed most is judged by itself, if no more than kScannerSucceeds of them
+// succeeded.
 //
 // A scanning stranger is normal: info, and a warning only past the critical threshold. A regular source, or a proven
 // source with a private address, is one of ours and may have a worm: a warning, then critical. The host itself is never

@@ -33,10 +33,14 @@ bool Recovers(const AnswerFigures::Service& service, double share) {
          service.recent_unanswered < share * service.recent;
 }
 
-// Those with several services, each as one service without a port.
-std::vector<AnswerFigures::Service> NetworksOf(const std::vector<AnswerFigures::Service>& services) {
+}  // namespace
+
+std::vector<AnswerFigures::Service> ServiceOutages::NetworksOf(
+    const std::vector<AnswerFigures::Service>& services) const {
   std::map<std::pair<IpAddress, std::uint8_t>, std::pair<AnswerFigures::Service, int>> networks;
   for (const auto& service : services) {
+    const auto known = services_.find({service.destination, service.port, service.protocol});
+    if (known == services_.end() || known->second.answered <= 0) continue;
     const IpAddress network = NetworkOf(service.destination);
     auto& [sum, parts] = networks[{network, service.protocol}];
     sum.destination = network;
@@ -56,8 +60,6 @@ std::vector<AnswerFigures::Service> NetworksOf(const std::vector<AnswerFigures::
   return sums;
 }
 
-}  // namespace
-
 void ServiceOutages::Follow(const std::vector<AnswerFigures::Service>& services, SteadyTime now) {
   Survey survey{now};
   const double elapsed = std::chrono::duration<double>(now - last_at_).count();
@@ -70,6 +72,7 @@ void ServiceOutages::Follow(const std::vector<AnswerFigures::Service>& services,
   broken_.clear();
   std::vector<Broken> minor;
   for (const auto& service : services) {
+    if (service.port == 0) continue;  // the place of a network
     if (auto broken = FollowOne(service, survey)) (broken->important ? broken_ : minor).push_back(std::move(*broken));
   }
   double made_at_minor = 0;
@@ -80,7 +83,7 @@ void ServiceOutages::Follow(const std::vector<AnswerFigures::Service>& services,
   for (const auto& network : NetworksOf(services)) {
     auto broken = FollowOne(network, survey);
     const bool told = std::any_of(broken_.begin(), broken_.end(), [&](const Broken& each) {
-      return NetworkOf(each.now.destination) == network.destination;
+      return each.now.protocol == network.protocol && NetworkOf(each.now.destination) == network.destination;
     });
     if (broken && broken->important && !told) networks.push_back(std::move(*broken));
   }
@@ -138,7 +141,7 @@ std::optional<ServiceOutages::Broken> ServiceOutages::FollowOne(const AnswerFigu
 nlohmann::json ServiceOutages::Save() const {
   auto saved = nlohmann::json::array();
   for (const auto& [key, service] : services_) {
-    if (service.answered < kAnsweredMin) continue;
+    if (service.answered <= 0) continue;
     saved.push_back({std::get<0>(key).ToString(), std::get<1>(key), std::get<2>(key), service.answered, service.share,
                      service.part, service.sources, service.answers});
   }

@@ -8,8 +8,9 @@
 //
 // It must be important: kImportant of all attempts, or kSourcesMin sources. Unimportant services count if kManyServices
 // of them fail at once and receive kMost of the attempts where answers are usual: an outage that is spread over many. A
-// network (the first kNetworkBits of an address) of several services is judged as one service of each protocol: an
-// outage of a network whose services are each asked too rarely to judge. It counts if none of its services does.
+// network (an address's first 24 bits, of IPv6 64) of several services that ever answered is judged as one service of
+// each protocol: an outage of a network whose services are each asked too rarely to judge. It counts if none of its
+// services does.
 //
 // Bounded: kMax services and networks. Pure except for its memory. Threads: one owner.
 #pragma once
@@ -90,6 +91,8 @@ class ServiceOutages {
     double made_where_answered = 0;  // attempts at services that used to answer
   };
 
+  // Those of several services that ever answered, each as one service without a port.
+  std::vector<AnswerFigures::Service> NetworksOf(const std::vector<AnswerFigures::Service>& services) const;
   std::optional<Broken> FollowOne(const AnswerFigures::Service& now, Survey& survey);
 
   std::map<Key, Service> services_;

@@ -72,9 +72,9 @@ TEST_CASE("ten times as many sources that each lose as much as before are no spi
   Host host;
   host.Answers(443);
   const bool proven = GENERATE(true, false);
-  host.evidence.attempts.proven_sources = 10;
+  host.evidence.attempts.connected_sources = 10;
   Drop(host, 30, 0.5, 120s);
-  if (proven) host.evidence.attempts.proven_sources = 140;
+  if (proven) host.evidence.attempts.connected_sources = 140;
   Drop(host, 430, 0.5, 60s);
   CHECK((host.Find(AlertKind::kDropRuleSpike) == nullptr) == proven);
 }
