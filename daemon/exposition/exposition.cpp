@@ -190,9 +190,8 @@ void AddTrust(List& list, const Snapshot& snapshot) {
       .Add(trust.events[0], {{"event", "new"}})
       .Add(trust.events[1], {{"event", "update"}})
       .Add(trust.events[2], {{"event", "destroy"}});
-  list.Counter(
-          "conntally_netlink_events_lost_total",
-          "Conntrack events lost because the receive buffer, or the ring of BPF events, was full; counted one by one.")
+  list.Counter("conntally_netlink_events_lost_total",
+               "Conntrack events lost because the receive buffer or the BPF ring was full; counted one by one.")
       .Add(trust.events_lost);
   list.Counter("conntally_netlink_overruns_total", "Deprecated: the same as conntally_netlink_events_lost_total.")
       .Add(trust.events_lost);

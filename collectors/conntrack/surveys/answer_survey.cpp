@@ -178,14 +178,14 @@ void AnswerSurvey::NoteRefused(const FlowTracker::Refused& refused, TrackerTime 
 void AnswerSurvey::NoteContact(const FlowKey& key, Outcome outcome, std::int32_t made_centiseconds) {
   const auto candidate = candidates_.find(grouping_.GroupOf(key.SourceAddress()));
   if (candidate == candidates_.end()) return;
-  const ServiceKey service{{key.destination, key.family}, key.destination_port, key.protocol};
+  const IpAddress destination{key.destination, key.family};
   Contacts& contacts = candidate->second;
-  const std::uint64_t hash = services_.hash_function()(service);
+  const std::uint64_t hash = services_.hash_function()({destination, key.destination_port, key.protocol});
   const auto known = contacts.find(hash);
   if (known == contacts.end()) {
     if (contacts.size() < kContactsMax)
       contacts.emplace(hash, Contact{made_centiseconds, outcome, key.protocol == IPPROTO_UDP, key.destination_port,
-                                     candidates_.hash_function()(service.destination)});
+                                     candidates_.hash_function()(destination)});
     return;
   }
   Contact& contact = known->second;
@@ -206,11 +206,8 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   for (const auto& [hash, contact] : contacts) {
     if (!contact.udp) continue;
     UdpPorts& ports = udp[contact.destination];
-    if (contact.outcome != Outcome::kFailed) {
-      ++ports.others;
-    } else if (contact.port < kTracePortMin) {
-      ++ports.failed;
-    }
+    ports.others += contact.outcome != Outcome::kFailed;
+    ports.failed += contact.outcome == Outcome::kFailed && contact.port < kTracePortMin;
   }
   AnswerFigures::Candidate described;
   described.source = source;
@@ -240,15 +237,13 @@ AnswerFigures::Candidate AnswerSurvey::Describe(const IpAddress& source, Contact
   return described;
 }
 
-bool AnswerSurvey::IsIdle(const Contacts& contacts) {
-  return std::all_of(contacts.begin(), contacts.end(),
-                     [](const auto& contact) { return contact.second.outcome == Outcome::kStream; });
-}
-
 // Chooses the candidates of the survey that ended; an earlier candidate stays while it has contacts that are no
 // streams.
 void AnswerSurvey::ChooseCandidates() {
-  std::erase_if(candidates_, [](const auto& candidate) { return IsIdle(candidate.second); });
+  std::erase_if(candidates_, [](const auto& candidate) {
+    return std::ranges::all_of(candidate.second,
+                               [](const auto& contact) { return contact.second.outcome == Outcome::kStream; });
+  });
   std::vector<std::pair<std::uint64_t, IpAddress>> most;
   const auto consider = [&](const auto& entry) {
     if (entry.certain() >= kFailingMin && !candidates_.contains(entry.source))

@@ -180,7 +180,6 @@ class AnswerSurvey {
   void Publish();
   bool Starts(TrackerTime tracked) const;
   bool IsStream(const Flow& flow) const;
-  static bool IsIdle(const Contacts& contacts);
 
   const SourceGrouping grouping_;
   const KeyedHash hash_;

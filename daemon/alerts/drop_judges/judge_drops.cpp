@@ -152,25 +152,6 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
     habits_.NoteRecovered(episode.rule, episode.weight());
 }
 
-void DropJudge::FollowHabits(SteadyTime now) {
-  std::erase_if(episodes_, [&](const auto& entry) { return now - entry.second.last > kOver; });
-  std::map<std::string, double> lost;
-  for (const auto& [name, episode] : episodes_) {
-    if (episode.minutes > 0) lost[episode.rule] += episode.tried_rate();
-  }
-  habits_.set_lost(std::move(lost));
-  for (auto& [name, episode] : episodes_) {
-    if (!episode.fails) {
-      episode.news.reset();
-    } else if (episode.minutes >= kRegularMinutes) {
-      // Again for a while, since what it loses lately has to grow first.
-      if (!episode.news || (!*episode.news && now - episode.failing_since <= kNewsWithin))
-        episode.news = habits_.IsNew(episode.rule, episode.tried_rate());
-      if (*episode.news) news_.insert(episode.rule);
-    }
-  }
-}
-
 void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence::DroppedSource& source, const ByRules& by_rules,
                            Readings& into) {
   const AlertRule& of_kind = rules[AlertKind::kSourceMatchesDropRule];

@@ -219,6 +219,7 @@ TEST_CASE("ports that are sent a stream, and those of traceroute, are no scan") 
   s.Survey();
   s.Survey();
   CHECK(s.Candidate("10.0.0.9")->failed == failed);
+  CHECK(s.Candidate("10.0.0.9")->succeeded == 0);  // nothing answered
 }
 
 TEST_CASE("a service that is asked much keeps its place, whatever a flood of others asks for") {
