@@ -216,8 +216,7 @@ TEST_CASE("ports that are sent a stream, and those of traceroute, are no scan") 
   }
   for (std::uint16_t port = first; port < first + 100; ++port)
     s.Add("10.0.0.9", 1, "192.0.2.7", port, TcpState::kNone, port % 4 == 0 ? 45 : 12, kUdp);
-  s.Survey();
-  s.Survey();
+  for (int i = 0; i < 2; ++i) s.Survey();
   CHECK(s.Candidate("10.0.0.9")->failed == failed);
   CHECK(s.Candidate("10.0.0.9")->succeeded == 0);  // nothing answered
 }
