@@ -52,7 +52,7 @@ class SpikeJudge {
   BatchedRate dropped_;          // without those to many
   BatchedRate dropped_to_many_;  // to broadcast and multicast addresses
   Baseline dropped_past_;
-  Baseline active_past_;  // proven sources that tried to connect recently
+  Baseline active_past_;  // connected_sources of the evidence
 };
 
 }  // namespace conntally
