@@ -9,6 +9,18 @@ PortCounts::PortCounts(std::uint64_t secret) : secret_(secret), multiplier_((sec
   Resize(kCapacityMin);
 }
 
+// Multiplication by a secret, folded: nobody outside can choose ports that share a slot.
+std::size_t PortCounts::HomeOf(std::uint64_t key) const {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{key ^ secret_} * multiplier_;
+  return static_cast<std::size_t>(static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product)) &
+         (capacity_ - 1);
+}
+
+void PortCounts::Prefetch(SourceRow source, std::uint16_t port) const {
+  __builtin_prefetch(&slots_[HomeOf(KeyOf(source, port))], 1);
+}
+
 PortCounts::Slot& PortCounts::Find(std::uint64_t key) {
   std::size_t i = HomeOf(key);
   while (slots_[i] != 0 && slots_[i] >> 16 != key) i = (i + 1) & (capacity_ - 1);

@@ -1,8 +1,11 @@
 #include "daemon/rules/rule_collector.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "collectors/host/network_reader.h"
@@ -40,7 +43,7 @@ void RuleCollector::Start() {
 
 void RuleCollector::set_config(const Config::Rules& config) {
   shared_.Lock()->config = config;
-  woken_.notify_all();
+  eventfd_write(config_changed_.get(), 1);
 }
 
 std::shared_ptr<const RuleFigures> RuleCollector::figures() const { return shared_.Lock()->figures; }
@@ -76,7 +79,7 @@ void RuleCollector::Run(const std::stop_token& stop) {
     if (there) Poll(config, pace_.Due(began), stop);
     const auto pause =
         there ? config.poll_interval : std::min<std::chrono::milliseconds>(config.poll_interval, kRetryNamespace);
-    WaitAndFollow(config, began + pause, stop);
+    WaitAndFollow(began + pause);
   }
 }
 
@@ -101,17 +104,23 @@ bool RuleCollector::EnterNamespace() {
   return false;
 }
 
-void RuleCollector::WaitAndFollow(const Config::Rules& config, std::chrono::steady_clock::time_point until,
-                                  const std::stop_token& stop) {
-  for (auto now = std::chrono::steady_clock::now(); now < until; now = std::chrono::steady_clock::now()) {
-    {
-      const auto shared = shared_.Lock();
-      const auto limit = std::min(until, now + kFollow);
-      if (woken_.wait_until(shared.lock(), stop, limit, [&] { return shared->config != config; })) return;
-    }
-    if (stop.stop_requested()) return;
+// Reads the kernel's notifications as they come, but not more often than each kFollow.
+void RuleCollector::WaitAndFollow(std::chrono::steady_clock::time_point until) {
+  while (std::chrono::steady_clock::now() < until) {
+    if (WaitForCall(until, readers_ ? readers_->nftables.changes_fd() : -1)) return;
     if (readers_) readers_->nftables.Follow();
+    if (WaitForCall(std::min(until, std::chrono::steady_clock::now() + kFollow), -1)) return;
   }
+}
+
+// Whether it was called to stop or to take a new configuration, rather than that `also_fd` is readable or it is time.
+bool RuleCollector::WaitForCall(std::chrono::steady_clock::time_point until, int also_fd) {
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+  std::array<pollfd, 3> fds{pollfd{worker_.stop_fd(), POLLIN, 0}, pollfd{config_changed_.get(), POLLIN, 0},
+                            pollfd{also_fd, POLLIN, 0}};
+  poll(fds.data(), fds.size(), static_cast<int>(std::max<std::int64_t>(pause.count(), 0)));
+  eventfd_t changes = 0;
+  return eventfd_read(config_changed_.get(), &changes) == 0 || fds[0].revents != 0;
 }
 
 std::vector<IpAddress> RuleCollector::own_addresses() const { return shared_.Lock()->own_addresses; }

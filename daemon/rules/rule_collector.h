@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -22,6 +21,7 @@
 #include "collectors/rules/nft/nft_reader.h"
 #include "collectors/rules/rule_counters.h"
 #include "collectors/system/collector.h"
+#include "collectors/system/file_descriptor.h"
 #include "collectors/system/network_namespace.h"
 #include "collectors/system/threads/guarded.h"
 #include "collectors/system/threads/worker_thread.h"
@@ -78,8 +78,8 @@ class RuleCollector : public Collector {
   void Run(const std::stop_token& stop);
   void LetReadersGo();
   bool EnterNamespace();
-  void WaitAndFollow(const Config::Rules& config, std::chrono::steady_clock::time_point until,
-                     const std::stop_token& stop);
+  void WaitAndFollow(std::chrono::steady_clock::time_point until);
+  bool WaitForCall(std::chrono::steady_clock::time_point until, int also_fd);
   void Poll(const Config::Rules& config, bool elements, const std::stop_token& stop);
   void ReadSysctls();
   void ReadOwnAddresses();
@@ -89,7 +89,7 @@ class RuleCollector : public Collector {
   const std::string network_namespace_path_;
   const std::string proc_;
   Guarded<Shared> shared_;
-  std::condition_variable_any woken_;
+  const FileDescriptor config_changed_ = MakeEvent();
   std::atomic<bool> set_counters_wanted_{false};
   std::atomic<bool> forwards_{false};
   std::atomic<std::int64_t> connections_per_source_max_{-1};  // negative: the sysctl does not exist

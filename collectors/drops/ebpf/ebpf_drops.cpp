@@ -97,6 +97,18 @@ Result<std::vector<T>> ReadOfCpus(int map) {
   return of_cpus;
 }
 
+Result<drop_sums> SumOfCpus(int map) {
+  const auto of_cpus = ReadOfCpus<drop_sums>(map);
+  if (!of_cpus) return of_cpus.error();
+  drop_sums sum{};
+  for (const drop_sums& of_cpu : *of_cpus) {
+    sum.counted += of_cpu.counted;
+    sum.overflow += of_cpu.overflow;
+    sum.no_ip += of_cpu.no_ip;
+  }
+  return sum;
+}
+
 }  // namespace
 
 struct EbpfDrops::Loaded {
@@ -104,7 +116,8 @@ struct EbpfDrops::Loaded {
   BpfLink link;
   bpf_program* program = nullptr;
   SwappedMaps records, sources;
-  int losses = -1;
+  std::uint64_t drained = 0;  // drop_sums.counted at the last complete Drain
+  int sums = -1;
   int reasons = -1;
   int layout = -1;
   bool follows = false;       // connections
@@ -143,7 +156,7 @@ Result<EbpfDrops> EbpfDrops::Attach(std::uint32_t namespace_inode) {
   loaded->records.current = loaded->Map("current");
   loaded->sources.records = {loaded->Map("sources_a"), loaded->Map("sources_b")};
   loaded->sources.current = loaded->Map("current_sources");
-  loaded->losses = loaded->Map("losses");
+  loaded->sums = loaded->Map("sums");
   loaded->reasons = loaded->Map("reasons");
   loaded->layout = loaded->Map(".data.layout");
   loaded->Follow(types.connections);
@@ -207,19 +220,21 @@ Status SwappedMaps::Drain(const std::function<void(const CountedDrop&)>& visit) 
   return emptied;
 }
 
+// To find that a map is empty, the kernel looks at all its buckets.
 Status EbpfDrops::Drain(const std::function<void(const CountedDrop&)>& visit) {
+  const auto sums = SumOfCpus(loaded_->sums);
+  if (!sums) return sums.error();
+  if (sums->counted == loaded_->drained) return Ok();
   if (const auto drained = loaded_->records.Drain(visit); !drained) return drained;
-  return loaded_->sources.Drain(visit);
+  if (const auto drained = loaded_->sources.Drain(visit); !drained) return drained;
+  loaded_->drained = sums->counted;
+  return Ok();
 }
 
 Result<EbpfDrops::Losses> EbpfDrops::ReadLosses() const {
-  const auto of_cpus = ReadOfCpus<drop_losses>(loaded_->losses);
-  if (!of_cpus) return of_cpus.error();
-  Losses losses;
-  for (const drop_losses& of_cpu : *of_cpus) {
-    losses.overflow += of_cpu.overflow;
-    losses.no_ip += of_cpu.no_ip;
-  }
+  const auto sums = SumOfCpus(loaded_->sums);
+  if (!sums) return sums.error();
+  Losses losses{.overflow = sums->overflow, .no_ip = sums->no_ip};
   bpf_prog_info info{};
   std::uint32_t info_bytes = sizeof info;
   if (bpf_obj_get_info_by_fd(bpf_program__fd(loaded_->program), &info, &info_bytes) == 0) {

@@ -1,7 +1,7 @@
 // Reads nftables' rules and their counters from the kernel. While the ruleset's generation is unchanged, a reading
 // walks one dump of the rules only for their counters. When it changes, everything is read again, but texts only for
 // new rules. Requests only read; none resets a counter. The kernel reports changes between two readings (nft_watch.h):
-// call Follow often enough that a burst of them fits into the socket's buffer.
+// call Follow when they come, so that a burst of them fits into the socket's buffer.
 //
 // Threads: one owner, which has entered the network namespace to be read.
 //
@@ -48,8 +48,9 @@ class NftReader {
   // The CPU time of the last reading for these elements.
   std::chrono::nanoseconds elements_cpu() const { return elements_cpu_; }
 
-  // Processes the kernel's notifications. Call it some times a second between readings.
+  // Processes the kernel's notifications. Call it soon after changes_fd is readable.
   void Follow() { watch_.Follow(); }
+  int changes_fd() const { return watch_.fd(); }
 
   // Notifications of changes that were lost.
   std::uint64_t changes_lost() const { return watch_.lost(); }

@@ -32,6 +32,8 @@ class NftWatch {
   // Processes the kernel's notifications, without waiting. They are of no later generation than one that is read
   // afterwards.
   void Follow();
+  // Readable when there are some. Negative: there is no subscription.
+  int fd() const { return socket_ ? socket_->fd() : -1; }
 
   // Processes notifications up to the generation just read, which the kernel may still be sending, but no later ones.
   void CatchUp(std::uint32_t generation);

@@ -47,7 +47,8 @@ struct connection_layout {
 };
 
 /* Of each CPU. */
-struct drop_losses {
+struct drop_sums {
+  unsigned long long counted;  /* dropped packets in the maps, each added after it is there */
   unsigned long long overflow; /* dropped packets that found no room in any map */
   unsigned long long no_ip;    /* dropped packets that are neither IPv4 nor IPv6, or whose header cannot be read */
 };

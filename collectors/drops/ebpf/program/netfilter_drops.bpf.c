@@ -66,8 +66,8 @@ struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct drop_losses);
-} losses SEC(".maps");
+  __type(value, struct drop_sums);
+} sums SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -157,11 +157,6 @@ static __always_inline void follow_connection(struct drop_record_key* key, struc
   key->flags |= DROP_HAS_ORIGINAL;
 }
 
-static __always_inline struct drop_losses* lost(void) {
-  const __u32 zero = 0;
-  return bpf_map_lookup_elem(&losses, &zero);
-}
-
 static __always_inline int add_to(void* slot, const struct drop_record_key* key) {
   const __u32 zero = 0;
   const __u64 one = 1;
@@ -206,20 +201,21 @@ int on_kfree_skb(unsigned long long* arguments) {
   }
   struct dst_entry* dst = routed(skb);
   if (namespace_of(skb, dst) != settings.namespace_inode) return 0;
+  const __u32 zero = 0;
+  struct drop_sums* of_cpu = bpf_map_lookup_elem(&sums, &zero);
+  if (!of_cpu) return 0;
   struct drop_record_key key = {};
-  const int parsed = parse(&key, skb) == 0;
-  if (parsed) {
-    place(&key, skb, dst);
-    follow_connection(&key, skb);
-    if (count(&key) == 0) return 0;
-  }
-  struct drop_losses* losses_here = lost();
-  if (!losses_here) return 0;
   /* This program does not interrupt itself on a CPU: no atomics. */
-  if (parsed) {
-    ++losses_here->overflow;
+  if (parse(&key, skb) != 0) {
+    ++of_cpu->no_ip;
+    return 0;
+  }
+  place(&key, skb, dst);
+  follow_connection(&key, skb);
+  if (count(&key) == 0) {
+    ++of_cpu->counted;
   } else {
-    ++losses_here->no_ip;
+    ++of_cpu->overflow;
   }
   return 0;
 }
