@@ -1,13 +1,17 @@
 // IP addresses and prefixes as values. Pure; any thread.
 #pragma once
 
+#include <endian.h>
+
 #include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace conntally {
 
@@ -21,7 +25,19 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   Family family = Family::kIpv4;
 
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+  // By bytes, then by family. Compares two numbers, since all who look into a map of addresses wait for it.
+  friend std::strong_ordering operator<=>(const IpAddress& a, const IpAddress& b) {
+    const auto order = a.Halves() <=> b.Halves();
+    return order != 0 ? order : a.family <=> b.family;
+  }
+  // Its bytes as two numbers, the first ones high.
+  std::pair<std::uint64_t, std::uint64_t> Halves() const {
+    std::pair<std::uint64_t, std::uint64_t> halves;
+    std::memcpy(&halves.first, &bytes[0], 8);
+    std::memcpy(&halves.second, &bytes[8], 8);
+    return {be64toh(halves.first), be64toh(halves.second)};
+  }
 
   // inet_pton(3)'s notations. nullopt for anything else (host names, zones, spaces).
   static std::optional<IpAddress> Parse(std::string_view text);

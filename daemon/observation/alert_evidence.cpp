@@ -19,7 +19,6 @@ double ShownBy(const Tally::Source& source) {
   return source.regular_minutes() + (source.proof() == Proof::kProven ? 1 : 0);
 }
 
-using FiguresRanking = Ranking<SourceFigures>;
 using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of sources with dropped packets, once found
 
 // One pass over all sources.
@@ -39,52 +38,54 @@ class SourceSweep {
   }
 
   void Visit(const Tally::Source& source) {
+    const SourceRow row = source.row();
     const AnswerFigures::OfSource* const lately =
-        answers_ != nullptr && source.row() < answers_->rows.size() && answers_->rows[source.row()].attempts > 0
-            ? &answers_->rows[source.row()]
-            : nullptr;
+        answers_ != nullptr && row < answers_->rows.size() && answers_->rows[row].attempts > 0 ? &answers_->rows[row]
+                                                                                               : nullptr;
     const auto connections = static_cast<double>(source.connections());
     const double shown = ShownBy(source);
-    if (lately == nullptr && dropped_.empty() && candidates_.empty() && !regulars_.MayRank(shown) &&
-        !by_connections_.MayRank(connections) && !by_new_rate_.MayRank(source.new_rate()))
+    if (lately == nullptr && dropped_.empty() && candidates_.empty() && !regulars_.MayRank(shown, row) &&
+        !by_connections_.MayRank(connections, row) && !by_new_rate_.MayRank(source.new_rate(), row))
       return;
     const IpAddress address = source.address();
     if (std::any_of(exclude_.begin(), exclude_.end(), [&](const Prefix& prefix) { return prefix.Contains(address); }))
       return;
-    const auto figures = [&] { return source.figures(); };
-    regulars_.Enter(shown, address, figures);
-    if (const auto found = dropped_.find(address); found != dropped_.end()) found->second = figures();
-    if (const auto found = candidates_.find(address); found != candidates_.end()) found->second = figures();
+    regulars_.Enter(shown, row);
+    by_connections_.Enter(connections, row);
+    by_new_rate_.Enter(source.new_rate(), row);
+    if (const auto found = dropped_.find(address); found != dropped_.end()) found->second = source.figures();
+    if (const auto found = candidates_.find(address); found != candidates_.end()) found->second = source.figures();
     if (lately != nullptr) CountAttempts(*lately, source, address);
-    by_connections_.Enter(connections, address, figures);
-    by_new_rate_.Enter(source.new_rate(), address, figures);
   }
 
-  // The leaders; into `to_look_up` as many with the most connections as have their limits looked up.
-  std::map<IpAddress, SourceFigures> Leaders(std::vector<SourceFigures>& to_look_up) {
+  // The leaders, of the view that was swept; into `to_look_up` as many with the most connections as have their limits
+  // looked up.
+  std::map<IpAddress, SourceFigures> Leaders(const Tally::View& view, std::vector<SourceFigures>& to_look_up) {
     std::map<IpAddress, SourceFigures> leaders;
-    for (const auto& entry : by_new_rate_.Take()) leaders.emplace(entry.source, entry.payload);
+    const auto add = [&](const SourceFigures& figures) { leaders.emplace(figures.source, figures); };
+    for (const auto& entry : by_new_rate_.Take()) add(*view.Source(entry.key));
     auto most = by_connections_.Take();
     std::sort(most.begin(), most.end());
     for (std::size_t i = 0; i < most.size(); ++i) {
-      if (i < AlertEvidence::kRankedMax) leaders.emplace(most[i].source, most[i].payload);
-      if (i < lookups_max_) to_look_up.push_back(most[i].payload);
+      const SourceFigures figures = *view.Source(most[i].key);
+      if (i < AlertEvidence::kRankedMax) add(figures);
+      if (i < lookups_max_) to_look_up.push_back(figures);
     }
     return leaders;
   }
 
-  std::vector<SourceFigures> Regulars() {
+  std::vector<SourceFigures> Regulars(const Tally::View& view) {
     std::vector<SourceFigures> regulars;
-    for (auto& entry : regulars_.Take()) regulars.push_back(std::move(entry.payload));
+    for (const auto& entry : regulars_.Take()) regulars.push_back(*view.Source(entry.key));
     return regulars;
   }
 
   const AlertEvidence::Attempts& attempts() const { return attempts_; }
-  static std::vector<std::pair<IpAddress, std::uint64_t>> First(Ranking<char>& ranking) {
+  static std::vector<std::pair<IpAddress, std::uint64_t>> First(Ranking<IpAddress>& ranking) {
     auto entries = ranking.Take();
     std::sort(entries.begin(), entries.end());
     std::vector<std::pair<IpAddress, std::uint64_t>> first;
-    for (const auto& entry : entries) first.emplace_back(entry.source, static_cast<std::uint64_t>(entry.value));
+    for (const auto& entry : entries) first.emplace_back(entry.key, static_cast<std::uint64_t>(entry.value));
     return first;
   }
   auto MostUnanswered() { return First(unanswered_); }
@@ -93,7 +94,6 @@ class SourceSweep {
 
  private:
   void CountAttempts(const AnswerFigures::OfSource& lately, const Tally::Source& of, const IpAddress& source) {
-    const auto none = [] { return '\0'; };
     if (own_.contains(source) && !IsLoopback(source)) {
       attempts_.own += lately.attempts;
       attempts_.own_unanswered += lately.unanswered;
@@ -102,7 +102,7 @@ class SourceSweep {
       if (lately.half_open == 0) return;
       attempts_.half_open += lately.half_open;
       ++attempts_.half_open_sources;
-      half_open_.Enter(lately.half_open, source, none);
+      half_open_.Enter(lately.half_open, source);
       return;
     }
     const std::uint64_t ipv6 = source.family == Family::kIpv6 ? 1 : 0;
@@ -116,7 +116,7 @@ class SourceSweep {
     if (lately.unanswered * 2 < lately.attempts || lately.unanswered == 0 || recovers) return;
     ++attempts_.proven_unanswered;
     attempts_.proven_ipv6_unanswered += ipv6;
-    unanswered_.Enter(lately.unanswered, source, none);
+    unanswered_.Enter(lately.unanswered, source);
   }
 
   const std::vector<Prefix>& exclude_;
@@ -126,11 +126,11 @@ class SourceSweep {
   const std::size_t lookups_max_;
   std::map<IpAddress, SourceFigures> candidates_;
   AlertEvidence::Attempts attempts_;
-  FiguresRanking by_connections_;
-  FiguresRanking by_new_rate_{AlertEvidence::kRankedMax};
-  FiguresRanking regulars_;
-  Ranking<char> unanswered_{kAttemptLeaders};
-  Ranking<char> half_open_{kAttemptLeaders};
+  Ranking<SourceRow> by_connections_;
+  Ranking<SourceRow> by_new_rate_{AlertEvidence::kRankedMax};
+  Ranking<SourceRow> regulars_;
+  Ranking<IpAddress> unanswered_{kAttemptLeaders};
+  Ranking<IpAddress> half_open_{kAttemptLeaders};
 };
 
 }  // namespace
@@ -187,15 +187,18 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   SourceSweep sweep(settings->sources.exclude, own_addresses_,
                     limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
                     regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get(), dropped);
+  std::map<IpAddress, SourceFigures> leaders;
+  std::vector<SourceFigures> to_look_up;
   {
     const Tally::View view = tally_.Take(Clock::now());
     view.ForEach([&](const Tally::Source& source) { sweep.Visit(source); });
+    leaders = sweep.Leaders(view, to_look_up);
+    if (regulars_due) evidence.regulars = sweep.Regulars(view);
     const auto& opened = view.totals().opened;
     evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});
   }
   for (auto& source : evidence.dropped) source.figures = dropped.at(source.drops.source);
   if (regulars_due) {
-    evidence.regulars = sweep.Regulars();
     std::set<IpAddress> regulars;
     for (const SourceFigures& figures : evidence.regulars) regulars.insert(figures.source);
     drops_.set_regulars(std::move(regulars));
@@ -212,19 +215,18 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
           {NameOf(candidate.source), candidate, sweep.Candidate(candidate.source), IsOwn(candidate.source)});
   }
   // Without the view: the look-ups may need one.
-  std::vector<SourceFigures> to_look_up;
-  std::map<IpAddress, SourceFigures> leaders = sweep.Leaders(to_look_up);
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
-  Ranking<std::pair<SourceFigures, std::vector<SourceLimit>>> by_usage(AlertEvidence::kRankedMax);
+  Ranking<IpAddress, std::pair<SourceFigures, std::vector<SourceLimit>>> by_usage(AlertEvidence::kRankedMax);
   for (const SourceFigures& figures : to_look_up) {
     std::vector<SourceLimit> limits = LimitsOf(figures);
     if (limits.empty() || rule.Quiet(limits.front().usage())) continue;
-    by_usage.Enter(limits.front().usage(), figures.source, [&] { return std::pair(figures, std::move(limits)); });
+    const double usage = limits.front().usage();
+    by_usage.Enter(usage, figures.source, std::pair(figures, std::move(limits)));
   }
   std::map<IpAddress, std::vector<SourceLimit>> limits_of;
   for (auto& entry : by_usage.Take()) {
-    leaders.emplace(entry.source, entry.payload.first);
-    limits_of.emplace(entry.source, std::move(entry.payload.second));
+    leaders.emplace(entry.key, entry.payload.first);
+    limits_of.emplace(entry.key, std::move(entry.payload.second));
   }
   for (const auto& [address, figures] : leaders) {
     evidence.sources.push_back({NameOf(address), figures, {}, IsOwn(address)});
@@ -237,19 +239,19 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
 void Observer::GatherDropped(AlertEvidence& evidence) {
   const auto settings = config();
   const std::vector<Prefix>& exclude = settings->sources.exclude;
-  Ranking<char> by_rate(AlertEvidence::kDroppedMax);
+  Ranking<IpAddress> by_rate(AlertEvidence::kDroppedMax);
   for (const DropTally::Rated& rated : drops_.tally().Rates(evidence.now)) {
     if (rated.rate < kDropRateMin) continue;
     if (std::any_of(exclude.begin(), exclude.end(),
                     [&](const Prefix& prefix) { return prefix.Contains(rated.source); }))
       continue;
-    by_rate.Enter(rated.rate, rated.source, [] { return '\0'; });
+    by_rate.Enter(rated.rate, rated.source);
   }
   auto ranked = by_rate.Take();
   std::sort(ranked.begin(), ranked.end());
   for (const auto& entry : ranked) {
-    if (auto drops = drops_.tally().Find(entry.source, evidence.now))
-      evidence.dropped.push_back({NameOf(entry.source), std::move(*drops), {}, IsOwn(entry.source)});
+    if (auto drops = drops_.tally().Find(entry.key, evidence.now))
+      evidence.dropped.push_back({NameOf(entry.key), std::move(*drops), {}, IsOwn(entry.key)});
   }
 }
 

@@ -1,7 +1,6 @@
 #include "collectors/conntrack/surveys/destination_survey.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "collectors/tally/protocol_names.h"
@@ -28,13 +27,6 @@ std::array<std::uint64_t, 4> Secrets(const KeyedHash& hash) {
   return secrets;
 }
 
-std::pair<std::uint64_t, std::uint64_t> Halves(const IpAddress& address) {
-  std::pair<std::uint64_t, std::uint64_t> halves;
-  std::memcpy(&halves.first, &address.bytes[0], 8);
-  std::memcpy(&halves.second, &address.bytes[8], 8);
-  return halves;
-}
-
 }  // namespace
 
 DestinationSurvey::DestinationSurvey(SourceGrouping grouping, KeyedHash hash, std::size_t destinations_max,
@@ -42,14 +34,14 @@ DestinationSurvey::DestinationSurvey(SourceGrouping grouping, KeyedHash hash, st
     : grouping_(grouping), secrets_(Secrets(hash)), places_(destinations_max), pairs_(pairs_max) {}
 
 std::uint64_t DestinationSurvey::HashOf(const Destination& destination) const {
-  const auto [high, low] = Halves(destination.address);
+  const auto [high, low] = destination.address.Halves();
   const std::uint64_t rest = std::uint64_t{destination.port} << 16 | std::uint64_t{destination.protocol} << 8 |
                              static_cast<std::uint8_t>(destination.address.family);
   return Folded(Folded(high ^ secrets_[0], low ^ secrets_[1]) ^ rest, secrets_[2]);
 }
 
 std::uint64_t DestinationSurvey::PairHash(std::uint64_t destination_hash, const IpAddress& source) const {
-  const auto [high, low] = Halves(source);
+  const auto [high, low] = source.Halves();
   return Folded(Folded(high ^ secrets_[1], low ^ secrets_[3]) ^ destination_hash, secrets_[0]);
 }
 

@@ -14,22 +14,22 @@ bool ExportedSources::IsExcluded(const IpAddress& source) const {
 }
 
 void ExportedSources::RankDropped(const std::vector<DropTally::Rated>& dropped, Candidates& candidates) const {
-  Ranking<SourceRow> by_drops(options_.top);
+  Ranking<IpAddress> by_drops(options_.top);
   double sum = 0;
   for (const DropTally::Rated& rated : dropped) {
     sum += rated.rate;
-    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source, [] { return kNoSourceRow; });
+    if (!IsExcluded(rated.source)) by_drops.Enter(rated.rate, rated.source);
   }
-  for (const auto& entry : by_drops.Take()) candidates[entry.source].share = entry.value / sum;
+  for (const auto& entry : by_drops.Take()) candidates[entry.key].share = entry.value / sum;
 }
 
 void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidates) {
   struct Ranked {
-    SourceRow row;
+    IpAddress source;
     bool proven;
   };
-  std::array<Ranking<Ranked>, 4> rankings{Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top),
-                                          Ranking<Ranked>(options_.top), Ranking<Ranked>(options_.top)};
+  using ByRow = Ranking<SourceRow, Ranked>;  // ties need no address
+  std::array<ByRow, 4> rankings{ByRow(options_.top), ByRow(options_.top), ByRow(options_.top), ByRow(options_.top)};
   std::array<double, 4> sums{};
   // Exported sources and candidates without a row, which may have one by now.
   std::map<IpAddress, SourceRow*> without_row;
@@ -49,18 +49,17 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
     bool may_rank = false;
     for (std::size_t i = 0; i < values.size(); ++i) {
       sums[i] += values[i];
-      may_rank = may_rank || rankings[i].MayRank(values[i]);
+      may_rank = may_rank || rankings[i].MayRank(values[i], source.row());
     }
     if (!may_rank) return;
     const IpAddress address = source.address();
     if (IsExcluded(address)) return;
-    for (std::size_t i = 0; i < values.size(); ++i)
-      rankings[i].Enter(values[i], address, [&] { return Ranked{source.row(), proven}; });
+    for (std::size_t i = 0; i < values.size(); ++i) rankings[i].Enter(values[i], source.row(), {address, proven});
   });
   for (std::size_t i = 0; i < rankings.size(); ++i) {
     for (const auto& entry : rankings[i].Take()) {
-      Candidate& candidate = candidates[entry.source];
-      candidate.row = entry.payload.row;
+      Candidate& candidate = candidates[entry.payload.source];
+      candidate.row = entry.key;
       candidate.proven = entry.payload.proven;
       candidate.share = std::max(candidate.share, entry.value / sums[i]);
     }

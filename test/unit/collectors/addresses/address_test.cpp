@@ -1,5 +1,7 @@
 #include "collectors/addresses/address.h"
 
+#include <array>
+
 #include "test/support/catch.h"
 
 using conntally::IpAddress;
@@ -8,6 +10,18 @@ using conntally::Prefix;
 TEST_CASE("an address is written as it was read, in canonical form") {
   CHECK(IpAddress::Parse("192.0.2.7")->ToString() == "192.0.2.7");
   CHECK(IpAddress::Parse("2001:DB8:0::1")->ToString() == "2001:db8::1");
+}
+
+TEST_CASE("addresses are in the order of their bytes, and then of their families") {
+  const std::array<const char*, 8> ordered = {"::",          "0.0.0.1",       "9.255.255.255", "10.0.0.0",
+                                              "2001:db8::2", "2001:db8::100", "2001:db8:1::",  "128.0.0.1"};
+  for (std::size_t a = 0; a < ordered.size(); ++a) {
+    for (std::size_t b = 0; b < ordered.size(); ++b) {
+      INFO(ordered[a] << " and " << ordered[b]);
+      CHECK((*IpAddress::Parse(ordered[a]) <=> *IpAddress::Parse(ordered[b])) == (a <=> b));
+    }
+  }
+  CHECK(*IpAddress::Parse("0.0.0.0") < *IpAddress::Parse("::"));
 }
 
 TEST_CASE("what is no address is refused") {
