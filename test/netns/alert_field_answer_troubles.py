@@ -108,7 +108,7 @@ async def the_upstream_of_a_forward_proxy_dies(net):
     await net.nft(SPEAK, where="outside")
 
 
-@trouble(Told(UNANSWERED, mentions=("IPv6",)), gateway=True, long=True)
+@trouble(Told(UNANSWERED, anyone=("IPv6", "2001:db8:21::/64")), gateway=True, long=True)
 async def ipv6_beyond_the_gateway_dies(net):
     await net.nft(TRACKED)
     net.serve_tcp("outside", 443)

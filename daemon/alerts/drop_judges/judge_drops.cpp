@@ -138,7 +138,7 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.known_service = of_all > 0 && to_services > to_tcp;
   episode.lost_lately = episode.lost_lately * fades + static_cast<double>(lost) * part;
   episode.tried_lately = episode.tried_lately * fades + static_cast<double>(lost) * tried;
-  const bool through = episode.last_opened > episode.last && evidence.now - episode.last >= kThrough;
+  const bool through = episode.MaySendAgain(evidence.now, kThrough);
   episode.fails = episode.minutes > 0 && !source.own && !invalid_.contains(episode.rule) && !through &&
                   episode.lost_lately >= kLostMin && episode.lost_lately > kLostToOpened * episode.opened_lately;
   if (episode.fails && episode.failing_since == SteadyTime{}) episode.failing_since = evidence.now;
@@ -147,7 +147,8 @@ void DropJudge::FollowEpisode(const AlertEvidence& evidence, const AlertEvidence
   episode.told = episode.told || (episode.fails && told_.contains(episode.rule));
   const bool stopped =
       episode.failed || (episode.cut_off && episode.minutes > 0 && episode.last - episode.onset >= kCutOffFor);
-  if (stopped && through && !episode.told && source.figures.proof == Proof::kProven &&
+  const bool back = through || (episode.cut_off && episode.MaySendAgain(evidence.now, kBack));
+  if (stopped && back && !episode.told && source.figures.proof == Proof::kProven &&
       !std::exchange(episode.recovered, true))
     habits_.NoteRecovered(episode.rule, episode.weight());
 }
@@ -193,6 +194,13 @@ void DropJudge::ReadSource(const AlertRules& rules, const AlertEvidence::Dropped
   }
 }
 
+// How long regulars of this weight must have lost packets by a rule.
+std::chrono::seconds DropJudge::LastsFor(const std::string& label, double weight) const {
+  if (rejecting_.contains(label)) return kRejectedFor;
+  const auto lasts = label.empty() ? kDroppedFor + kRuleKnownWithin : kDroppedFor;
+  return habits_.young() && weight < kMany ? std::max(lasts, kFewDroppedFor) : lasts;
+}
+
 void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   std::map<std::string, std::vector<std::pair<std::string, const Episode*>>> failing;  // by rule
   for (const auto& [name, episode] : episodes_) {
@@ -202,13 +210,15 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
   std::set<std::string> told;
   std::map<std::string, double> weights;
   for (auto& [label, sources] : failing) {
-    double& all = weights[label];
-    double lost = 0;
+    const bool is_told = told_.contains(label);
+    for (const auto& [name, episode] : sources) weights[label] += episode->weight();
+    if (!is_told)
+      std::erase_if(sources, [&](const auto& source) { return source.second->MaySendAgain(last_look_, kDoubtAfter); });
+    double all = 0, lost = 0;
     for (const auto& [name, episode] : sources) {
       all += episode->weight();
       lost += episode->tried_rate();
     }
-    const bool is_told = told_.contains(label);
     const bool many = habits_.IsUnusual(label, all, lost);
     const bool lone = std::any_of(sources.begin(), sources.end(), [](const auto& source) {
       return source.second->news.value_or(false) && source.second->minutes >= kLongMinutes;
@@ -217,9 +227,6 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
     news_.insert(label);
     std::sort(sources.begin(), sources.end(),
               [](const auto& one, const auto& other) { return one.second->onset < other.second->onset; });
-    const auto lasts = rejecting_.contains(label)
-                           ? kRejectedFor
-                           : kDroppedFor + (label.empty() ? kRuleKnownWithin : std::chrono::seconds(0));
     // The heaviest group that began together, or one source that is enough.
     double weight = 0, together = 0, rate = 0;
     std::size_t first = 0;
@@ -231,8 +238,8 @@ void DropJudge::ReadRegulars(const AlertRules& rules, Readings& into) {
       while (episode.onset - sources[first].second->onset > kOnsetTogether)
         together -= sources[first++].second->weight();
       const bool alone = episode.minutes >= kLongMinutes && episode.known_service;
-      if (alone && episode.last - episode.onset >= lasts) weight = std::max(weight, kTold);
-      if (last - sources[first].second->onset >= lasts) weight = std::max(weight, together);
+      if (alone && episode.last - episode.onset >= LastsFor(label, kTold)) weight = std::max(weight, kTold);
+      if (last - sources[first].second->onset >= LastsFor(label, together)) weight = std::max(weight, together);
     }
     // Once reported, it stays while they fail, whenever they began.
     if (is_told) weight = std::max(weight, all);

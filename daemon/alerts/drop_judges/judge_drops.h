@@ -16,7 +16,9 @@
 // seen in kRegularMinutes or more counts 1, one that was only proven counts half, and one seen in kLongMinutes or more
 // is enough by itself. Several must have begun to fail within kOnsetTogether (a ban that finds one source after another
 // does its work). They must have failed for kDroppedFor, or kRejectedFor if the rule rejects: a rollout refuses its
-// regulars for 40 s.
+// regulars for 40 s. In the daemon's first minutes it is not known who comes and goes at a rule: then few must have
+// failed for kFewDroppedFor, in which some would have got through again. Who has just opened a connection and lost
+// nothing since is not counted yet.
 //
 // It must also be unusual for the rule (rule_habits.h). If a rule has stopped regulars before, a single one does not
 // count. A rule that drops what exceeds a limit is never critical.
@@ -76,7 +78,9 @@ class DropJudge {
   static constexpr std::chrono::minutes kStrangerFor{3};
   static constexpr std::chrono::seconds kOnsetTogether{25};
   static constexpr std::chrono::seconds kDroppedFor{18};
+  static constexpr std::chrono::seconds kFewDroppedFor{30};
   static constexpr std::chrono::seconds kRejectedFor{42};
+  static constexpr double kMany = 12;                          // weight
   static constexpr double kUnnamedWeighsLess = 10;             // when choosing the rule that drops a source
   static constexpr std::chrono::seconds kRuleKnownWithin{15};  // until then the rule of a drop may still become known
   static constexpr std::chrono::seconds kOver{45};             // without a dropped packet
@@ -85,8 +89,10 @@ class DropJudge {
   static constexpr std::chrono::seconds kNewsWithin{20};
   static constexpr std::chrono::seconds kCutOffFor{3};
   static constexpr std::chrono::seconds kThrough{15};  // without one, while it opens connections: it gets through
-  static constexpr double kLately = 30;                // seconds; time constant of what was lost and opened lately
-  static constexpr double kLostMin = 2;                // packets, lately
+  static constexpr std::chrono::seconds kBack{8};      // likewise, of one that opened nothing until its last loss
+  static constexpr std::chrono::seconds kDoubtAfter{5};
+  static constexpr double kLately = 30;  // seconds; time constant of what was lost and opened lately
+  static constexpr double kLostMin = 2;  // packets, lately
   static constexpr double kLostToOpened = 0.5;
   static constexpr std::chrono::minutes kServiceForgottenAfter{60};
 
@@ -117,6 +123,10 @@ class DropJudge {
     bool cut_off = true;     // it opened nothing between its first and its last loss
 
     double weight() const { return minutes >= kRegularMinutes ? 1 : 0.5; }
+    // It opened a connection after its last loss, which is so long ago.
+    bool MaySendAgain(SteadyTime now, std::chrono::seconds since) const {
+      return last_opened > last && now - last >= since;
+    }
     // Bounded, so that one source does not make what it loses the rule's usual work.
     double tried_rate() const { return std::min(tried_lately / kLately, kTriedMost); }
   };
@@ -136,6 +146,7 @@ class DropJudge {
   void FollowHabits(SteadyTime now);
   void ReadSource(const AlertRules& rules, const AlertEvidence::DroppedSource& source, const ByRules& by_rules,
                   Readings& into);
+  std::chrono::seconds LastsFor(const std::string& label, double weight) const;
   void ReadRegulars(const AlertRules& rules, Readings& into);
   void ReadOwn(const AlertEvidence& evidence, Readings& into);
 

@@ -40,6 +40,8 @@ class RuleHabits {
     double& recovered = recovered_[label];
     recovered = std::min(recovered + weight, kRecoveredMost);
   }
+  // The daemon looks at rules for less than kRecoveredFor, and knows nothing from before.
+  bool young() const { return !weights_.known_for(kRecoveredFor); }
   // What regulars lose now by each rule, in packets a second.
   void set_lost(std::map<std::string, double> lost) { lost_ = std::move(lost); }
 

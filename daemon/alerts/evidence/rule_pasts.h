@@ -25,6 +25,8 @@ class RulePasts {
   // A rule that existed at the first evaluation; "" (no known rule) always did.
   void AddFirstRule(const std::string& label) { first_rules_.insert(label); }
 
+  // Whether it has looked at rules for so long, or knows their past from before a restart.
+  bool known_for(std::chrono::seconds duration) const { return restored_ || last_look_ - first_look_ >= duration; }
   Baseline& Of(const std::string& label);
   // The figures of this evaluation; 0 for a rule that is not listed.
   void Follow(const std::map<std::string, double>& figures, const std::function<bool(const std::string&)>& is_unusual);

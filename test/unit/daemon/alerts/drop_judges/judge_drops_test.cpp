@@ -230,6 +230,24 @@ TEST_CASE("sources that come and go at a rule, as guests whose login expires, ar
   CHECK((host.Find(AlertKind::kRegularSourcesDropped, "", "not logged in drop") == nullptr) == come_and_go);
 }
 
+TEST_CASE("guests whose login expires soon after the daemon's start are the rule's work, and those cut off are told") {
+  Served host(40, 4, 60s);
+  const bool log_in_again = GENERATE(true, false);
+  // One cut off every 4 s; of each three, two are back after 10 s.
+  std::uint64_t lost = 0, opened = 0;
+  for (int second = 0; second < 60; ++second) {
+    lost += 1;
+    opened += 1;
+    for (int guest = 1; guest <= 1 + second / 4; ++guest) {
+      const bool back = log_in_again && guest % 3 != 0 && second - (guest - 1) * 4 > 10;
+      if (!back) host.Dropped(Client(guest), "not logged in drop", kPort, lost);
+      if (back) host.Figures(guest).opened = opened;
+    }
+    host.Run(1s);
+  }
+  CHECK((host.Find(AlertKind::kRegularSourcesDropped, "", "not logged in drop") == nullptr) == log_in_again);
+}
+
 TEST_CASE("a source that long lost packets to one rule, and now loses all to another, is the other's") {
   Served host(40, 4, 0s);
   host.Lose(1, 8, 1, 240s, "ip daddr @trackers drop", kPort, 5);
