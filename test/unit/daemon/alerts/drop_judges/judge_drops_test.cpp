@@ -1,71 +1,10 @@
 #include "daemon/alerts/drop_judges/judge_drops.h"
 
 #include "test/support/catch.h"
-#include "test/unit/daemon/alerts/judged_host.h"
+#include "test/unit/daemon/alerts/drop_judges/served_host.h"
 
 using namespace conntally;
 using namespace std::chrono_literals;
-
-namespace {
-
-using Strings = std::vector<std::string>;
-constexpr std::uint16_t kPort = 443;
-
-std::string Client(int number) { return fmt::format("192.0.2.{}", number); }
-
-// A host with clients that have been regular for some minutes, whose packets can begin to be dropped.
-struct Served : Host {
-  explicit Served(int clients, std::uint8_t minutes = 3, std::chrono::seconds quiet = 60s) : minutes_(minutes) {
-    Answers(kPort);
-    for (int i = 1; i <= clients; ++i) {
-      SourceFigures figures;
-      figures.source = *IpAddress::Parse(Client(i));
-      figures.proof = Proof::kProven;
-      figures.regular_minutes = minutes;
-      evidence.regulars.push_back(figures);
-    }
-    Run(quiet);
-  }
-  // Clients first..last lose `rate` packets a second, to a port.
-  void Lose(int first, int last, double rate, std::chrono::seconds duration, const std::string& rule = "",
-            std::uint16_t port = kPort, std::uint64_t opened_per_second = 0) {
-    for (std::chrono::seconds second{0}; second < duration; ++second) {
-      lost_ += rate;
-      opened_ += opened_per_second;
-      for (int i = first; i <= last; ++i) {
-        Dropped(Client(i), rule, port, static_cast<std::uint64_t>(lost_) + 1);
-        Figures(i).opened = opened_;
-      }
-      Run(1s);
-    }
-  }
-  SourceFigures& Figures(int client) {
-    for (auto& source : evidence.dropped) {
-      if (source.name != Client(client)) continue;
-      source.figures.proof = Proof::kProven;
-      source.figures.regular_minutes = minutes_;
-      return source.figures;
-    }
-    throw std::logic_error("not dropped");
-  }
-  void Reject(const std::string& text) {
-    auto ruleset = std::make_shared<Ruleset>();
-    Rule rule;
-    rule.text = text;
-    rule.verdict = Verdict::kReject;
-    ruleset->rules.push_back(rule);
-    auto figures = std::make_shared<RuleFigures>();
-    figures->backends[RuleBackend::kNftables].snapshot.ruleset = ruleset;
-    evidence.rules = figures;
-  }
-
- private:
-  std::uint8_t minutes_;
-  double lost_ = 0;
-  std::uint64_t opened_ = 0;
-};
-
-}  // namespace
 
 TEST_CASE("eight of forty customers that a rule begins to drop are told within 40 s, and clear within a minute") {
   Served host(40);
@@ -186,66 +125,6 @@ TEST_CASE("a regular that a rule stops, and that goes on, is a warning by its so
   Served host(40);
   host.Lose(1, 1, 3, 60s, "drop");
   CHECK(host.Firing() == Strings{"SourceMatchesDropRule warning 192.0.2.1"});
-}
-
-TEST_CASE("what a rule does to regulars all day is its work, and what is far more is told") {
-  Served host(40, 4, 0s);
-  const bool restarted = GENERATE(false, true);
-  host.Reject("ip daddr @advertisers reject");
-  for (int i = 0; i < 40; ++i) host.Lose(1 + i % 8, 4 + i % 8, 0.7, 10s, "ip daddr @advertisers reject");
-  CHECK(host.Firing().empty());
-  if (restarted) {
-    auto saved = host.reader.Save();
-    saved["age_seconds"] = 10;
-    REQUIRE(host.reader.Restore(saved).empty());
-  }
-  host.Lose(1, 40, 0.7, 50s, "ip daddr @advertisers reject");
-  CHECK(host.Firing() == Strings{"RegularSourcesDropped critical "});
-}
-
-TEST_CASE("machines whose people go home report to a blocked maker as before: nothing changed at the rule") {
-  Served host(40, 4, 0s);
-  const std::uint16_t port =
-      GENERATE(kPort, std::uint16_t{8009});  // one that answers elsewhere, and one that never did
-  host.Lose(1, 20, 0.2, 240s, "ip daddr @trackers drop", port, 1);
-  SECTION("they go home") {
-    host.Lose(1, 20, 0.2, 240s, "ip daddr @trackers drop", port);
-    CHECK(host.Firing().empty());
-  }
-  SECTION("the rule now stops them") {
-    host.Lose(1, 20, 0.8, 60s, "ip daddr @trackers drop");
-    CHECK(host.Firing() == Strings{"RegularSourcesDropped critical "});
-  }
-}
-
-TEST_CASE("sources that come and go at a rule, as guests whose login expires, are its work") {
-  Served host(40, 4, 500s);
-  const bool come_and_go = GENERATE(true, false);
-  if (come_and_go) {
-    host.Lose(1, 4, 2, 6s, "not logged in drop");
-    for (auto& source : host.evidence.dropped) source.figures.opened += 100;
-    host.Run(25s);
-  }
-  host.Lose(20, 24, 2, 30s, "not logged in drop");
-  CHECK((host.Find(AlertKind::kRegularSourcesDropped, "", "not logged in drop") == nullptr) == come_and_go);
-}
-
-TEST_CASE("guests whose login expires soon after the daemon's start are the rule's work, and those cut off are told") {
-  Served host(40, 4, 60s);
-  const bool log_in_again = GENERATE(true, false);
-  // One cut off every 4 s; of each three, two are back after 10 s.
-  std::uint64_t lost = 0, opened = 0;
-  for (int second = 0; second < 60; ++second) {
-    lost += 1;
-    opened += 1;
-    for (int guest = 1; guest <= 1 + second / 4; ++guest) {
-      const bool back = log_in_again && guest % 3 != 0 && second - (guest - 1) * 4 > 10;
-      if (!back) host.Dropped(Client(guest), "not logged in drop", kPort, lost);
-      if (back) host.Figures(guest).opened = opened;
-    }
-    host.Run(1s);
-  }
-  CHECK((host.Find(AlertKind::kRegularSourcesDropped, "", "not logged in drop") == nullptr) == log_in_again);
 }
 
 TEST_CASE("a source that long lost packets to one rule, and now loses all to another, is the other's") {
