@@ -88,11 +88,11 @@ class DropJudge {
   static constexpr double kTimesTheOther = 1.5;  // a source's rule is another once that drops so much more of it
   static constexpr std::chrono::seconds kNewsWithin{20};
   static constexpr std::chrono::seconds kCutOffFor{3};
-  static constexpr std::chrono::seconds kThrough{15};  // without one, while it opens connections: it gets through
-  static constexpr std::chrono::seconds kBack{8};      // likewise, of one that opened nothing until its last loss
-  static constexpr std::chrono::seconds kDoubtAfter{5};
-  static constexpr double kLately = 30;  // seconds; time constant of what was lost and opened lately
-  static constexpr double kLostMin = 2;  // packets, lately
+  static constexpr std::chrono::seconds kThrough{15};    // without one, while it opens connections: it gets through
+  static constexpr std::chrono::seconds kBack{8};        // likewise, of one that opened nothing until its last loss
+  static constexpr std::chrono::seconds kDoubtAfter{5};  // likewise: it is not counted to begin an alert
+  static constexpr double kLately = 30;                  // seconds; time constant of what was lost and opened lately
+  static constexpr double kLostMin = 2;                  // packets, lately
   static constexpr double kLostToOpened = 0.5;
   static constexpr std::chrono::minutes kServiceForgottenAfter{60};
 

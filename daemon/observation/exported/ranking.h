@@ -22,6 +22,7 @@ class Ranking {
 
   explicit Ranking(std::size_t top) : top_(top) {}
 
+  // Whether it may rank; if not, nothing else of it need be looked up.
   bool MayRank(double value, const Key& key) const {
     return value > 0 && top_ > 0 &&
            (!least_ || value > least_->first || (value == least_->first && key < least_->second));

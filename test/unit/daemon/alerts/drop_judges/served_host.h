@@ -37,6 +37,10 @@ struct Served : Host {
       Run(std::chrono::seconds(1));
     }
   }
+  // Clients first..last, whose packets were dropped, each open a connection.
+  void Open(int first, int last) {
+    for (int i = first; i <= last; ++i) ++Figures(i).opened;
+  }
   SourceFigures& Figures(int client) {
     for (auto& source : evidence.dropped) {
       if (source.name != Client(client)) continue;
