@@ -41,10 +41,10 @@ std::string ForPeople(const Json& status) {
   line("tallied",
        fmt::format("{} connections of {} sources", Figure(status, "connections"), Figure(status, "sources")));
   if (const Json alerts = status.value("alerts", Json()); !alerts.is_null()) {
-    const auto facts = alerts.value("info", 0);
+    const std::string facts = alerts.contains("info") ? Figure(alerts, "info") : "0";
     line("alerts", fmt::format("{} firing, {} of them critical; {} pending{}", Figure(alerts, "firing"),
                                Figure(alerts, "critical"), Figure(alerts, "pending"),
-                               facts == 0 ? "" : fmt::format("; {} for information", facts)));
+                               facts == "0" ? "" : fmt::format("; {} for information", facts)));
   }
   std::size_t rows = 0;
   for (const auto& [name, collector] : status.at("collectors").items()) {

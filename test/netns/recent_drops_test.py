@@ -48,14 +48,14 @@ def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def rows_when_named(daemon, count, **query):
-    """The rows, once each has its rule."""
+def rows_when_named(daemon, count, packets):
+    """The rows, once all packets are told and each row has its rule: packets of one row may be read at two times."""
     rows = []
 
     def named():
         nonlocal rows
-        rows = recent(daemon, **query)
-        return len(rows) == count and all(row["rule"] for row in rows)
+        rows = recent(daemon)
+        return len(rows) == count and sum(row["packets"] for row in rows) == packets and all(row["rule"] for row in rows)
 
     with contextlib.suppress(AssertionError):
         wait_until(named, 15, "rules")
@@ -98,7 +98,7 @@ def test_a_row_tells_all_of_a_drop():
         send(host, HOST, 6, 7104, "192.0.2.2")
         send(client, "10.0.0.1", 7, 7105)
         client.run("ping", "-c", 2, "-i", 0.2, "-W", 0.1, HOST, check=False)
-        rows = rows_when_named(daemon, 6)
+        rows = rows_when_named(daemon, 6, 27)
         ended = time.time()
         for row in rows:
             assert began - 2 <= moment(row["first"]) <= moment(row["last"]) <= ended + 1, row
@@ -265,7 +265,7 @@ def test_behind_nat_the_client_is_told_and_counted():
             exchange(network.client, "10.9.0.9", "192.0.2.1", 8005)
             expected["10.9.0.9", "192.0.2.1", 8005] = 3
             wait_for(daemon, expected)
-            rows = rows_when_named(daemon, 5)
+            rows = rows_when_named(daemon, 5, 15)
             rules = {row["source"]: row["rule"] for row in rows}
             assert rules == {
                 "10.1.0.7": "udp dport 7005 counter drop",

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -76,7 +77,7 @@ class Baseline {
     if (!saved.is_array() || saved.size() > kBucketsMax) return false;
     std::deque<float> past;
     for (const auto& value : saved) {
-      if (!value.is_number() || !std::isfinite(value.get<double>())) return false;
+      if (!value.is_number() || !(std::abs(value.get<double>()) <= std::numeric_limits<float>::max())) return false;
       past.push_back(value.get<float>());
     }
     past_ = std::move(past);

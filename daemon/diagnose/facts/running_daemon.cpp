@@ -19,16 +19,21 @@ constexpr std::size_t kRowsMax = 50;
 
 std::string Told(const Json& json) { return ShownLine(json.get_ref<const std::string&>(), kTextBytesMax); }
 
+// Throws for anything but a count: a number with a fraction, or below zero, would become a wrong one.
+std::uint64_t Count(const Json& json, const char* name) {
+  return json.at(name).get_ref<const Json::number_unsigned_t&>();
+}
+
 RunningDaemon::Source ReadSource(const Json& json) {
   RunningDaemon::Source source;
   source.source = Told(json.at("source"));
-  source.connections = json.at("connections").get<std::uint64_t>();
+  source.connections = Count(json, "connections");
   source.new_rate = json.at("new_rate").get<double>();
   source.drop_rate = json.value("drop_rate", 0.0);
   for (const Json& drop : json.at("drops")) {
     if (source.drops.size() == kRowsMax) break;
     const Json rule = drop.value("rule", Json(nullptr));
-    source.drops.push_back(fmt::format("{} packets, by {} (seen by {})", drop.at("packets").get<std::uint64_t>(),
+    source.drops.push_back(fmt::format("{} packets, by {} (seen by {})", Count(drop, "packets"),
                                        rule.is_string() ? "`" + Told(rule) + "`" : "a rule that is not known",
                                        Told(drop.at("via"))));
   }
@@ -39,9 +44,9 @@ RunningDaemon Read(const Json& status, const Json& fastest, const Json* asked) {
   RunningDaemon daemon;
   daemon.synced = status.at("synced").get<bool>();
   if (const Json& table = status.at("table"); !table.is_null()) {
-    daemon.entries = table.at("entries").get<std::uint64_t>();
-    daemon.drops = table.at("drops").get<std::uint64_t>();
-    daemon.insert_failed = table.at("insert_failed").get<std::uint64_t>();
+    daemon.entries = Count(table, "entries");
+    daemon.drops = Count(table, "drops");
+    daemon.insert_failed = Count(table, "insert_failed");
     if (const Json& until = table.at("seconds_until_full"); until.is_number())
       daemon.seconds_until_full = until.get<double>();
   }

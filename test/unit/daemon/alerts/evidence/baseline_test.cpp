@@ -54,6 +54,6 @@ TEST_CASE("an hour is remembered, in bounded memory, saved and restored") {
   Baseline restored;
   CHECK(restored.Restore(followed.baseline.Save()));
   CHECK(restored.High() == Approx(20));
-  for (const char* strange : {"[1, \"two\"]", "{\"a\": 1}", "7", "[null]"})
+  for (const char* strange : {"[1, \"two\"]", "{\"a\": 1}", "7", "[null]", "[1e300]"})
     CHECK_FALSE(restored.Restore(nlohmann::json::parse(strange)));
 }
