@@ -139,14 +139,14 @@ void Observer::ForEachSource(const std::optional<Prefix>& within, const std::fun
     if (drops != dropped.end()) {
       source.figures.first_seen = std::min(source.figures.first_seen, drops->second.first_seen);
       source.figures.last_seen = std::max(source.figures.last_seen, drops->second.last_seen);
-      source.drops = std::move(drops->second);
+      source.drops = std::make_unique<const SourceDrops>(std::move(drops->second));
       dropped.erase(drops);
     }
     visit(std::move(source));
   });
   for (auto& [address, drops] : dropped) {
     const SourceFigures figures{.source = address, .first_seen = drops.first_seen, .last_seen = drops.last_seen};
-    visit({figures, std::move(drops), exported_.Holds(address)});
+    visit({figures, std::make_unique<const SourceDrops>(std::move(drops)), exported_.Holds(address)});
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
+#include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -19,15 +19,15 @@ namespace {
 constexpr std::size_t kSourcesPerPiece = 128;
 
 // The packets are exact; `error` is how many more the source may have lost before it was tracked.
-std::string DropsJson(const SourceDrops& drops) {
-  if (drops.shares.empty()) return "[]";
+std::string DropsJson(const SourceDrops* drops) {
+  if (drops == nullptr || drops->shares.empty()) return "[]";
   using Json = nlohmann::ordered_json;
   Json shares = Json::array();
-  for (const DropShare& share : drops.shares) {
+  for (const DropShare& share : drops->shares) {
     shares.push_back({{"rule", share.rule.empty() ? Json(nullptr) : Json(share.rule)},
                       {"via", NameOf(share.via)},
                       {"packets", share.packets},
-                      {"error", drops.error}});
+                      {"error", drops->error}});
   }
   return shares.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -57,36 +57,36 @@ std::string SourceJson(const std::string& name, const KnownSource& source, const
                      R"("drop_rate": {:.3f}, "proof": "{}", "regular": {}, "failed": {}, "exported": {}, )"
                      R"("first_seen": "{}", "last_seen": "{}"{}{}}})",
                      name, figures.connections, figures.unreplied, figures.opened, figures.closed, figures.new_rate,
-                     figures.destination_ports, LimitsJson(limits), DropsJson(source.drops), source.drops.rate,
-                     NameOf(figures.proof), figures.regular(), figures.failed, source.exported,
-                     now.Rfc3339(figures.first_seen), now.Rfc3339(figures.last_seen),
+                     figures.destination_ports, LimitsJson(limits), DropsJson(source.drops.get()),
+                     source.drops ? source.drops->rate : 0.0, NameOf(figures.proof), figures.regular(), figures.failed,
+                     source.exported, now.Rfc3339(figures.first_seen), now.Rfc3339(figures.last_seen),
                      matching_rules.empty() ? "" : ", \"matching_rules\": ", matching_rules);
 }
 
 // The data of an answer.
 struct RankedSources {
-  std::vector<KnownSource> sources;
+  std::deque<KnownSource> sources;  // those that Piece has not written yet
+  bool begun = false, ended = false;
   std::size_t total = 0;
   bool synced = false;
   TwoClocks now = TwoClocks::Now();
   std::string matching_rules;  // JSON; empty: not a single address
 
-  // The next rows from `next` on, with the answer's head and foot.
-  std::string Piece(const Observer& observer, std::size_t& next) const;
+  // The next rows, with the answer's head and foot.
+  std::string Piece(const Observer& observer);
 };
 
-std::string RankedSources::Piece(const Observer& observer, std::size_t& next) const {
-  if (next > sources.size()) return {};
-  std::string piece = next == 0 ? "{\"sources\": [" : "";
-  const std::size_t end = std::min(next + kSourcesPerPiece, sources.size());
-  for (; next < end; ++next) {
-    const IpAddress& address = sources[next].figures.source;
-    if (next > 0) piece += ",\n";
-    piece += SourceJson(observer.NameOf(address), sources[next], observer.LimitsOf(sources[next].figures),
-                        matching_rules, now);
+std::string RankedSources::Piece(const Observer& observer) {
+  if (ended) return {};
+  std::string piece = begun ? "" : "{\"sources\": [";
+  for (std::size_t i = 0; i < kSourcesPerPiece && !sources.empty(); ++i, sources.pop_front()) {
+    const SourceFigures& figures = sources.front().figures;
+    if (std::exchange(begun, true)) piece += ",\n";
+    piece +=
+        SourceJson(observer.NameOf(figures.source), sources.front(), observer.LimitsOf(figures), matching_rules, now);
   }
-  if (next < sources.size()) return piece;
-  ++next;
+  if (!sources.empty()) return piece;
+  ended = true;
   piece += fmt::format("], \"total\": {}, \"synced\": {}", total, synced);
   if (!matching_rules.empty()) piece += ", \"matching_rules\": " + matching_rules;
   return piece + "}\n";
@@ -112,10 +112,9 @@ RankedSources Rank(Observer& observer, const SourcesQuery& query) {
 http::Response AnswerSources(Observer& observer, const http::Request& request) {
   const auto query = ParseSourcesQuery(request);
   if (!query) return http::ErrorResponse(400, query.error().message);
-  const auto ranked = std::make_shared<const RankedSources>(Rank(observer, *query));
+  const auto ranked = std::make_shared<RankedSources>(Rank(observer, *query));
   return {.content_type = http::kJsonContentType,
-          .body = http::BodyStream(
-              [&observer, ranked, next = std::size_t{0}]() mutable { return ranked->Piece(observer, next); })};
+          .body = http::BodyStream([&observer, ranked] { return ranked->Piece(observer); })};
 }
 
 http::Lane SourcesLane(const http::Request& request) {

@@ -38,39 +38,36 @@ Result<SourcesQuery> ParseSourcesQuery(const http::Request& request) {
   return query;
 }
 
-bool TopSources::Before(const KnownSource& a, const KnownSource& b) const {
-  const auto value = [&](const KnownSource& source) {
-    const SourceFigures& figures = source.figures;
-    switch (sort_) {
-      case SourcesQuery::Sort::kConnections: return static_cast<double>(figures.connections);
-      case SourcesQuery::Sort::kNewRate: return figures.new_rate;
-      case SourcesQuery::Sort::kUnreplied: return static_cast<double>(figures.unreplied);
-      case SourcesQuery::Sort::kDrops: return static_cast<double>(source.drops.packets);
-    }
-    return 0.0;
-  };
-  const double of_a = value(a), of_b = value(b);
-  return of_a != of_b ? of_a > of_b : a.figures.source < b.figures.source;
+TopSources::Place TopSources::PlaceOf(const KnownSource& source) const {
+  const SourceFigures& figures = source.figures;
+  switch (sort_) {
+    case SourcesQuery::Sort::kConnections: return {-static_cast<double>(figures.connections), figures.source};
+    case SourcesQuery::Sort::kNewRate: return {-figures.new_rate, figures.source};
+    case SourcesQuery::Sort::kUnreplied: return {-static_cast<double>(figures.unreplied), figures.source};
+    case SourcesQuery::Sort::kDrops:
+      return {source.drops ? -static_cast<double>(source.drops->packets) : 0, figures.source};
+  }
+  return {};
 }
 
 void TopSources::Enter(KnownSource source) {
   ++entered_;
-  if (last_ && !Before(source, *last_)) return;
+  if (last_ && PlaceOf(source) >= *last_) return;
   first_.push_back(std::move(source));
   if (first_.size() >= 2 * limit_) Cut();
 }
 
 void TopSources::Cut() {
   const auto last = first_.begin() + static_cast<std::ptrdiff_t>(limit_) - 1;
-  std::nth_element(first_.begin(), last, first_.end(),
-                   [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
-  last_ = *last;
+  const auto place = [this](const KnownSource& source) { return PlaceOf(source); };
+  std::ranges::nth_element(first_, last, {}, place);
+  last_ = PlaceOf(*last);
   first_.erase(last + 1, first_.end());
 }
 
-std::vector<KnownSource> TopSources::Take() {
+std::deque<KnownSource> TopSources::Take() {
   if (first_.size() > limit_) Cut();
-  std::sort(first_.begin(), first_.end(), [this](const KnownSource& a, const KnownSource& b) { return Before(a, b); });
+  std::ranges::sort(first_, {}, [this](const KnownSource& source) { return PlaceOf(source); });
   return std::move(first_);
 }
 

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <optional>
-#include <vector>
+#include <utility>
 
 #include "collectors/system/result.h"
 #include "daemon/http/message.h"
@@ -32,17 +33,19 @@ class TopSources {
 
   void Enter(KnownSource source);
   std::size_t entered() const { return entered_; }
-  std::vector<KnownSource> Take();
+  std::deque<KnownSource> Take();
 
  private:
-  bool Before(const KnownSource& a, const KnownSource& b) const;
+  // By the negative value that the query sorts by, then by address.
+  using Place = std::pair<double, IpAddress>;
+  Place PlaceOf(const KnownSource& source) const;
   void Cut();
 
   const SourcesQuery::Sort sort_;
   const std::size_t limit_;
   std::size_t entered_ = 0;
-  std::optional<KnownSource> last_;  // the last of the first: a source that does not come before it is not among them
-  std::vector<KnownSource> first_;
+  std::optional<Place> last_;  // the last of the first: a source that does not come before it is not among them
+  std::deque<KnownSource> first_;
 };
 
 }  // namespace conntally

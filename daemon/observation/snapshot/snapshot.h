@@ -32,8 +32,8 @@ namespace conntally {
 // A source with connections, dropped packets, or both.
 struct KnownSource {
   SourceFigures figures;
-  SourceDrops drops = {};  // no shares: none known
-  bool exported = false;   // it has its own series
+  std::unique_ptr<const SourceDrops> drops = {};  // null: none known. Few have any, and a list may hold every source.
+  bool exported = false;                          // it has its own series
 };
 
 struct ExportedSource {

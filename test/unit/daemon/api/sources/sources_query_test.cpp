@@ -22,10 +22,10 @@ KnownSource Source(const std::string& address, std::int64_t connections, std::in
   figures.connections = connections;
   figures.unreplied = unreplied;
   figures.new_rate = new_rate;
-  return {figures};
+  return {.figures = figures};
 }
 
-std::vector<std::string> Names(const std::vector<KnownSource>& sources) {
+std::vector<std::string> Names(const std::deque<KnownSource>& sources) {
   std::vector<std::string> names;
   for (const KnownSource& source : sources) names.push_back(source.figures.source.ToString());
   return names;
@@ -77,10 +77,9 @@ TEST_CASE("a parameter that is unknown or comes twice is refused by name") {
 TEST_CASE("sources are ordered as asked, equals by address, and cut") {
   const auto top = [](SourcesQuery::Sort sort, std::size_t limit) {
     TopSources sources(sort, limit);
-    for (const KnownSource& source :
-         {Source("192.0.2.3", 5, 1, 0.5), Source("192.0.2.1", 5, 0, 9), Source("192.0.2.2", 7, 5, 0)}) {
-      sources.Enter(source);
-    }
+    sources.Enter(Source("192.0.2.3", 5, 1, 0.5));
+    sources.Enter(Source("192.0.2.1", 5, 0, 9));
+    sources.Enter(Source("192.0.2.2", 7, 5, 0));
     CHECK(sources.entered() == 3);
     return Names(sources.Take());
   };
