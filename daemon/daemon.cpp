@@ -222,8 +222,8 @@ class Daemon {
     std::optional<Config> wanted;
     const auto loaded = Caught([&] { wanted = LoadConfigOrLog(command_); });
     if (!loaded) spdlog::error("reload: {}", loaded.error().message);
+    if (wanted && !web_access_.Take(wanted->web.config_file)) wanted.reset();
     config_sound_ = wanted.has_value();
-    if (wanted) web_access_.Take(wanted->web.config_file);
     NoteReload();
     if (wanted) {
       if (const auto keys = KeysThatNeedRestart(config_, *wanted); !keys.empty()) {

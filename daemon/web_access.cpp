@@ -9,26 +9,26 @@
 namespace conntally {
 
 bool WebAccess::Take(const std::string& path) {
-  const bool is_first = control_->path().empty();
+  const std::string path_before = control_->path();
+  const bool protected_before = control_->current()->config.protects();
   const auto faults = control_->Load(path);
-  sound_ = faults.empty();
+  if (path == control_->path()) sound_ = faults.empty();
   for (const ConfigFault& fault : faults) spdlog::error("{}", Describe(fault, path));
-  if (!sound_) {
-    if (!is_first) spdlog::error("the web configuration has faults; the old one still applies");
-    return false;
-  }
+  if (!faults.empty()) return false;
   const auto access = control_->current();
   for (const std::string& said : http::WithoutEffect(access->config)) spdlog::info("{}: {}", path, said);
-  if (!path.empty()) {
-    spdlog::info("{}: {}, {}", path, access->tls ? "TLS" : "no TLS",
+  if (!path.empty() || !path_before.empty()) {
+    spdlog::info("{}: {}, {}", path.empty() ? "no web.config_file" : path, access->tls ? "TLS" : "no TLS",
                  access->config.users.empty() ? "no passwords" : "a password is asked for");
   }
+  if (protected_before && !access->config.protects())
+    spdlog::warn("the port is protected no more: whoever reaches it is answered");
   return true;
 }
 
 bool WebAccess::TakeIfChanged() {
   if (!control_->HaveFilesChanged()) return false;
-  Take(control_->path());
+  if (!Take(control_->path())) spdlog::error("the web configuration has faults; the old one still applies");
   return true;
 }
 

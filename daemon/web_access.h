@@ -13,7 +13,7 @@ namespace conntally {
 
 class WebAccess {
  public:
-  // Reads the file at `path` ("": none), logs its faults, and returns whether it is valid.
+  // Reads the file at `path` ("": none), logs its faults, and returns whether it is valid and now in force.
   bool Take(const std::string& path);
   // Checks the files; true if they were read again, whether or not they are valid.
   bool TakeIfChanged();
@@ -21,6 +21,7 @@ class WebAccess {
   // Logs the addresses, and a warning if other hosts may connect without a password.
   void TellServing(const std::vector<std::string>& addresses, const http::Server& server, bool was_passed) const;
 
+  // Whether the file in force is valid as it is now.
   bool sound() const { return sound_; }
   std::shared_ptr<const http::AccessControl> control() const { return control_; }
 

@@ -43,7 +43,7 @@ Error ExplainBpf(const std::string& doing, int code) {
             code};
   }
   Error error = Error::FromErrno(doing, code);
-  if (code == EPERM) error.message += ": a user namespace, kernel lockdown or a system call filter forbids bpf(2)";
+  if (code == EPERM) error.message += ": perhaps by a user namespace, kernel lockdown or a system call filter";
   return error;
 }
 

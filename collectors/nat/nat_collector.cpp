@@ -103,7 +103,9 @@ void NatCollector::Look(const std::stop_token& stop, bool hurried) {
   const auto shared = shared_.Lock();
   const std::chrono::duration<double> took = Clock::now() - began;
   shared->status = {static_cast<bool>(read), took.count(),
-                    read ? std::string() : "cannot read what is translated: " + read.error().message};
+                    read ? std::string()
+                         : "cannot read what is translated: " + read.error().message +
+                               (read.error().code == EPERM ? "; needs CAP_NET_ADMIN" : "")};
   if (read) shared->figures = std::move(counted);
   shared->connections_turned_away = connections_turned_away_.total();
   shared->uses_turned_away = uses_turned_away_.total();

@@ -17,15 +17,14 @@ int CheckConfig(const CheckConfigCommand& command, std::ostream& output, std::os
     for (const ConfigFault& fault : faults) errors << Describe(fault, path) << '\n';
     sound = sound && faults.empty();
   };
-  // If only the web configuration is named, a missing default file is not a fault.
-  const bool is_asked = command.config_file.is_explicit || !command.web_config_file ||
-                        access(command.config_file.path.c_str(), F_OK) == 0;
-  const auto loaded = is_asked ? LoadConfigFile(command.config_file.path) : ConfigOrFaults(Config{});
+  // As at the start, a missing default file is not a fault.
+  const bool is_there = command.config_file.is_explicit || access(command.config_file.path.c_str(), F_OK) == 0;
+  const auto loaded = is_there ? LoadConfigFile(command.config_file.path) : ConfigOrFaults(Config{});
   const auto* config = std::get_if<Config>(&loaded);
   if (config == nullptr) tell(std::get<std::vector<ConfigFault>>(loaded), command.config_file.path);
   const std::string web_file = command.web_config_file.value_or(config == nullptr ? "" : config->web.config_file);
   if (!web_file.empty()) tell(http::CheckWebConfigFile(web_file), web_file);
-  if (sound) output << "OK\n";
+  if (sound) output << (is_there ? "OK\n" : "OK: no " + command.config_file.path + ", so the defaults apply\n");
   return sound ? 0 : 1;
 }
 

@@ -87,9 +87,11 @@ int ShowStatus(const StatusCommand& command, std::ostream& output, std::ostream&
   if (!peer) return 1;
   const auto answer = AskDaemon(*peer, "/api/v1/status");
   if (!answer) {
+    const bool runs = answer.error().code >= 400;  // the HTTP status
     errors << "conntally: " << answer.error().message
-           << "; is the daemon running (systemctl status conntally), and at this "
-           << "address (--web.listen-address)?\n";
+           << (runs ? "\n"
+                    : "; is the daemon running (systemctl status conntally), and at this address "
+                      "(--web.listen-address)?\n");
     return 1;
   }
   const auto people = StatusForPeople(*answer);  // also for JSON: checks whether it is a status at all

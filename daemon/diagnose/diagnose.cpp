@@ -51,8 +51,9 @@ class RuleReaders {
 bool TellWhatIsMissing(const HostFacts& host, const FirewallReading& rules, Report& report) {
   bool enough = true;
   const auto missing = [&](const char* what, const std::string& why, bool matters) {
+    const bool is_explained = why.find("CAP_") != why.npos;
     report.not_checked.push_back(
-        {what, why + (host.can_administer_network ? "" : "; run it as root (it needs CAP_NET_ADMIN)"),
+        {what, why + (host.can_administer_network || is_explained ? "" : "; run it as root (it needs CAP_NET_ADMIN)"),
          matters ? Weight::kEssential : Weight::kDetail});
     enough = enough && !matters;
   };
@@ -112,7 +113,10 @@ std::optional<RunningDaemon> AskDaemonAbout(const DaemonPeer& peer, const Questi
 void KeepIfOfThisTable(std::optional<RunningDaemon>& daemon, const HostFacts& host, Report& report) {
   if (!daemon) return;
   if (!host.first.table || !WatchesTheSame(*daemon, *host.first.table)) {
-    report.checked.push_back("a conntally runs, but its figures are not those of this namespace: they are left aside");
+    report.checked.emplace_back(
+        host.first.table ? "a conntally runs, but its figures are not those of this namespace: they are left aside"
+                         : "a conntally runs; without the table, nobody knows if it watches this namespace: its "
+                           "figures are left aside");
     daemon.reset();
     return;
   }

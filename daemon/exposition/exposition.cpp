@@ -1,7 +1,7 @@
 #include "daemon/exposition/exposition.h"
 
+#include <bitset>
 #include <limits>
-#include <set>
 
 #include "collectors/tally/protocol_names.h"
 #include "daemon/exposition/destination_exposition.h"
@@ -9,6 +9,7 @@
 #include "daemon/exposition/metric_family.h"
 #include "daemon/exposition/nat_exposition.h"
 #include "daemon/exposition/rule_exposition.h"
+#include "daemon/exposition/source_exposition.h"
 #include "daemon/exposition/text_writer.h"
 
 namespace conntally {
@@ -56,14 +57,17 @@ void AddTable(List& list, const Snapshot& snapshot) {
 
 void AddConnections(List& list, const TotalFigures& totals) {
   auto connections = list.Gauge("conntally_connections", "Connections tracked, by protocol and state.");
+  std::bitset<256> protocols;
   for (std::size_t i = 0; i < totals.connections.size(); ++i) {
     if (!totals.connections_seen[i]) continue;  // but an existing series stays, at 0
     const FlowStateIndex index(i);
+    protocols.set(index.protocol());
     connections.Add(totals.connections[i], {{"protocol", ProtocolName(index.protocol())}, {"state", StateName(index)}});
   }
-  const auto by_protocol = [](List::Family family, const std::array<std::uint64_t, 256>& counts) {
+  // Also at 0 for a protocol that had connections: increase() needs the value before the first.
+  const auto by_protocol = [&](List::Family family, const std::array<std::uint64_t, 256>& counts) {
     for (std::size_t protocol = 0; protocol < counts.size(); ++protocol) {
-      if (counts[protocol] != 0)
+      if (protocols.test(protocol) || counts[protocol] != 0)
         family.Add(counts[protocol], {{"protocol", ProtocolName(static_cast<std::uint8_t>(protocol))}});
     }
   };
@@ -87,70 +91,6 @@ void AddConnections(List& list, const TotalFigures& totals) {
                  "How long connections were in the table, from their opening to their removal: the idle timeout that "
                  "ended them is included.")
       .Add(histogram);
-}
-
-// One limit of each origin: the most used.
-void AddLimits(List& list, const Snapshot& snapshot) {
-  const auto each = [&](List::Family family, auto&& value_of) {
-    for (const ExportedSource& source : snapshot.exported) {
-      std::set<LimitOrigin> told;
-      for (const SourceLimit& limit : source.limits) {
-        if (told.insert(limit.origin).second)
-          family.Add(value_of(limit), {{"source", source.name}, {"origin", NameOf(limit.origin)}});
-      }
-    }
-  };
-  each(list.Gauge("conntally_source_connections_limit",
-                  "Connections the source may have, by where the limit stands; of several, the most used."),
-       [](const SourceLimit& limit) { return limit.connections; });
-  each(list.Gauge("conntally_source_limited_connections", "Connections that this limit counts for the source."),
-       [](const SourceLimit& limit) { return limit.counted; });
-}
-
-void AddSources(List& list, const Snapshot& snapshot) {
-  list.Gauge("conntally_sources",
-             "Sources with at least one connection; a lower bound while conntally_unattributed_connections is not 0.")
-      .Add(snapshot.sources);
-  list.Gauge("conntally_unattributed_connections",
-             "Connections that are in the totals, but counted for no source because there was no room for more.")
-      .Add(snapshot.totals.unattributed_connections);
-
-  const auto each = [&](List::Family family, auto&& value_of) {
-    for (const ExportedSource& source : snapshot.exported)
-      family.Add(value_of(source.figures), {{"source", source.name}});
-  };
-  using Figures = const SourceFigures&;
-  each(list.Gauge("conntally_source_connections", "Connections of the source."),
-       [](Figures f) { return f.connections; });
-  each(list.Gauge("conntally_source_unreplied_connections", "Connections of the source that saw no packet in reply."),
-       [](Figures f) { return f.unreplied; });
-  each(list.Gauge("conntally_source_destination_ports",
-                  "Distinct destination ports among the source's connections, counted exactly."),
-       [](Figures f) { return f.destination_ports; });
-  AddLimits(list, snapshot);
-  each(list.Counter("conntally_source_opened_total", "Connections the source opened since the daemon started."),
-       [](Figures f) { return f.opened; });
-  each(list.Counter("conntally_source_closed_total", "Connections of the source that ended since the daemon started."),
-       [](Figures f) { return f.closed; });
-
-  auto dropped = list.Counter("conntally_source_dropped_packets_total",
-                              "Packets of the source that netfilter dropped or rejected, by the rule where it is known "
-                              "and by how they were seen; each once.");
-  for (const ExportedSource& source : snapshot.exported) {
-    for (const DropShare& share : source.drops.shares) {
-      dropped.Add(share.packets, {{"source", source.name}, {"rule", share.rule}, {"via", NameOf(share.via)}});
-    }
-  }
-
-  list.Gauge("conntally_other_sources", "Sources with at least one connection that have no series of their own.")
-      .Add(snapshot.other_sources);
-  list.Gauge("conntally_other_sources_connections",
-             "Connections of sources that have no series of their own; with conntally_source_connections the exact sum "
-             "of conntally_connections.")
-      .Add(snapshot.other_connections);
-  list.Gauge("conntally_unexported_source_connections_max",
-             "The most connections that a source without series of its own holds, those of sources.exclude aside.")
-      .Add(snapshot.unexported_source_connections_max);
 }
 
 void AddDrops(List& list, const Snapshot& snapshot) {

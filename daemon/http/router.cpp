@@ -14,7 +14,11 @@ std::variant<Response, Router::Found> Router::Find(std::string_view method, std:
   auto request = ParseTarget(target);
   if (!request) return ErrorResponse(400, request.error().message);
   const auto route = routes_.find(request->path);
-  if (route == routes_.end()) return ErrorResponse(404, "no such path");
+  if (route == routes_.end()) {
+    std::string paths;
+    for (const auto& [path, unused] : routes_) paths += (paths.empty() ? "" : ", ") + path;
+    return ErrorResponse(404, "no such path; there are " + paths);
+  }
   if (method != "GET" && method != "HEAD") {
     Response refused = ErrorResponse(405, "only GET and HEAD are answered here");
     refused.headers.emplace("Allow", "GET, HEAD");

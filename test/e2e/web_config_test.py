@@ -74,7 +74,8 @@ def rows(folder):
         ("certificate's file is absent", TLS.replace("server.crt", "somefile"), 3, "somefile cannot be read"),
         ("key's file is absent", TLS.replace("server.key", "somefile"), 4, "somefile cannot be read"),
         ("a key of another certificate", TLS.replace("server.key", "client.key"), 4, "cannot be used"),
-        ("a certificate that is none", TLS.replace("server.crt", "server.key"), 4, "cannot be used"),
+        ("a certificate that is none", TLS.replace("server.crt", "server.key"), 3, "the certificate cannot be used"),
+        ("a key that is none", TLS.replace("server.key", "server.crt"), 4, "the key cannot be used: it is none"),
         ("clients' CA without a policy", tls(client_ca_file="client.crt"), 5, "RequireAndVerifyClientCert"),
         ("clients' CA is absent", tls(client_auth_type="RequireAndVerifyClientCert", client_ca_file="somefile"), 6, "somefile cannot be read"),
         ("unknown policy", tls(client_auth_type="RequireCertMaybe"), 5, "RequireAndVerifyClientCert"),
@@ -245,6 +246,33 @@ def test_the_file_is_read_again_and_a_bad_one_changes_nothing():
         # And back to plain HTTP, when that is what the file says.
         folder.write("")
         wait_until(lambda: daemon.status_of("/healthz") == 200, 5, "the file asks for nothing")
+
+
+def test_a_reload_to_a_bad_file_changes_nothing_and_one_to_none_warns():
+    config = "web: {config_file: %s}\nsources: {groups: {%s: [10.0.0.0/8]}}\n"
+    users = f"basic_auth_users: {{alice: {HASH}}}\n"
+    with Protected(users, config=config % ("WEB", "before")) as (daemon, folder):
+        def metrics():
+            return ask(daemon, "/metrics", headers=basic("alice", "open sesame"))[2].decode()
+
+        def reload(path, group):
+            daemon.write_config(config % (path, group))
+            daemon.signal(signal.SIGHUP)
+
+        absent = folder.path / "absent.yml"
+        reload(absent, "after")
+        daemon.wait_for_log("reload: the configuration has faults; the old one still applies")
+        wait_until(lambda: "conntally_config_last_reload_successful 0\n" in metrics(), 5, "the metric tells of it")
+        assert 'group="before"' in metrics() and 'group="after"' not in metrics(), "a part of it applies"
+        # What was refused is not taken in parts later, and what is in force is read again.
+        absent.write_text("")
+        folder.write(users + "rate_limit: {interval: 0, burst: 0}\n")
+        time.sleep(2.5)
+        assert ask(daemon)[0] == 401 and 'group="before"' in metrics()
+        reload("''", "after")
+        daemon.wait_for_log("the port is protected no more")
+        wait_until(lambda: ask(daemon, "/metrics")[0] == 200, 5, "nobody is asked for a password")
+        assert 'group="after"' in ask(daemon, "/metrics")[2].decode()
 
 
 def peer(daemon):

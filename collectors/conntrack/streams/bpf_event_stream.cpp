@@ -50,16 +50,16 @@ BpfEventStream::BpfEventStream(std::unique_ptr<AttachedEvents> events, std::opti
 
 Result<std::unique_ptr<EventStream>> BpfEventStream::Open(std::uint64_t capacity_events) {
   if (const auto modules = LoadModules(); !modules) return modules.error();
+  const auto self = IdentifyNetworkNamespace(kOwnNetworkNamespace);
+  if (!self) return self.error();
+  auto events = OpenOrLoad(capacity_events);
+  if (!events) return events.error();
   std::optional<NetlinkSocket> listener;
   if (auto idle = OpenIdleListener()) {
     listener = std::move(*idle);
   } else if (ReadSysctl("/proc", "net/netfilter/nf_conntrack_events").value_or("2") == "2") {
     return Error{"net.netfilter.nf_conntrack_events is 2, which wants a listener by netlink: set it to 1", EINVAL};
   }
-  const auto self = IdentifyNetworkNamespace(kOwnNetworkNamespace);
-  if (!self) return self.error();
-  auto events = OpenOrLoad(capacity_events);
-  if (!events) return events.error();
   std::unique_ptr<BpfEventStream> stream(new BpfEventStream(std::move(*events), std::move(listener)));
   if (const auto discarded = Discard(stream->events_->ring()); !discarded) return discarded.error();
   const auto losses = stream->CountLosses();

@@ -93,6 +93,8 @@ Overrides ReadOverrides(const Grammar& grammar, std::string& problem) {
         problem =
             "--web.listen-address: " + parsed.error().message + "; allowed: " + std::string(kListenAddressNotation);
       }
+      if (std::ranges::count(grammar.listen_addresses, address) > 1)
+        problem = "--web.listen-address: " + Quoted(address) + " is given twice";
     }
     overrides.listen_addresses = grammar.listen_addresses;
   }
@@ -226,7 +228,9 @@ Command ReadCompletion(const Grammar& grammar) {
   if (auto error = FindForeignFlag(grammar, *grammar.completion, {})) return *std::move(error);
   if (grammar.shell == "bash") return PrintAndExit{BashCompletion(grammar.app)};
   if (grammar.shell == "zsh") return PrintAndExit{ZshCompletion(grammar.app)};
-  return UsageError("completion: " + Quoted(grammar.shell) + " is unknown; allowed: bash, zsh");
+  return UsageError(
+      "completion: " + (grammar.shell.empty() ? "which shell's?" : Quoted(grammar.shell) + " is unknown;") +
+      " allowed: bash, zsh");
 }
 
 Command ReadRun(const Grammar& grammar) {

@@ -41,7 +41,7 @@ Grammar::Grammar() {
   top->add_option("--interval", interval, "Time between two updates [2s]")->type_name("DURATION");
   AddPeer(*top);
   AddDiagnose();
-  completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh")->group("");
+  completion = app.add_subcommand("completion", "Print the completion script of a shell: bash or zsh");
   completion->add_option("SHELL", shell)->type_name("");
 
   // The flags above may also follow a command; we explain leftover words ourselves.

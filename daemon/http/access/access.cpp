@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <tuple>
 #include <utility>
 #include <variant>
 
@@ -15,6 +16,13 @@ constexpr unsigned kSlowCost = 14;
 }  // namespace
 
 std::vector<ConfigFault> AccessControl::Load(const std::string& path) {
+  auto before = std::pair(path_, files_);
+  auto faults = Read(path);
+  if (!faults.empty() && path != before.first) std::tie(path_, files_) = std::move(before);
+  return faults;
+}
+
+std::vector<ConfigFault> AccessControl::Read(const std::string& path) {
   path_ = path;
   // Noted before reading: a change meanwhile causes another reading.
   for (FileState& file : files_) file = Look(file.path);

@@ -29,7 +29,8 @@ class AccessControl {
   // No access control.
   AccessControl() : current_(std::make_shared<const Access>()) {}
 
-  // Puts the file at `path` into force, or none if that is empty. Returns its faults; then nothing has changed.
+  // Puts the file at `path` into force, or none if that is empty. Returns its faults; then nothing has changed, and the
+  // files in force are watched on.
   std::vector<ConfigFault> Load(const std::string& path);
   // Whether one of the files read by Load has changed since.
   bool HaveFilesChanged() const;
@@ -48,6 +49,7 @@ class AccessControl {
 
     friend bool operator==(const FileState&, const FileState&) = default;
   };
+  std::vector<ConfigFault> Read(const std::string& path);
   static FileState Look(const std::string& path);
   void Watch(const WebConfig& config);
 

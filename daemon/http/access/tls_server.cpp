@@ -52,6 +52,14 @@ Certificate ImportCertificate(const gnutls_datum_t& data, gnutls_x509_crt_fmt_t 
   return gnutls_x509_crt_import(imported, &data, format) == GNUTLS_E_SUCCESS ? std::move(certificate) : nullptr;
 }
 
+bool IsPrivateKey(const gnutls_datum_t& pem) {
+  gnutls_x509_privkey_t key = nullptr;
+  if (gnutls_x509_privkey_init(&key) != GNUTLS_E_SUCCESS) return false;
+  const bool is_key = gnutls_x509_privkey_import2(key, &pem, GNUTLS_X509_FMT_PEM, nullptr, 0) == GNUTLS_E_SUCCESS;
+  gnutls_x509_privkey_deinit(key);
+  return is_key;
+}
+
 // In Go's form.
 std::string NameOf(int kind, const char* name, std::size_t size) {
   if (kind != GNUTLS_SAN_IPADDRESS) return {name, size};
@@ -98,9 +106,12 @@ std::optional<ConfigFault> TlsServer::LoadKeyPair(const WebConfig::Tls& tls) {
   const int code = gnutls_certificate_set_x509_key_mem2(credentials_.get(), &certificate_datum, &key_datum,
                                                         GNUTLS_X509_FMT_PEM, nullptr, 0);
   if (code >= 0) return std::nullopt;
+  if (!ImportCertificate(certificate_datum, GNUTLS_X509_FMT_PEM))
+    return FaultAt(Used(tls.certificate_file, tls.certificate).place,
+                   "tls_server_config: the certificate cannot be used: it is none in PEM");
   return FaultAt(Used(tls.key_file, tls.key).place,
-                 std::string("tls_server_config: the certificate and its key cannot be used: ") +
-                     gnutls_strerror(code) + "; allowed: PEM of both, the key without a passphrase");
+                 std::string("tls_server_config: the key cannot be used: ") +
+                     (IsPrivateKey(key_datum) ? gnutls_strerror(code) : "it is none in PEM, without a passphrase"));
 }
 
 std::optional<ConfigFault> TlsServer::LoadClientAuthorities(const WebConfig::Tls& tls) {

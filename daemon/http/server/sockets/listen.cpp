@@ -77,6 +77,7 @@ Result<ListenSocket> ListenOn(const sockaddr* address, socklen_t size, const std
   if (bind(descriptor.get(), address, size) != 0 || listen(descriptor.get(), SOMAXCONN) != 0) {
     Error error = Error::FromErrno(doing, errno);
     if (error.code == EADDRINUSE) error.message += "; is another exporter or conntally there?";
+    if (error.code == EADDRNOTAVAIL) error.message += "; no network interface of this host has it";
     if (error.code == EACCES) error.message += "; ports below 1024 need CAP_NET_BIND_SERVICE";
     return error;
   }

@@ -16,10 +16,10 @@ struct Outcome {
   std::string errors;
 };
 
-Outcome Check(const std::string& path) {
+Outcome Check(const std::string& path, bool is_explicit = true) {
   std::ostringstream output;
   std::ostringstream errors;
-  const int exit_code = conntally::CheckConfig({{path, true}, std::nullopt}, output, errors);
+  const int exit_code = conntally::CheckConfig({{path, is_explicit}, std::nullopt}, output, errors);
   return {exit_code, output.str(), errors.str()};
 }
 
@@ -45,6 +45,9 @@ TEST_CASE("check-config says OK, or every fault and its place") {
                           ":2:11: log.format: \"xml\" is unknown; allowed: text or json\n");
 
   std::filesystem::remove(path);
+  // As at the start.
+  CHECK(Check(path, false).output == "OK: no " + path + ", so the defaults apply\n");
+  CHECK(Check(path, false).exit_code == 0);
   CHECK(Check(path).exit_code == 1);
   CHECK(Check(path).errors == path + ":1:1: the file cannot be read: No such file or directory\n");
 }

@@ -94,6 +94,8 @@ TEST_CASE("addresses and the web configuration come from flags, too") {
   CHECK(config.web.listen_addresses == std::vector<std::string>{"a:1", "[::1]:2"});
   CHECK(config.web.config_file == "web.yaml");
   CHECK(ErrorOf({"--web.listen-address", "a:1", "--web.listen-address", "b"}).find("\"b\"") != std::string::npos);
+  CHECK(ErrorOf({"--web.listen-address", "a:1", "--web.listen-address", "a:1"}).find("\"a:1\" is given twice") !=
+        std::string::npos);
   CHECK(ErrorOf({"--web.listen-address", "a:1", "b:2"}).find("unknown command \"b:2\"") != std::string::npos);
   CHECK(Expect<CheckConfigCommand>({"check-config", "--web.config.file", "w"}).web_config_file == "w");
 }
@@ -175,7 +177,7 @@ TEST_CASE("an unknown flag names the nearest one") {
 TEST_CASE("an unknown command names the nearest one") {
   CHECK(ErrorOf({"chek-config"}) ==
         "conntally: unknown command \"chek-config\", the nearest is check-config; allowed: check-config, status, top, "
-        "diagnose");
+        "diagnose, completion");
   CHECK(ErrorOf({"tip", "--once"}).starts_with("conntally: unknown "));
   CHECK(ErrorOf({""}).starts_with("conntally: unknown command \"\""));
 }
