@@ -195,3 +195,61 @@ def a_bridge_brings_the_neighbours_answer_back_through_conntrack(stage):
     host, client = hairpin(stage, through_ip_rules=1)
     works(client, "192.0.2.1")
     return host
+
+
+LONG_ONES = "-A FORWARD -m length --length 900:1500 -j DROP"  # whether it stops the asked traffic is not known
+
+
+def beside_long_ones(stage, client):
+    """Another source's long packets are dropped while the asked traffic is tried."""
+    client.ip("addr", "add", "10.0.0.66/24", "dev", "eth0")
+
+    def send():
+        with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("10.0.0.66", 0))
+            for _ in range(6):
+                sender.sendto(bytes(1000), ("10.0.1.2", 5000))
+                knocks(client, "10.0.1.2", times=1)
+
+    stage.meanwhile(send)
+    stage.arguments = THROUGH + WATCH
+
+
+@healthy
+def what_a_rule_that_is_not_understood_stops_is_not_this(stage):
+    gateway, client, server = stage.gateway()
+    iptables(gateway, LONG_ONES)
+    stage.listen(server, 80)
+    beside_long_ones(stage, client)
+    return gateway
+
+
+@fault("nothing-found", "no-masquerade")
+def a_rule_that_is_not_understood_stops_others_and_the_far_end_this(stage):
+    gateway, client, server = stage.gateway()
+    iptables(gateway, LONG_ONES)
+    iptables(server, "-A INPUT -p tcp --dport 80 -j DROP")
+    beside_long_ones(stage, client)
+    stage.expected_texts = ["left this host again"]
+    return gateway
+
+
+@healthy
+def a_port_is_open_on_one_link_alone_and_nobody_says_by_which_it_comes(stage):
+    gateway, client, server = stage.gateway()
+    iptables(gateway, "-P INPUT DROP", "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A INPUT -i eth1 -j ACCEPT")
+    stage.listen(gateway, 80)
+    stage.arguments = ["--dport", "80"]
+    stage.expected_texts = ["whether it comes by eth0"]
+    return gateway
+
+
+@fault("nothing-found")
+def a_rule_leaves_packets_one_hop_to_live(stage):
+    gateway, client, server = stage.gateway()
+    iptables(gateway, "-t mangle -A PREROUTING -i eth0 -j TTL --ttl-set 1")
+    stage.listen(server, 80)
+    knocks(client, "10.0.1.2")
+    stage.arguments = THROUGH
+    stage.expected_texts = ["-j TTL --ttl-set 1"]
+    return gateway

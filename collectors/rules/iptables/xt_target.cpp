@@ -17,6 +17,15 @@ namespace {
 
 // The effects of a target after which the packet continues.
 void Marking(std::string_view name, std::uint32_t revision, Bytes info, Rule& rule) {
+  if (name == "TTL" || name == "HL") {
+    // struct ipt_TTL_info of linux/netfilter_ipv4/ipt_TTL.h, ip6t_HL_info: with few hops left it goes nowhere from
+    // here.
+    constexpr int kSet = 0, kIncrease = 1, kFewHops = 32;
+    const bool is_whole = info.size() >= 2;
+    const int mode = is_whole ? std::to_integer<int>(info[0]) : -1;
+    const bool harmless = mode == kIncrease || (mode == kSet && std::to_integer<int>(info[1]) >= kFewHops);
+    if (!harmless) rule.verdict = Verdict::kOther;
+  }
   if (name == "TRACE") rule.traces = true;
   if (name == "NOTRACK") rule.untracks = true;
   if (name == "CT") {

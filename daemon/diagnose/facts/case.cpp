@@ -49,9 +49,14 @@ double Case::ObservedSeconds() const { return std::chrono::duration<double>(host
 
 bool Case::IsSeenToWork() const {
   if (!watched || watched->flows.empty() || !watched->stalled.empty()) return false;
-  return std::all_of(watched->flows.begin(), watched->flows.end(), [](const WatchedFlow& flow) {
+  const auto works = [](const WatchedFlow& flow) {
     return flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again == 0;
-  });
+  };
+  // The last ones may still wait for their answer.
+  return std::ranges::any_of(watched->flows, works) &&
+         std::ranges::all_of(watched->flows, [&](const WatchedFlow& flow) {
+           return works(flow) || (flow.answer == WatchedFlow::Answer::kNone && !watched->IsUnanswered(flow));
+         });
 }
 
 bool Case::WorkedLately() const {

@@ -18,24 +18,27 @@ const Decision* Deciding(const Walk& walk) {
   return &walk.stops.back();
 }
 
+// Whether the rule, or a jump to it, asks for this packet's value of that kind.
+bool Names(const RuleCase& rules, const Decision& stop, RuleCondition::Kind kind, const Packet& packet) {
+  if (!stop.rule) return false;
+  const ConditionMatcher matcher(rules.inputs.after);
+  std::vector<RuleRef> refs = stop.jumps;
+  refs.push_back(*stop.rule);
+  return std::ranges::any_of(refs, [&](const RuleRef ref) {
+    const Rule& rule = rules.walker.rule(ref);
+    return std::ranges::any_of(rule.conditions, [&](const RuleCondition& condition) {
+      return condition.kind == kind && !condition.negated &&
+             matcher.Condition(rule, condition, packet).match == Match::kYes;
+    });
+  });
+}
+
 // A rule about this source, if the question names nothing else; it may also test a port.
 const Decision* NamingTheSource(const RuleCase& rules, const Walk& walk, const Packet& packet) {
   if (!packet.source) return nullptr;
-  const ConditionMatcher matcher(rules.inputs.after);
-  for (const Decision& stop : walk.stops) {
-    if (!stop.rule) continue;
-    std::vector<RuleRef> refs = stop.jumps;
-    refs.push_back(*stop.rule);
-    for (const RuleRef ref : refs) {
-      const Rule& rule = rules.walker.rule(ref);
-      for (const RuleCondition& condition : rule.conditions) {
-        if (condition.kind == RuleCondition::Kind::kSource && !condition.negated &&
-            matcher.Condition(rule, condition, packet).match == Match::kYes)
-          return &stop;
-      }
-    }
-  }
-  return nullptr;
+  const auto named = std::ranges::find_if(
+      walk.stops, [&](const Decision& stop) { return Names(rules, stop, RuleCondition::Kind::kSource, packet); });
+  return named == walk.stops.end() ? nullptr : &*named;
 }
 
 // Which other packets of the question certainly pass. Traffic that only passes over IPv6 is closed to most clients.
@@ -57,7 +60,13 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
   const Question& question = rules.inputs.question;
   // A question about a port alone covers all families and links; a policy that closes it for some of them does its
   // work.
-  if (others == Others::kOfFamilyPass && !walk.stops.empty() && !walk.stops.back().rule) return;
+  if (others == Others::kOfFamilyPass && !walk.stops.empty() && !walk.stops.back().rule) {
+    if (asked.packet.in && !asked.packet.in->name.empty())
+      report.not_checked.push_back(
+          {"whether it comes by " + asked.packet.in->name,
+           "a policy stops it there, and not elsewhere; --source tells by which link it comes"});
+    return;
+  }
   const bool forwarding_is_off = walk.forwarded && !rules.Forwards(asked.packet.family);
   double scale = (forwarding_is_off ? 0.6 : 1) * (others == Others::kNonePass ? 1 : 0.6);
   if (!only_one && !question.source && !asked.leaves)
@@ -83,10 +92,13 @@ void TellOne(const RuleCase& rules, const AskedPacket& asked, const Walk& walk, 
     AddStopped(rules, walk, *named, asked, (grows ? 0.9 : 0.75) * scale, report);
     return;
   }
-  // Possibly stopped by rules that are not understood: they are suspects if they stop something now.
+  // Possibly stopped by rules that are not understood: they are suspects if they stop something meanwhile, and this is
+  // seen to fail or they name it.
+  const bool may_fail = MayFailHere(rules);
   for (const Decision& stop : walk.stops) {
     const std::uint64_t growth = stop.rule ? rules.Growth(*stop.rule) : 0;
-    if (growth > 0)
+    if (growth > 0 && (may_fail || Names(rules, stop, RuleCondition::Kind::kSource, asked.packet) ||
+                       Names(rules, stop, RuleCondition::Kind::kDestinationPort, asked.packet)))
       AddStopped(rules, walk, stop, asked, std::max(CertaintyOfGrowth(rules, growth), 0.5) * scale, report);
   }
 }

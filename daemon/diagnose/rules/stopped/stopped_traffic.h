@@ -12,6 +12,8 @@ std::string WayThrough(const RuleCase& rules, const Walk& walk);
 FindingId IdOf(const Decision& stop);
 // What a client notices.
 std::string Symptom(const RuleCase& rules, const Decision& stop, const Packet& packet);
+// Whether the wire showed traffic that failed on this host, or none that passed it; false without a watch.
+bool MayFailHere(const RuleCase& rules);
 // For a rule that may match this traffic, and whose counter rose by `growth` during the observation.
 double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth);
 // Adds the program that manages these rules, if known.

@@ -26,15 +26,6 @@ Packet AnyOf(const Packet& asked) {
   return any;
 }
 
-// Whether traffic was seen failing, or none was seen succeeding.
-bool MayFail(const RuleCase& rules) {
-  const WatchedPackets* watched = rules.inputs.watched;
-  if (watched == nullptr) return false;
-  if (!rules.SeenToFail().empty() || !watched->stalled.empty()) return true;
-  return std::none_of(watched->flows.begin(), watched->flows.end(),
-                      [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
-}
-
 std::uint64_t Failed(const WatchedPackets& watched) {
   std::uint64_t failed = 0;
   for (const WatchedFlow& flow : watched.flows) {
@@ -64,6 +55,20 @@ void Suspect(const RuleCase& rules, const Decision& stop, const Packet& packet, 
 
 }  // namespace
 
+bool MayFailHere(const RuleCase& rules) {
+  const WatchedPackets* watched = rules.inputs.watched;
+  if (watched == nullptr) return false;
+  bool any_passed = false, any_failed = !watched->stalled.empty();
+  for (const WatchedFlow& flow : watched->flows) {
+    const bool unanswered = watched->IsUnanswered(flow);
+    const bool lost_beyond = unanswered && flow.out_link != 0 && flow.in_link != 0 && !flow.answer_arrived;
+    any_passed = any_passed || flow.answer == WatchedFlow::Answer::kAccepted || lost_beyond;
+    any_failed = any_failed || (unanswered && !lost_beyond) || flow.answer == WatchedFlow::Answer::kReset ||
+                 flow.answer == WatchedFlow::Answer::kUnreachable;
+  }
+  return any_failed || !any_passed;
+}
+
 double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth) {
   if (rules.inputs.watched == nullptr) return 0.5;
   const std::uint64_t failed = Failed(*rules.inputs.watched);
@@ -72,7 +77,7 @@ double CertaintyOfGrowth(const RuleCase& rules, std::uint64_t growth) {
 }
 
 void CheckSuspects(const RuleCase& rules, Report& report) {
-  if (!rules.narrowed() || !MayFail(rules)) return;
+  if (!rules.narrowed() || !MayFailHere(rules)) return;
   const bool explained = std::any_of(report.findings.begin(), report.findings.end(),
                                      [](const Finding& each) { return each.certainty >= 0.5; });
   if (explained) return;
