@@ -75,7 +75,7 @@ class AlertService {
   AlertReader reader_;
   AlertEngine engine_;
   StateKeeper state_;
-  bool changed_ = false;  // since it was last saved
+  bool changed_ = true;  // since it was last saved; at first, so that a directory that takes nothing is told soon
   std::chrono::steady_clock::time_point saved_{};
 };
 
