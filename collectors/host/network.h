@@ -1,6 +1,8 @@
 // A host's links, routes and sockets, from rtnetlink and sock_diag. Plain values; any thread.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +19,8 @@ struct Link {
   bool carrier = false;  // and has a carrier
   bool loopback = false;
   std::uint32_t mtu = 0;
+  std::uint32_t master = 0;                               // the bridge, bond or VRF that it is a port of; 0: none
+  std::optional<std::array<std::byte, 6>> ethernet = {};  // its address
 };
 
 struct LocalAddress {

@@ -76,6 +76,10 @@ Result<std::vector<Link>> ReadLinks() {
       if (attribute.type == IFLA_IFNAME) link.name = AttributeText(attribute.payload);
       if (attribute.type == IFLA_MTU && attribute.payload.size() == 4)
         link.mtu = LoadHostOrder<std::uint32_t>(attribute.payload);
+      if (attribute.type == IFLA_MASTER && attribute.payload.size() == 4)
+        link.master = LoadHostOrder<std::uint32_t>(attribute.payload);
+      if (attribute.type == IFLA_ADDRESS && attribute.payload.size() == 6)
+        std::copy_n(attribute.payload.begin(), 6, link.ethernet.emplace().begin());
       if (attribute.type != IFLA_LINKINFO) continue;
       AttributeWalk inner(attribute.payload);
       for (Attribute part; inner.Next(part);) {

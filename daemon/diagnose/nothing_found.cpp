@@ -26,7 +26,16 @@ Finding NothingFound(const Case& facts, const Report& report) {
   };
   const bool lost_here =
       any_unanswered([](const WatchedFlow& flow) { return flow.in_link != 0 && flow.out_link == 0; });
-  const bool answers_lost_here = any_unanswered([](const WatchedFlow& flow) { return flow.answer_arrived; });
+  // Answers to this host's own requests are seen arriving, before its rules.
+  const auto is_own = [&](const WatchedFlow& flow) {
+    const Link* link = facts.host.LinkOf(flow.in_link);
+    return flow.in_link == 0 || (link != nullptr && link->loopback);
+  };
+  const bool answers_lost_here =
+      any_unanswered([](const WatchedFlow& flow) { return flow.answer_arrived; }) ||
+      (facts.watched && std::ranges::any_of(facts.watched->flows, [&](const WatchedFlow& flow) {
+         return facts.watched->IsAnswerLost(flow) && is_own(flow);
+       }));
   finding.certainty = lost_here || answers_lost_here ? kLostHereMax : report.not_checked.empty() ? 0.9 : 0.6;
   if (lost_here || answers_lost_here)
     finding.title = fmt::format("The cause is not found: {} {} come here and go no further",

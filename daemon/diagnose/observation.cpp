@@ -40,12 +40,13 @@ void Tell(const WatchedPackets& seen, milliseconds left) {
     return std::count_if(seen.flows.begin(), seen.flows.end(),
                          [&](const WatchedFlow& flow) { return flow.answer == answer; });
   };
+  const auto accepted = std::count_if(seen.flows.begin(), seen.flows.end(),
+                                      [&](const WatchedFlow& flow) { return seen.IsAccepted(flow); });
   const auto refused = count(WatchedFlow::Answer::kReset) + count(WatchedFlow::Answer::kUnreachable);
   const std::string line = fmt::format(
       "\r\x1b[K{} s left: {} attempts seen, {} accepted, {} refused, {} without an answer{} (Ctrl-C: the "
       "findings so far)",
-      (left.count() + 999) / 1000, seen.flows.size(), count(WatchedFlow::Answer::kAccepted), refused,
-      count(WatchedFlow::Answer::kNone),
+      (left.count() + 999) / 1000, seen.flows.size(), accepted, refused, count(WatchedFlow::Answer::kNone),
       seen.stalled.empty() ? "" : fmt::format(", {} streams stall", seen.stalled.size()));
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);

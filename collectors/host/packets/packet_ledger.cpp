@@ -13,6 +13,9 @@ constexpr std::uint8_t kReset = 0x04;
 constexpr std::uint8_t kAck = 0x10;
 constexpr std::uint8_t kUnreachable4 = 3;  // ICMP
 constexpr std::uint8_t kUnreachable6 = 1;  // ICMPv6
+// Sooner, another link sees the same packet. TCP repeats a request after a second.
+constexpr std::chrono::milliseconds kCopiesWithin{100};
+constexpr std::chrono::seconds kGoesOnWithin{1};
 
 struct IpHeader {
   IpAddress source;
@@ -45,14 +48,12 @@ std::optional<IpHeader> ReadIpHeader(Bytes bytes) {
 
 }  // namespace
 
-struct PacketLedger::Packet {
-  Key key{};
-  std::uint8_t tcp_flags = 0;
-  bool unreachable = false;
-  std::uint8_t icmp_type = 0;
-  std::uint8_t icmp_code = 0;
-  IpAddress sender{};  // of an ICMP message; `key` is then that of the packet that it answers
-};
+bool WatchedPackets::IsAnswerLost(const WatchedFlow& flow) const {
+  if (flow.answer != WatchedFlow::Answer::kAccepted || flow.protocol == IPPROTO_UDP) return false;
+  if (flow.acknowledged == true) return false;
+  const bool silent = flow.acknowledged == false && lasted - flow.answered_at >= kGoesOnWithin;
+  return silent || flow.asked_again > 0 || flow.answered_again > 0;
+}
 
 std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
   auto header = ReadIpHeader(bytes);
@@ -77,6 +78,7 @@ std::optional<PacketLedger::Packet> PacketLedger::Read(Bytes bytes) {
                 LoadNetworkOrder<std::uint16_t>(header->payload.subspan(2)), header->protocol};
   if (header->protocol == IPPROTO_TCP && !is_icmp) {
     if (header->payload.size() < 14) return std::nullopt;
+    packet.sequence = LoadNetworkOrder<std::uint32_t>(header->payload.subspan(4));
     packet.tcp_flags = Octet(header->payload, 13);
   }
   return packet;
@@ -90,71 +92,125 @@ bool PacketLedger::IsAskedFor(const Key& key) const {
 }
 
 void PacketLedger::Take(Bytes bytes, Way way, std::uint32_t link, std::chrono::microseconds when) {
-  const auto packet = Read(bytes);
+  auto packet = Read(bytes);
   if (!packet) return;
+  packet->way = way, packet->link = link, packet->when = when;
   const Key& key = packet->key;
   const Key reversed{key.destination, key.source, key.destination_port, key.source_port, key.protocol};
-  if (packet->unreachable) return TakeAnswer(key, WatchedFlow::Answer::kUnreachable, way, link, *packet);
+  if (packet->unreachable) return TakeAnswer(key, WatchedFlow::Answer::kUnreachable, *packet);
   if (key.protocol == IPPROTO_UDP) {
-    if (flows_.contains(reversed)) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, link, *packet);
-    return TakeRequest(key, way, link, when);
+    if (flows_.contains(reversed)) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, *packet);
+    if (const Key* asked = AskedOfAnother(*packet)) {
+      packet->sender = key.source;
+      return TakeAnswer(*asked, WatchedFlow::Answer::kFromAnother, *packet);
+    }
+    return TakeRequest(*packet);
   }
-  if ((packet->tcp_flags & kReset) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kReset, way, link, *packet);
+  if ((packet->tcp_flags & kReset) != 0) {
+    // Who resets what was accepted has got the answer, as a scanner or a health check.
+    if (const auto asked = flows_.find(key); asked != flows_.end()) asked->second.flow.acknowledged = true;
+    return TakeAnswer(reversed, WatchedFlow::Answer::kReset, *packet);
+  }
   if ((packet->tcp_flags & kSyn) == 0) return;
-  if ((packet->tcp_flags & kAck) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, way, link, *packet);
-  TakeRequest(key, way, link, when);
+  if ((packet->tcp_flags & kAck) != 0) return TakeAnswer(reversed, WatchedFlow::Answer::kAccepted, *packet);
+  TakeRequest(*packet);
 }
 
-void PacketLedger::TakeRequest(const Key& key, Way way, std::uint32_t link, std::chrono::microseconds when) {
-  if (!IsAskedFor(key)) return;
-  auto found = flows_.find(key);
-  if (found == flows_.end()) {
+// A request that came by another link, with another destination, has its sequence number. A scanner's requests may all
+// have the same, but come by one link.
+PacketLedger::Seen* PacketLedger::FindTranslated(const Packet& request) {
+  const auto asked = sockets_.find({request.key.source, request.key.source_port});
+  if (request.key.protocol != IPPROTO_TCP || asked == sockets_.end()) return nullptr;
+  Seen& seen = flows_.at(asked->second);
+  const bool later = seen.flow.in_link != 0 && (request.way == Way::kLeaving || request.link != seen.first_link);
+  if (!later || seen.sequence != request.sequence || request.when - seen.flow.last_request > kCopiesWithin ||
+      translated_.size() >= kFlowsMax)
+    return nullptr;
+  translated_[request.key] = asked->second;
+  return &seen;
+}
+
+// The request to another address of whoever answers: a socket that is bound to none answers from the route's.
+const PacketLedger::Key* PacketLedger::AskedOfAnother(const Packet& answer) const {
+  const auto asked = sockets_.find({answer.key.destination, answer.key.destination_port});
+  if (asked == sockets_.end() || asked->second.destination_port != answer.key.source_port) return nullptr;
+  // Between peers that use one port, as for NTP, it is rather a request.
+  if (answer.key.source_port == answer.key.destination_port) return nullptr;
+  // What is to be forwarded may be translated yet.
+  if (answer.way == Way::kArriving && flows_.at(asked->second).flow.in_link != 0) return nullptr;
+  return &asked->second;
+}
+
+void PacketLedger::TakeRequest(const Packet& packet) {
+  const Key& key = packet.key;
+  const auto found = flows_.find(key);
+  Seen* seen = found != flows_.end() ? &found->second : FindTranslated(packet);
+  if (seen == nullptr) {
+    if (!IsAskedFor(key)) return;
     if (flows_.size() >= kFlowsMax) {
       ++left_out_;
       return;
     }
-    WatchedFlow flow;
-    flow.source = key.source;
-    flow.destination = key.destination;
-    flow.source_port = key.source_port;
-    flow.destination_port = key.destination_port;
-    flow.protocol = key.protocol;
-    found = flows_.emplace(key, flow).first;
+    seen = &flows_[key];
+    seen->flow.source = key.source;
+    seen->flow.destination = key.destination;
+    seen->flow.source_port = key.source_port;
+    seen->flow.destination_port = key.destination_port;
+    seen->flow.protocol = key.protocol;
+    seen->sequence = packet.sequence;
+    sockets_[{key.source, key.source_port}] = key;
   }
-  WatchedFlow& flow = found->second;
-  if (way == Way::kLeaving) {
-    flow.out_link = link;
-    if (flow.in_link == 0) {  // otherwise it is the arrived request, leaving again
+  WatchedFlow& flow = seen->flow;
+  if (flow.requests == 0 || packet.when - flow.last_request > kCopiesWithin) seen->first_link = packet.link;
+  const bool counts = seen->first_link == packet.link;
+  // Ports are used again: then it is another connection.
+  const bool again = seen->sequence == packet.sequence;
+  seen->sequence = packet.sequence;
+  if (packet.way == Way::kLeaving) {
+    flow.out_link = packet.link;
+    if (counts && flow.in_link == 0) {  // otherwise it is the arrived request, leaving again
       ++flow.requests;
-      flow.asked_again += key.protocol == IPPROTO_TCP && flow.answer == WatchedFlow::Answer::kAccepted;
+      flow.asked_again += again && key.protocol == IPPROTO_TCP && flow.answer == WatchedFlow::Answer::kAccepted;
     }
   } else {
-    flow.in_link = link;
-    ++flow.requests;
-    flow.asked_again += flow.answered_by_link != 0;
+    flow.in_link = packet.link;
+    flow.requests += counts;
+    flow.asked_again += counts && again && flow.answered_by_link != 0;
   }
-  flow.last_request = when;
+  flow.last_request = packet.when;
 }
 
-void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, std::uint32_t link,
-                              const Packet& packet) {
-  const auto found = flows_.find(request);
+void PacketLedger::TakeAnswer(const Key& request, WatchedFlow::Answer answer, const Packet& packet) {
+  const auto alias = translated_.find(request);
+  // A translated answer is none before it has the address that was asked.
+  if (alias != translated_.end() && packet.way != Way::kArriving) return;
+  const auto found = flows_.find(alias != translated_.end() ? alias->second : request);
   if (found == flows_.end()) return;
-  WatchedFlow& flow = found->second;
+  Seen& seen = found->second;
+  WatchedFlow& flow = seen.flow;
   // An answer that is to be forwarded may be dropped yet.
-  if (way == Way::kArriving && flow.in_link != 0) {
+  if (packet.way == Way::kArriving && flow.in_link != 0) {
     flow.answer_arrived = flow.answer_arrived || flow.answer == WatchedFlow::Answer::kNone;
     return;
   }
   // The first one: the links below a bridge or a VLAN see the answer again.
-  if (way == Way::kLeaving && flow.answered_by_link == 0) flow.answered_by_link = link;
+  if (packet.way != Way::kArriving && flow.answered_by_link == 0) flow.answered_by_link = packet.link;
+  if (answer == WatchedFlow::Answer::kAccepted && flow.answer == answer) {
+    flow.answered_again += packet.link == seen.answer_link && packet.sequence == seen.answer_sequence;
+    seen.answer_sequence = packet.sequence;
+  }
   // A reset after the handshake ends an accepted connection.
-  if (flow.answer == WatchedFlow::Answer::kNone) {
+  if (flow.answer == WatchedFlow::Answer::kNone || flow.answer == WatchedFlow::Answer::kFromAnother) {
     flow.answer = answer;
-    flow.answered_from_here = way == Way::kLeaving && !flow.answer_arrived;
+    flow.answered_from_here = packet.way != Way::kArriving && !flow.answer_arrived;
+    flow.answered_at = packet.when;
     flow.icmp_type = packet.icmp_type;
     flow.icmp_code = packet.icmp_code;
-    if (answer == WatchedFlow::Answer::kUnreachable) flow.answered_by = packet.sender;
+    flow.answered_by.reset();
+    if (answer == WatchedFlow::Answer::kUnreachable || answer == WatchedFlow::Answer::kFromAnother)
+      flow.answered_by = packet.sender;
+    seen.answer_link = packet.link;
+    seen.answer_sequence = packet.sequence;
   }
 }
 
@@ -164,7 +220,7 @@ WatchedPackets PacketLedger::Close(std::chrono::microseconds lasted, std::uint64
   watched.flows_left_out = left_out_;
   watched.packets_lost = packets_lost;
   watched.flows.reserve(flows_.size());
-  for (const auto& [key, flow] : flows_) watched.flows.push_back(flow);
+  for (const auto& [key, seen] : flows_) watched.flows.push_back(seen.flow);
   return watched;
 }
 

@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "collectors/host/network_reader.h"
 #include "collectors/host/packets/stream_filter.h"
 #include "collectors/system/file_descriptor.h"
 
@@ -68,7 +70,39 @@ std::vector<sock_filter> FilterProgram(const WatchFilter& filter) {
   };
 }
 
-Result<FileDescriptor> OpenWatch(std::vector<sock_filter> program) {
+// What a link hears but is not for it passes if it is for a bridge of this host: the port's own address may be another,
+// and br_netfilter may translate the packet before the bridge has it.
+std::vector<sock_filter> WithWhatIsForBridges(const std::vector<Link>& links, const std::vector<sock_filter>& program) {
+  constexpr std::size_t kBridgesMax = 512;  // of a program's 4,096 instructions
+  constexpr auto kAncillary = [](int offset) { return static_cast<std::uint32_t>(SKF_AD_OFF + offset); };
+  constexpr auto kFrame = static_cast<std::uint32_t>(SKF_LL_OFF);
+  std::set<std::array<std::byte, 6>> addresses;
+  for (const Link& link : links) {
+    if (link.kind == "bridge" && link.ethernet && addresses.size() < kBridgesMax) addresses.insert(*link.ethernet);
+  }
+  // A jump back is not possible, so that the way to the program is 5 instructions an address, and 1.
+  auto left = static_cast<std::uint32_t>(addresses.size()) * 5 + 1;
+  std::vector<sock_filter> whole = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kAncillary(SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 1, 0),
+      BPF_STMT(BPF_JMP | BPF_JA, left),
+  };
+  for (const auto& address : addresses) {
+    left -= 5;
+    whole.insert(whole.end(),
+                 {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFrame),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LoadNetworkOrder<std::uint32_t>(address), 0, 3),
+                  BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kFrame + 4),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LoadNetworkOrder<std::uint16_t>(Bytes(address).subspan(4)), 0, 1),
+                  BPF_STMT(BPF_JMP | BPF_JA, left)});
+  }
+  whole.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  whole.insert(whole.end(), program.begin(), program.end());
+  return whole;
+}
+
+Result<FileDescriptor> OpenWatch(const std::vector<Link>& links, const std::vector<sock_filter>& wanted) {
+  std::vector<sock_filter> program = WithWhatIsForBridges(links, wanted);
   // With protocol 0, so that nothing arrives before the filter is attached.
   FileDescriptor fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
@@ -100,10 +134,38 @@ void ReadSome(const FileDescriptor& fd, const Visitor& visit) {
     const ssize_t bytes =
         recvfrom(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_length);
     if (bytes < 0) return;
-    const bool leaving = from.sll_pkttype == PACKET_OUTGOING;
-    // Packets over loopback are seen leaving and arriving.
-    if (from.sll_pkttype == PACKET_OTHERHOST || (leaving && from.sll_hatype == ARPHRD_LOOPBACK)) continue;
-    visit(Bytes(packet).first(static_cast<std::size_t>(bytes)), leaving, static_cast<std::uint32_t>(from.sll_ifindex));
+    const bool leaving = from.sll_pkttype == PACKET_OUTGOING, loopback = from.sll_hatype == ARPHRD_LOOPBACK;
+    if (leaving && loopback) continue;  // it is also seen arriving
+    visit(Bytes(packet).first(static_cast<std::size_t>(bytes)),
+          loopback  ? PacketLedger::Way::kLoopback
+          : leaving ? PacketLedger::Way::kLeaving
+                    : PacketLedger::Way::kArriving,
+          static_cast<std::uint32_t>(from.sll_ifindex));
+  }
+}
+
+// Rules and routes know a bridge, not the port by which a packet came to it.
+void NameBridges(const std::vector<Link>& links, WatchedPackets& watched) {
+  std::map<std::uint32_t, std::uint32_t> bridge_of;
+  for (const Link& port : links) {
+    const bool bridged = std::any_of(links.begin(), links.end(), [&](const Link& link) {
+      return link.index == port.master && link.kind == "bridge";
+    });
+    if (bridged) bridge_of[port.index] = port.master;
+  }
+  const auto name = [&](std::uint32_t& link) {
+    if (const auto found = bridge_of.find(link); found != bridge_of.end()) link = found->second;
+  };
+  for (WatchedFlow& flow : watched.flows) name(flow.in_link), name(flow.answered_by_link);
+  for (StalledStream& stalled : watched.stalled) name(stalled.in_link);
+}
+
+// Whether the asker of what was accepted went on, where all its packets were watched.
+void NameAcknowledged(const StreamLedger& streams, WatchedPackets& watched) {
+  for (WatchedFlow& flow : watched.flows) {
+    if (flow.answer != WatchedFlow::Answer::kAccepted || flow.protocol != IPPROTO_TCP || flow.acknowledged) continue;
+    flow.acknowledged =
+        !streams.IsSilentSince({flow.source, flow.destination, flow.source_port, flow.destination_port});
   }
 }
 
@@ -119,12 +181,14 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
                                     const WatchMeanwhile& meanwhile) {
   using Clock = std::chrono::steady_clock;
   using std::chrono::milliseconds;
-  auto fd = OpenWatch(FilterProgram(filter));
+  const auto read = ReadLinks();
+  const std::vector<Link> links = read ? *read : std::vector<Link>{};
+  auto fd = OpenWatch(links, FilterProgram(filter));
   if (!fd) return fd.error();
   // On its own socket, so that data streams do not displace the first packets of connections.
   std::optional<FileDescriptor> streams_fd;
   if (IsNarrow(filter)) {
-    if (auto opened = OpenWatch(StreamProgram(filter, kSnapBytes))) streams_fd.emplace(std::move(*opened));
+    if (auto opened = OpenWatch(links, StreamProgram(filter, kSnapBytes))) streams_fd.emplace(std::move(*opened));
   }
   PacketLedger ledger(filter);
   StreamLedger streams;
@@ -135,6 +199,8 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
     watched.stalled = streams.Stalled(since());
     watched.too_long = streams.too_long();
     watched.flows_left_out += streams.left_out();
+    if (streams_fd) NameAcknowledged(streams, watched);
+    NameBridges(links, watched);
     return watched;
   };
   auto told_at = milliseconds(0);
@@ -149,11 +215,11 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
       meanwhile.tell(seen(), left);
     }
     if (ready <= 0) continue;
-    ReadSome(*fd, [&](Bytes packet, bool leaving, std::uint32_t link) {
-      ledger.Take(packet, leaving ? PacketLedger::Way::kLeaving : PacketLedger::Way::kArriving, link, since());
-    });
+    ReadSome(*fd,
+             [&](Bytes packet, PacketLedger::Way way, std::uint32_t link) { ledger.Take(packet, way, link, since()); });
     if (!streams_fd) continue;
-    ReadSome(*streams_fd, [&](Bytes packet, bool leaving, std::uint32_t link) {
+    ReadSome(*streams_fd, [&](Bytes packet, PacketLedger::Way way, std::uint32_t link) {
+      const bool leaving = way == PacketLedger::Way::kLeaving;
       if (const auto segment = ReadSegment(packet); segment && IsAskedFor(filter, segment->ends))
         streams.Take(*segment, leaving, link, since());
       if (const auto said = ReadTooLong(packet); said && IsAskedFor(filter, said->ends))
@@ -164,7 +230,10 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
   const std::uint64_t streams_lost = streams_fd ? Lost(*streams_fd) : 0;
   watched.packets_lost = Lost(*fd) + streams_lost;
   // A lost packet may have been the acknowledgement.
-  if (streams_lost > 0) watched.stalled.clear();
+  if (streams_lost > 0) {
+    watched.stalled.clear();
+    for (WatchedFlow& flow : watched.flows) flow.acknowledged.reset();
+  }
   watched.ended_early = early;
   return watched;
 }

@@ -31,7 +31,8 @@ struct WatchFilter {
 
 // The beginning of one connection.
 struct WatchedFlow {
-  enum class Answer : std::uint8_t { kNone, kAccepted, kReset, kUnreachable };
+  // kFromAnother: a datagram for whoever asked, but not from the address that it asked.
+  enum class Answer : std::uint8_t { kNone, kAccepted, kReset, kUnreachable, kFromAnother };
 
   IpAddress source;
   IpAddress destination;
@@ -46,9 +47,12 @@ struct WatchedFlow {
   bool answered_from_here = false;     // the answer was seen leaving, but not arriving
   std::uint32_t answered_by_link = 0;  // the answer left by it; 0: it did not leave
   std::uint32_t asked_again = 0;       // requests after the answer: it was lost
+  std::uint32_t answered_again = 0;    // acceptances after the first one: it was not acknowledged
+  std::optional<bool> acknowledged;    // whether whoever asked went on after it was accepted; absent: not known
   std::uint8_t icmp_type = 0;          // of kUnreachable
   std::uint8_t icmp_code = 0;
-  std::optional<IpAddress> answered_by;       // of kUnreachable: its sender
+  std::optional<IpAddress> answered_by;       // of kUnreachable and kFromAnother: its sender
+  std::chrono::microseconds answered_at{0};   // since the watch began
   std::chrono::microseconds last_request{0};  // since the watch began
 };
 
@@ -66,6 +70,11 @@ struct WatchedPackets {
   bool IsUnanswered(const WatchedFlow& flow) const {
     return flow.answer == WatchedFlow::Answer::kNone && lasted - flow.last_request >= std::chrono::milliseconds(500);
   }
+  // Whether it was accepted, but whoever asked does not know: it asks again, or does not go on.
+  bool IsAnswerLost(const WatchedFlow& flow) const;
+  bool IsAccepted(const WatchedFlow& flow) const {
+    return flow.answer == WatchedFlow::Answer::kAccepted && !IsAnswerLost(flow);
+  }
 };
 
 class PacketLedger {
@@ -74,7 +83,8 @@ class PacketLedger {
 
   explicit PacketLedger(WatchFilter filter) : filter_(filter) {}
 
-  enum class Way : std::uint8_t { kArriving, kLeaving };
+  // kLoopback: it leaves and arrives at once.
+  enum class Way : std::uint8_t { kArriving, kLeaving, kLoopback };
   // `packet` begins at the IP header and may be truncated.
   void Take(Bytes packet, Way way, std::uint32_t link, std::chrono::microseconds when);
 
@@ -89,14 +99,38 @@ class PacketLedger {
     std::uint8_t protocol;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
-  struct Packet;
+  // The links below or above a bridge, a VLAN or a bond see each packet again: it counts at the first one.
+  struct Seen {
+    WatchedFlow flow;
+    std::uint32_t first_link = 0;
+    std::uint32_t answer_link = 0;
+    std::uint32_t sequence = 0;         // of a TCP request
+    std::uint32_t answer_sequence = 0;  // of what accepted it
+  };
+  // A packet and where it was seen.
+  struct Packet {
+    Key key{};
+    std::uint8_t tcp_flags = 0;
+    std::uint32_t sequence = 0;
+    bool unreachable = false;
+    std::uint8_t icmp_type = 0;
+    std::uint8_t icmp_code = 0;
+    IpAddress sender{};  // of an ICMP message; `key` is then that of the packet that it answers
+    Way way = Way::kArriving;
+    std::uint32_t link = 0;
+    std::chrono::microseconds when{0};
+  };
   static std::optional<Packet> Read(Bytes bytes);
   bool IsAskedFor(const Key& key) const;
-  void TakeRequest(const Key& key, Way way, std::uint32_t link, std::chrono::microseconds when);
-  void TakeAnswer(const Key& request, WatchedFlow::Answer answer, Way way, std::uint32_t link, const Packet& packet);
+  void TakeRequest(const Packet& packet);
+  void TakeAnswer(const Key& request, WatchedFlow::Answer answer, const Packet& packet);
+  Seen* FindTranslated(const Packet& request);
+  const Key* AskedOfAnother(const Packet& answer) const;
 
   WatchFilter filter_;
-  std::map<Key, WatchedFlow> flows_;
+  std::map<Key, Seen> flows_;
+  std::map<std::pair<IpAddress, std::uint16_t>, Key> sockets_;  // what each client's socket asked for last
+  std::map<Key, Key> translated_;                               // requests with another destination, as they came
   std::uint64_t left_out_ = 0;
 };
 

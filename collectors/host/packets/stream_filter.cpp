@@ -163,6 +163,7 @@ std::optional<StreamLedger::Segment> ReadSegment(Bytes packet) {
   segment.acknowledged = Number(tcp, 8);
   segment.acknowledges = (flags & 0x10) != 0;
   segment.begins_or_ends = (flags & 0x06) != 0;
+  segment.requests = (flags & 0x16) == 0x02;
   segment.payload_bytes = header->payload_bytes > tcp_bytes ? header->payload_bytes - tcp_bytes : 0;
   return segment;
 }

@@ -8,6 +8,11 @@ constexpr std::chrono::milliseconds kAnswerMost{500};
 }  // namespace
 
 void StreamLedger::Take(const Segment& segment, bool leaving, std::uint32_t link, std::chrono::microseconds when) {
+  if (!segment.requests) {
+    requested_.erase(segment.ends);
+  } else if (requested_.size() < kStreamsMax) {
+    requested_.insert(segment.ends);
+  }
   const auto other = streams_.find(segment.ends.Reversed());
   if (segment.begins_or_ends) {
     streams_.erase(segment.ends);
@@ -26,7 +31,7 @@ void StreamLedger::Take(const Segment& segment, bool leaving, std::uint32_t link
   }
   std::optional<Waiting>& waiting = found != streams_.end() ? found->second : streams_[segment.ends];
   if (!waiting) {
-    waiting = Waiting{segment.sequence, {}};
+    waiting = Waiting{segment.sequence, link, {}};
     waiting->stalled.ends = segment.ends;
     waiting->stalled.first = when;
     (leaving ? waiting->stalled.out_link : waiting->stalled.in_link) = link;
@@ -34,12 +39,12 @@ void StreamLedger::Take(const Segment& segment, bool leaving, std::uint32_t link
     return;
   }
   if (segment.sequence != waiting->sequence) return;
-  // A forwarded packet is seen twice: it counts where it was first seen.
+  // A packet that is forwarded, or comes by a bridge's port, is seen twice: it counts where it was first seen.
   StalledStream& stalled = waiting->stalled;
   if (leaving && stalled.in_link != 0) {
     stalled.out_link = link;
   } else {
-    ++stalled.times;
+    stalled.times += link == waiting->link;
   }
 }
 

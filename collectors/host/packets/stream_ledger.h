@@ -1,6 +1,6 @@
 // Tracks a connection's unacknowledged data, and how often it was sent: data that arrives here repeatedly and gets no
-// further is lost here, although the connection was accepted. Also collects ICMP messages that a packet was too long
-// for its path. Pure; one owner.
+// further is lost here, although the connection was accepted. Knows the requests that nothing follows. Also collects
+// ICMP messages that a packet was too long for its path. Pure; one owner.
 //
 // Sources: RFC 9293; RFC 1191 and RFC 8201.
 #pragma once
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "collectors/addresses/address.h"
@@ -58,6 +59,7 @@ class StreamLedger {
     std::uint32_t payload_bytes = 0;
     bool acknowledges = false;
     bool begins_or_ends = false;  // SYN or RST
+    bool requests = false;        // SYN without ACK
   };
 
   void Take(const Segment& segment, bool leaving, std::uint32_t link, std::chrono::microseconds when);
@@ -66,15 +68,19 @@ class StreamLedger {
   // Data that was sent at least twice, or has waited for half a second.
   std::vector<StalledStream> Stalled(std::chrono::microseconds now) const;
   std::vector<TooLong> too_long() const;
+  // Whether nothing followed this request from whoever sent it.
+  bool IsSilentSince(const StreamEnds& request) const { return requested_.contains(request); }
   std::uint64_t left_out() const { return left_out_; }
 
  private:
   struct Waiting {
     std::uint32_t sequence = 0;
+    std::uint32_t link = 0;  // that saw it first
     StalledStream stalled;
   };
   std::map<StreamEnds, std::optional<Waiting>> streams_;  // by direction
   std::map<std::pair<StreamEnds, IpAddress>, TooLong> too_long_;
+  std::set<StreamEnds> requested_;  // and not gone on
   std::uint64_t left_out_ = 0;
 };
 

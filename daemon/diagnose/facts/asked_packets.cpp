@@ -104,7 +104,7 @@ std::vector<AskedPacket> RuleCase::SeenToFail() const {
       failing;
   if (inputs.watched == nullptr) return {};
   for (const WatchedFlow& flow : inputs.watched->flows) {
-    if (flow.answer == WatchedFlow::Answer::kAccepted ||
+    if (flow.answer == WatchedFlow::Answer::kAccepted || flow.answer == WatchedFlow::Answer::kFromAnother ||
         (flow.answer == WatchedFlow::Answer::kNone && !inputs.watched->IsUnanswered(flow)))
       continue;
     auto& [requests, first] = failing[{flow.source, flow.destination, flow.protocol, flow.destination_port}];
@@ -133,8 +133,9 @@ std::vector<AskedPacket> RuleCase::SeenToFail() const {
     packet.tcp_flags = 2;
     packet.source_is_local = inputs.host.IsLocal(flow->source);
     packet.destination_is_local = inputs.host.IsLocal(flow->destination);
-    one.leaves = flow->in_link == 0;
-    if (const Link* link = inputs.host.LinkOf(flow->in_link); link != nullptr && !one.leaves) {
+    const Link* link = inputs.host.LinkOf(flow->in_link);
+    one.leaves = flow->in_link == 0 || (link != nullptr && link->loopback);
+    if (link != nullptr && !one.leaves) {
       packet.in = InterfaceOf(*link);
       packet.reverse_path = ComesBackBy(flow->source, flow->in_link);
     }

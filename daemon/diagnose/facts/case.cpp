@@ -49,9 +49,7 @@ double Case::ObservedSeconds() const { return std::chrono::duration<double>(host
 
 bool Case::IsSeenToWork() const {
   if (!watched || watched->flows.empty() || !watched->stalled.empty()) return false;
-  const auto works = [](const WatchedFlow& flow) {
-    return flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again == 0;
-  };
+  const auto works = [&](const WatchedFlow& flow) { return watched->IsAccepted(flow); };
   // The last ones may still wait for their answer.
   return std::ranges::any_of(watched->flows, works) &&
          std::ranges::all_of(watched->flows, [&](const WatchedFlow& flow) {

@@ -44,12 +44,16 @@ struct Tally {
   std::uint64_t repeated = 0;   // requests beyond the first
   std::uint64_t went_on = 0;    // unanswered ones that were seen leaving this host again
   std::uint64_t lost_back = 0;  // unanswered ones whose answer came here
+  std::uint64_t in_vain = 0;    // accepted ones whose asker does not know
+  std::uint64_t from_another = 0;
 };
 
 void Add(const WatchedPackets& watched, const WatchedFlow& flow, Tally& tally) {
   ++tally.flows;
   tally.repeated += flow.requests > 1 ? flow.requests - 1 : 0;
-  tally.accepted += flow.answer == WatchedFlow::Answer::kAccepted;
+  tally.accepted += watched.IsAccepted(flow) && flow.acknowledged != false;  // not yet
+  tally.in_vain += watched.IsAnswerLost(flow);
+  tally.from_another += flow.answer == WatchedFlow::Answer::kFromAnother;
   tally.reset += flow.answer == WatchedFlow::Answer::kReset;
   tally.unreachable += flow.answer == WatchedFlow::Answer::kUnreachable;
   tally.unanswered += watched.IsUnanswered(flow);
@@ -78,15 +82,29 @@ std::vector<std::string> DescribeWatched(const Case& facts) {
   if (watched.flows.empty()) return {"on the wire, " + during + ": nothing of the kind arrived or left"};
   Tally all;
   std::map<IpAddress, Tally> sources;
-  const WatchedFlow* unreachable = nullptr;
+  const WatchedFlow *unreachable = nullptr, *in_vain = nullptr, *from_another = nullptr;
   for (const WatchedFlow& flow : watched.flows) {
     Add(watched, flow, all);
     Add(watched, flow, sources[flow.source]);
     if (flow.answer == WatchedFlow::Answer::kUnreachable) unreachable = &flow;
+    if (flow.answer == WatchedFlow::Answer::kFromAnother) from_another = &flow;
+    if (watched.IsAnswerLost(flow)) in_vain = &flow;
   }
   lines.push_back("on the wire, " + during + ": " + Sentence(all));
   if (unreachable != nullptr && unreachable->answered_by) {
     lines.push_back(fmt::format("{} says: {}", unreachable->answered_by->ToString(), UnreachableName(*unreachable)));
+  }
+  if (in_vain != nullptr) {
+    const Link *came = facts.host.LinkOf(in_vain->in_link), *left = facts.host.LinkOf(in_vain->answered_by_link);
+    const bool other_link = came != nullptr && left != nullptr && came != left;
+    lines.push_back(fmt::format(
+        "{} were answered, but whoever asked does not go on{}", Grouped(all.in_vain),
+        other_link ? fmt::format(": requests arrive by {}, and answers leave by {}", came->name, left->name) : ""));
+  }
+  if (from_another != nullptr && from_another->answered_by) {
+    lines.push_back(fmt::format("{} were answered from another address than was asked: {} asked {}, and {} answers",
+                                Grouped(all.from_another), from_another->source.ToString(),
+                                from_another->destination.ToString(), from_another->answered_by->ToString()));
   }
   if (all.went_on > 0)
     lines.push_back(fmt::format(

@@ -9,7 +9,8 @@ namespace conntally::diagnose {
 void CheckForwarding(const Case& facts, Report& report);  // forwarding-off, no-route
 void CheckWhoseAddress(const Case& facts,
                        Report& report);  // no-route: no host has the address, or none answers for it
-// drop-rule for traffic control, IPsec and the kernel's own checks; no-route for answers that leave by another link
+// drop-rule for traffic control, IPsec and the kernel's own checks; no-route for answers that leave by another link;
+// listener-other-address for those from another address
 void CheckOutsideTheFirewall(const Case& facts, Report& report);
 void CheckReversePath(const Case& facts, Report& report);  // rp-filter
 void CheckListeners(const Case& facts, Report& report);    // no-listener, listener-other-address, listen-queue-full

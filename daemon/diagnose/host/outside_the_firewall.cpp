@@ -13,8 +13,9 @@ namespace {
 
 bool Fails(const Case& facts) {
   return !facts.watched->stalled.empty() ||
-         std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(),
-                     [&](const WatchedFlow& flow) { return facts.watched->IsUnanswered(flow); });
+         std::any_of(facts.watched->flows.begin(), facts.watched->flows.end(), [&](const WatchedFlow& flow) {
+           return facts.watched->IsUnanswered(flow) || facts.watched->IsAnswerLost(flow);
+         });
 }
 
 // A packet that a link's queueing discipline or filter drops is still seen arriving (tc ingress is after the taps), or
@@ -92,13 +93,12 @@ void CheckCountedDrops(const Case& facts, Report& report) {
   }
 }
 
-// Answers leave by another link than the packets come by, and requests are repeated. A firewall on that path does not
-// know the connection, or the path may not lead back at all.
+// Answers leave by another link than the packets come by, and whoever asked does not go on. A firewall on that path
+// does not know the connection, or the path may not lead back at all.
 void CheckWayOfAnswers(const Case& facts, Report& report) {
   for (const WatchedFlow& flow : facts.watched->flows) {
-    const bool in_vain = flow.answer == WatchedFlow::Answer::kAccepted && flow.asked_again > 0;
     const Link *came = facts.host.LinkOf(flow.in_link), *left = facts.host.LinkOf(flow.answered_by_link);
-    if (!in_vain || came == nullptr || left == nullptr || came == left) continue;
+    if (!facts.watched->IsAnswerLost(flow) || came == nullptr || left == nullptr || came == left) continue;
     if (came->kind == "vrf" || left->kind == "vrf") continue;  // a VRF sees only part of what its links see
     const std::string source = flow.source.ToString();
     Finding finding;
@@ -106,8 +106,9 @@ void CheckWayOfAnswers(const Case& facts, Report& report) {
     finding.certainty = 0.9;
     finding.title = fmt::format("Packets of {} arrive by {}, and their answers leave by {}: the answers are lost",
                                 source, came->name, left->name);
-    finding.evidence = {fmt::format("connection attempts from port {} went on after the answer had left: {} times",
-                                    flow.source_port, flow.asked_again)};
+    if (flow.asked_again > 0)
+      finding.evidence = {fmt::format("connection attempts from port {} went on after the answer had left: {} times",
+                                      flow.source_port, flow.asked_again)};
     TellWatched(facts, finding);
     finding.cause =
         "answers take the route to the source, whichever way its packets came; on that way a firewall has not seen the "
@@ -120,11 +121,36 @@ void CheckWayOfAnswers(const Case& facts, Report& report) {
   }
 }
 
+// Datagrams are answered from another address of this host than was asked: whoever asked knows nothing of it.
+void CheckSourceOfAnswers(const Case& facts, Report& report) {
+  for (const WatchedFlow& flow : facts.watched->flows) {
+    if (flow.answer != WatchedFlow::Answer::kFromAnother || !flow.answered_by || !flow.answered_from_here ||
+        !facts.host.IsLocal(flow.destination) || !facts.host.IsLocal(*flow.answered_by))
+      continue;
+    const std::string asked = flow.destination.ToString(), from = flow.answered_by->ToString();
+    Finding finding;
+    finding.id = FindingId::kListenerOtherAddress;
+    finding.certainty = 0.93;
+    finding.title =
+        fmt::format("{} asks {}, and the answers leave from {}: it discards them", flow.source.ToString(), asked, from);
+    TellWatched(facts, finding);
+    finding.cause = fmt::format(
+        "a socket that is bound to no address answers from the one that the route to {} prefers, unless the service "
+        "says from which (IP_PKTINFO); a client takes answers only from the address that it asked",
+        flow.source.ToString());
+    finding.decide =
+        fmt::format("let the service listen on {} itself, besides its other addresses, or ask {}", asked, from);
+    report.findings.push_back(std::move(finding));
+    return;
+  }
+}
+
 }  // namespace
 
 void CheckOutsideTheFirewall(const Case& facts, Report& report) {
   if (!facts.watched || !facts.host.links) return;
   CheckWayOfAnswers(facts, report);
+  CheckSourceOfAnswers(facts, report);
   if (!facts.host.first.network || !facts.host.last.network || !Fails(facts)) return;
   CheckTrafficControl(facts, report);
   CheckCountedDrops(facts, report);

@@ -29,7 +29,7 @@ MAY_INCLUDE = {
     "collectors/drops/ebpf": "collectors/system collectors/bpf collectors/drops collectors/drops/ebpf/program",
     "collectors/drops/logs": "collectors/system collectors/netlink collectors/tally collectors/drops",
     "collectors/host": "collectors/system collectors/netlink collectors/addresses",
-    "collectors/host/packets": "collectors/system collectors/netlink collectors/addresses",
+    "collectors/host/packets": "collectors/host collectors/system collectors/netlink collectors/addresses",
     "collectors/rules": "collectors/system collectors/addresses",
     "collectors/rules/text": "collectors/system collectors/netlink collectors/rules",
     "collectors/rules/iptables": "collectors/system collectors/netlink collectors/addresses collectors/rules collectors/rules/text",

@@ -140,7 +140,7 @@ void CheckComing(const RuleCase& rules, const AskedPacket& asked, const Walk& fi
 bool IsSeenToWork(const WatchedPackets* watched) {
   if (watched == nullptr || watched->flows.empty() || !watched->stalled.empty()) return false;
   return std::all_of(watched->flows.begin(), watched->flows.end(),
-                     [](const WatchedFlow& flow) { return flow.answer == WatchedFlow::Answer::kAccepted; });
+                     [&](const WatchedFlow& flow) { return watched->IsAccepted(flow); });
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ Packet AnyOf(const Packet& asked) {
 std::uint64_t Failed(const WatchedPackets& watched) {
   std::uint64_t failed = 0;
   for (const WatchedFlow& flow : watched.flows) {
-    if (flow.answer != WatchedFlow::Answer::kAccepted) failed += flow.requests;
+    if (!watched.IsAccepted(flow)) failed += flow.requests;
   }
   for (const StalledStream& stalled : watched.stalled) failed += stalled.times;
   return failed;
@@ -62,9 +62,9 @@ bool MayFailHere(const RuleCase& rules) {
   for (const WatchedFlow& flow : watched->flows) {
     const bool unanswered = watched->IsUnanswered(flow);
     const bool lost_beyond = unanswered && flow.out_link != 0 && flow.in_link != 0 && !flow.answer_arrived;
-    any_passed = any_passed || flow.answer == WatchedFlow::Answer::kAccepted || lost_beyond;
-    any_failed = any_failed || (unanswered && !lost_beyond) || flow.answer == WatchedFlow::Answer::kReset ||
-                 flow.answer == WatchedFlow::Answer::kUnreachable;
+    any_passed = any_passed || watched->IsAccepted(flow) || lost_beyond;
+    any_failed = any_failed || (unanswered && !lost_beyond) || watched->IsAnswerLost(flow) ||
+                 flow.answer == WatchedFlow::Answer::kReset || flow.answer == WatchedFlow::Answer::kUnreachable;
   }
   return any_failed || !any_passed;
 }

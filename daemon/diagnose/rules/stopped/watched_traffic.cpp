@@ -7,10 +7,9 @@
 namespace conntally::diagnose {
 namespace {
 
-bool AllIsAccepted(const RuleCase& rules, const std::vector<WatchedFlow>& flows) {
-  return rules.SeenToFail().empty() && std::any_of(flows.begin(), flows.end(), [](const WatchedFlow& flow) {
-           return flow.answer == WatchedFlow::Answer::kAccepted;
-         });
+bool AllIsAccepted(const RuleCase& rules, const WatchedPackets& watched) {
+  return rules.SeenToFail().empty() && std::any_of(watched.flows.begin(), watched.flows.end(),
+                                                   [&](const WatchedFlow& flow) { return watched.IsAccepted(flow); });
 }
 
 bool SawAttempts(const RuleCase& rules) {
@@ -47,7 +46,7 @@ bool NobodyListens(const RuleCase& rules, const Packet& packet, const Walk& walk
 }  // namespace
 
 bool MostLikelyPasses(const RuleCase& rules, const Walk& walk) {
-  return SawAttempts(rules) ? AllIsAccepted(rules, rules.inputs.watched->flows)
+  return SawAttempts(rules) ? AllIsAccepted(rules, *rules.inputs.watched)
                             : TakenBeforeOf(rules, walk).packets > 0;  // most likely packets like this one
 }
 

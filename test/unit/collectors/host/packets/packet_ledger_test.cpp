@@ -25,28 +25,10 @@ Packet Ip(unsigned source, unsigned destination, unsigned protocol, const Packet
   return packet;
 }
 
-Packet Tcp(unsigned source_port, unsigned destination_port, unsigned flags) {
+Packet Tcp(unsigned source_port, unsigned destination_port, unsigned flags, unsigned sequence = 1) {
   Packet packet;
-  Append(packet, {source_port >> 8,
-                  source_port & 255,
-                  destination_port >> 8,
-                  destination_port & 255,
-                  0,
-                  0,
-                  0,
-                  1,
-                  0,
-                  0,
-                  0,
-                  0,
-                  0x50,
-                  flags,
-                  0,
-                  0,
-                  0,
-                  0,
-                  0,
-                  0});
+  Append(packet, {source_port >> 8, source_port & 255, destination_port >> 8, destination_port & 255});
+  Append(packet, {0, 0, 0, sequence, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0});
   return packet;
 }
 
@@ -164,6 +146,104 @@ TEST_CASE("by which link answers leave, and whether they are asked for again") {
   CHECK(Only(ledger).asked_again == 0);
   ledger.Take(asks, Way::kArriving, 7, microseconds(30));
   CHECK(Only(ledger).asked_again == 1);
+}
+
+TEST_CASE("over loopback a request arrives, and its answer has left") {
+  for (const auto& [flags, answer] :
+       {std::pair{kSyn | kAck, Answer::kAccepted}, std::pair{kReset | kAck, Answer::kReset}}) {
+    PacketLedger ledger({});
+    ledger.Take(Ip(1, 1, 6, Tcp(5000, 80, kSyn)), Way::kLoopback, 1, microseconds(10));
+    ledger.Take(Ip(1, 1, 6, Tcp(80, 5000, flags)), Way::kLoopback, 1, microseconds(20));
+    CHECK(Only(ledger).answer == answer);
+    CHECK(Only(ledger).answered_from_here);
+    CHECK(Only(ledger).in_link == 1);
+    CHECK(Only(ledger).requests == 1);
+  }
+}
+
+TEST_CASE("a packet that a bridge's port and the bridge see counts once, and its repetition once more") {
+  PacketLedger ledger({});
+  const Packet asks = Ip(2, 1, 6, Tcp(5000, 80, kSyn)), answers = Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck));
+  for (int i = 0; i < 2; ++i) {
+    ledger.Take(asks, Way::kArriving, 7, seconds(i));
+    ledger.Take(asks, Way::kArriving, 8, seconds(i) + microseconds(9));
+    ledger.Take(answers, Way::kLeaving, 8, seconds(i) + microseconds(20));
+    ledger.Take(answers, Way::kLeaving, 7, seconds(i) + microseconds(21));
+  }
+  CHECK(Only(ledger).requests == 2);
+  CHECK(Only(ledger).asked_again == 1);
+  CHECK(Only(ledger).answered_again == 1);
+  CHECK(Only(ledger).in_link == 8);
+}
+
+TEST_CASE("a request that leaves with another destination is the one that came, and so are its answers") {
+  PacketLedger ledger({});
+  ledger.Take(Ip(2, 1, 6, Tcp(5000, 80, kSyn)), Way::kArriving, 7, microseconds(10));
+  ledger.Take(Ip(2, 3, 6, Tcp(5000, 8080, kSyn)), Way::kLeaving, 8, microseconds(11));
+  CHECK(Only(ledger).out_link == 8);
+  ledger.Take(Ip(3, 2, 6, Tcp(8080, 5000, kSyn | kAck)), Way::kLeaving, 7, microseconds(12));  // untranslated
+  CHECK(Only(ledger).answer == Answer::kNone);
+  ledger.Take(Ip(3, 2, 6, Tcp(8080, 5000, kSyn | kAck)), Way::kArriving, 8, microseconds(20));
+  CHECK(Only(ledger).answer_arrived);
+  ledger.Take(Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck)), Way::kLeaving, 7, microseconds(21));
+  CHECK(Only(ledger).answer == Answer::kAccepted);
+  CHECK(Only(ledger).requests == 1);
+  ledger.Take(Ip(2, 4, 6, Tcp(5000, 80, kSyn, 2)), Way::kArriving, 7, microseconds(30));  // another connection
+  CHECK(ledger.Close(seconds(5), 0).flows.size() == 2);
+}
+
+TEST_CASE("a scanner's requests are many, though they have one source port and one sequence number") {
+  PacketLedger ledger({});
+  for (unsigned port = 1; port <= 20; ++port) {
+    ledger.Take(Ip(2, 1, 6, Tcp(5000, port, kSyn)), Way::kArriving, 7, microseconds(port));
+    ledger.Take(Ip(2, 1, 6, Tcp(5000, port, kSyn)), Way::kLeaving, 8, microseconds(port));
+  }
+  CHECK(ledger.Close(seconds(1), 0).flows.size() == 20);
+}
+
+TEST_CASE("who is accepted and does not go on has not got the answer") {
+  PacketLedger ledger({});
+  const Packet asks = Ip(2, 1, 6, Tcp(5000, 80, kSyn)), answers = Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck));
+  ledger.Take(asks, Way::kArriving, 7, microseconds(10));
+  ledger.Take(answers, Way::kLeaving, 8, microseconds(20));
+  WatchedPackets watched = ledger.Close(seconds(2), 0);
+  CHECK(watched.IsAccepted(watched.flows[0]));  // as far as is known
+  watched.flows[0].acknowledged = false;
+  CHECK_FALSE(watched.IsAccepted(watched.flows[0]));
+  watched.lasted = std::chrono::milliseconds(900);  // it may go on yet
+  CHECK(watched.IsAccepted(watched.flows[0]));
+  ledger.Take(answers, Way::kLeaving, 8, seconds(1));
+  watched = ledger.Close(seconds(2), 0);
+  CHECK(watched.IsAnswerLost(watched.flows[0]));
+  SECTION("but who resets has") {
+    ledger.Take(Ip(2, 1, 6, Tcp(5000, 80, kReset)), Way::kArriving, 7, seconds(1));
+    watched = ledger.Close(seconds(2), 0);
+    CHECK(watched.IsAccepted(watched.flows[0]));
+  }
+  SECTION("and another connection from the same port is another") {
+    PacketLedger other({});
+    for (const unsigned sequence : {1U, 9U}) {
+      other.Take(Ip(2, 1, 6, Tcp(5000, 80, kSyn, sequence)), Way::kArriving, 7, seconds(sequence));
+      other.Take(Ip(1, 2, 6, Tcp(80, 5000, kSyn | kAck, sequence)), Way::kLeaving, 7, seconds(sequence));
+    }
+    watched = other.Close(seconds(12), 0);
+    CHECK(watched.IsAccepted(watched.flows[0]));
+  }
+}
+
+TEST_CASE("a datagram from another address than was asked answers nobody, unless the right one comes") {
+  WatchFilter filter;
+  filter.protocol = std::uint8_t{17};
+  filter.destination_port = std::uint16_t{53};
+  PacketLedger ledger(filter);
+  ledger.Take(Ip(2, 9, 17, Tcp(5000, 53, 0)), Way::kArriving, 7, microseconds(10));
+  ledger.Take(Ip(1, 2, 17, Tcp(53, 5000, 0)), Way::kArriving, 8, microseconds(15));  // may be translated yet
+  CHECK(Only(ledger).answer == Answer::kNone);
+  ledger.Take(Ip(1, 2, 17, Tcp(53, 5000, 0)), Way::kLeaving, 7, microseconds(20));
+  CHECK(Only(ledger).answer == Answer::kFromAnother);
+  CHECK(Only(ledger).answered_by == IpAddress::Parse("10.0.0.1"));
+  ledger.Take(Ip(9, 2, 17, Tcp(53, 5000, 0)), Way::kLeaving, 7, microseconds(30));
+  CHECK(Only(ledger).answer == Answer::kAccepted);
 }
 
 TEST_CASE("only what was asked for is kept") {

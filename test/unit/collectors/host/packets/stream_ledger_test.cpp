@@ -52,6 +52,24 @@ TEST_CASE("data that leaves again is not lost here") {
   CHECK(stalled[0].times == 2);
 }
 
+TEST_CASE("data that a bridge's port and the bridge see was sent once") {
+  StreamLedger ledger;
+  ledger.Take(Data(100), false, 2, milliseconds(0));
+  ledger.Take(Data(100), false, 3, milliseconds(0));
+  CHECK(ledger.Stalled(milliseconds(1)).empty());
+}
+
+TEST_CASE("a request is known until something follows it") {
+  StreamLedger ledger;
+  StreamLedger::Segment request{kRequest, 99, 0, 0, false, true, true};
+  StreamLedger::Segment accepts{kRequest.Reversed(), 1, 100, 0, true, true, false};
+  ledger.Take(request, false, 2, milliseconds(0));
+  ledger.Take(accepts, true, 2, milliseconds(1));
+  CHECK(ledger.IsSilentSince(kRequest));
+  ledger.Take({kRequest, 100, 2, 0, true, false, false}, false, 2, milliseconds(2));
+  CHECK_FALSE(ledger.IsSilentSince(kRequest));
+}
+
 TEST_CASE("what is acknowledged does not stall, nor what was sent just now") {
   StreamLedger ledger;
   ledger.Take(Data(100), false, 2, milliseconds(0));

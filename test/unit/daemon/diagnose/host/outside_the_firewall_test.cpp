@@ -50,3 +50,14 @@ TEST_CASE("answers that leave by another link are told where they are asked for 
   staged.host.links->at(2).kind = "vrf";
   CHECK(staged.Check(CheckOutsideTheFirewall).findings.empty());
 }
+
+TEST_CASE("datagrams that are answered from another address of this host are told") {
+  Staged staged = Watched(WatchedFlow::Answer::kFromAnother);
+  WatchedFlow& flow = staged.watched->flows[0];
+  flow.destination = Address("10.0.1.1"), flow.answered_by = Address("10.0.0.1"), flow.answered_from_here = true;
+  const Report report = staged.Check(CheckOutsideTheFirewall);
+  REQUIRE(Ids(report) == Names{"listener-other-address"});
+  CHECK(Says(report.findings[0], "the answers leave from 10.0.0.1"));
+  flow.destination = Address("10.0.1.255");  // broadcast
+  CHECK(staged.Check(CheckOutsideTheFirewall).findings.empty());
+}
