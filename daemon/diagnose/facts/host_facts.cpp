@@ -37,7 +37,8 @@ Sysctls ReadSettings(const std::string& proc) {
     const auto links = NamesIn(proc + "/sys/" + folder);
     for (const std::string& of_link : links ? *links : std::vector<std::string>{}) {
       const std::string link = folder + "/" + of_link;
-      for (const char* name : {"rp_filter", "forwarding", "log_martians", "route_localnet", "disable_ipv6"}) {
+      for (const char* name : {"rp_filter", "forwarding", "force_forwarding", "log_martians", "route_localnet",
+                               "disable_ipv6", "arp_ignore", "proxy_arp"}) {
         if (auto value = ReadSysctl(proc, link + "/" + name)) settings[link + "/" + name] = *std::move(value);
       }
     }

@@ -189,8 +189,14 @@ bool RuleCase::BridgedMeetIpRules(Family family) const {
 
 bool RuleCase::Forwards(Family family) const {
   if (inputs.host.routes.bridged) return true;  // IP forwarding settings do not apply to a bridge
-  const char* path = family == Family::kIpv4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
-  return NumberOf(inputs.host.sysctls, path).value_or(0) != 0;
+  const bool ipv4 = family == Family::kIpv4;
+  const auto is_on = [&](const std::string& path) { return NumberOf(inputs.host.sysctls, path).value_or(0) != 0; };
+  if (is_on(ipv4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding")) return true;
+  const auto& links = inputs.host.links;
+  return links && std::any_of(links->begin(), links->end(), [&](const Link& link) {
+           return !link.loopback && is_on(ipv4 ? "net/ipv4/conf/" + link.name + "/forwarding"
+                                               : "net/ipv6/conf/" + link.name + "/force_forwarding");
+         });
 }
 
 std::optional<ChainRef> RuleCase::BaseOf(const Rule& rule) const {

@@ -14,11 +14,56 @@ bool AskedIpv6(const Case& facts) {
   return address && address->family == Family::kIpv6;
 }
 
-// The forwarding sysctl for packets that arrive by the link; for all links if the link is unknown.
-std::string SwitchPath(const Case& facts, bool ipv6, bool of_link) {
-  const Link* link = of_link ? facts.host.LinkOf(facts.host.routes.in_link) : nullptr;
-  if (link != nullptr) return fmt::format("net/ipv{}/conf/{}/forwarding", ipv6 ? 6 : 4, link->name);
-  return ipv6 ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward";
+std::string WholeSwitch(bool ipv6) { return ipv6 ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward"; }
+
+std::string SwitchOf(const std::string& link, bool ipv6) {
+  return ipv6 ? "net/ipv6/conf/" + link + "/force_forwarding" : "net/ipv4/conf/" + link + "/forwarding";
+}
+
+// Whether some link forwards what it brings by a switch of its own.
+bool AnyForwards(const Case& facts, bool ipv6) {
+  const auto& links = facts.host.links;
+  return links && std::any_of(links->begin(), links->end(), [&](const Link& link) {
+           return !link.loopback && facts.Sysctl(SwitchOf(link.name, ipv6)).value_or(0) != 0;
+         });
+}
+
+// The switch that decides whether packets that arrive by the link are forwarded; that of all links if the link is
+// unknown. IPv4 asks the link (ip_route_input_slow). IPv6 asks the whole host, and no link's `forwarding`; only where
+// that is 0, newer kernels ask the link's force_forwarding (ip6_forward), which is named where it is in use.
+std::string SwitchPath(const Case& facts, bool ipv6, std::uint32_t in_link) {
+  const std::string whole = WholeSwitch(ipv6);
+  const Link* link = facts.host.LinkOf(in_link);
+  if (link == nullptr) return whole;
+  const std::string own = SwitchOf(link->name, ipv6);
+  const bool whole_decides = ipv6 && (facts.Sysctl(whole).value_or(0) != 0 || !AnyForwards(facts, ipv6));
+  return whole_decides || !facts.Sysctl(own) ? whole : own;
+}
+
+// Which switches keep the traffic in question from being forwarded: of requests, then of their answers.
+struct Switches {
+  std::string requests;
+  std::string answers;
+  bool requests_off = false;
+  bool answers_off = false;
+
+  std::vector<std::string> Off() const {
+    std::vector<std::string> off;
+    if (requests_off) off.push_back(requests);
+    if (answers_off && answers != requests) off.push_back(answers);
+    return off;
+  }
+};
+
+Switches FindSwitches(const Case& facts, bool ipv6) {
+  const AskedRoutes& routes = facts.host.routes;
+  // By which link answers arrive is known only with that to the destination.
+  const auto& on = routes.to_destination;
+  const std::uint32_t out_link = on && *on && (*on)->link != 0 ? (*on)->link : routes.out_link;
+  Switches switches{SwitchPath(facts, ipv6, routes.in_link), SwitchPath(facts, ipv6, out_link)};
+  switches.requests_off = facts.Sysctl(switches.requests).value_or(1) == 0;
+  switches.answers_off = out_link != 0 && facts.Sysctl(switches.answers).value_or(1) == 0;
+  return switches;
 }
 
 // A rule that only makes sense where packets are forwarded.
@@ -37,23 +82,23 @@ const Rule* FindGatewayRule(const Case& facts, bool ipv6) {
   return nullptr;
 }
 
-// What makes the host forward this traffic, and no more of it than is needed where that is known. IPv4 asks the link
-// that a packet arrives by (ip_route_input_slow), IPv6 the whole host as well.
-Fix Switch(const Case& facts, const std::string& path) {
-  const bool ipv6 = path.starts_with("net/ipv6/");
-  const std::string whole = SwitchPath(facts, ipv6, false);
+// What makes the host forward this traffic, and no more of it than is needed where that is known.
+Fix Switch(const Case& facts, bool ipv6, const std::vector<std::string>& off) {
+  const std::string whole = WholeSwitch(ipv6);
   const Link* out = facts.host.LinkOf(facts.host.routes.out_link);
-  const Link* in = facts.host.LinkOf(facts.host.routes.in_link);
-  if (facts.Sysctl(whole).value_or(0) != 0)
-    return SetSysctl(facts, path, "1", "the link forwards whatever the rules let through");
-  if (!ipv6 && in != nullptr && out != nullptr && in != out) {
-    Fix fix = SetSysctl(
-        facts, path, "1",
-        fmt::format("{} and {} forward whatever the rules let through; no other link does", in->name, out->name));
-    const Fix answers = SetSysctl(facts, fmt::format("net/ipv4/conf/{}/forwarding", out->name), "1", "");
-    fix.command += " && " + answers.command;
-    if (!answers.undo.empty()) fix.undo += " && " + answers.undo;
-    fix.persist += "; " + answers.persist;
+  const bool by_link = std::find(off.begin(), off.end(), whole) == off.end() &&
+                       (out != nullptr || ipv6 || facts.Sysctl(whole).value_or(0) != 0);
+  if (by_link) {
+    Fix fix;
+    for (const std::string& path : off) {
+      const Fix one =
+          SetSysctl(facts, path, "1", "what comes by such a link is forwarded, whatever the rules let through");
+      const bool first = fix.command.empty();
+      fix.command += (first ? "" : " && ") + one.command;
+      fix.undo += (first || fix.undo.empty() || one.undo.empty() ? "" : " && ") + one.undo;
+      fix.persist += (first ? "" : "; ") + one.persist;
+      fix.risk = one.risk;
+    }
     return fix;
   }
   Fix fix = SetSysctl(
@@ -70,13 +115,14 @@ Fix Switch(const Case& facts, const std::string& path) {
   return fix;
 }
 
-void AddForwardingOff(const Case& facts, const std::string& path, double certainty, std::vector<std::string> evidence,
-                      Report& report) {
+void AddForwardingOff(const Case& facts, bool ipv6, const std::vector<std::string>& off, double certainty,
+                      std::vector<std::string> evidence, Report& report) {
   Finding finding;
   finding.id = FindingId::kForwardingOff;
+  const std::string& path = off.front();
   finding.title = "This host does not forward packets: " + path.substr(path.rfind('/') + 1) + " is 0";
   finding.certainty = certainty;
-  finding.evidence.push_back(fmt::format("/proc/sys/{} is 0", path));
+  for (const std::string& each : off) finding.evidence.push_back(fmt::format("/proc/sys/{} is 0", each));
   for (std::string& line : evidence) finding.evidence.push_back(std::move(line));
   if (const auto refused = facts.Growth("Ip.InAddrErrors"); refused > 0) {
     finding.evidence.push_back(fmt::format("{} packets for others were refused in the last {} (InAddrErrors)",
@@ -86,7 +132,7 @@ void AddForwardingOff(const Case& facts, const std::string& path, double certain
       "a packet for another host that arrives here is dropped before the forward hook, whatever the rules say; the "
       "sender hears at most "
       "\"host unreachable\"";
-  finding.fix.push_back(Switch(facts, path));
+  finding.fix.push_back(Switch(facts, ipv6, off));
   facts.HoldAgainstRules(finding);
   report.findings.push_back(std::move(finding));
 }
@@ -143,7 +189,7 @@ bool HasLinks(const Case& facts) {
 }
 
 // Checks the route of the packet in question; false after reporting that there is none.
-bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Report& report) {
+bool CheckRoute(const Case& facts, bool ipv6, const Switches& switches, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
   if (!routes.to_destination || !facts.question.destination) return true;
   const auto& route = *routes.to_destination;
@@ -159,13 +205,13 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
   if (arrives && (outcome.way_open || marked_way(Route::Kind::kLocal) ||
                   (outcome.destination_translated && !outcome.sent_elsewhere)))
     return true;
-  if (!routes.destination_is_local && facts.question.source && !routes.source_is_local && !forwards) {
+  if (!routes.destination_is_local && facts.question.source && !routes.source_is_local && switches.requests_off) {
     std::vector<std::string> evidence = {facts.question.destination->ToString() + " is no address of this host"};
     if (routes.in_link != 0)
       evidence.push_back(
           fmt::format("packets of {} arrive by {}", facts.question.source->ToString(), Name(facts, routes.in_link)));
     if (route->error == EHOSTUNREACH) evidence.push_back("the kernel's answer for such a packet: host unreachable");
-    AddForwardingOff(facts, path, 0.97, std::move(evidence), report);
+    AddForwardingOff(facts, ipv6, switches.Off(), 0.97, std::move(evidence), report);
     return false;
   }
   if (arrives && (outcome.destination_translated || marked_way(Route::Kind::kForward))) return true;
@@ -178,6 +224,16 @@ bool CheckRoute(const Case& facts, bool forwards, const std::string& path, Repor
     AddNoRoute(facts, marked->question, marked->route.error, false, report);
     report.findings.back().evidence.push_back(
         fmt::format("rules give the packet the mark {:#x}, by which it is routed", marked->question.mark));
+    return false;
+  }
+  if (!routes.destination_is_local && facts.question.source && !routes.source_is_local && switches.answers_off &&
+      route->kind == Route::Kind::kForward) {
+    const std::string by = Name(facts, route->link);
+    AddForwardingOff(facts, ipv6, {switches.answers}, 0.9,
+                     {fmt::format("answers of {} arrive by {}, which forwards nothing that it brings",
+                                  facts.question.destination->ToString(), by)},
+                     report);
+    report.findings.back().title = "This host does not forward the answers: " + by + " forwards nothing";
     return false;
   }
   if (route->kind == Route::Kind::kForward) {
@@ -199,16 +255,14 @@ void CheckForwarding(const Case& facts, Report& report) {
   }
   if (report.Has(FindingId::kNoRoute) || routes.same_network) return;  // this host does not forward it
   const bool ipv6 = AskedIpv6(facts);
-  std::string path = SwitchPath(facts, ipv6, true);
-  // Without the link's own setting, that of the whole host.
-  if (!facts.Sysctl(path)) path = SwitchPath(facts, ipv6, false);
-  const auto value = facts.Sysctl(path);
+  const Switches switches = FindSwitches(facts, ipv6);
+  const auto value = facts.Sysctl(switches.requests);
   if (!value) {
-    report.not_checked.push_back({"forwarding", "/proc/sys/" + path + " cannot be read"});
+    report.not_checked.push_back({"forwarding", "/proc/sys/" + switches.requests + " cannot be read"});
     return;
   }
-  report.checked.push_back(fmt::format("forwarding: /proc/sys/{} is {}", path, *value));
-  const bool told = !CheckRoute(facts, *value != 0, path, report);
+  report.checked.push_back(fmt::format("forwarding: /proc/sys/{} is {}", switches.requests, *value));
+  const bool told = !CheckRoute(facts, ipv6, switches, report);
 
   // No route back: with a reverse path filter the packet does not even get in, which that check reports.
   if (!told && routes.to_source && *routes.to_source && (*routes.to_source)->kind == Route::Kind::kUnreachable) {
@@ -221,14 +275,16 @@ void CheckForwarding(const Case& facts, Report& report) {
       facts.question.destination && (!routes.destination_is_local || !facts.outcome.sent_elsewhere);
   if (asked_elsewhere || told) return;
   for (const bool version6 : {false, true}) {
-    const std::string whole = SwitchPath(facts, version6, false);
     const bool other_family = (facts.question.source || facts.question.destination) && version6 != ipv6;
-    if (other_family || facts.Sysctl(whole).value_or(1) != 0) continue;
+    // Some links may forward where it is off for the whole host.
+    const std::string path = SwitchPath(facts, version6, routes.in_link);
+    const bool by_another = routes.in_link == 0 && AnyForwards(facts, version6);
+    if (other_family || by_another || facts.Sysctl(path).value_or(1) != 0) continue;
     if (facts.outcome.sent_elsewhere && version6 == ipv6) {
-      AddForwardingOff(facts, whole, 0.9, {"a rule translates the destination to another host"}, report);
+      AddForwardingOff(facts, version6, {path}, 0.9, {"a rule translates the destination to another host"}, report);
     } else if (const Rule* rule = FindGatewayRule(facts, version6);
                rule != nullptr && !facts.question.destination_port) {
-      AddForwardingOff(facts, whole, 0.5,
+      AddForwardingOff(facts, version6, {path}, 0.5,
                        {fmt::format("but a rule translates for others: `{}` in chain {}", rule->text, rule->chain)},
                        report);
     }

@@ -34,6 +34,7 @@ TEST_CASE("a gateway that forwards is none that does not") {
   REQUIRE(Ids(report) == Names{"forwarding-off"});
   CHECK(report.findings[0].fix[0].command == "sysctl -w net.ipv4.conf.eth0.forwarding=1");
   off.host.sysctls["net/ipv4/ip_forward"] = "0";
+  off.host.sysctls["net/ipv4/conf/eth1/forwarding"] = "0";
   off.host.routes.out_link = 3;
   CHECK(off.Check(CheckForwarding).findings[0].fix[0].command ==
         "sysctl -w net.ipv4.conf.eth0.forwarding=1 && sysctl -w net.ipv4.conf.eth1.forwarding=1");
