@@ -18,6 +18,7 @@ struct Link {
   bool up = false;       // administratively up
   bool carrier = false;  // and has a carrier
   bool loopback = false;
+  bool asks_neighbours = true;  // for their link addresses, by ARP or neighbour discovery; a tunnel does not
   std::uint32_t mtu = 0;
   std::uint32_t master = 0;                               // the bridge, bond or VRF that it is a port of; 0: none
   std::optional<std::array<std::byte, 6>> ethernet = {};  // its address
@@ -27,6 +28,9 @@ struct LocalAddress {
   IpAddress address;
   std::uint8_t prefix_length = 0;
   std::uint32_t link = 0;  // its index
+  // IPv6: another host has it, or it is not known yet whether one has. This host neither takes nor answers for it.
+  bool duplicate = false;
+  bool tentative = false;
 };
 
 // How the kernel would route a packet.

@@ -71,6 +71,8 @@ Result<std::vector<Link>> ReadLinks() {
     // Not IFF_RUNNING, which follows up to a second later.
     link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
     link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
+    // ndisc_constructor, arp_constructor
+    link.asks_neighbours = (header->ifi_flags & (IFF_LOOPBACK | IFF_NOARP | IFF_POINTOPOINT)) == 0;
     AttributeWalk walk(AttributesAfter(message, sizeof *header));
     for (Attribute attribute; walk.Next(attribute);) {
       if (attribute.type == IFLA_IFNAME) link.name = AttributeText(attribute.payload);
@@ -107,7 +109,10 @@ Result<std::vector<LocalAddress>> ReadLocalAddresses() {
         address = AddressOf(attribute.payload);
       is_local = is_local || attribute.type == IFA_LOCAL;
     }
-    if (address) addresses.push_back({*address, header->ifa_prefixlen, header->ifa_index});
+    if (!address) return;
+    const bool optimistic = (header->ifa_flags & IFA_F_OPTIMISTIC) != 0;
+    addresses.push_back({*address, header->ifa_prefixlen, header->ifa_index, (header->ifa_flags & IFA_F_DADFAILED) != 0,
+                         (header->ifa_flags & IFA_F_TENTATIVE) != 0 && !optimistic});
   });
   if (!asked) return asked.error();
   return addresses;

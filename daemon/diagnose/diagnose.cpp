@@ -93,6 +93,7 @@ void Check(const Case& facts, Report& report) {
   CheckSourceLimits(facts, report);
   CheckReversePath(facts, report);
   CheckWhoseAddress(facts, report);
+  CheckOwnAddress(facts, report);
   CheckOutsideTheFirewall(facts, report);
   CheckForwarding(facts, report);
   CheckListeners(facts, report);

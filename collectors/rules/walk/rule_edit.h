@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "collectors/rules/firewall_reading.h"
@@ -20,5 +21,14 @@ struct RuleEdit {
 
 // Indexes of rules after the place shift by one; those of chains stay.
 FirewallReading Edited(const FirewallReading& reading, const RuleEdit& edit);
+
+// Rules with the walk through them. Stays where it is: the walk refers to the rules.
+struct TriedRules {
+  explicit TriedRules(FirewallReading given) : reading(std::move(given)), walker(reading) {}
+  TriedRules(const TriedRules&) = delete;
+  TriedRules& operator=(const TriedRules&) = delete;
+  const FirewallReading reading;
+  const PacketWalker walker;
+};
 
 }  // namespace conntally

@@ -47,7 +47,31 @@ const Link* BridgeBetween(const AskedRoutes& routes, const HostFacts& facts) {
   return only;
 }
 
+// Whether what arrives for the address is delivered here. In a VRF only a packet's own link leads to its table.
+bool IsDelivered(const LocalAddress& local, const Question& question, const AskedRoutes& routes,
+                 const HostFacts& facts) {
+  const bool arrives = question.source && question.source->family == local.address.family && routes.in_link != 0;
+  const bool vrf =
+      facts.links && std::ranges::any_of(*facts.links, [](const Link& each) { return each.kind == "vrf"; });
+  if (!arrives && vrf) return true;
+  const auto route = arrives ? FindRoute({local.address, question.source, routes.in_link}) : FindRoute({local.address});
+  return !route || (route->kind != Route::Kind::kForward && route->kind != Route::Kind::kUnreachable);
+}
+
 }  // namespace
+
+std::vector<LocalAddress> HostFacts::AskedAddresses(const Question& question, const AskedRoutes& asked) const {
+  constexpr std::size_t kAddressesMax = 16;  // on a link of a thousand it is not known which one is meant
+  std::vector<LocalAddress> found;
+  if (!addresses || (question.source && asked.source_is_local)) return found;
+  const auto& to = question.destination;
+  for (const LocalAddress& each : *addresses) {
+    const bool of_link = question.source && each.link == asked.in_link && !IsOfLinkAlone(each.address) &&
+                         each.address.family == question.source->family;
+    if (to ? each.address == *to : of_link) found.push_back(each);
+  }
+  return found.size() <= kAddressesMax ? found : std::vector<LocalAddress>();
+}
 
 AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
   AskedRoutes routes;
@@ -110,6 +134,9 @@ AskedRoutes FindAskedRoutes(const Question& question, const HostFacts& facts) {
       routes.same_network = routes.bridged = true;
       routes.in_link = bridge->index;
     }
+  }
+  for (const LocalAddress& each : facts.AskedAddresses(question, routes)) {
+    if (!IsDelivered(each, question, routes, facts)) routes.undelivered.push_back(each);
   }
   return routes;
 }

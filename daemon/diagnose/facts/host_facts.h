@@ -41,6 +41,8 @@ struct AskedRoutes {
   // Source and destination are on one link of this host: their packets do not pass this host, except over a bridge.
   bool same_network = false;
   bool bridged = false;
+  // Addresses of this host, of those that the question may be about, to which no route of type local leads.
+  std::vector<LocalAddress> undelivered;
   bool source_is_local = false;      // this host itself connects
   bool destination_is_local = true;  // true also without a destination: this host
 };
@@ -103,6 +105,8 @@ struct HostFacts {
   double HoursCounted() const;
   const Link* LinkOf(std::uint32_t index) const;  // nullptr: unknown
   const Link* LinkOf(const std::string& name) const;
+  // Addresses of this host that the question may be about: its destination, or those that its source would ask for.
+  std::vector<LocalAddress> AskedAddresses(const Question& question, const AskedRoutes& routes) const;
   const Link* LinkTo(const IpAddress& address) const;  // whose network it is in; nullptr: it is behind a gateway
   const Neighbour* NeighbourOf(const IpAddress& address) const;  // nullptr: the kernel has no entry
   bool IsLocal(const IpAddress& address) const;                  // one of this host's addresses, or in 127.0.0.0/8

@@ -150,15 +150,21 @@ Result<Fix> FirewallCommands::Put(const Spot& spot, const std::vector<RuleCondit
   const auto text = by_nft ? AttributeText(conditions, family) : IptablesText(conditions, family);
   if (!text) return text.error();
   Fix fix = PutText(spot, Joined(*text, by_nft ? "accept" : "-j ACCEPT"), std::move(risk));
-  RuleEdit& edit = fix.edits.emplace_back();
+  fix.edits.push_back(EditAt(spot, *text, conditions));
+  return fix;
+}
+
+RuleEdit FirewallCommands::EditAt(const Spot& spot, const std::string& text,
+                                  std::vector<RuleCondition> conditions) const {
+  RuleEdit edit;
   edit.kind = spot.before ? RuleEdit::Kind::kInsert : RuleEdit::Kind::kAppend;
   edit.chain = RefOf(*spot.chain);
   if (spot.before) edit.at = *spot.before;
-  edit.rule.text = *text;
+  edit.rule.text = text;
   edit.rule.verdict = Verdict::kAccept;
-  edit.rule.conditions = conditions;
+  edit.rule.conditions = std::move(conditions);
   edit.rule.fully_understood = true;
-  return fix;
+  return edit;
 }
 
 Result<Fix> FirewallCommands::Accept(const Decision& stop, const Packet& packet) const {
@@ -226,22 +232,41 @@ Result<Fix> FirewallCommands::AcceptDiscovery(const Decision& stop, const std::s
   if (!spot) return spot.error();
   // Solicitations and advertisements come from the neighbour's address or from its link-local one.
   std::string sources = "fe80::/10";
+  RuleCondition from;
+  from.addresses = {RangeOf({*IpAddress::Parse("fe80::"), 10})};
   const bool by_nft = ToolOf(spot->chain->backend, spot->chain->family, spot->chain->table) == "nft";
   if (!CanNameLink(link) || (by_nft && !HasNftName(*spot->chain)))
     return Error{"there are no words for the name of the link or of the chain"};
-  for (const IpAddress& each : neighbours) sources += (by_nft ? ", " : ",") + each.ToString();
-  const std::string risk = "lets neighbours on " + link + " and this host find each other; IPv6 needs it";
+  for (const IpAddress& each : neighbours) {
+    sources += (by_nft ? ", " : ",") + each.ToString();
+    from.addresses.push_back({each, each});
+  }
+  RuleCondition by, icmp, types;
+  by.kind = leaves ? Kind::kOutInterface : Kind::kInInterface;
+  by.interfaces = {link};
+  icmp.kind = Kind::kProtocol;
+  icmp.numbers = {{IPPROTO_ICMPV6, IPPROTO_ICMPV6}};
+  types.kind = Kind::kIcmpType;
+  Fix fix;
+  const auto put = [&](const std::string& text, const std::vector<NumberRange>& accepted) {
+    const Fix one =
+        PutText(*spot, text, "lets neighbours on " + link + " and this host find each other; IPv6 needs it");
+    types.numbers = accepted;
+    std::vector<RuleCondition> conditions = {by, icmp, types};
+    if (!leaves) conditions.push_back(from);
+    fix.Append(one);
+    fix.edits.push_back(EditAt(*spot, text, std::move(conditions)));
+  };
   if (by_nft) {
     const std::string who =
         leaves ? "oifname \"" + link + '"' : fmt::format("iifname \"{}\" ip6 saddr {{ {} }}", link, sources);
-    return PutText(*spot, who + " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept", risk);
+    put(who + " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        {{ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT}});
+    return fix;
   }
   const std::string who = leaves ? "-o " + ShellWord(link) : fmt::format("-i {} -s {}", ShellWord(link), sources);
-  Fix fix = PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_SOLICIT), risk);
-  const Fix advertisement =
-      PutText(*spot, fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, ND_NEIGHBOR_ADVERT), risk);
-  fix.command += " && " + advertisement.command;
-  fix.undo += " && " + advertisement.undo;
+  for (const std::uint32_t type : {std::uint32_t{ND_NEIGHBOR_SOLICIT}, std::uint32_t{ND_NEIGHBOR_ADVERT}})
+    put(fmt::format("{} -p ipv6-icmp --icmpv6-type {} -j ACCEPT", who, type), {{type, type}});
   return fix;
 }
 

@@ -99,6 +99,7 @@ class FirewallCommands {
   const Rule* RuleAt(const Spot& spot) const { return spot.before ? &walker_.rule(*spot.before) : nullptr; }
   Result<Fix> Put(const Spot& spot, const std::vector<RuleCondition>& conditions, Family family,
                   std::string risk) const;
+  RuleEdit EditAt(const Spot& spot, const std::string& text, std::vector<RuleCondition> conditions) const;
   Fix PutText(const Spot& spot, const std::string& text, std::string risk) const;
   // The owner's own commands, if the rules have an owner with such commands.
   std::vector<Fix> ByOwner(const std::string& owner, const Decision& stop, const Packet& packet) const;

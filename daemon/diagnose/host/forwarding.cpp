@@ -90,15 +90,8 @@ Fix Switch(const Case& facts, bool ipv6, const std::vector<std::string>& off) {
                        (out != nullptr || ipv6 || facts.Sysctl(whole).value_or(0) != 0);
   if (by_link) {
     Fix fix;
-    for (const std::string& path : off) {
-      const Fix one =
-          SetSysctl(facts, path, "1", "what comes by such a link is forwarded, whatever the rules let through");
-      const bool first = fix.command.empty();
-      fix.command += (first ? "" : " && ") + one.command;
-      fix.undo += (first || fix.undo.empty() || one.undo.empty() ? "" : " && ") + one.undo;
-      fix.persist += (first ? "" : "; ") + one.persist;
-      fix.risk = one.risk;
-    }
+    for (const std::string& path : off)
+      fix.Append(SetSysctl(facts, path, "1", "what comes by such a link is forwarded, whatever the rules let through"));
     return fix;
   }
   Fix fix = SetSysctl(

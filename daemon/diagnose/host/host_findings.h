@@ -9,6 +9,11 @@ namespace conntally::diagnose {
 void CheckForwarding(const Case& facts, Report& report);  // forwarding-off, no-route
 void CheckWhoseAddress(const Case& facts,
                        Report& report);  // no-route: no host has the address, or none answers for it
+// no-route, rp-filter: an address of this host that the kernel does not answer for, does not take, or does not let in
+void CheckOwnAddress(const Case& facts, Report& report);
+// Adds a finding no-route, which the rules may make less certain.
+void AddUnreached(const Case& facts, std::string title, double certainty, std::vector<std::string> evidence,
+                  std::string cause, std::string decide, Report& report);
 // drop-rule for traffic control, IPsec and the kernel's own checks; no-route for answers that leave by another link;
 // listener-other-address for those from another address
 void CheckOutsideTheFirewall(const Case& facts, Report& report);

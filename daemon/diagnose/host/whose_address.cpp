@@ -8,10 +8,9 @@
 #include "daemon/diagnose/host/host_findings.h"
 
 namespace conntally::diagnose {
-namespace {
 
-void Add(const Case& facts, std::string title, double certainty, std::vector<std::string> evidence, std::string cause,
-         std::string decide, Report& report) {
+void AddUnreached(const Case& facts, std::string title, double certainty, std::vector<std::string> evidence,
+                  std::string cause, std::string decide, Report& report) {
   Finding finding;
   finding.id = FindingId::kNoRoute;
   finding.title = std::move(title);
@@ -22,6 +21,8 @@ void Add(const Case& facts, std::string title, double certainty, std::vector<std
   facts.HoldAgainstRules(finding);
   report.findings.push_back(std::move(finding));
 }
+
+namespace {
 
 // Names of links on which IPv6 is off.
 std::vector<std::string> WithoutIpv6(const Case& facts) {
@@ -42,9 +43,9 @@ bool TellIpv6IsOff(const Case& facts, const IpAddress& asked, Report& report) {
   if (asked.family != Family::kIpv6 || leads || off.empty()) return false;
   std::string where;
   for (const std::string& name : off) where += (where.empty() ? "" : ", ") + name;
-  Add(facts, fmt::format("{} is no address of this host: IPv6 is disabled on {}", asked.ToString(), where), 0.92,
-      {fmt::format("net.ipv6.conf.{}.disable_ipv6 is 1", off.front())},
-      "where it is disabled a link has no IPv6 address, and nothing that comes by IPv6 is taken", "", report);
+  AddUnreached(facts, fmt::format("{} is no address of this host: IPv6 is disabled on {}", asked.ToString(), where),
+               0.92, {fmt::format("net.ipv6.conf.{}.disable_ipv6 is 1", off.front())},
+               "where it is disabled a link has no IPv6 address, and nothing that comes by IPv6 is taken", "", report);
   report.findings.back().fix.push_back(SetSysctl(facts, "net/ipv6/conf/" + off.front() + "/disable_ipv6", "0",
                                                  "the link takes and sends IPv6: its addresses have to be given anew"));
   return true;
@@ -68,7 +69,8 @@ void TellOfOneNetwork(const Case& facts, const IpAddress& asked, Report& report)
   if (neighbour != nullptr && neighbour->failed)
     evidence.push_back(
         fmt::format("this host asked for it by {} (ARP or neighbour discovery), and nobody answers", name));
-  Add(facts, fmt::format("{} is no address of this host, and of no neighbour that it knows", asked.ToString()),
+  AddUnreached(
+      facts, fmt::format("{} is no address of this host, and of no neighbour that it knows", asked.ToString()),
       neighbour != nullptr ? 0.95 : 0.9, std::move(evidence),
       "an address that moved (a VIP after a fail-over, an interface that is gone) is answered by whoever has it now; "
       "where nobody has it, packets for it end at the sender's own link",
@@ -84,10 +86,10 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
   const Neighbour* neighbour = facts.host.NeighbourOf(next);
   const bool dead = link->up && !link->carrier && link->kind != "dummy" && !link->loopback;
   if (dead) {
-    Add(facts, fmt::format("The way to {} is {}, which has no carrier", asked.ToString(), link->name), 0.95,
-        {fmt::format("link {} is up, and its other end is not (NO-CARRIER)", link->name)},
-        "nothing leaves by such a link: a cable, a port of a switch, or a guest's own interface is down",
-        fmt::format("why the other end of {} is down: `ip -d link show {}`", link->name, link->name), report);
+    AddUnreached(facts, fmt::format("The way to {} is {}, which has no carrier", asked.ToString(), link->name), 0.95,
+                 {fmt::format("link {} is up, and its other end is not (NO-CARRIER)", link->name)},
+                 "nothing leaves by such a link: a cable, a port of a switch, or a guest's own interface is down",
+                 fmt::format("why the other end of {} is down: `ip -d link show {}`", link->name, link->name), report);
     return true;
   }
   if (neighbour == nullptr || !neighbour->failed || neighbour->link != route.link) return false;
@@ -95,7 +97,8 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
   const bool stopped = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& each) {
     return each.rule.has_value() || each.policy.has_value();
   });
-  Add(facts, fmt::format("Nobody answers for {} on {}", next.ToString(), link->name), stopped ? 0.6 : 0.94,
+  AddUnreached(
+      facts, fmt::format("Nobody answers for {} on {}", next.ToString(), link->name), stopped ? 0.6 : 0.94,
       {fmt::format("neighbour {} by {}: it was asked for, and does not answer (ARP or neighbour discovery)",
                    next.ToString(), link->name)},
       "without its link address no packet can be sent to it: the host is down, has another address, or is in another "
@@ -109,12 +112,12 @@ bool TellUnanswered(const Case& facts, const IpAddress& asked, const Route& rout
 void CheckTranslatedTo(const Case& facts, const TranslatedTo& to, Report& report) {
   const std::size_t before = report.findings.size();
   if (to.route.kind == Route::Kind::kUnreachable) {
-    Add(facts, fmt::format("No route to {}, where a rule sends this traffic", to.address.ToString()), 0.95,
-        {fmt::format("the kernel's answer for {}: {}", to.address.ToString(), std::strerror(to.route.error))},
-        "the packet passes the rules, and then has nowhere to go",
-        "whether the rule is to name another host, or a route to this one is missing: `ip route get " +
-            to.address.ToString() + "`",
-        report);
+    AddUnreached(facts, fmt::format("No route to {}, where a rule sends this traffic", to.address.ToString()), 0.95,
+                 {fmt::format("the kernel's answer for {}: {}", to.address.ToString(), std::strerror(to.route.error))},
+                 "the packet passes the rules, and then has nowhere to go",
+                 "whether the rule is to name another host, or a route to this one is missing: `ip route get " +
+                     to.address.ToString() + "`",
+                 report);
   } else {
     TellUnanswered(facts, to.address, to.route, report);
   }

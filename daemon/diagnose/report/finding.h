@@ -24,6 +24,9 @@ struct Fix {
   std::string persist;  // what makes it survive a boot; empty: it does by itself
   RunOn run_on = RunOn::kNamespace;
   std::vector<RuleEdit> edits = {};  // the command's changes to the rules, if known: the fix is tried with them
+
+  // Runs `more` after it.
+  void Append(const Fix& more);
 };
 
 // A packet that matches the question, or was seen.

@@ -26,12 +26,6 @@ Blamed BlamedOf(const PacketWalker& walker, const Decision& stop) {
   return {rule.backend, rule.family, rule.table, rule.chain, rule.handle, rule.text};
 }
 
-struct TriedRules {
-  explicit TriedRules(FirewallReading given) : reading(std::move(given)), walker(reading) {}
-  const FirewallReading reading;
-  const PacketWalker walker;
-};
-
 class Trial {
  public:
   Trial(const RuleCase& rules, const Finding& finding) : rules_(rules), finding_(finding) {}

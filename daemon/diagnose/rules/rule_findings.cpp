@@ -32,7 +32,7 @@ RuleOutcome CheckRules(const RuleInputs& inputs, Report& report) {
   }
   CheckWatchedTraffic(rules, report);
   if (!rules.narrowed()) CheckStoppingNow(rules, report);
-  CheckNeighbours(rules, report);
+  CheckNeighbours(rules, outcome, report);
   CheckAnswers(rules, report);
   CheckLaterPackets(rules, report);
   CheckRelated(rules, report);

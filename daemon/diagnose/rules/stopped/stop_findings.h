@@ -14,7 +14,7 @@ void CheckWatchedTraffic(const RuleCase& rules, Report& report);
 // The same ids, for traffic being stopped now, if the question narrows nothing.
 void CheckStoppingNow(const RuleCase& rules, Report& report);
 // The same ids, for neighbour discovery, which IPv6 requires
-void CheckNeighbours(const RuleCase& rules, Report& report);
+void CheckNeighbours(const RuleCase& rules, const RuleOutcome& outcome, Report& report);
 // drop-rule, drop-policy: for ARP
 void CheckArp(const RuleCase& rules, Report& report);
 // drop-rule: for rules that check the link by which a source is reached, if its packets may arrive by another link
