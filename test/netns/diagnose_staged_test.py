@@ -10,6 +10,7 @@ import diagnose_staged_detours
 import diagnose_staged_doubts
 import diagnose_staged_flows
 import diagnose_staged_healthy
+import diagnose_staged_links
 import diagnose_staged_rules
 import diagnose_staged_ways
 import diagnose_staged_wire
@@ -18,7 +19,8 @@ from harness import *
 
 # Each lists its stages as it is imported.
 SUITES = (diagnose_staged_ways, diagnose_staged_flows, diagnose_staged_rules, diagnose_staged_beyond,
-          diagnose_staged_detours, diagnose_staged_doubts, diagnose_staged_healthy, diagnose_staged_wire)
+          diagnose_staged_detours, diagnose_staged_doubts, diagnose_staged_healthy, diagnose_staged_links,
+          diagnose_staged_wire)
 
 
 def test_each_staged_cause_is_named_first_and_healthy_hosts_accuse_nobody():

@@ -51,6 +51,7 @@ void CheckDelivery(const Case& facts, const std::vector<LocalAddress>& asked, Re
   const auto& undelivered = facts.host.routes.undelivered;
   if (undelivered.empty() || facts.outcome.destination_translated || facts.outcome.way_open) return;
   const LocalAddress& each = undelivered.front();
+  if (each.duplicate || each.tentative) return;  // the kernel has not added the route
   const std::string address = each.address.ToString(), link = NameOfLink(facts, each.link);
   const bool several = undelivered.size() < asked.size();
   AddUnreached(facts, fmt::format("{} is this host's, and no route delivers to it", address),
