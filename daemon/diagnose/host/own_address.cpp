@@ -132,7 +132,10 @@ void CheckForged(const Case& facts, Report& report) {
 void CheckProxyArp(const Case& facts, Report& report) {
   const AskedRoutes& routes = facts.host.routes;
   const Question& question = facts.question;
-  if (!question.source || !question.destination || routes.destination_is_local || routes.source_is_local) return;
+  // Unwatched nobody can say: the source may have a route by this host.
+  if (!facts.watched || !question.source || !question.destination || routes.destination_is_local ||
+      routes.source_is_local)
+    return;
   const Link* link = facts.host.LinkOf(routes.in_link);
   const auto &back = routes.to_source, &on = routes.to_destination;
   const bool behind_another = back && *back && !(*back)->gateway && on && *on && (*on)->kind == Route::Kind::kForward &&
@@ -144,7 +147,7 @@ void CheckProxyArp(const Case& facts, Report& report) {
   if (setting("all").value_or(1) != 0 || setting(link->name).value_or(1) != 0 || IsSeenToArrive(facts)) return;
   const std::string to = question.destination->ToString();
   AddUnreached(
-      facts, fmt::format("Nobody answers ARP for {} on {}: proxy_arp is 0", to, link->name), facts.watched ? 0.8 : 0.55,
+      facts, fmt::format("Nobody answers ARP for {} on {}: proxy_arp is 0", to, link->name), 0.8,
       {fmt::format("{} is of the network of {}, as is {}, but behind {}", to, link->name, question.source->ToString(),
                    NameOfLink(facts, (*on)->link)),
        fmt::format("net.ipv4.conf.{}.proxy_arp is 0", link->name)},
