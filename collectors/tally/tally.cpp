@@ -22,7 +22,8 @@ Tally::Time TimeOf(std::uint32_t seconds) { return Tally::Time(std::chrono::seco
 Tally::Tally(std::uint32_t sources_max, KeyedHash hash)
     : sources_(sources_max, sources_max - sources_max / 8, hash), crowd_max_(std::max(sources_max / 16, 64U)) {
   // Its pages are the system's until they are used. Growing would copy all of it, and hold it twice meanwhile.
-  ledger_.reserve(sources_max);
+  constexpr std::uint32_t kReservedMax = 1U << 20;
+  ledger_.reserve(std::min(sources_max, kReservedMax));
 }
 Tally::~Tally() = default;
 

@@ -288,6 +288,20 @@ def no_arp_is_answered_on_the_link(stage):
 
 
 @healthy
+def a_real_server_leaves_arp_for_the_service_to_the_director(stage):
+    host, client = stage.pair(TRACK)
+    host.ip("addr", "add", "10.0.0.50/32", "dev", "lo")
+    host.sysctl("net.ipv4.conf.all.arp_ignore", 1)
+    stage.listen(host, 80)
+    # The director sends to the link address that it knows.
+    own = json.loads(host.run("ip", "-j", "link", "show", "eth0").stdout)[0]["address"]
+    client.ip("neigh", "replace", "10.0.0.50", "lladdr", own, "dev", "eth0", "nud", "permanent")
+    works(client, "10.0.0.50")
+    stage.arguments = ["--source", "10.0.0.2", "--destination", "10.0.0.50", "--dport", "80"]
+    return host
+
+
+@healthy
 def arp_is_answered_for_each_links_own_address(stage):
     host, client = stage.pair(TRACK)
     stage.listen(host, 80)

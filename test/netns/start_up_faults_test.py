@@ -60,7 +60,7 @@ def test_it_starts_with_little_memory_or_tells_that_it_is_too_little():
         print("  not with a sanitizer, which wants more memory than there is")
         return
     reasons = [start(["prlimit", f"--as={mebibytes << 20}"]) for mebibytes in (60, 84, 600)]
-    assert "raise" in reasons[0] and reasons[-1] is None, reasons
+    assert "ulimit -v" in reasons[0] and reasons[-1] is None, reasons
 
 
 def test_memory_that_is_refused_later_is_tried_for_again():

@@ -86,7 +86,7 @@ void CheckArpIgnore(const Case& facts, Report& report) {
       std::none_of(facts.host.addresses->begin(), facts.host.addresses->end(),
                    [&](const LocalAddress& each) { return each.address == *to && each.link == link->index; });
   const bool none = value == 8;
-  if (!none && !((value == 1 || value == 2) && of_another_link)) return;
+  if (!none && !(facts.watched && (value == 1 || value == 2) && of_another_link)) return;
   const std::string path = of_all == value ? all : own;
   AddUnreached(facts,
                none ? fmt::format("This host answers no ARP on {}: arp_ignore is 8", link->name)

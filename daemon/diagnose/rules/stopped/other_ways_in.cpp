@@ -38,7 +38,7 @@ double SuspicionOfArp(const RuleCase& rules, const Decision& stop) {
                                                          [](const WatchedFlow& flow) { return flow.in_link != 0; });
   const bool failed = NextHopFailed(rules);
   const bool grows = (stop.rule ? rules.Growth(*stop.rule) : rules.PolicyGrowth(stop.base)) > 0;
-  if (!failed) return grows && !arrives ? 0.5 : 0;
+  if (!failed) return watched != nullptr && grows && !arrives ? 0.5 : 0;
   const auto packets = stop.rule ? rules.Packets(*stop.rule) : rules.PolicyPackets(stop.base);
   if (!packets) return 0.5;
   return grows ? 0.75 : *packets > 0 ? 0.65 : 0;
