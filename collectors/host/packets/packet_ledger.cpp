@@ -123,9 +123,12 @@ PacketLedger::Seen* PacketLedger::FindTranslated(const Packet& request) {
   if (request.key.protocol != IPPROTO_TCP || asked == sockets_.end()) return nullptr;
   Seen& seen = flows_.at(asked->second);
   const bool later = seen.flow.in_link != 0 && (request.way == Way::kLeaving || request.link != seen.first_link);
-  if (!later || seen.sequence != request.sequence || request.when - seen.flow.last_request > kCopiesWithin ||
-      translated_.size() >= kFlowsMax)
+  if (!later || seen.sequence != request.sequence || request.when - seen.flow.last_request > kCopiesWithin)
     return nullptr;
+  if (translated_.size() >= kFlowsMax) {
+    ++left_out_;
+    return nullptr;
+  }
   translated_[request.key] = asked->second;
   return &seen;
 }

@@ -199,7 +199,7 @@ Result<WatchedPackets> WatchPackets(const WatchFilter& filter, std::chrono::mill
     watched.stalled = streams.Stalled(since());
     watched.too_long = streams.too_long();
     watched.flows_left_out += streams.left_out();
-    if (streams_fd) NameAcknowledged(streams, watched);
+    if (streams_fd && streams.left_out() == 0) NameAcknowledged(streams, watched);
     NameBridges(links, watched);
     return watched;
   };

@@ -12,6 +12,8 @@ void StreamLedger::Take(const Segment& segment, bool leaving, std::uint32_t link
     requested_.erase(segment.ends);
   } else if (requested_.size() < kStreamsMax) {
     requested_.insert(segment.ends);
+  } else {
+    ++left_out_;
   }
   const auto other = streams_.find(segment.ends.Reversed());
   if (segment.begins_or_ends) {
