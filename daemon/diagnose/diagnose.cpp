@@ -152,7 +152,7 @@ Report Look(const DiagnoseCommand& command, const Config& config, std::optional<
   enough = TellWhatIsMissing(host, rules, report);
   std::stable_partition(report.not_checked.begin(), report.not_checked.end(),
                         [](const Unchecked& each) { return each.weight == Weight::kEssential; });
-  const Census census = host.connections ? Count(*host.connections, host.sysctls) : Census{};
+  const Census census = host.connections ? TakeCensus(*host.connections, host.sysctls) : Census{};
   const RuleOutcome outcome = CheckRules({.question = command.question,
                                           .host = host,
                                           .before = rules_before,

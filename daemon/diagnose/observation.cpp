@@ -35,7 +35,7 @@ class Interruptible {
   struct sigaction before_ {};
 };
 
-void Tell(const WatchedPackets& seen, milliseconds left) {
+void TellProgress(const WatchedPackets& seen, milliseconds left) {
   const auto count = [&](WatchedFlow::Answer answer) {
     return std::count_if(seen.flows.begin(), seen.flows.end(),
                          [&](const WatchedFlow& flow) { return flow.answer == answer; });
@@ -68,7 +68,7 @@ std::optional<WatchedPackets> Observe(const Question& question, bool can_watch_p
   const bool on_terminal = isatty(STDERR_FILENO) == 1;
   WatchMeanwhile meanwhile;
   meanwhile.is_over = [] { return g_interrupted != 0; };
-  if (on_terminal) meanwhile.tell = Tell;
+  if (on_terminal) meanwhile.tell = TellProgress;
   const WatchFilter filter{question.source, question.destination, question.destination_port, question.protocol};
   auto watched = WatchPackets(filter, question.observe, meanwhile);
   if (on_terminal) std::fputs("\r\x1b[K", stderr);

@@ -28,7 +28,7 @@ bool WaitWritable(int descriptor, std::chrono::milliseconds at_most) {
 }
 
 // Waits without a limit. Returns what could not be written.
-std::string_view WriteAll(int descriptor, std::string_view text) {
+std::string_view WriteLines(int descriptor, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(descriptor, text.data(), text.size());
     if (written >= 0) {
@@ -82,8 +82,8 @@ struct LineWriter::Queue {
   // Waits without a limit. False if not everything was written.
   bool WriteOne(const std::string& lines) {
     if (send) return send(lines);
-    if (torn) torn = !WriteAll(descriptor, "\n").empty();
-    const std::string_view left = WriteAll(descriptor, lines);
+    if (torn) torn = !WriteLines(descriptor, "\n").empty();
+    const std::string_view left = WriteLines(descriptor, lines);
     torn = torn || (!left.empty() && left.size() < lines.size());
     return left.empty();
   }

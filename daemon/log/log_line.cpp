@@ -53,7 +53,7 @@ std::string Text(const LogEntry& entry) {
   return text;
 }
 
-std::string Json(const LogEntry& entry) {
+std::string JsonText(const LogEntry& entry) {
   nlohmann::ordered_json line = {{"time", Timestamp(entry.time)}, {"level", LevelName(entry)}, {"message", entry.text}};
   for (const NamedField& field : kFields) {
     if (const std::string& value = entry.fields.*field.value; !value.empty()) line[field.json] = value;
@@ -65,13 +65,13 @@ std::string Json(const LogEntry& entry) {
 }  // namespace
 
 std::string LogLine(const LogEntry& entry, Config::LogFormat format) {
-  if (format == Config::LogFormat::kJson) return Json(entry) + '\n';
+  if (format == Config::LogFormat::kJson) return JsonText(entry) + '\n';
   return fmt::format("{} {} {}\n", Timestamp(entry.time), LevelName(entry), Text(entry));
 }
 
 std::string JournalEntry(const LogEntry& entry, Config::LogFormat format) {
   std::string fields = fmt::format("PRIORITY={}\nSYSLOG_IDENTIFIER=conntally\nMESSAGE={}\n", PriorityOf(entry.level),
-                                   format == Config::LogFormat::kJson ? Json(entry) : Text(entry));
+                                   format == Config::LogFormat::kJson ? JsonText(entry) : Text(entry));
   for (const NamedField& field : kFields) {
     const std::string& value = entry.fields.*field.value;
     if (!value.empty()) fields += fmt::format("{}={}\n", field.journal, ShownLine(value));

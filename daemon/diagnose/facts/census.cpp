@@ -174,7 +174,7 @@ double Census::ShareOf(std::size_t first_sources) const {
   return connections == 0 ? 0 : static_cast<double>(held) / static_cast<double>(connections);
 }
 
-Census Count(const ConnectionList& list, const Sysctls& sysctls) {
+Census TakeCensus(const ConnectionList& list, const Sysctls& sysctls) {
   const Timeouts timeouts(sysctls);
   Census census;
   Pointers sorted;

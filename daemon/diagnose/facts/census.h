@@ -56,7 +56,7 @@ struct Census {
   double ShareOf(std::size_t first_sources) const;        // the share of all connections that the first sources hold
 };
 
-Census Count(const ConnectionList& list, const Sysctls& sysctls);
+Census TakeCensus(const ConnectionList& list, const Sysctls& sysctls);
 
 // How long ago the last packet came, by the rest of the timeout; nullopt if unknown. Pure.
 std::optional<double> IdleSeconds(const Connection& connection, const Sysctls& sysctls);

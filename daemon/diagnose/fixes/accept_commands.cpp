@@ -39,7 +39,7 @@ struct Ends {
   Verdict verdict = Verdict::kContinue;
   std::string target;
 };
-Ends EndsOf(const Rule& rule, const Packet& packet, const ConditionMatcher& matcher) {
+Ends RuleEnds(const Rule& rule, const Packet& packet, const ConditionMatcher& matcher) {
   for (const MappedVerdict& mapped : rule.map) {
     if (matcher.Key(rule, mapped, packet).match == Match::kYes) return {mapped.verdict, mapped.jump_target};
   }
@@ -90,7 +90,7 @@ Result<FirewallCommands::Spot> FirewallCommands::EndOf(const RuleChain& base, co
     for (std::size_t i = chain->first_rule; i < chain->first_rule + chain->rule_count && next == nullptr; ++i) {
       const RuleRef ref{chain->backend, i};
       const Rule& rule = walker_.rule(ref);
-      const Ends ends = EndsOf(rule, packet, matcher_);
+      const Ends ends = RuleEnds(rule, packet, matcher_);
       if (ends.verdict != Verdict::kReturn && ends.verdict != Verdict::kGoto) continue;
       const Match takes = matcher_.Conditions(rule, packet).match;
       if (takes == Match::kNo) continue;

@@ -39,7 +39,7 @@ RuleCondition Of(Kind kind, const PacketInterface& interface) {
   return condition;
 }
 
-std::uint32_t NumberOf(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
+std::uint32_t FamilyNumber(Family family) { return family == Family::kIpv6 ? NFPROTO_IPV6 : NFPROTO_IPV4; }
 bool IsOne(const std::optional<NumberRange>& range) { return range && range->first == range->last; }
 bool IsKnown(const std::optional<PacketInterface>& interface) { return interface && CanNameLink(interface->name); }
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
@@ -92,7 +92,7 @@ class Narrowing {
   // Adds the packet's own value for the condition; false: unknown.
   bool AddOwn(const RuleCondition& asked) {
     switch (asked.kind) {
-      case Kind::kFamily: return AddNumber(asked.kind, std::optional(NumberOf(packet_.family)));
+      case Kind::kFamily: return AddNumber(asked.kind, std::optional(FamilyNumber(packet_.family)));
       case Kind::kSourceType:
       case Kind::kSource: return AddAddress(Kind::kSource, packet_.source);
       case Kind::kDestinationType:

@@ -16,7 +16,7 @@ using Conditions = std::vector<RuleCondition>;
 
 constexpr std::size_t kPortsMax = 15;  // xt_multiport.h: a range counts as two
 
-std::string ProtocolName(std::uint32_t protocol, Family family) {
+std::string ProtocolWord(std::uint32_t protocol, Family family) {
   switch (protocol) {
     case IPPROTO_TCP: return "tcp";
     case IPPROTO_UDP: return "udp";
@@ -120,7 +120,7 @@ class Writer {
       case Kind::kOutInterface: return AddInterface(no + "-o ", each);
       case Kind::kProtocol:
         return one && each.numbers[0].first == each.numbers[0].last &&
-               (Add(no + "-p " + ProtocolName(each.numbers[0].first, family_)), true);
+               (Add(no + "-p " + ProtocolWord(each.numbers[0].first, family_)), true);
       case Kind::kSourcePort: return AddPorts(no, "sport", each);
       case Kind::kDestinationPort: return AddPorts(no, "dport", each);
       case Kind::kIcmpType: return AddIcmpType(no, each);
@@ -230,13 +230,13 @@ class Writer {
     const bool said =
         IsSingle(&each) && (((has(Kind::kSourcePort) || has(Kind::kDestinationPort)) && Transport() != "th") ||
                             has(Kind::kIcmpType) || has(Kind::kTcpFlags));
-    if (!said) Add("meta l4proto " + no + (IsSingle(&each) ? ProtocolName(each.numbers[0].first, family_) : Set(each)));
+    if (!said) Add("meta l4proto " + no + (IsSingle(&each) ? ProtocolWord(each.numbers[0].first, family_) : Set(each)));
     return true;
   }
   std::string Transport() const {
     const RuleCondition* protocol = Find(conditions_, Kind::kProtocol);
     if (!IsSingle(protocol)) return "th";
-    const std::string name = ProtocolName(protocol->numbers[0].first, family_);
+    const std::string name = ProtocolWord(protocol->numbers[0].first, family_);
     return name == "tcp" || name == "udp" || name == "sctp" ? name : "th";
   }
   static std::string Set(const RuleCondition& each) {

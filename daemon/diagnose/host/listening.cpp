@@ -39,7 +39,9 @@ bool Takes(const ListeningSocket& socket, const Wanted& wanted) {
   return wanted.from_here || !IsLoopback(socket.address);
 }
 
-std::string Kind(const Wanted& wanted) { return fmt::format("{} port {}", ProtocolName(wanted.protocol), wanted.port); }
+std::string Service(const Wanted& wanted) {
+  return fmt::format("{} port {}", ProtocolName(wanted.protocol), wanted.port);
+}
 
 void AddWatched(const Case& facts, Finding& finding) {
   TellWatched(facts, finding);
@@ -63,10 +65,10 @@ std::string WhatRulesDo(const Case& facts) {
 void AddNoListener(const Case& facts, const Wanted& wanted, Report& report) {
   Finding finding;
   finding.id = FindingId::kNoListener;
-  finding.title = "Nobody listens on " + Kind(wanted) +
+  finding.title = "Nobody listens on " + Service(wanted) +
                   (facts.outcome.passes == Match::kYes ? ": the refusal is the host's own" : "");
   finding.certainty = 0.94;
-  finding.evidence.push_back("no socket listens on " + Kind(wanted) + " in this network namespace");
+  finding.evidence.push_back("no socket listens on " + Service(wanted) + " in this network namespace");
   if (facts.outcome.redirected_to)
     finding.evidence.push_back(fmt::format("a rule redirects port {} to it", *facts.question.destination_port));
   AddWatched(facts, finding);
@@ -89,7 +91,7 @@ void AddOtherAddress(const Case& facts, const Wanted& wanted, const std::vector<
   finding.id = FindingId::kListenerOtherAddress;
   const bool only_loopback = std::all_of(others.begin(), others.end(),
                                          [](const ListeningSocket& socket) { return IsLoopback(socket.address); });
-  finding.title = fmt::format("{} is listened on at {} only{}", Kind(wanted), Place(others.front()),
+  finding.title = fmt::format("{} is listened on at {} only{}", Service(wanted), Place(others.front()),
                               only_loopback ? ", which others cannot reach" : "");
   finding.certainty = wanted.address || facts.question.source ? 0.95 : 0.85;
   for (const ListeningSocket& socket : others) {
@@ -119,7 +121,7 @@ void CheckDatagrams(const Case& facts, const Wanted& wanted, Report& report) {
   if (full == 0) return;
   Finding finding;
   finding.id = FindingId::kListenQueueFull;
-  finding.title = "Datagrams are dropped since a socket's buffer is full: perhaps that of " + Kind(wanted);
+  finding.title = "Datagrams are dropped since a socket's buffer is full: perhaps that of " + Service(wanted);
   finding.certainty = facts.watched ? 0.85 : 0.7;
   finding.evidence.push_back(
       fmt::format("{} datagrams found no room in their socket's buffer in the last {} "
@@ -173,7 +175,7 @@ void CheckQueue(const Case& facts, const Wanted& wanted, const ListeningSocket& 
   if (socket.protocol != IPPROTO_TCP || socket.queued <= socket.queue_max) return;
   Finding finding;
   finding.id = FindingId::kListenQueueFull;
-  finding.title = "The service on " + Kind(wanted) + " does not accept: its queue is full";
+  finding.title = "The service on " + Service(wanted) + " does not accept: its queue is full";
   finding.certainty = 0.92;
   finding.evidence.push_back(
       fmt::format("{} connections wait at {}, which holds {}", socket.queued, Place(socket), socket.queue_max));
@@ -276,7 +278,7 @@ void CheckListeners(const Case& facts, Report& report) {
     }
   }
   if (taker != nullptr) {
-    report.checked.push_back(fmt::format("who listens: {} at {}", Kind(wanted), Place(*taker)));
+    report.checked.push_back(fmt::format("who listens: {} at {}", Service(wanted), Place(*taker)));
     return CheckQueue(facts, wanted, *taker, report);
   }
   report.checked.push_back("who listens: nobody where the traffic is for");

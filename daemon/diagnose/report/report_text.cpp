@@ -11,7 +11,7 @@
 namespace conntally::diagnose {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kWidth = 100;
 
@@ -91,9 +91,9 @@ std::string TextOf(const Report& report, const Question& question) {
 }
 
 std::string JsonOf(const Report& report) {
-  Json findings = Json::array();
+  OrderedJson findings = OrderedJson::array();
   for (const Finding& finding : report.findings) {
-    Json fixes = Json::array();
+    OrderedJson fixes = OrderedJson::array();
     for (const Fix& fix : finding.fix) {
       fixes.push_back({{"command", fix.command}, {"risk", fix.risk}, {"undo", fix.undo}, {"persist", fix.persist}});
     }
@@ -105,11 +105,11 @@ std::string JsonOf(const Report& report) {
                         {"fix", std::move(fixes)}});
     if (!finding.decide.empty()) findings.back()["decide"] = finding.decide;
   }
-  Json not_checked = Json::array();
+  OrderedJson not_checked = OrderedJson::array();
   for (const Unchecked& each : report.not_checked) not_checked.push_back({{"what", each.what}, {"why", each.why}});
-  const Json json = {
+  const OrderedJson json = {
       {"findings", std::move(findings)}, {"checked", report.checked}, {"not_checked", std::move(not_checked)}};
-  return ShownJson(json.dump(1, ' ', false, Json::error_handler_t::replace)) + "\n";
+  return ShownJson(json.dump(1, ' ', false, OrderedJson::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace conntally::diagnose

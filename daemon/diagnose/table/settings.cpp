@@ -49,7 +49,7 @@ std::string Squeezed(std::string_view text) {
   return result;
 }
 
-struct Difference {
+struct SysctlDifference {
   std::string path;
   std::string now;
   std::string line;
@@ -62,8 +62,8 @@ std::string Dotted(std::string path) {
 }
 
 // Settings that a boot will change: a file has another value, or no file has the present one.
-std::vector<Difference> FindDifferences(const Case& facts, const std::vector<SavedSysctl>& saved) {
-  std::vector<Difference> differences;
+std::vector<SysctlDifference> FindDifferences(const Case& facts, const std::vector<SavedSysctl>& saved) {
+  std::vector<SysctlDifference> differences;
   const auto& table = facts.host.last.table ? facts.host.last.table : facts.host.first.table;
   for (const auto& [path, value] : facts.host.sysctls) {
     const bool of_conntrack = path.starts_with("net/netfilter/nf_conntrack_");
@@ -105,7 +105,7 @@ bool IsOfModule(const std::string& path) { return path.starts_with("net/netfilte
 
 // Somebody wrote the file on purpose, a distribution or a person, and what is in force may only have come after it: to
 // apply it comes first.
-std::vector<Fix> ApplyFile(const Difference& difference) {
+std::vector<Fix> ApplyFile(const SysctlDifference& difference) {
   const std::string key = Dotted(difference.path);
   Fix apply;
   apply.run_on = BelongsOn(difference.path);
@@ -123,7 +123,7 @@ std::vector<Fix> ApplyFile(const Difference& difference) {
 }
 
 // No file sets it: keep the present value.
-Fix KeepValue(const Case& facts, const Difference& difference) {
+Fix KeepValue(const Case& facts, const SysctlDifference& difference) {
   const std::string key = Dotted(difference.path);
   Fix fix;
   fix.risk = "none now; it keeps what is set, so be sure that it is what you want";
@@ -158,7 +158,7 @@ void CheckSavedSysctls(const Case& facts, Report& report) {
                       ? "set by hand, or by a file that came too early: sysctl.d does nothing for nf_conntrack_* "
                         "before the module is loaded"
                       : "set by hand in a network namespace of its own, which sysctl.d does not cover";
-  for (const Difference& difference : differences) {
+  for (const SysctlDifference& difference : differences) {
     finding.evidence.push_back(difference.line);
     if (difference.kept == nullptr) {
       finding.fix.push_back(KeepValue(facts, difference));

@@ -142,7 +142,10 @@ def defined_for_itself(text):
 
 def wing_of(path):
     """What a unity build compiles as one file: see conntally_room in CMakeLists.txt."""
-    return re.match(r"config|daemon/diagnose.*|[^/]+/[^/]+|.*", str(path.parent.relative_to(ROOT)))[0]
+    folder = str(path.parent.relative_to(ROOT))
+    folder = re.sub(r"^collectors/(addresses|host|nat|netlink|system|table)(/.*)?$", "collectors/small", folder)
+    folder = re.sub(r"^daemon/(drops|exposition|limits|log|rules|state)(/.*)?$", "daemon/small", folder)
+    return re.match(r"config|[^/]+/[^/]+|.*", folder)[0]
 
 
 def clashes():

@@ -78,7 +78,7 @@ struct Staged {
 
   Report Check(const std::function<void(const Case&, Report&)>& check) {
     host.connections = list;
-    const Census census = diagnose::Count(list, host.sysctls);
+    const Census census = diagnose::TakeCensus(list, host.sysctls);
     Report report;
     check(Case{question, host, config, rules, census, watched, daemon}, report);
     return report;

@@ -9,7 +9,7 @@ TEST_CASE("a census counts each source apart, whatever order its connections com
   staged.Add("192.0.2.7", 3, TcpState::kEstablished, 431'000, 443);
   staged.Add("2001:db8::7", 2, TcpState::kSynSent, 100, 22);
   staged.Add("192.0.2.7", 2, TcpState::kNone, 20, 53);
-  const Census census = Count(staged.list, staged.host.sysctls);
+  const Census census = TakeCensus(staged.list, staged.host.sysctls);
   CHECK(census.connections == 7);
   CHECK(census.tcp == 5);
   CHECK(census.half_open == 2);
@@ -27,7 +27,7 @@ TEST_CASE("a census counts each source apart, whatever order its connections com
 }
 
 TEST_CASE("an empty table has a census, too") {
-  const Census census = Count({}, {});
+  const Census census = TakeCensus({}, {});
   CHECK(census.connections == 0);
   CHECK(census.ShareOf(10) == 0);
 }
