@@ -92,6 +92,9 @@ constexpr const char* NameOf(Proof proof) {
 
 class SourceTable {
  public:
+  static constexpr std::uint32_t kRowsPerChunk = 4096;
+  static constexpr std::uint32_t kRowsPerBlock = kRowsPerChunk / 64;
+
   // `newcomers_max` rows are for all sources, the others only for entitled ones.
   SourceTable(std::uint32_t rows_max, std::uint32_t newcomers_max, KeyedHash hash);
   SourceTable(std::uint32_t rows_max, KeyedHash hash) : SourceTable(rows_max, rows_max, hash) {}
@@ -130,6 +133,8 @@ class SourceTable {
   std::uint32_t row_count() const;
   // nullopt for a row that is free or dead.
   std::optional<IpAddress> LiveSource(SourceRow row) const;
+  // A live source's row; kNoSourceRow if there is none.
+  SourceRow Find(const IpAddress& source) const;
   // Calls visit(first row, row after the last) for each block that was touched in a frozen lane. A block is touched
   // until its visit has returned.
   template <typename Visitor>
@@ -166,8 +171,6 @@ class SourceTable {
   struct Failures;
 
   static constexpr unsigned kShards = 16;
-  static constexpr std::uint32_t kRowsPerChunk = 4096;
-  static constexpr std::uint32_t kRowsPerBlock = kRowsPerChunk / 64;
 
   Row& At(SourceRow row) const;
   Shard& ShardOf(std::uint64_t hash) const;

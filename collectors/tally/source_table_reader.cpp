@@ -34,6 +34,12 @@ std::optional<IpAddress> SourceTable::LiveSource(SourceRow index) const {
   return IpAddress{row.address, (references & kIpv6) != 0 ? Family::kIpv6 : Family::kIpv4};
 }
 
+SourceRow SourceTable::Find(const IpAddress& source) const {
+  SourceRow row = BucketOf(Hash(source)).load(std::memory_order_acquire);
+  while (row != kNoSourceRow && LiveSource(row) != source) row = At(row).next.load(std::memory_order_acquire);
+  return row;
+}
+
 SourceDelta SourceTable::TakeLane(SourceRow index, std::size_t frozen_lane) {
   Row& row = At(index);
   SourceDelta delta;

@@ -7,6 +7,7 @@
 // writers never take.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -62,14 +63,33 @@ class Tally {
 
   class Source;
 
+  // Figures over the sources of one block of rows, so that a pass that looks for the highest can leave out most blocks.
+  struct Block {
+    std::int32_t connections_max = 0;
+    std::int32_t unreplied_max = 0;
+    std::int32_t proven_connections_max = 0;  // of a proven source
+    float new_rate_max = 0;
+    std::int64_t connections = 0;
+    std::int64_t unreplied = 0;
+    std::int64_t proven_connections = 0;
+    double new_rate = 0;
+  };
+
   // All tallies at one moment. While it lives, no other view can be taken; writers continue.
   class View {
    public:
     const TotalFigures& totals() const;
     // nullopt if the row has no source in this view.
     std::optional<SourceFigures> Source(SourceRow row) const;
+    // The source's row; kNoSourceRow if it has none in this view.
+    SourceRow Find(const IpAddress& source) const;
     template <typename Visitor>  // void(const Tally::Source&)
     void ForEach(Visitor&& visit) const;
+    // Leaves out the blocks that are not wanted; the row is the block's first.
+    template <typename Visitor, typename Wanted>  // bool(const Tally::Block&, SourceRow)
+    void ForEach(Visitor&& visit, Wanted&& wanted) const;
+    template <typename Visitor>  // void(const Tally::Block&)
+    void ForEachBlock(Visitor&& visit) const;
     template <typename Visitor>  // void(SourceRow, const SourceFigures&)
     void ForEachSource(Visitor&& visit) const;
 
@@ -87,7 +107,7 @@ class Tally {
   // forgotten after kCrowdRetention, or at once while connections are unattributed.
   //
   // A connection that lasts for hours sends no events: so a proven or answered source stays so while it holds
-  // connections with replies.
+  // connections with replies. Blocks of rows in which nothing can change but that are looked at once a minute.
   void Advance(View& view, Time now, std::chrono::duration<double> elapsed, std::chrono::seconds idle_retention);
 
  private:
@@ -122,16 +142,38 @@ class Tally {
   };
   static_assert(sizeof(Ledger) == 64);
 
+  struct BlockState {
+    Block figures;
+    unsigned minute = 0;  // of uptime_, when it was advanced last
+    bool lively = true;   // to be advanced in any case
+  };
+
   void Fold(std::size_t frozen_lane, Time now);
   void FoldRow(SourceRow row, std::size_t frozen_lane, Time now);
+  BlockState& BlockOf(SourceRow row) { return blocks_[row / SourceTable::kRowsPerBlock]; }
+  // After any change of the block's rows.
+  void Summarize(SourceRow first);
+  // Before a change of a row, with -1, and after it, with 1: counts it by place, and among the idle strangers.
+  void Enlist(const Ledger& ledger, int change);
+  static bool IsStranger(const Ledger& ledger);
   void RevealGathered();
   // The number of sources by the order in which they make room: unproven ones first, and of each class the lighter
   // first.
   static constexpr std::size_t kWeights = 1024;
   using Places = std::array<std::uint32_t, 2 * kWeights>;
   static std::size_t PlaceOf(const Ledger& ledger);
-  void Displace(std::uint32_t wanted, const Places& places);
+  void Displace(std::uint32_t wanted);
   bool Forgets(SourceRow row, Time now, std::chrono::seconds retention);
+  struct Step {  // of Advance
+    Time now;
+    float seconds;
+    float weight;  // of the last `seconds` in a rate
+    std::chrono::seconds retention;
+    std::chrono::seconds brief;  // of strangers, in a crowd
+  };
+  // Whether anything but its minutes may change in the next second.
+  bool AdvanceRow(SourceRow row, const Step& step, unsigned minutes_passed);
+  void NoteShown(Ledger& ledger, Proof shown) const;
   void AdvanceProof(Ledger& ledger, unsigned minutes_passed) const;
 
   EpochDomain epochs_;
@@ -140,6 +182,9 @@ class Tally {
   std::vector<std::unique_ptr<TallyWriter>> writers_;
   TotalFigures totals_;
   std::vector<Ledger> ledger_;
+  std::vector<BlockState> blocks_;
+  Places places_{};                   // of the shown sources
+  std::uint32_t idle_strangers_ = 0;  // shown, without connections, neither proven nor regular
   std::vector<SourceRow> gathering_;  // rows that gather or have gathered, and are not shown yet
   bool crowded_ = false;              // many idle, unproven sources
   const std::uint32_t crowd_max_;
@@ -169,10 +214,24 @@ class Tally::Source {
 
 template <typename Visitor>
 void Tally::View::ForEach(Visitor&& visit) const {
-  for (SourceRow row = 0; row < tally_->ledger_.size(); ++row) {
-    const Ledger& ledger = tally_->ledger_[row];
-    if (ledger.standing == Standing::kShown) visit(Tally::Source(*tally_, row, ledger));
+  ForEach(visit, [](const Block&, SourceRow) { return true; });
+}
+
+template <typename Visitor, typename Wanted>
+void Tally::View::ForEach(Visitor&& visit, Wanted&& wanted) const {
+  const auto rows = static_cast<SourceRow>(tally_->ledger_.size());
+  for (SourceRow first = 0; first < rows; first += SourceTable::kRowsPerBlock) {
+    if (!wanted(tally_->BlockOf(first).figures, first)) continue;
+    for (SourceRow row = first; row < std::min(first + SourceTable::kRowsPerBlock, rows); ++row) {
+      const Ledger& ledger = tally_->ledger_[row];
+      if (ledger.standing == Standing::kShown) visit(Tally::Source(*tally_, row, ledger));
+    }
   }
+}
+
+template <typename Visitor>
+void Tally::View::ForEachBlock(Visitor&& visit) const {
+  for (const BlockState& block : tally_->blocks_) visit(block.figures);
 }
 
 template <typename Visitor>

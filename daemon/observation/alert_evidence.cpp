@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <unordered_set>
 
 #include "daemon/observation/exported/ranking.h"
 #include "daemon/observation/observer.h"
@@ -19,22 +20,32 @@ double ShownBy(const Tally::Source& source) {
   return source.regular_minutes() + (source.proof() == Proof::kProven ? 1 : 0);
 }
 
-using DroppedFigures = std::map<IpAddress, SourceFigures>;  // of sources with dropped packets, once found
+bool IsIn(const std::vector<Prefix>& prefixes, const IpAddress& address) {
+  return std::ranges::any_of(prefixes, [&](const Prefix& prefix) { return prefix.Contains(address); });
+}
 
-// One pass over all sources.
+// One pass over the sources, but for the blocks of rows in which none can matter.
 class SourceSweep {
  public:
   SourceSweep(const std::vector<Prefix>& exclude, const std::set<IpAddress>& own, std::size_t lookups_max,
-              std::size_t regulars_max, const AnswerFigures* answers, DroppedFigures& dropped)
+              std::size_t regulars_max, const AnswerFigures* answers)
       : exclude_(exclude),
         own_(own),
         answers_(answers),
-        dropped_(dropped),
         lookups_max_(lookups_max),
         by_connections_(std::max(lookups_max, AlertEvidence::kRankedMax)),
+        regulars_max_(regulars_max),
         regulars_(regulars_max) {
     if (answers_ == nullptr) return;
-    for (const auto& candidate : answers_->candidates) candidates_.emplace(candidate.source, SourceFigures{});
+    for (SourceRow row = 0; row < answers_->rows.size(); ++row) {
+      if (answers_->rows[row].attempts > 0) blocks_with_attempts_.insert(row / SourceTable::kRowsPerBlock);
+    }
+  }
+
+  bool Wants(const Tally::Block& block, SourceRow first) const {
+    return regulars_max_ > 0 || by_connections_.MayRank(static_cast<double>(block.connections_max), first) ||
+           by_new_rate_.MayRank(static_cast<double>(block.new_rate_max), first) ||
+           blocks_with_attempts_.contains(first / SourceTable::kRowsPerBlock);
   }
 
   void Visit(const Tally::Source& source) {
@@ -44,17 +55,14 @@ class SourceSweep {
                                                                                                : nullptr;
     const auto connections = static_cast<double>(source.connections());
     const double shown = ShownBy(source);
-    if (lately == nullptr && dropped_.empty() && candidates_.empty() && !regulars_.MayRank(shown, row) &&
-        !by_connections_.MayRank(connections, row) && !by_new_rate_.MayRank(source.new_rate(), row))
+    if (lately == nullptr && !regulars_.MayRank(shown, row) && !by_connections_.MayRank(connections, row) &&
+        !by_new_rate_.MayRank(source.new_rate(), row))
       return;
     const IpAddress address = source.address();
-    if (std::any_of(exclude_.begin(), exclude_.end(), [&](const Prefix& prefix) { return prefix.Contains(address); }))
-      return;
+    if (IsIn(exclude_, address)) return;
     regulars_.Enter(shown, row);
     by_connections_.Enter(connections, row);
     by_new_rate_.Enter(source.new_rate(), row);
-    if (const auto found = dropped_.find(address); found != dropped_.end()) found->second = source.figures();
-    if (const auto found = candidates_.find(address); found != candidates_.end()) found->second = source.figures();
     if (lately != nullptr) CountAttempts(*lately, source, address);
   }
 
@@ -90,7 +98,6 @@ class SourceSweep {
   }
   auto MostUnanswered() { return First(unanswered_); }
   auto MostHalfOpen() { return First(half_open_); }
-  const SourceFigures& Candidate(const IpAddress& source) const { return candidates_.at(source); }
 
  private:
   void CountAttempts(const AnswerFigures::OfSource& lately, const Tally::Source& of, const IpAddress& source) {
@@ -122,12 +129,12 @@ class SourceSweep {
   const std::vector<Prefix>& exclude_;
   const std::set<IpAddress>& own_;
   const AnswerFigures* const answers_;
-  DroppedFigures& dropped_;
   const std::size_t lookups_max_;
-  std::map<IpAddress, SourceFigures> candidates_;
+  std::unordered_set<SourceRow> blocks_with_attempts_;  // by number
   AlertEvidence::Attempts attempts_;
   Ranking<SourceRow> by_connections_;
   Ranking<SourceRow> by_new_rate_{AlertEvidence::kRankedMax};
+  const std::size_t regulars_max_;
   Ranking<SourceRow> regulars_;
   Ranking<IpAddress> unanswered_{kAttemptLeaders};
   Ranking<IpAddress> half_open_{kAttemptLeaders};
@@ -181,23 +188,31 @@ void Observer::GatherOwnDrops(AlertEvidence& evidence) {
 
 void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
   const auto settings = config();
-  DroppedFigures dropped;
-  for (const auto& source : evidence.dropped) dropped.emplace(source.drops.source, SourceFigures{});
   const bool regulars_due = evidence.now >= next_regulars_;
   SourceSweep sweep(settings->sources.exclude, own_addresses_,
                     limits_.Any(settings->limits) ? AlertEvidence::kLimitLookupsMax : 0,
-                    regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get(), dropped);
+                    regulars_due ? AlertEvidence::kRegularsMax : 0, evidence.answers.get());
   std::map<IpAddress, SourceFigures> leaders;
   std::vector<SourceFigures> to_look_up;
   {
     const Tally::View view = tally_.Take(Clock::now());
-    view.ForEach([&](const Tally::Source& source) { sweep.Visit(source); });
+    view.ForEach([&](const Tally::Source& source) { sweep.Visit(source); },
+                 [&](const Tally::Block& block, SourceRow first) { return sweep.Wants(block, first); });
+    const auto figures_of = [&](const IpAddress& source) {
+      const SourceRow row = IsIn(settings->sources.exclude, source) ? kNoSourceRow : view.Find(source);
+      return row != kNoSourceRow ? *view.Source(row) : SourceFigures{};
+    };
+    for (auto& source : evidence.dropped) source.figures = figures_of(source.drops.source);
+    if (evidence.answers) {
+      for (const auto& candidate : evidence.answers->candidates)
+        evidence.failing_sources.push_back(
+            {NameOf(candidate.source), candidate, figures_of(candidate.source), IsOwn(candidate.source)});
+    }
     leaders = sweep.Leaders(view, to_look_up);
     if (regulars_due) evidence.regulars = sweep.Regulars(view);
     const auto& opened = view.totals().opened;
     evidence.opened = std::accumulate(opened.begin(), opened.end(), std::uint64_t{0});
   }
-  for (auto& source : evidence.dropped) source.figures = dropped.at(source.drops.source);
   if (regulars_due) {
     std::set<IpAddress> regulars;
     for (const SourceFigures& figures : evidence.regulars) regulars.insert(figures.source);
@@ -209,11 +224,6 @@ void Observer::GatherSources(const AlertRules& rules, AlertEvidence& evidence) {
     evidence.attempts.unanswered_leaders.push_back({NameOf(source), count});
   for (const auto& [source, count] : sweep.MostHalfOpen())
     evidence.attempts.half_open_leaders.push_back({NameOf(source), count});
-  if (evidence.answers) {
-    for (const auto& candidate : evidence.answers->candidates)
-      evidence.failing_sources.push_back(
-          {NameOf(candidate.source), candidate, sweep.Candidate(candidate.source), IsOwn(candidate.source)});
-  }
   // Without the view: the look-ups may need one.
   const AlertRule& rule = rules[AlertKind::kSourceNearConnectionLimit];
   Ranking<IpAddress, std::pair<SourceFigures, std::vector<SourceLimit>>> by_usage(AlertEvidence::kRankedMax);
@@ -242,9 +252,7 @@ void Observer::GatherDropped(AlertEvidence& evidence) {
   Ranking<IpAddress> by_rate(AlertEvidence::kDroppedMax);
   for (const DropTally::Rated& rated : drops_.tally().Rates(evidence.now)) {
     if (rated.rate < kDropRateMin) continue;
-    if (std::any_of(exclude.begin(), exclude.end(),
-                    [&](const Prefix& prefix) { return prefix.Contains(rated.source); }))
-      continue;
+    if (IsIn(exclude, rated.source)) continue;
     by_rate.Enter(rated.rate, rated.source);
   }
   auto ranked = by_rate.Take();

@@ -10,6 +10,7 @@ targets conntally, ct_load, bare_receiver and bench_source_table.
   sustained     150,000 events/s for 60 s on one CPU: lost, CPU
   updates       what subscribing to UPDATE costs per TCP connection: the receiver, and the host that sends
   dump          a start over 1,000,000 entries beside a bare recv of the same dump; memory a connection; scrapes
+  idle          share of a core while 60,000 sources hold a connection each and nothing comes or goes, by thread
   source_table  ns per update beside a random fetch_add
 
 Every receiver hears the same live stream: ct_load makes and ends real entries in a namespace of its own. Receivers run
@@ -282,6 +283,31 @@ def print_scrapes(daemon):
         print(f"  {top:<24} {(spent - idle * lasted) / 20 * 1e3:>8.2f} {len(body):>10}", flush=True)
 
 
+def by_thread(pid):
+    """CPU seconds."""
+    threads = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        threads[name] = threads.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
+    return threads
+
+
+def idle(options):
+    for sources in (1_000, 60_000):
+        with Namespace() as namespace:
+            ct_load(namespace, "create", "--count", sources, "--sources", sources, "--protocol", "tcp", "--timeout", 3600, "--tcp-state", "established", "--replied-every", 1)
+            for binary in (BINARY, *options.compare):
+                daemon = Conntally(namespace, binary).daemon
+                time.sleep(30)  # until no opening is recent
+                before = by_thread(daemon.process.pid)
+                time.sleep(options.sustained_seconds)
+                shares = {name: (spent - before.get(name, 0)) / options.sustained_seconds * 100
+                          for name, spent in by_thread(daemon.process.pid).items()}
+                daemon.close()
+                threads = ", ".join(f"{name} {share:.3f}" for name, share in sorted(shares.items(), key=lambda one: -one[1]) if share >= 0.005)
+                print(f"  idle, {sources:>6} sources: {sum(shares.values()):.2f} % of a core ({threads})  {binary}", flush=True)
+
+
 def source_table(_):
     print()
     sys.stdout.flush()
@@ -289,7 +315,7 @@ def source_table(_):
 
 
 def main():
-    sections = {one.__name__: one for one in (receive, sustained, updates, dump, source_table)}
+    sections = {one.__name__: one for one in (receive, sustained, updates, dump, idle, source_table)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))
     parser.add_argument("--rounds", type=int, default=5)

@@ -230,12 +230,14 @@ Flow* FlowTable::Insert(const FlowKey& key, FlowHash hash) {
   if (size_ >= connections_max_) return nullptr;
   Flow* flow = WithPartition(key.family, hash, [&](auto& partition) { return &partition.Insert(key, hash); });
   ++size_;
+  ++changes_;
   return flow;
 }
 
 void FlowTable::Erase(Flow& flow, Family family, FlowHash hash) {
   WithPartition(family, hash, [&](auto& partition) { partition.Erase(flow); });
   --size_;
+  ++changes_;
 }
 
 void FlowTable::Sweep(std::size_t partition, const std::function<bool(const FlowKey&, Flow&)>& erase) {
@@ -243,6 +245,7 @@ void FlowTable::Sweep(std::size_t partition, const std::function<bool(const Flow
     const std::size_t before = part.size();
     part.Sweep(erase);
     size_ -= before - part.size();
+    changes_ += before - part.size();
   };
   sweep(partitions_->ipv4[partition]);
   sweep(partitions_->ipv6[partition]);

@@ -65,6 +65,8 @@ class FlowTable {
   void set_connections_max(std::size_t connections_max) { connections_max_ = connections_max; }
   std::size_t connections_max() const { return connections_max_; }
   std::size_t size() const { return size_; }
+  // Insertions and erasures so far.
+  std::uint64_t changes() const { return changes_; }
   std::size_t memory_bytes() const;
 
  private:
@@ -78,6 +80,7 @@ class FlowTable {
 
   std::size_t connections_max_;
   std::size_t size_ = 0;
+  std::uint64_t changes_ = 0;
   KeyedHash hash_;
 
   // unique_ptr so that the header need not show the slots.

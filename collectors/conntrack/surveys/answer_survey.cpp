@@ -52,8 +52,8 @@ std::shared_ptr<const AnswerFigures> AnswerSurvey::last() const {
 
 bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now) {
   if (figures_ == nullptr) {
-    if (!pace_.due(now, kRestFactor)) return false;
-    Begin(tracked);
+    if (!pace_.due(now, kRestFactor, flows)) return false;
+    Begin(flows, tracked);
   }
   return !pace_.Step(
       now,
@@ -63,11 +63,11 @@ bool AnswerSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time
       [this] { Publish(); });
 }
 
-void AnswerSurvey::Begin(TrackerTime tracked) {
+void AnswerSurvey::Begin(const FlowTable& flows, TrackerTime tracked) {
   figures_ = std::make_shared<AnswerFigures>();
   tracked_ = tracked;
   if (!started_) started_ = tracked;
-  pace_.Begin();
+  pace_.Begin(flows);
   failing_ = SpaceSaving<char>(kFailingMax, hash_);
   if (SecondsSince(refused_since_.centiseconds, tracked) < kContactAge) return;
   refused_ = SpaceSaving<char>(kFailingMax, hash_);

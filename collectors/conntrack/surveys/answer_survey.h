@@ -168,7 +168,7 @@ class AnswerSurvey {
                                      static_cast<std::uint32_t>(seconds * 100));
   }
 
-  void Begin(TrackerTime tracked);
+  void Begin(const FlowTable& flows, TrackerTime tracked);
   void Count(const FlowKey& key, const Flow& flow);
   void CountRow(const Flow& flow, bool unanswered, bool half_open, double age);
   void CountService(const FlowKey& key, const Flow& flow, bool unanswered, double age);

@@ -62,14 +62,14 @@ std::shared_ptr<const Census> ConnectionCensus::last() const {
 
 bool ConnectionCensus::Step(const FlowTable& flows, Clock::time_point now) {
   if (census_ == nullptr) {
-    if (!asked_.load(std::memory_order_relaxed) || !pace_.due(now, kRestFactor)) return false;
-    Begin();
+    if (!asked_.load(std::memory_order_relaxed) || !pace_.due(now, kRestFactor, flows)) return false;
+    Begin(flows);
   }
   return !pace_.Step(
       now, [&](std::size_t partition) { CountPartition(flows, partition); }, [this] { Publish(); });
 }
 
-void ConnectionCensus::Begin() {
+void ConnectionCensus::Begin(const FlowTable& flows) {
   census_ = std::make_shared<Census>();
   {
     const std::lock_guard lock(mutex_);
@@ -78,7 +78,7 @@ void ConnectionCensus::Begin() {
   census_->grouping = grouping_;
   for (std::size_t i = 0; i < census_->of->size(); ++i) census_->counts.emplace_back(0, Census::Hash{hash_});
   zoned_.assign(census_->of->size(), {});
-  pace_.Begin();
+  pace_.Begin(flows);
   sources_ = 0;
   left_out_.clear();
 }

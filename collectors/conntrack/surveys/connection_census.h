@@ -93,7 +93,7 @@ class ConnectionCensus {
  private:
   static constexpr int kRestFactor = 50;
 
-  void Begin();
+  void Begin(const FlowTable& flows);
   void CountPartition(const FlowTable& flows, std::size_t partition);
   void LeaveOut(std::size_t limit, std::uint16_t zone, const IpAddress& group);
   void Publish();

@@ -52,8 +52,8 @@ std::shared_ptr<const DestinationFigures> DestinationSurvey::last() const {
 
 bool DestinationSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock::time_point now, bool idle) {
   if (figures_ == nullptr) {
-    if (!pace_.due(now, idle ? kRestFactor : kBusyRestFactor)) return false;
-    Begin();
+    if (!pace_.due(now, idle ? kRestFactor : kBusyRestFactor, flows)) return false;
+    Begin(flows);
   }
   return !pace_.Step(
       now,
@@ -65,7 +65,7 @@ bool DestinationSurvey::Step(const FlowTable& flows, TrackerTime tracked, Clock:
       [this] { Publish(); });
 }
 
-void DestinationSurvey::Begin() {
+void DestinationSurvey::Begin(const FlowTable& flows) {
   const bool crowded = places_.size() > places_.numbers_max() / 2 || pairs_.size() > pairs_.numbers_max() / 2;
   places_.Clear();
   pairs_.Clear();
@@ -76,7 +76,7 @@ void DestinationSurvey::Begin() {
   }
   first_partition_ = (first_partition_ + kPartitionStep) % FlowTable::kPartitions;
   without_place_ = without_pair_ = 0;
-  pace_.Begin();
+  pace_.Begin(flows);
 }
 
 void DestinationSurvey::KeepTheHeaviest() {

@@ -93,7 +93,7 @@ class DestinationSurvey {
   // Enough that the prefetches of their places overlap.
   static constexpr std::size_t kStride = 32;
 
-  void Begin();
+  void Begin(const FlowTable& flows);
   void KeepTheHeaviest();
   void Prepare(const FlowKey& key, const Flow& flow, TrackerTime tracked);
   void CountPrepared();

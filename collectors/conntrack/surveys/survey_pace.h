@@ -1,5 +1,6 @@
 // The pace of surveys of the flow table: slices between events, then a rest, so that surveys take little of the time,
-// however many connections there are.
+// however many connections there are. While hardly any connection of a large table comes or goes, the rest is longer,
+// since a survey would find little new: only ages.
 //
 // Pure except for the clock that measures a slice. Threads: one owner, the flow table's.
 #pragma once
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "collectors/conntrack/flows/flow_table.h"
@@ -19,11 +21,21 @@ class SurveyPace {
   static constexpr std::chrono::seconds kPeriod{1};  // least time from one survey's end to the next one's start
   static constexpr std::chrono::microseconds kSlice{500};
 
+  static constexpr int kQuietRestFactor = 2000;
+  static constexpr std::chrono::seconds kQuietRestMax{10};  // unless rest_factor asks for more
+  static constexpr std::size_t kLargeTable = 4096;          // connections
+  static constexpr std::size_t kQuietPart = 256;            // fewer changes than one for so many connections: quiet
+
   // After a survey comes a rest of `rest_factor` times its duration.
-  bool due(Clock::time_point now, int rest_factor) const {
-    return !ended_ || now >= *ended_ + std::max<Clock::duration>(kPeriod, spent_ * rest_factor);
+  bool due(Clock::time_point now, int rest_factor, const FlowTable& flows) const {
+    if (!ended_) return true;
+    Clock::duration rest = spent_ * rest_factor;
+    const bool quiet = flows.size() >= kLargeTable && flows.changes() - changes_ < flows.size() / kQuietPart;
+    if (quiet) rest = std::max(rest, std::min<Clock::duration>(spent_ * kQuietRestFactor, kQuietRestMax));
+    return now >= *ended_ + std::max<Clock::duration>(kPeriod, rest);
   }
-  void Begin() {
+  void Begin(const FlowTable& flows) {
+    changes_ = flows.changes();
     visited_ = 0;
     spent_ = {};
   }
@@ -41,6 +53,7 @@ class SurveyPace {
 
  private:
   std::size_t visited_ = 0;
+  std::uint64_t changes_ = 0;  // of the table, when the last survey began
   Clock::duration spent_{};
   std::optional<Clock::time_point> ended_;  // end of the last survey
 };

@@ -31,31 +31,38 @@ void ExportedSources::RankTallied(const Tally::View& view, Candidates& candidate
   using ByRow = Ranking<SourceRow, Ranked>;  // ties need no address
   std::array<ByRow, 4> rankings{ByRow(options_.top), ByRow(options_.top), ByRow(options_.top), ByRow(options_.top)};
   std::array<double, 4> sums{};
-  // Exported sources and candidates without a row, which may have one by now.
-  std::map<IpAddress, SourceRow*> without_row;
   for (auto& [source, held] : exported_.held()) {
-    if (held.kept.row == kNoSourceRow) without_row.emplace(source, &held.kept.row);
+    if (held.kept.row == kNoSourceRow) held.kept.row = view.Find(source);
   }
-  for (auto& [source, candidate] : candidates) without_row.emplace(source, &candidate.row);
-  view.ForEach([&](const Tally::Source& source) {
-    if (!without_row.empty()) {
-      if (const auto found = without_row.find(source.address()); found != without_row.end())
-        *found->second = source.row();
-    }
-    const bool proven = source.proof() == Proof::kProven;
-    const auto connections = static_cast<double>(source.connections());
-    const std::array<double, 4> values{connections, source.new_rate(), static_cast<double>(source.unreplied()),
-                                       proven ? connections : 0};
-    bool may_rank = false;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      sums[i] += values[i];
-      may_rank = may_rank || rankings[i].MayRank(values[i], source.row());
-    }
-    if (!may_rank) return;
-    const IpAddress address = source.address();
-    if (IsExcluded(address)) return;
-    for (std::size_t i = 0; i < values.size(); ++i) rankings[i].Enter(values[i], source.row(), {address, proven});
+  for (auto& [source, candidate] : candidates) candidate.row = view.Find(source);
+  view.ForEachBlock([&](const Tally::Block& block) {
+    sums[0] += static_cast<double>(block.connections);
+    sums[1] += block.new_rate;
+    sums[2] += static_cast<double>(block.unreplied);
+    sums[3] += static_cast<double>(block.proven_connections);
   });
+  const auto may_rank = [&](const std::array<double, 4>& values, SourceRow row) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (rankings[i].MayRank(values[i], row)) return true;
+    }
+    return false;
+  };
+  view.ForEach(
+      [&](const Tally::Source& source) {
+        const bool proven = source.proof() == Proof::kProven;
+        const auto connections = static_cast<double>(source.connections());
+        const std::array<double, 4> values{connections, source.new_rate(), static_cast<double>(source.unreplied()),
+                                           proven ? connections : 0};
+        if (!may_rank(values, source.row())) return;
+        const IpAddress address = source.address();
+        if (IsExcluded(address)) return;
+        for (std::size_t i = 0; i < values.size(); ++i) rankings[i].Enter(values[i], source.row(), {address, proven});
+      },
+      [&](const Tally::Block& block, SourceRow first) {
+        return may_rank({static_cast<double>(block.connections_max), static_cast<double>(block.new_rate_max),
+                         static_cast<double>(block.unreplied_max), static_cast<double>(block.proven_connections_max)},
+                        first);
+      });
   for (std::size_t i = 0; i < rankings.size(); ++i) {
     for (const auto& entry : rankings[i].Take()) {
       Candidate& candidate = candidates[entry.payload.source];

@@ -192,3 +192,73 @@ TEST_CASE("every view is coherent while writers, readers and reclamation run aga
   view.ForEachSource([&](SourceRow, const SourceFigures&) { ++left; });
   CHECK(left == 0);
 }
+
+TEST_CASE("a block's figures are those of its sources, whatever opens, closes, is proven, displaced or forgotten") {
+  Tally tally(3000, FixedHash());
+  TallyWriter& writer = tally.AddWriter();
+  std::mt19937 random(4);
+  std::vector<SourceRow> open;
+  Tally::Time now = kNow;
+  for (int second = 0; second < 400; ++second) {
+    // At first as many sources as there are rows, later hardly any.
+    const int changes = second < 100 ? 100 : second % 20;
+    for (int i = 0; i < changes; ++i) {
+      TallyWriter::Batch batch(writer);
+      if (open.empty() || random() % 8 < (second < 80 ? 6U : 2U)) {
+        open.push_back(Open(writer, batch, Ipv4(static_cast<std::uint32_t>(random() % 5000))));
+        if (open.back() != kNoSourceRow && random() % 4 == 0) batch.NoteProof(open.back(), Proof::kProven);
+      } else {
+        std::swap(open[random() % open.size()], open.back());
+        Close(batch, open.back());
+        open.pop_back();
+      }
+    }
+    Tally::View view = tally.Take(now);
+    tally.Advance(view, now, 1s, 30s);
+    now += 1s;
+
+    std::vector<Tally::Block> expected;
+    view.ForEachBlock([&](const Tally::Block&) { expected.emplace_back(); });
+    view.ForEachSource([&](SourceRow row, const SourceFigures& figures) {
+      Tally::Block& block = expected[row / SourceTable::kRowsPerBlock];
+      const auto connections = static_cast<std::int32_t>(figures.connections);
+      const std::int32_t proven = figures.proof == Proof::kProven ? connections : 0;
+      block.connections_max = std::max(block.connections_max, connections);
+      block.unreplied_max = std::max(block.unreplied_max, static_cast<std::int32_t>(figures.unreplied));
+      block.proven_connections_max = std::max(block.proven_connections_max, proven);
+      block.new_rate_max = std::max(block.new_rate_max, static_cast<float>(figures.new_rate));
+      block.connections += connections;
+      block.unreplied += figures.unreplied;
+      block.proven_connections += proven;
+      CHECK(view.Find(figures.source) == row);
+    });
+    std::size_t at = 0;
+    view.ForEachBlock([&](const Tally::Block& block) {
+      const Tally::Block& of = expected[at++];
+      REQUIRE(block.connections_max == of.connections_max);
+      REQUIRE(block.unreplied_max == of.unreplied_max);
+      REQUIRE(block.proven_connections_max == of.proven_connections_max);
+      REQUIRE(block.new_rate_max == of.new_rate_max);
+      REQUIRE(block.connections == of.connections);
+      REQUIRE(block.unreplied == of.unreplied);
+      REQUIRE(block.proven_connections == of.proven_connections);
+    });
+    CHECK(view.Find(Ipv4(9999)) == kNoSourceRow);
+  }
+}
+
+TEST_CASE("a pass leaves out the blocks that are not wanted") {
+  Tally tally(1000, FixedHash());
+  TallyWriter& writer = tally.AddWriter();
+  {
+    TallyWriter::Batch batch(writer);
+    for (std::uint32_t i = 0; i < 300; ++i) Open(writer, batch, Ipv4(i));
+    for (int i = 0; i < 5; ++i) Open(writer, batch, Ipv4(200));
+  }
+  const Tally::View view = tally.Take(kNow);
+  std::vector<SourceRow> visited;
+  view.ForEach([&](const Tally::Source& source) { visited.push_back(source.row()); },
+               [](const Tally::Block& block, SourceRow) { return block.connections_max > 1; });
+  CHECK(visited.size() == SourceTable::kRowsPerBlock);
+  CHECK(std::ranges::count(visited, view.Find(Ipv4(200))) == 1);
+}

@@ -199,9 +199,24 @@ TEST_CASE("a survey goes on in slices and rests a hundred times as long as it to
   CHECK(slices > 1);
   REQUIRE(s.survey.last() != nullptr);
   const auto first = s.survey.last();
+  for (int i = 0; i < 300; ++i) s.Add("10.0.0.2", "192.0.2.1", 443, kTcp);
   CHECK_FALSE(s.survey.Step(s.table, s.now, start + std::chrono::milliseconds(999)));
   CHECK(s.survey.last() == first);
   s.clock = start + std::max<DestinationSurvey::Clock::duration>(std::chrono::seconds(1), took * 101);
   s.Survey();
   CHECK(s.last != first);
+}
+
+TEST_CASE("a survey of a large table in which hardly anything changes is made every ten seconds") {
+  Surveyed s;
+  for (int i = 0; i < 60'000; ++i) s.Add("10.0.0.1", "192.0.2." + std::to_string(i % 250), 443, kTcp);
+  s.Survey();
+  const auto first = s.last;
+  for (int i = 0; i < 200; ++i) s.Add("10.0.0.2", "192.0.2.1", 443, kTcp);
+  CHECK_FALSE(s.survey.Step(s.table, s.now, s.clock + std::chrono::milliseconds(1500)));
+  CHECK(s.survey.last() == first);
+  const auto ten_seconds_later = s.clock + std::chrono::seconds(10);
+  while (s.survey.Step(s.table, s.now, ten_seconds_later)) {
+  }
+  CHECK(s.survey.last() != first);
 }
