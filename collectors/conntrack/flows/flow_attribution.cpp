@@ -40,8 +40,11 @@ void FlowAttribution::Begin() {
   next_partition_ = 0;
   gathered_.insert(gathered_.end(), gathering_.begin(), gathering_.end());
   gathering_.clear();
-  heavy_.reset();
-  if (unattributed_ > 0) heavy_.emplace(kHeavyMax, hash_);
+  if (unattributed_ > 0) {
+    heavy_.emplace(kHeavyMax, hash_);
+  } else {
+    heavy_.reset();
+  }
 }
 
 void FlowAttribution::Detach(TallyWriter::Batch& batch, Flow& flow, std::uint16_t destination_port, PortCounts& ports) {

@@ -22,17 +22,21 @@ class SurveyPace {
   static constexpr std::chrono::microseconds kSlice{500};
 
   static constexpr int kQuietRestFactor = 2000;
-  static constexpr std::chrono::seconds kQuietRestMax{10};  // unless rest_factor asks for more
+  static constexpr std::chrono::seconds kStillRestMax{10};  // while nothing changes
+  static constexpr std::chrono::seconds kQuietRestMax{3};   // while little does
   static constexpr std::size_t kLargeTable = 4096;          // connections
-  static constexpr std::size_t kQuietPart = 256;            // fewer changes than one for so many connections: quiet
+  static constexpr std::size_t kQuietPart = 256;            // fewer changes than one for so many connections: little
 
   // After a survey comes a rest of `rest_factor` times its duration.
   bool due(Clock::time_point now, int rest_factor, const FlowTable& flows) const {
     if (!ended_) return true;
-    Clock::duration rest = spent_ * rest_factor;
-    const bool quiet = flows.size() >= kLargeTable && flows.changes() - changes_ < flows.size() / kQuietPart;
-    if (quiet) rest = std::max(rest, std::min<Clock::duration>(spent_ * kQuietRestFactor, kQuietRestMax));
-    return now >= *ended_ + std::max<Clock::duration>(kPeriod, rest);
+    Clock::duration rest = std::max<Clock::duration>(kPeriod, spent_ * rest_factor);
+    const std::uint64_t changes = flows.changes() - changes_;
+    if (flows.size() >= kLargeTable && changes < flows.size() / kQuietPart) {
+      const Clock::duration most = changes == 0 ? kStillRestMax : kQuietRestMax;
+      rest = std::max(rest, std::min(spent_ * kQuietRestFactor, most));
+    }
+    return now >= *ended_ + rest;
   }
   void Begin(const FlowTable& flows) {
     changes_ = flows.changes();
