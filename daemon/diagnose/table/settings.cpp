@@ -81,7 +81,7 @@ std::vector<SysctlDifference> FindDifferences(const Case& facts, const std::vect
       }
       continue;
     }
-    const auto usual = std::find_if(kDefaults.begin(), kDefaults.end(), [&](const Default& each) {
+    const auto usual = std::find_if(kDefaults.begin(), kDefaults.end(), [&path = path](const Default& each) {
       return path == "net/netfilter/nf_conntrack_" + std::string(each.name);
     });
     bool unusual = usual != kDefaults.end() && usual->value != value;
