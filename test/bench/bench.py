@@ -39,11 +39,17 @@ UDP = ("--protocol", "udp", "--timeout", 3600)
 TCP = ("--protocol", "tcp", "--timeout", 3600, "--lifecycle")
 
 
+def by_thread(pid):
+    """CPU seconds."""
+    threads = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        threads[name] = threads.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
+    return threads
+
+
 def cpu_seconds(pid):
-    total = 0
-    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        total += int(path.read_text().split()[0])
-    return total / 1e9
+    return sum(by_thread(pid).values())
 
 
 def user_share(pid, before=(0, 0)):
@@ -281,15 +287,6 @@ def print_scrapes(daemon):
         time.sleep(2)
         idle = (cpu_seconds(daemon.process.pid) - idle) / 2
         print(f"  {top:<24} {(spent - idle * lasted) / 20 * 1e3:>8.2f} {len(body):>10}", flush=True)
-
-
-def by_thread(pid):
-    """CPU seconds."""
-    threads = {}
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        name = (task / "comm").read_text().strip()
-        threads[name] = threads.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
-    return threads
 
 
 def idle(options):

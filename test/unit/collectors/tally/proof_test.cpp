@@ -69,6 +69,16 @@ TEST_CASE("a proven source that holds an answered connection stays proven withou
   CHECK(one.After(2min).proof == Proof::kUnanswered);
 }
 
+TEST_CASE("a proof is kept from the second in which the last answered connection ended") {
+  OneSource one;
+  one.Show(Proof::kProven, {.connections = 1});
+  for (int i = 0; i < 50; ++i) one.After(1s);
+  one.Show(Proof::kUnanswered, {.unreplied = 1});
+  one.After(1s);
+  CHECK(one.After(3570s).proof == Proof::kProven);
+  CHECK(one.After(60s).proof == Proof::kUnanswered);
+}
+
 TEST_CASE("a source that only holds half-open connections shows nothing, though they were replied to") {
   OneSource one;
   one.Show(Proof::kUnanswered, {.connections = 30});
